@@ -1,0 +1,212 @@
+"""The container's one connection to the database: opened late, reused, replaced when lost.
+
+Callers hand over statements, never cursors, so that each can be tried again as a whole. A
+`Database` serves one request at a time, as a Lambda container does. What is done about which
+failure is in docs/security.md.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from auth.connection import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    Connection,
+    DatabaseSecret,
+    Duplicate,
+    Failure,
+    Kind,
+    MissingParent,
+    Result,
+    Statement,
+    Value,
+    connect,
+    tls_context,
+)
+from auth.errors import Unavailable
+from auth.secret_store import SecretStore
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# The budget: client 13 s > gateway 12 s > Lambda 10 s > request 8 s > read 4 s > statement 3 s.
+REQUEST_SECONDS = 8.0
+LEAST_SECONDS = 0.2  # less than this is not worth a statement
+CONNECTION_ATTEMPTS = 3  # per request, whatever the reasons
+PAUSE_SECONDS = (0.1, 0.3)
+
+# How often the work is done at most, by what went wrong. A lost connection is tried again only
+# where that does no harm; the others were refused, so nothing took effect.
+TRIES = {Kind.LOST: 2, Kind.READ_ONLY: 2, Kind.LOCK_WAIT: 2, Kind.DEADLOCK: 3}
+CONNECTION_IS_GOOD = {Kind.LOCK_WAIT, Kind.DEADLOCK, Kind.TOO_SLOW}
+
+
+class Database:
+    """Runs statements, and decides what a failure calls for."""
+
+    def __init__(
+        self,
+        secret_store: SecretStore,
+        secret_id: str,
+        ca_file: str,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._secret_store = secret_store
+        self._secret_id = secret_id
+        self._tls = tls_context(ca_file)
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._secret: DatabaseSecret | None = None
+        self._connection: Connection | None = None
+        self.start_request()
+
+    def start_request(self) -> None:
+        """Begin a new budget of time and connection attempts."""
+        self._deadline = self._monotonic() + REQUEST_SECONDS
+        self._attempts_left = CONNECTION_ATTEMPTS
+
+    def execute(self, sql: str, *parameters: Value, repeatable: bool = True) -> Result:
+        """Run one statement in a transaction of its own.
+
+        `repeatable` says that running it a second time does no harm, so that it may be sent again
+        when the connection was lost and nobody knows whether it took effect.
+
+        Raises:
+            Duplicate, MissingParent: a constraint refuses.
+            Unavailable: the database cannot be reached, is too busy, or gave no answer.
+        """
+        statement = Statement(sql, parameters)
+        return self._persist(
+            lambda connection: connection.run(statement, self._patience()), repeatable=repeatable
+        )
+
+    def transact(self, *statements: Statement) -> None:
+        """Run statements that take effect together or not at all.
+
+        They must bear repeating: when the answer to COMMIT is lost, all of them are sent again, and
+        it is for their keys to refuse what is already there.
+
+        Raises:
+            Duplicate, MissingParent, Unavailable: as for `execute`.
+        """
+        whole = (Statement("BEGIN"), *statements, Statement("COMMIT"))
+
+        def work(connection: Connection) -> None:
+            for statement in whole:
+                connection.run(statement, self._patience())
+
+        self._persist(work, repeatable=True)
+
+    def close(self) -> None:
+        """Drop the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.drop()
+            self._connection = None
+
+    def _persist(self, work: Callable[[Connection], T], *, repeatable: bool) -> T:
+        """Do the work, again where the failure allows it and asks for it."""
+        failures: list[Kind] = []
+        while True:
+            connection = self._connection or self._open()
+            try:
+                return work(connection)
+            except (Duplicate, MissingParent):
+                self._roll_back(connection)
+                raise
+            except Failure as failure:
+                failures.append(failure.kind)
+                self._clear(connection, failure.kind)
+                tries = (
+                    1
+                    if failure.kind == Kind.LOST and not repeatable
+                    else TRIES.get(failure.kind, 1)
+                )
+                if failures.count(failure.kind) >= tries:
+                    raise Unavailable(f"database: {failure}") from None
+                _log_retry(failure)
+            except BaseException:
+                self.close()  # a transaction may be open
+                raise
+
+    def _patience(self) -> float:
+        """Return how many seconds the next statement may take."""
+        left = self._deadline - self._monotonic()
+        if left < LEAST_SECONDS:
+            raise Unavailable("database: the request's time is up")
+        return min(READ_SECONDS, left)
+
+    def _clear(self, connection: Connection, kind: Kind) -> None:
+        """Leave nothing of a failed piece of work behind."""
+        if kind in CONNECTION_IS_GOOD:
+            self._roll_back(connection)
+        else:
+            self.close()
+
+    def _roll_back(self, connection: Connection) -> None:
+        """Roll the whole transaction back: on a lock wait, MySQL undoes only the statement."""
+        try:
+            connection.run(Statement("ROLLBACK"), self._patience())
+        except (Failure, Unavailable):
+            self.close()
+
+    def _open(self) -> Connection:
+        """Return a new connection, with today's credentials."""
+        secret = self._secret or self._read_secret("AWSCURRENT")
+        others = self._other_secrets(secret)
+        tried_again = False
+        while True:
+            try:
+                self._connection = self._dial(secret)
+            except Failure as failure:
+                if failure.kind == Kind.REFUSED:
+                    secret = self._next_secret(others, failure)
+                elif tried_again:
+                    self._secret = None  # the database may have moved; look it up next time
+                    raise Unavailable(f"database: {failure}") from None
+                else:
+                    tried_again = True
+                    _log_retry(failure)
+                    self._pause()
+            else:
+                self._secret = secret
+                return self._connection
+
+    def _next_secret(self, others: Iterator[DatabaseSecret], failure: Failure) -> DatabaseSecret:
+        for secret in others:
+            _log_retry(failure)
+            self._pause()
+            return secret
+        self._secret = None
+        raise Unavailable(f"database: {failure}")
+
+    def _other_secrets(self, tried: DatabaseSecret) -> Iterator[DatabaseSecret]:
+        """Yield what else the secret may be by now: re-read, then the one being rotated in."""
+        for stage in ("AWSCURRENT", "AWSPENDING"):
+            secret = self._read_secret(stage)
+            if secret != tried:
+                tried = secret
+                yield secret
+
+    def _read_secret(self, stage: str) -> DatabaseSecret:
+        return self._secret_store.read(self._secret_id, DatabaseSecret, stage)
+
+    def _dial(self, secret: DatabaseSecret) -> Connection:
+        if self._attempts_left == 0:
+            raise Unavailable("database: no connection attempts left for this request")
+        self._attempts_left -= 1
+        patience = self._patience()
+        return connect(secret, self._tls, min(CONNECT_SECONDS, patience), patience)
+
+    def _pause(self) -> None:
+        """Wait a little, and not as long as everybody else does."""
+        self._sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311  # nothing secret
+
+
+def _log_retry(failure: Failure) -> None:
+    logger.warning("database: %s, trying again", failure, extra={"event": "database_retry"})

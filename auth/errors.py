@@ -1,0 +1,194 @@
+"""Every way a request can fail: one tree, each class one code of the HTTP contract.
+
+What a client reads is `message`, fixed by the class; what the log reads is the text an error is
+raised with. The two never mix, so no database message and no secret can reach an answer.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar
+
+from auth.times import rfc3339
+
+
+class ApiError(Exception):
+    """The root. A raised error becomes the JSON error answer of its class."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    message: str
+
+    def __init__(self, log_text: str = "") -> None:
+        super().__init__(log_text or self.message)
+
+    def details(self) -> dict[str, object]:
+        """Return what this error adds to `error` beside code and message."""
+        return {}
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers this error adds to the answer."""
+        return {}
+
+
+class FieldError(ApiError):
+    """The caller sent something to correct. `fields` maps a field to the reason."""
+
+    def __init__(self, message: str = "", fields: Mapping[str, str] | None = None) -> None:
+        self.message = message or type(self).message
+        self.fields = dict(fields or {})
+        super().__init__()
+
+    def details(self) -> dict[str, object]:
+        return {"fields": self.fields} if self.fields else {}
+
+
+class InvalidRequest(FieldError):
+    """The body or a header is not what the route takes."""
+
+    code, status, message = "invalid_request", 400, "The request is not what this route takes."
+
+
+class InvalidUsername(FieldError):
+    """The name asked for at registration has a wrong length or character, or is reserved."""
+
+    code, status, message = "invalid_username", 422, "This username cannot be used."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(fields={"username": reason})
+
+
+class WeakPassword(FieldError):
+    """The password chosen is too short, too long or too easy to guess."""
+
+    code, status, message = "weak_password", 422, "This password cannot be used."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(fields={"password": reason})
+
+
+class InvalidCredentials(ApiError):
+    """Wrong name or wrong password; which of the two is never said."""
+
+    code, status, message = "invalid_credentials", 401, "The username or the password is wrong."
+
+
+class InvalidToken(ApiError):
+    """The access token is missing, malformed, expired or revoked (RFC 6750, section 3)."""
+
+    code, status, message = "invalid_token", 401, "The access token is not valid."
+
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class MissingToken(InvalidToken):
+    """No access token came at all: RFC 6750, section 3.1 wants no error code then."""
+
+    message = "This route needs an access token."
+
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class SessionEnded(ApiError):
+    """The refresh token is not usable any more; the player has to sign in again."""
+
+    code, status, message = "session_ended", 401, "The session has ended. Sign in again."
+
+
+class AccountSuspended(ApiError):
+    """The password was right, the account is suspended; `until` None means for good."""
+
+    code, status, message = "account_suspended", 403, "This account is suspended."
+
+    def __init__(self, until: datetime | None, reason: str) -> None:
+        super().__init__()
+        self.until = until
+        self.reason = reason
+
+    def details(self) -> dict[str, object]:
+        return {"until": rfc3339(self.until) if self.until else None, "reason": self.reason}
+
+
+class NotFound(ApiError):
+    """No such route, or no such object of the caller's."""
+
+    code, status, message = "not_found", 404, "There is nothing here."
+
+
+class MethodNotAllowed(ApiError):
+    """The path exists and takes other methods."""
+
+    code, status, message = "method_not_allowed", 405, "This route does not take that method."
+
+    def __init__(self, allowed: list[str]) -> None:
+        super().__init__()
+        self.allowed = allowed
+
+    def headers(self) -> dict[str, str]:
+        return {"Allow": ", ".join(sorted(self.allowed))}
+
+
+class UsernameTaken(ApiError):
+    """Another account has this name."""
+
+    code, status, message = "username_taken", 409, "This username is taken."
+
+
+class IdempotencyKeyReused(ApiError):
+    """The Idempotency-Key belongs to another registration or refresh."""
+
+    code, status = "idempotency_key_reused", 409
+    message = "This Idempotency-Key was used for another request."
+
+
+class PayloadTooLarge(ApiError):
+    """The body is over the limit."""
+
+    code, status, message = "payload_too_large", 413, "The body may have at most 8192 bytes."
+
+
+class UnsupportedMediaType(ApiError):
+    """There is a body and it does not say that it is JSON."""
+
+    code, status = "unsupported_media_type", 415
+    message = "Send the body as Content-Type: application/json."
+
+
+class TooManyAttempts(ApiError):
+    """A rate limit refuses; `retry_after` is in seconds."""
+
+    code, status, message = "too_many_attempts", 429, "Too many attempts. Wait and try again."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+    def details(self) -> dict[str, object]:
+        return {"retry_after": self.retry_after}
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}
+
+
+class InternalError(ApiError):
+    """A bug. Nothing about it reaches the client."""
+
+    code, status, message = "internal_error", 500, "Something went wrong on our side."
+
+
+class Unavailable(ApiError):
+    """The database or the secrets store is out of reach or too busy; `retry_after` in seconds."""
+
+    code, status = "unavailable", 503
+    message = "The service is busy or out of reach. Try again."
+
+    def __init__(self, log_text: str, retry_after: int = 2) -> None:
+        super().__init__(log_text)
+        self.retry_after = retry_after
+
+    def details(self) -> dict[str, object]:
+        return {"retry_after": self.retry_after}
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}

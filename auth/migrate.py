@@ -1,0 +1,133 @@
+"""Brings the schema up to date: numbered SQL files, each applied once, and the application's user.
+
+One statement a file, since MySQL commits each DDL statement by itself: so a file is applied or it
+is not, wherever a runner is killed. It is noted as begun before and as finished after; what was
+begun and not finished is applied again by the next run, which finds it there already or not.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pymysql
+from pymysql.cursors import DictCursor
+
+from auth.connection import Connection, DatabaseSecret
+
+logger = logging.getLogger(__name__)
+
+FOLDER = Path(__file__).parent / "migrations"
+LOCK = "game_login_migrations"
+LOCK_WAIT_SECONDS = 60
+PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE"
+ALREADY_THERE = {1050, 1060, 1061, 1091, 1826}  # table, column, key; nothing to drop; foreign key
+
+_FILE_NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
+_LOG_TABLE = """
+    CREATE TABLE IF NOT EXISTS schema_migrations (
+        name VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+        checksum CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        finished_at DATETIME(6) NULL
+    ) ENGINE = InnoDB
+"""
+
+
+class MigrationError(Exception):
+    """The schema could not be brought up to date; names the file and the cause."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file."""
+
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """Return the SHA-256 of the file, which must not change once it is applied."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def migrations_in(folder: Path) -> list[Migration]:
+    """Return a folder's migrations in their order.
+
+    Raises:
+        MigrationError: a file has a name or a number that it cannot have.
+    """
+    paths = sorted(folder.glob("*.sql"))
+    for path in paths:
+        if not _FILE_NAME.fullmatch(path.name):
+            raise MigrationError(f"{path.name}: name it like 0001_what_it_does.sql")
+    if len({path.name[:4] for path in paths}) < len(paths):
+        raise MigrationError(f"two migrations in {folder.name} have the same number")
+    return [Migration(path.name, path.read_text()) for path in paths]
+
+
+def migrate(connection: Connection, migrations: Sequence[Migration]) -> list[str]:
+    """Apply what has not been applied, in order, and return the names of those files.
+
+    Raises:
+        MigrationError: one failed (what was applied before it stays, and the next run goes on from
+            there), an applied one was edited, or another runner does not come to an end.
+    """
+    with connection.cursor(DictCursor) as cursor:
+        cursor.execute("SELECT GET_LOCK(%s, %s) AS locked", (LOCK, LOCK_WAIT_SECONDS))
+        if not _only_row(cursor.fetchone())["locked"]:
+            raise MigrationError(f"another migration has been running for {LOCK_WAIT_SECONDS} s")
+        try:
+            cursor.execute(_LOG_TABLE)
+            cursor.execute("SELECT name, checksum, finished_at FROM schema_migrations")
+            noted = {row["name"]: row for row in cursor.fetchall()}
+            return [m.name for m in migrations if _apply(cursor, m, noted.get(m.name))]
+        finally:
+            if connection.open:
+                cursor.execute("SELECT RELEASE_LOCK(%s)", (LOCK,))
+
+
+def _apply(cursor: DictCursor, migration: Migration, noted: Mapping[str, object] | None) -> bool:
+    """Apply one migration unless it is there; tell whether it was applied."""
+    if noted and noted["finished_at"]:
+        if noted["checksum"] != migration.checksum:
+            raise MigrationError(f"{migration.name} was edited after it was applied")
+        return False
+    cursor.execute(
+        "REPLACE INTO schema_migrations (name, checksum) VALUES (%s, %s)",
+        (migration.name, migration.checksum),
+    )
+    # DDL commits by itself; for anything else the note and the change are one transaction.
+    cursor.execute("BEGIN")
+    try:
+        cursor.execute(migration.sql)
+    except pymysql.MySQLError as error:
+        if not (noted and error.args[0] in ALREADY_THERE):
+            cursor.execute("ROLLBACK")
+            cursor.execute("DELETE FROM schema_migrations WHERE name = %s", (migration.name,))
+            raise MigrationError(f"{migration.name}: {error.args[-1]}") from error
+    cursor.execute(
+        "UPDATE schema_migrations SET finished_at = UTC_TIMESTAMP(6) WHERE name = %s",
+        (migration.name,),
+    )
+    cursor.execute("COMMIT")
+    logger.info("applied %s", migration.name, extra={"event": "migrated"})
+    return True
+
+
+def grant_application(connection: Connection, application: DatabaseSecret) -> None:
+    """Create the application's database user, if it is missing, with rights to rows and no more."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s REQUIRE SSL",
+            (application.username, application.password),
+        )
+        # In a GRANT the underscore is a wildcard for other schemas' names.
+        schema = application.dbname.replace("`", "``").replace("_", r"\_")
+        cursor.execute(f"GRANT {PRIVILEGES} ON `{schema}`.* TO %s@'%%'", (application.username,))
+
+
+def _only_row(row: dict[str, object] | None) -> dict[str, object]:
+    assert row is not None, "a SELECT of a function gives one row"
+    return row

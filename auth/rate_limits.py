@@ -1,0 +1,98 @@
+"""Rate limits: GCRA buckets in the database, charged by one atomic statement each.
+
+Nobody is ever locked out hard: a bucket refills with time, and what a stranger uses up is never
+the bucket of a device the player already uses. Which limits apply when is for the use cases.
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from auth.errors import TooManyAttempts
+from auth.keys import TokenKeys
+from auth.store import Store
+
+CLOCK_SLACK_SECONDS = 60  # how far the clocks of two containers may differ
+
+
+@dataclass(frozen=True)
+class Limit:
+    """So many at once, then one every `seconds` (NIST SP 800-63B-4, section 3.2.2)."""
+
+    name: str
+    burst: int
+    seconds: int
+
+
+LOGIN_BY_ADDRESS = Limit("login address", burst=20, seconds=10)
+LOGIN_BY_ACCOUNT_AND_ADDRESS = Limit("login account address", burst=5, seconds=60)
+LOGIN_BY_ACCOUNT = Limit("login account", burst=20, seconds=300)
+LOGIN_FROM_KNOWN_DEVICE = Limit("login known device", burst=10, seconds=60)
+REGISTRATION_BY_ADDRESS = Limit("registration address", burst=20, seconds=60)
+PASSWORD_CHECK_BY_ACCOUNT = Limit("password check", burst=5, seconds=60)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A charge that was accepted, in the form that gives it back."""
+
+    bucket: bytes
+    microseconds: int
+
+
+class RateLimits:
+    """Charges buckets; `scale` multiplies burst and refill of all of them."""
+
+    def __init__(self, store: Store, keys: TokenKeys, scale: float) -> None:
+        self._store = store
+        self._keys = keys
+        self._scale = scale
+
+    def charge(self, limit: Limit, *subject: bytes, now: datetime) -> Charge:
+        """Charge one attempt of `subject`.
+
+        Raises:
+            TooManyAttempts: the bucket is empty.
+            Unavailable: the database cannot be asked; never taken for "unlimited".
+        """
+        bucket = self._bucket(limit, subject)
+        interval = round(limit.seconds * 1_000_000 / self._scale)
+        tolerance = interval * (max(1, round(limit.burst * self._scale)) - 1)
+        time = _microseconds(now)
+        slack = CLOCK_SLACK_SECONDS * 1_000_000
+        if not self._store.charge(bucket, time, interval, tolerance, slack):
+            wait = self._store.arrival_time(bucket) - tolerance - time
+            raise TooManyAttempts(retry_after=max(1, -(-wait // 1_000_000)))
+        return Charge(bucket, interval)
+
+    def give_back(self, charges: Sequence[Charge]) -> None:
+        """Undo charges, because what they were for was no guess."""
+        self._store.give_back({charge.bucket: charge.microseconds for charge in charges})
+
+    def _bucket(self, limit: Limit, subject: tuple[bytes, ...]) -> bytes:
+        """Return the bucket's key: a MAC, so that no name and no address is at rest."""
+        parts = (b"bucket", limit.name.encode(), *subject)
+        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return hmac.digest(self._keys.ring().current_mac.secret, message, "sha256")[:16]
+
+
+def network_of(address: str) -> bytes:
+    """Return what counts as one address: an IPv4 address, or an IPv6 /64, which one home has.
+
+    What is no address at all shares one bucket.
+    """
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return b"unknown"
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is None:
+            return ip_network((int(ip) >> 64 << 64, 64)).network_address.packed
+        ip = ip.ipv4_mapped
+    return ip.packed
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)

@@ -1,0 +1,58 @@
+"""What the application remembers: an account, and a session of it.
+
+The rows of the tables as values; `store` reads and writes them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Account:
+    """A row of `accounts`; it never prints its hash."""
+
+    id: bytes
+    username: str
+    password_hash: str
+    epoch: int
+    suspended_until: datetime | None
+    suspension_reason: str | None
+    created_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Account(id={self.id.hex()})"
+
+    def is_suspended(self, now: datetime) -> bool:
+        """Tell whether the account may not sign in at this time."""
+        return self.suspended_until is not None and self.suspended_until > now
+
+
+@dataclass(frozen=True)
+class Session:
+    """A row of `sessions`."""
+
+    id: bytes
+    account_id: bytes
+    tail_hash: bytes
+    counter: int
+    rotation_key: bytes | None
+    epoch: int
+    device: str | None
+    created_at: datetime
+    rotated_at: datetime
+    idle_expires_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
+    def ends_at(self) -> datetime:
+        """Return when it ends unless it is refreshed."""
+        return min(self.idle_expires_at, self.expires_at)
+
+    def is_alive(self, account: Account, now: datetime) -> bool:
+        """Tell whether this session of `account` may still be used."""
+        return (
+            self.ended_at is None
+            and self.ends_at() > now
+            and self.epoch == account.epoch
+            and not account.is_suspended(now)
+        )

@@ -1,0 +1,112 @@
+"""Refresh tokens: their format, their MAC, and the successor of each.
+
+    base64url(version | key id[4] | account[16] | session[16] | counter[4] | tail[16] | MAC[32])
+
+The MAC is checked before anything else, so junk costs no database call and can end nobody's
+session. The database holds a hash of the tail only: a leak of the database lacks the MAC key, a
+leak of the key lacks the tail. What a token allows is decided in `sessions`.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import struct
+from dataclasses import dataclass, replace
+
+from auth.keys import KeyRing, MacKey, TokenKeys, UnknownKey
+
+PREFIX = "glrt_"  # lets secret scanners recognise one
+_VERSION = 1
+_PAYLOAD = struct.Struct(">B4s16s16sI16s")
+_MAC_BYTES = 32
+_TEXT_LENGTH = len(PREFIX) + -(-(_PAYLOAD.size + _MAC_BYTES) * 8 // 6)
+
+
+class InvalidRefreshToken(Exception):
+    """Garbled, forged, or made with a key that is no longer known."""
+
+
+@dataclass(frozen=True)
+class RefreshToken:
+    """One link in a session's chain of tokens; it never prints its tail."""
+
+    account_id: bytes
+    session_id: bytes
+    counter: int
+    tail: bytes
+
+    def __repr__(self) -> str:
+        return f"RefreshToken(session_id={self.session_id.hex()}, counter={self.counter})"
+
+    def tail_hash(self) -> bytes:
+        """Return what the database keeps of this token."""
+        return hash_of(self.tail)
+
+
+def new_tail() -> bytes:
+    """Return the secret part of a token that has no predecessor."""
+    return secrets.token_bytes(16)
+
+
+def hash_of(tail: bytes) -> bytes:
+    """Return what the database keeps of a tail."""
+    return hashlib.sha256(tail).digest()
+
+
+def encode(token: RefreshToken, ring: KeyRing) -> str:
+    """Return the token as the client keeps it, authenticated with the current MAC key."""
+    payload = _payload(token, ring.current_mac)
+    mac = _mac(ring.current_mac, b"refresh token", payload)
+    return PREFIX + base64.urlsafe_b64encode(payload + mac).rstrip(b"=").decode()
+
+
+def decode(text: str, keys: TokenKeys) -> tuple[RefreshToken, RefreshToken]:
+    """Return the token and its successor.
+
+    The successor depends on nothing but the token and its key, so whoever asks twice gets the
+    same one twice.
+
+    Raises:
+        InvalidRefreshToken: not a token of ours.
+        Unavailable: it may be one, but its key cannot be looked up now.
+    """
+    raw = _raw(text)
+    payload, mac = raw[: _PAYLOAD.size], raw[_PAYLOAD.size :]
+    version, key_id, account_id, session_id, counter, tail = _PAYLOAD.unpack(payload)
+    if version != _VERSION:
+        raise InvalidRefreshToken
+    try:
+        key = keys.mac_key(key_id)
+    except UnknownKey:
+        raise InvalidRefreshToken from None
+    if not hmac.compare_digest(mac, _mac(key, b"refresh token", payload)):
+        raise InvalidRefreshToken
+    token = RefreshToken(account_id, session_id, counter, tail)
+    next_tail = _mac(key, b"next tail", payload)[: len(tail)]
+    return token, replace(token, counter=counter + 1, tail=next_tail)
+
+
+def _raw(text: str) -> bytes:
+    """Return the bytes of a token, refusing all spellings but the one `encode` writes."""
+    if len(text) != _TEXT_LENGTH or not text.startswith(PREFIX):
+        raise InvalidRefreshToken
+    body = text[len(PREFIX) :]
+    try:
+        raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRefreshToken from None
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != body:
+        raise InvalidRefreshToken
+    return raw
+
+
+def _payload(token: RefreshToken, key: MacKey) -> bytes:
+    return _PAYLOAD.pack(
+        _VERSION, key.key_id, token.account_id, token.session_id, token.counter, token.tail
+    )
+
+
+def _mac(key: MacKey, purpose: bytes, message: bytes) -> bytes:
+    return hmac.digest(key.secret, purpose + b"\0" + message, "sha256")

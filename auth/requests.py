@@ -1,0 +1,149 @@
+"""What comes in: a body as a typed struct, the bearer token, the caller's address.
+
+Refuses with the contract's errors; knows nothing of what the values are for.
+"""
+
+import re
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from flask import request
+
+from auth.errors import (
+    InvalidRequest,
+    MissingToken,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+
+MAX_BODY_BYTES = 8192
+MAX_DEVICE_LENGTH = 64
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{16,128}")
+_FIELD = re.compile(r"`\$\.(\w+)")
+_MISSING_FIELD = re.compile(r"missing required field `(\w+)`")
+
+T = TypeVar("T")
+Device = Annotated[str, msgspec.Meta(max_length=MAX_DEVICE_LENGTH)] | None
+
+
+class Credentials(msgspec.Struct):
+    """The tutorial's login."""
+
+    username: str
+    password: str
+
+
+class NewAccount(Credentials):
+    """Registration."""
+
+    device: Device = None
+
+
+class SignIn(NewAccount):
+    """Signing in, with an earlier session's token as proof of a known device."""
+
+    refresh_token: str | None = None
+
+
+class Refresh(msgspec.Struct):
+    """Auto-login."""
+
+    refresh_token: str
+
+
+class Logout(msgspec.Struct):
+    """Signing out."""
+
+    everywhere: bool | None = None
+
+
+class PasswordChange(msgspec.Struct):
+    """A new password."""
+
+    current_password: str
+    new_password: str
+
+
+class Deletion(msgspec.Struct):
+    """The end of an account."""
+
+    password: str
+
+
+def read(form: type[T]) -> T:
+    """Return the body as a `form`.
+
+    Raises:
+        InvalidRequest, UnsupportedMediaType: the body is not one.
+    """
+    body = request.get_data(cache=False)
+    if body and request.mimetype != "application/json":
+        raise UnsupportedMediaType
+    try:
+        body.decode()  # msgspec lets invalid UTF-8 pass in fields that the form does not have
+        return msgspec.json.decode(body or b"{}", type=form)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeError):
+        raise InvalidRequest("The body is not valid JSON in UTF-8.") from None
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deeply.") from None
+
+
+def check_size() -> None:
+    """Refuse a body over the limit, on every route.
+
+    Raises:
+        PayloadTooLarge: it is over 8 KiB.
+    """
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise PayloadTooLarge
+
+
+def bearer_token() -> str:
+    """Return the access token, which travels in the Authorization header only (RFC 6750, 2.1).
+
+    Raises:
+        MissingToken: there is none.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise MissingToken
+    return token.strip()
+
+
+def idempotency_key() -> str | None:
+    """Return the Idempotency-Key header, if there is one.
+
+    Raises:
+        InvalidRequest: it is too short, too long, or not visible ASCII.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidRequest(
+            fields={"Idempotency-Key": "Send 16 to 128 visible ASCII characters, without spaces."}
+        )
+    return key
+
+
+def gateway_context() -> dict[str, Any]:
+    """Return what API Gateway itself says of the request, which no caller can invent."""
+    event: dict[str, Any] = request.environ.get("serverless.event", {})
+    context: dict[str, Any] = event.get("requestContext", {})
+    return context
+
+
+def client_address() -> str:
+    """Return the address API Gateway saw; X-Forwarded-For is the caller's to invent."""
+    return str(gateway_context().get("http", {}).get("sourceIp", ""))
+
+
+def _invalid(complaint: str) -> InvalidRequest:
+    """Turn msgspec's complaint, which never quotes the value, into reasons by field."""
+    field = _MISSING_FIELD.search(complaint) or _FIELD.search(complaint)
+    if field is None:
+        return InvalidRequest("The body must be a JSON object.")
+    if complaint.startswith("Object missing"):
+        return InvalidRequest(fields={field[1]: "This field is missing."})
+    return InvalidRequest(fields={field[1]: complaint.partition(" - at ")[0].replace("`", "")})

@@ -1,0 +1,71 @@
+"""AWS Secrets Manager: reads one secret, checks its form, and says what is wrong with it.
+
+boto3 is fenced in here. Caching belongs to those who use a secret, since each knows when its own
+copy has gone stale.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from auth.errors import Unavailable
+
+T = TypeVar("T")
+
+# Inside the request's 8 s; boto3's own defaults are 60 s and five attempts.
+CONNECT_TIMEOUT_SECONDS = 1
+READ_TIMEOUT_SECONDS = 2
+ATTEMPTS = 2
+
+
+class SecretStore:
+    """Reads secrets; one per process, since its client keeps connections open."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    def read(self, secret_id: str, form: type[T], stage: str = "AWSCURRENT") -> T:
+        """Return the secret's current value (or that of another `stage`) as a `form`.
+
+        Raises:
+            Unavailable: it cannot be read, or does not have that form; the log text names the
+                secret and the field, never a value.
+        """
+        text = self._text(secret_id, stage)
+        try:
+            return msgspec.json.decode(text, type=form, strict=False)
+        except msgspec.ValidationError as error:
+            raise Unavailable(f"secret {secret_id} ({stage}): {error}") from None
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise Unavailable(f"secret {secret_id} ({stage}) is not JSON") from None
+
+    def _text(self, secret_id: str, stage: str) -> str:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            answer = self._connected().get_secret_value(SecretId=secret_id, VersionStage=stage)
+        except ClientError as error:
+            cause = error.response.get("Error", {}).get("Code", "unknown")
+            raise Unavailable(f"secret {secret_id} ({stage}): {cause}") from None
+        except BotoCoreError as error:
+            cause = type(error).__name__
+            raise Unavailable(f"secret {secret_id} ({stage}): {cause}") from None
+        if "SecretString" not in answer:
+            raise Unavailable(f"secret {secret_id} ({stage}) is binary, not text")
+        return str(answer["SecretString"])
+
+    def _connected(self) -> Any:
+        """Return the client, made on first use: importing boto3 is half of a cold start."""
+        if self._client is None:
+            import boto3
+            from botocore.config import Config
+
+            self._client = boto3.client(
+                "secretsmanager",
+                config=Config(
+                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                    read_timeout=READ_TIMEOUT_SECONDS,
+                    retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+                ),
+            )
+        return self._client

@@ -1,0 +1,170 @@
+"""The Lambda entry points: `http`, `migrate`, `clean_up`.
+
+`http` never raises: an exception would reach the player as an answer without our headers, and
+under `serverless offline` as a request that hangs. The other two do, so that the deployment or the
+schedule that called them fails visibly.
+"""
+
+import base64
+import binascii
+import json
+import logging
+import os
+import re
+from typing import Any
+
+import serverless_wsgi
+
+from auth.answers import error_body
+from auth.app import HEADERS, create_app
+from auth.cleaning import clean_up as delete_expired
+from auth.connection import DatabaseSecret, connect, tls_context
+from auth.database import Database
+from auth.errors import ApiError, InternalError, InvalidRequest
+from auth.logs import begin_request, configure_logging, request_id, where
+from auth.migrate import FOLDER, grant_application, migrations_in
+from auth.migrate import migrate as apply_migrations
+from auth.secret_store import SecretStore
+from auth.settings import SettingError, Settings, required
+from auth.times import system_clock
+
+logger = logging.getLogger("auth.handler")
+
+# What of a request reaches the application. The rest, such as X-Forwarded-For, is the caller's to
+# invent; and Transfer-Encoding would make Werkzeug see an empty body.
+HEADERS_READ = ("authorization", "content-type", "idempotency-key")
+MIGRATION_SECONDS = 600.0
+CLEAN_UP_SECONDS = 60.0
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+SPARE_SECONDS = 10.0  # left unused of what Lambda gives to a run
+
+configure_logging()
+try:
+    application = create_app(Settings.from_environment(os.environ))
+    start_error = ""
+except SettingError as setting_error:
+    start_error = str(setting_error)
+    logger.critical("cannot start: %s", start_error, extra={"event": "setting_wrong"})
+
+
+def http(event: object, context: object) -> dict[str, Any]:
+    """Answer one request of an API Gateway HTTP API (payload format 2.0)."""
+    begin_request("")
+    try:
+        if start_error:
+            logger.critical("cannot start: %s", start_error, extra={"event": "setting_wrong"})
+            return _answer(InternalError())
+        request = _checked(event, context)
+        answer: dict[str, Any] = serverless_wsgi.handle_request(application, request, context)
+    except InvalidRequest as error:
+        return _answer(error)
+    except Exception as error:  # noqa: BLE001  # the last line of defence
+        logger.error("bug: %s", where(error), extra={"event": "bug"})  # noqa: TRY400  # no values
+        return _answer(InternalError())
+    return {"body": "", **answer}  # to HEAD there is no body at all
+
+
+def migrate(event: object, context: object) -> dict[str, Any]:
+    """Bring the schema up to date and see that the application's database user exists.
+
+    Raises:
+        MigrationError, Unavailable, SettingError: it did not work; the old schema goes on serving.
+    """
+    secret_store = SecretStore()
+    admin = secret_store.read(required(os.environ, "DATABASE_ADMIN_SECRET_ID"), DatabaseSecret)
+    user = secret_store.read(required(os.environ, "DATABASE_SECRET_ID"), DatabaseSecret)
+    tls = tls_context(required(os.environ, "DATABASE_CA_FILE"))
+    with connect(admin, tls, read_seconds=MIGRATION_SECONDS, statement_seconds=0) as connection:
+        applied = apply_migrations(connection, migrations_in(FOLDER))
+        grant_application(connection, user)
+    return {"applied": applied}
+
+
+def clean_up(event: object, context: Any) -> dict[str, int]:
+    """Delete expired sessions and full rate-limit buckets, as long as the run's time allows.
+
+    Raises:
+        Unavailable, SettingError: the database is out of reach, or a setting is missing.
+    """
+    settings = Settings.from_environment(os.environ)
+    database = Database(SecretStore(), settings.database_secret_id, settings.database_ca_file)
+    seconds = CLEAN_UP_SECONDS
+    if hasattr(context, "get_remaining_time_in_millis"):
+        seconds = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
+    try:
+        deleted = delete_expired(database, system_clock, seconds)
+    finally:
+        database.close()
+    logger.info("cleaned up: %s", deleted, extra={"event": "cleaned_up", **deleted})
+    return deleted
+
+
+def _checked(event: object, context: object) -> dict[str, Any]:
+    """Return what counts of an event, in a form that nothing downstream can stumble over.
+
+    Raises:
+        InvalidRequest: it is not an HTTP request, or its body is not what it says it is.
+    """
+    if not isinstance(event, dict) or event.get("version") != "2.0":
+        raise InvalidRequest("This is no request of an HTTP API (payload format 2.0).")
+    gateway, headers, path = event.get("requestContext"), event.get("headers"), event.get("rawPath")
+    if not (isinstance(gateway, dict) and isinstance(gateway.get("http"), dict)):
+        raise InvalidRequest("This is no HTTP request.")
+    method, address = gateway["http"].get("method"), gateway["http"].get("sourceIp")
+    if not (isinstance(method, str) and isinstance(path, str)):
+        raise InvalidRequest("This is no HTTP request.")
+    begin_request(_request_id(gateway.get("requestId"), context))
+    return {
+        "version": "2.0",
+        "rawPath": path.encode(errors="replace").decode(),
+        "headers": _headers(headers if isinstance(headers, dict) else {}),
+        "body": _body(event),
+        "requestContext": {
+            "http": {"method": method.encode(errors="replace").decode(), "sourceIp": str(address)}
+        },
+    }
+
+
+def _request_id(gateway_id: object, context: object) -> str:
+    """Return API Gateway's id of the request, or else Lambda's."""
+    for candidate in (gateway_id, getattr(context, "aws_request_id", None)):
+        if isinstance(candidate, str) and REQUEST_ID.fullmatch(candidate):
+            return candidate
+    return ""
+
+
+def _headers(headers: dict[Any, Any]) -> dict[str, str]:
+    """Return the headers that are read, by their names in lower case."""
+    named = {str(name).lower(): value for name, value in headers.items()}
+    read = {name: named[name] for name in HEADERS_READ if isinstance(named.get(name), str)}
+    for name, value in read.items():
+        if not value.isprintable():
+            raise InvalidRequest(fields={name: "Control characters are not allowed."})
+    return read
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    """Return the body as bytes, whichever way the gateway passed it on."""
+    body = event.get("body") or ""
+    if not isinstance(body, str):
+        raise InvalidRequest("The body is not text.")
+    if not event.get("isBase64Encoded"):
+        return body.encode(errors="surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequest("The body is not the base64 that it says it is.") from None
+
+
+def _answer(error: ApiError) -> dict[str, Any]:
+    """Return an error as the contract has it, for what does not reach the application."""
+    return {
+        "statusCode": error.status,
+        "headers": {
+            **HEADERS,
+            "Content-Type": "application/json",
+            "X-Request-Id": request_id.get(),
+        },
+        "body": json.dumps(error_body(error, request_id.get())),
+        "isBase64Encoded": False,
+    }

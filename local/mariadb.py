@@ -1,0 +1,270 @@
+"""A private MariaDB: its own folder, its own port, TLS with its own CA; no system service.
+
+The server comes from the system's package manager; where there is none, from a Docker image.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from auth.connection import Connection, DatabaseSecret, Failure, connect, tls_context
+from local.certificates import make_certificates
+from local.processes import Process, accepts, free_port
+from local.terminal import Problem, say
+
+SCHEMA = "game_login"
+IMAGE = "mariadb:10.11"
+READY_SECONDS = 30.0
+IMAGE_READY_SECONDS = 300.0  # it may have to be pulled first
+SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
+
+# As in the parameter group of the deployed database.
+SERVER_OPTIONS = (
+    "--require-secure-transport=ON",
+    "--skip-name-resolve",
+    "--character-set-server=utf8mb4",
+    "--innodb-flush-log-at-trx-commit=1",
+    "--max-connect-errors=1000000",
+    "--wait-timeout=240",
+    "--skip-log-bin",
+)
+
+
+@dataclass(frozen=True)
+class Users:
+    """The passwords of the two database users: the one that migrates, and the application's."""
+
+    admin_password: str
+    application_password: str
+
+
+class MariaDB:
+    """One server with its data in a folder; start it again on that folder to find them again."""
+
+    def __init__(self, folder: Path, users: Users) -> None:
+        self.folder = folder
+        self.port = 0
+        self.ca_file = folder / "tls" / "ca.pem"
+        self._users = users
+        self._process: Process | None = None
+
+    @property
+    def admin(self) -> DatabaseSecret:
+        """Return the secret of the user that may change the schema."""
+        return self._secret("game_login_admin", self._users.admin_password)
+
+    @property
+    def application(self) -> DatabaseSecret:
+        """Return the secret of the application's user."""
+        return self._secret("game_login", self._users.application_password)
+
+    def start(self) -> None:
+        """Start the server and wait until it can be used.
+
+        Raises:
+            Problem: it does not start, or there is no server on this machine.
+        """
+        make_certificates(self.folder / "tls")
+        server = find_server()
+        if server is None:
+            self._start_image()
+        else:
+            self._start_server(server)
+
+    def stop(self) -> None:
+        """Stop the server; its data stay."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def is_running(self) -> bool:
+        """Tell whether the server runs."""
+        return self._process is not None and self._process.is_running()
+
+    def last_lines(self) -> str:
+        """Return the end of the server's log."""
+        return self._process.last_lines() if self._process else ""
+
+    def connect(self) -> Connection:
+        """Return a connection of the admin.
+
+        Raises:
+            Failure: it is not there.
+        """
+        return connect(self.admin, tls_context(str(self.ca_file)))
+
+    def _start_server(self, server: str) -> None:
+        data = self.folder / "data"
+        if not (data / "mysql").is_dir():
+            shutil.rmtree(data, ignore_errors=True)  # half made by a run that was killed
+            _install_into(data)
+        setup = self._setup_file()
+        self.port = self.port or free_port()
+        command = [
+            server,
+            "--no-defaults",
+            f"--datadir={data}",
+            f"--socket={_short_socket(self.folder)}",
+            f"--pid-file={self.folder / 'server.pid'}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            *SERVER_OPTIONS,
+            *_tls_options(self.folder / "tls"),
+            f"--init-file={setup}",
+            *_as_root(),
+        ]
+        self._run(command, READY_SECONDS)
+        setup.unlink()
+
+    def _start_image(self) -> None:
+        """Run the image, with the same folder for its data; as the owner of that folder."""
+        data = self.folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        setup = self._setup_file()
+        self.port = self.port or free_port()
+        mounts = (f"{data}:/var/lib/mysql", f"{self.folder / 'tls'}:/tls:ro", f"{setup}:/setup.sql")
+        command = [
+            "docker",
+            "run",
+            "--rm",
+            "--init",
+            f"--name=game-login-{self.port}",
+            f"--user={os.getuid()}:{os.getgid()}",
+            f"--publish=127.0.0.1:{self.port}:3306",
+            "--env=MARIADB_RANDOM_ROOT_PASSWORD=1",
+            *(f"--volume={mount}" for mount in mounts),
+            IMAGE,
+            *SERVER_OPTIONS,
+            *_tls_options(Path("/tls")),
+            "--init-file=/setup.sql",
+        ]
+        self._run(command, IMAGE_READY_SECONDS)
+        setup.unlink()
+
+    def _run(self, command: Sequence[str], seconds: float) -> None:
+        self._process = Process("mariadb", command, self.folder)
+        try:
+            self._process.wait_until(self._answers, seconds)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _answers(self) -> bool:
+        if not accepts(self.port):
+            return False
+        with suppress(Failure):
+            self.connect().close()
+            return True
+        return False
+
+    def _setup_file(self) -> Path:
+        """Write what the server does at each start, before it lets anybody in.
+
+        The admin has what RDS gives to its master user: everything but the server itself.
+        """
+        admin = f"'{self.admin.username}'@'%'"
+        schema = SCHEMA.replace("_", r"\_")
+        path = self.folder / "setup.sql"
+        path.touch(mode=0o600)
+        path.write_text(
+            f"CREATE DATABASE IF NOT EXISTS {SCHEMA};\n"
+            "DELETE FROM mysql.global_priv WHERE User = '';\n"
+            "DELETE FROM mysql.global_priv WHERE User = 'root' AND Host != 'localhost';\n"
+            "FLUSH PRIVILEGES;\n"
+            f"CREATE OR REPLACE USER {admin} IDENTIFIED BY '{self.admin.password}' REQUIRE SSL;\n"
+            f"GRANT ALL ON `{schema}`.* TO {admin} WITH GRANT OPTION;\n"
+            f"GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.* TO {admin};\n"
+        )
+        return path
+
+    def _secret(self, username: str, password: str) -> DatabaseSecret:
+        return DatabaseSecret(username, password, "127.0.0.1", self.port, SCHEMA, "mariadb")
+
+
+def find_server() -> str | None:
+    """Return the server's program, or None where there is no server on this machine."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
+    return shutil.which("mariadbd", path=path)
+
+
+def install_server() -> None:
+    """See that there is a server: from apt, from Homebrew, or by a Docker engine.
+
+    Raises:
+        Problem: there is no way to get one.
+    """
+    if find_server():
+        return
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    if shutil.which("apt-get") and (not sudo or shutil.which("sudo")):
+        packages = ["mariadb-server-core", "mariadb-client-core"]
+        say(f"MariaDB is missing: installing {' and '.join(packages)} with apt-get (no service)")
+        _call([*sudo, "apt-get", "update", "-qq"])
+        environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
+        options = ["-qq", "-y", "--no-install-recommends"]
+        _call([*sudo, *environment, "apt-get", "install", *options, *packages])
+    elif shutil.which("brew"):
+        say("MariaDB is missing: installing it with Homebrew (it is not made a service)")
+        _call(["brew", "install", "mariadb"])
+    elif _has_docker_engine():
+        say(f"MariaDB is missing and cannot be installed: the Docker image {IMAGE} will do")
+        return
+    if not find_server():
+        raise Problem(
+            "MariaDB is missing and could not be installed. Install the server (mariadb-server-core"
+            " on Debian and Ubuntu, mariadb from Homebrew on macOS) or start a Docker engine."
+        )
+
+
+def _install_into(data: Path) -> None:
+    """Make an empty data folder, whose root user is the operating system's, by socket only."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
+    program = shutil.which("mariadb-install-db", path=path)
+    if program is None:
+        raise Problem("mariadb-install-db is missing, though the server is there: reinstall it.")
+    command = [
+        program,
+        "--no-defaults",
+        f"--datadir={data}",
+        "--auth-root-authentication-method=socket",
+        "--skip-test-db",
+        *_as_root(),
+    ]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if made.returncode != 0:
+        shutil.rmtree(data, ignore_errors=True)
+        raise Problem(f"mariadb-install-db failed:\n{made.stderr or made.stdout}")
+
+
+def _as_root() -> list[str]:
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def _tls_options(folder: Path) -> list[str]:
+    return [
+        f"--ssl-ca={folder / 'ca.pem'}",
+        f"--ssl-cert={folder / 'cert.pem'}",
+        f"--ssl-key={folder / 'key.pem'}",
+    ]
+
+
+def _short_socket(folder: Path) -> Path:
+    """Return a path for the socket; the system cuts long ones off."""
+    wanted = folder / "server.sock"
+    return wanted if len(str(wanted)) < 100 else Path(f"/tmp/game-login-{os.getpid()}.sock")  # noqa: S108, PLR2004
+
+
+def _has_docker_engine() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    command = ["docker", "info"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+
+
+def _call(command: Sequence[str]) -> None:
+    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603
+        raise Problem(f"this failed, see above: {' '.join(command)}")

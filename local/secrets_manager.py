@@ -1,0 +1,102 @@
+"""A stand-in for AWS Secrets Manager (moto's server), with the secrets in it.
+
+The stand-in forgets everything when it stops, so what the secrets hold is kept on file here: only
+so do players stay signed in over a restart of the local stack.
+"""
+
+import base64
+import json
+import secrets
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from local.processes import Process, free_port
+
+READY_SECONDS = 30.0
+REGION = "us-east-1"
+
+# The stand-in asks for credentials as AWS does, and takes any.
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+}
+
+
+class SecretsManager:
+    """The stand-in's server."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: Process | None = None
+        self.endpoint = ""
+
+    def start(self) -> None:
+        """Start it.
+
+        Raises:
+            Problem: it does not start.
+        """
+        port = free_port()
+        self.endpoint = f"http://127.0.0.1:{port}"
+        program = str(Path(sys.executable).parent / "moto_server")
+        command = [program, "--host=127.0.0.1", f"--port={port}"]
+        self._process = Process("moto_server", command, self._folder)
+        try:
+            self._process.wait_until(self._answers, READY_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it; it forgets its secrets."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def client(self) -> Any:
+        """Return a boto3 client of it."""
+        import boto3
+
+        return boto3.client(
+            "secretsmanager",
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106  # it takes any
+        )
+
+    def put(self, name: str, value: Mapping[str, object]) -> None:
+        """Create a secret."""
+        self.client().create_secret(Name=name, SecretString=json.dumps(value))
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.endpoint}/moto-api/", timeout=1):  # noqa: S310
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def new_token_secret() -> dict[str, object]:
+    """Return a token secret with one fresh key of each kind."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    mac_key = base64.b64encode(secrets.token_bytes(32)).decode()
+    return {
+        "mac_keys": {"mac-1": mac_key},
+        "signing_keys": {"signing-1": pem.decode()},
+        "current": {"mac": "mac-1", "signing": "signing-1"},
+    }

@@ -1,0 +1,32 @@
+"""The tutorial's test player, so that its client has somebody to sign in with."""
+
+import os
+
+from auth.connection import Duplicate
+from auth.database import Database
+from auth.passwords import Passwords
+from auth.records import Account
+from auth.secret_store import SecretStore
+from auth.sessions import new_session
+from auth.settings import Settings
+from auth.store import Store
+from auth.times import new_id, system_clock
+from auth.usernames import username_key
+
+USERNAME = "Test"
+PASSWORD = "Test"  # noqa: S105  # the tutorial's; the policy would refuse it
+
+
+def add_test_player() -> None:
+    """Add the test player, unless it is there."""
+    settings = Settings.from_environment(os.environ)
+    database = Database(SecretStore(), settings.database_secret_id, settings.database_ca_file)
+    now = system_clock()
+    account = Account(new_id(now), USERNAME, Passwords().hash(PASSWORD), 0, None, None, now)
+    session, _ = new_session(account, "seed", now)
+    try:
+        Store(database).add_account(account, username_key(USERNAME), None, session)
+    except Duplicate:
+        return
+    finally:
+        database.close()

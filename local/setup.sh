@@ -1,0 +1,39 @@
+#!/bin/sh
+# Checks Python and Node, makes the virtual environment, installs the pinned packages of both.
+# What has been done before is not done again: make compares .local/ready with the lists.
+set -eu
+cd "$(dirname "$0")/.."
+
+fail() { echo "setup: $1" >&2; exit 1; }
+
+newest_python() {
+    for name in ${PYTHON3:-} python3.13 python3.12 python3.11 python3; do
+        if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info)' 2>/dev/null; then
+            echo "$name"
+            return
+        fi
+    done
+}
+
+python=$(newest_python)
+[ -n "$python" ] || fail "Python 3.11 or newer is missing: install it, or name it with PYTHON3=/path/to/python3"
+command -v node >/dev/null || fail "Node 20 or newer is missing: install it from your package manager or nodejs.org"
+node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || fail "Node $(node --version) is too old: version 20 or newer is needed"
+command -v npm >/dev/null || fail "npm is missing: it comes with Node, or as a package of its own named npm"
+echo "Python $("$python" -c 'import platform; print(platform.python_version())'), Node $(node --version | tr -d v)"
+
+if ! .venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    echo "making the virtual environment .venv"
+    rm -rf .venv
+    if ! "$python" -m venv .venv 2>/dev/null; then
+        rm -rf .venv
+        fail "$python cannot make a virtual environment: on Debian and Ubuntu, 'apt-get install python3-venv' helps"
+    fi
+fi
+echo "installing the Python packages"
+.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt ||
+    fail "the Python packages could not be installed: see above"
+echo "installing the Node packages"
+npm ci --no-audit --no-fund --loglevel=error || fail "the Node packages could not be installed: see above"
+mkdir -p .local
+touch .local/ready

@@ -1,0 +1,123 @@
+"""MariaDB and the Secrets Manager stand-in, migrated and ready for `handler.py`."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from local.mariadb import MariaDB, Users
+from local.secrets_manager import CREDENTIALS, SecretsManager, new_token_secret
+from local.terminal import Problem, step
+
+ROOT = Path(__file__).parent.parent
+STAGE = "local"
+SECRET_PREFIX = f"game-login/{STAGE}"
+
+# Run in a process of its own, since it needs the stack's environment from its first import on.
+MIGRATE = "import handler; print(handler.migrate({}, None)['applied'])"
+IMPORT_HANDLER = "import handler, sys; sys.exit(handler.start_error or None)"
+
+
+class Stack:
+    """The two servers, with their data in one folder."""
+
+    def __init__(self, folder: Path, rate_limit_scale: str) -> None:
+        self._folder = folder
+        self._rate_limit_scale = rate_limit_scale
+        self._kept = _kept_secrets(folder / "secrets.json")
+        self.mariadb = MariaDB(
+            folder / "mariadb",
+            Users(self._kept["admin_password"], self._kept["application_password"]),
+        )
+        self.secrets_manager = SecretsManager(folder / "moto")
+
+    def start(self) -> None:
+        """Start both, put the secrets there, bring the schema up to date.
+
+        Raises:
+            Problem: something does not start; says what.
+        """
+        with step("starting MariaDB"):
+            self.mariadb.start()
+        with step("starting the Secrets Manager stand-in"):
+            self.secrets_manager.start()
+            self._put_secrets()
+        with step("bringing the database schema up to date"):
+            self.run_python(MIGRATE)
+        with step("importing the handler"):
+            self.run_python(IMPORT_HANDLER)
+
+    def stop(self) -> None:
+        """Stop both; the data stay."""
+        self.secrets_manager.stop()
+        self.mariadb.stop()
+
+    def environment(self) -> dict[str, str]:
+        """Return what `handler.py` needs in its environment."""
+        return {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.secrets_manager.endpoint,
+            "DATABASE_SECRET_ID": f"{SECRET_PREFIX}/database",
+            "DATABASE_ADMIN_SECRET_ID": f"{SECRET_PREFIX}/database-admin",
+            "DATABASE_CA_FILE": str(self.mariadb.ca_file),
+            "TOKEN_SECRET_ID": f"{SECRET_PREFIX}/tokens",
+            "TOKEN_ISSUER": f"game-login-{STAGE}",
+            "TOKEN_AUDIENCE": "game",
+            "RATE_LIMIT_SCALE": self._rate_limit_scale,
+            "STRIP_STAGE_PATH": "yes",
+        }
+
+    def run_python(self, code: str, *arguments: str) -> str:
+        """Run Python code with the stack's environment and return what it prints.
+
+        Raises:
+            Problem: it fails; with the last line of its error.
+        """
+        done = subprocess.run(  # noqa: S603  # our own code
+            [sys.executable, "-c", code, *arguments],
+            cwd=ROOT,
+            env={**without_aws(os.environ), **self.environment()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or ["no reason given"]
+            raise Problem(lines[-1])
+        return done.stdout
+
+    def _put_secrets(self) -> None:
+        put = self.secrets_manager.put
+        put(f"{SECRET_PREFIX}/database", msgspec.to_builtins(self.mariadb.application))
+        put(f"{SECRET_PREFIX}/database-admin", msgspec.to_builtins(self.mariadb.admin))
+        put(f"{SECRET_PREFIX}/tokens", self._kept["tokens"])
+
+
+def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the user's own AWS settings: a real account is not for here."""
+    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+
+
+def _kept_secrets(path: Path) -> dict[str, Any]:
+    """Return what the secrets hold, made at the first run and kept for the next."""
+    if path.exists():
+        try:
+            kept: dict[str, Any] = json.loads(path.read_text())
+        except ValueError:
+            raise Problem(f"{path} is damaged: `make reset` starts afresh") from None
+        return kept
+    kept = {
+        "admin_password": secrets.token_urlsafe(24),
+        "application_password": secrets.token_urlsafe(24),
+        "tokens": new_token_secret(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(kept))
+    return kept

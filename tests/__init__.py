@@ -1,0 +1,1 @@
+"""The tests: `unit` needs no server, `integration` a real MariaDB, `stories` the whole stack."""

@@ -1,0 +1,111 @@
+"""The servers that the tests share: started once, emptied before each test."""
+
+import importlib
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import handler
+from auth.app import create_app
+from auth.connection import Connection, Statement
+from auth.settings import Settings
+from auth.times import system_clock
+from local.certificates import make_certificates
+from local.stack import Stack
+from tests.players import Player
+
+
+class FakeClock:
+    """The machine's clock, and as far ahead as a test has set it."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return system_clock() + self.ahead
+
+    def advance(self, **interval: float) -> None:
+        """Let time pass: seconds=, minutes=, hours=, days=."""
+        self.ahead += timedelta(**interval)
+
+
+class Tables:
+    """The database as its administrator sees it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def run(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """Run a statement and return its rows."""
+        return self._connection.run(Statement(sql, parameters), 10.0).rows
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table has."""
+        number: int = self.run(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"]
+        return number
+
+    def empty(self) -> None:
+        """Delete all that players left."""
+        for table in ("sessions", "accounts", "rate_limits"):
+            self.run(f"DELETE FROM {table}")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Return a running MariaDB and Secrets Manager, with this process's environment set to them."""
+    stack = Stack(tmp_path_factory.mktemp("stack"), rate_limit_scale="1")
+    try:
+        stack.start()
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ.update(stack.environment())
+        importlib.reload(handler)  # it reads the environment when it is imported
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def tables(stack: Stack) -> Iterator[Tables]:
+    """Return the tables, empty."""
+    with stack.mariadb.connect() as connection:
+        tables = Tables(connection)
+        tables.empty()
+        yield tables
+
+
+@pytest.fixture
+def settings(stack: Stack) -> Settings:
+    """Return the settings of the running servers."""
+    return Settings.from_environment(stack.environment())
+
+
+@pytest.fixture
+def clock(
+    tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FakeClock]:
+    """Return a clock that the handler goes by, to let time pass."""
+    clock = FakeClock()
+    application = create_app(settings, clock=clock)
+    monkeypatch.setattr(handler, "application", application)
+    yield clock
+    application.extensions["database"].close()
+
+
+@pytest.fixture
+def player(tables: Tables) -> Player:
+    """Return somebody who has registered."""
+    player = Player()
+    assert player.register().status == 201
+    return player
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """Return a folder with a server certificate of another CA."""
+    make_certificates(tmp_path / "other-ca")
+    return tmp_path / "other-ca"

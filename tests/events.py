@@ -1,0 +1,79 @@
+"""API Gateway events, and the answers to them."""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+REQUEST_ID = "JKJaXmPLvHcESHA="
+
+
+def http_event(
+    method: str,
+    path: str,
+    body: str | bytes | None = None,
+    headers: dict[str, str] | None = None,
+    address: str = "203.0.113.7",
+) -> dict[str, Any]:
+    """Return an event of an HTTP API, payload format 2.0; a body of bytes goes as base64."""
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {
+            "host": "abc.execute-api.eu-central-1.amazonaws.com",
+            "x-forwarded-for": address,
+            "x-forwarded-port": "443",
+            "x-forwarded-proto": "https",
+            **{name.lower(): value for name, value in (headers or {}).items()},
+        },
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "abc",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": address,
+                "userAgent": "Godot",
+            },
+            "requestId": REQUEST_ID,
+            "routeKey": "$default",
+            "stage": "$default",
+        },
+        "isBase64Encoded": isinstance(body, bytes),
+    }
+    if body is not None:
+        event["body"] = base64.b64encode(body).decode() if isinstance(body, bytes) else body
+    return event
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the handler answered."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> "Answer":
+        """Read the dictionary that the handler returned."""
+        assert raw["isBase64Encoded"] is False if "isBase64Encoded" in raw else True
+        headers = {name.lower(): value for name, value in raw["headers"].items()}
+        return cls(raw["statusCode"], headers, raw["body"])
+
+    @property
+    def json(self) -> Any:
+        """Return the body, which must be a JSON object."""
+        body = json.loads(self.text)
+        assert isinstance(body, dict)
+        return body
+
+    @property
+    def code(self) -> str:
+        """Return the error's code, or nothing."""
+        code = self.json.get("error", {}).get("code", "")
+        assert isinstance(code, str)
+        return code
