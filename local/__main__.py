@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TextIO
 
 from local.mariadb import install_server
-from local.offline import Offline
+from local.offline import Offline, refuse_busy
+from local.processes import end_leftovers
 from local.seed import PASSWORD, USERNAME
 from local.stack import ROOT, Stack
 from local.terminal import Problem, say, step
@@ -66,6 +67,8 @@ def run(port: int) -> None:
         Problem: something does not start, or ends by itself.
     """
     with _only_one(), ExitStack() as running:
+        end_leftovers(STACK_FOLDER)
+        refuse_busy(port)
         install_server()
         stack = Stack(STACK_FOLDER, RATE_LIMIT_SCALE)
         running.callback(stack.stop)
@@ -83,12 +86,14 @@ def run(port: int) -> None:
                 url=offline.url, port=stack.mariadb.port, username=USERNAME, password=PASSWORD
             )
         )
+        running.callback(say, "stopping")
         _follow(stack, offline)
 
 
 def reset() -> None:
     """Forget the local database and the keys."""
     with _only_one():
+        end_leftovers(STACK_FOLDER)
         shutil.rmtree(STACK_FOLDER, ignore_errors=True)
     say("the local database and its keys are forgotten")
 

@@ -149,6 +149,9 @@ class MariaDB:
         self._process = Process("mariadb", command, self.folder)
         try:
             self._process.wait_until(self._answers, seconds)
+        except Problem as problem:
+            self.stop()
+            raise Problem(f"{problem}\nIf its data are damaged, `make reset` starts afresh.") from None
         except BaseException:
             self.stop()
             raise

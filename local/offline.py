@@ -15,6 +15,19 @@ from local.terminal import Problem
 READY_SECONDS = 60.0
 
 
+def refuse_busy(port: int) -> None:
+    """Refuse a port that something else listens on.
+
+    Raises:
+        Problem: it is in use.
+    """
+    if accepts(port):
+        raise Problem(
+            f"port {port} is in use: stop what listens there, or take another one with"
+            f" `make run PORT={port + 1}`"
+        )
+
+
 class Offline:
     """One `serverless offline`, which starts the handler with the stack's environment."""
 
@@ -36,11 +49,7 @@ class Offline:
         Raises:
             Problem: its port is in use, or it does not start.
         """
-        if accepts(self._port):
-            raise Problem(
-                f"port {self._port} is in use: stop what listens there, or take another port with"
-                f" `make run PORT={self._port + 1}`"
-            )
+        refuse_busy(self._port)
         command = [
             "node",
             "node_modules/.bin/serverless",

@@ -1,6 +1,6 @@
 """Child processes: started with a log file, waited for, and stopped whatever happens.
 
-A crash of the parent leaves a child behind; its process id is on file, so the next run ends it.
+A parent that is killed leaves its children behind; they are on file, so the next run ends them.
 """
 
 import os
@@ -15,6 +15,7 @@ from local.terminal import Problem, say
 
 STOP_SECONDS = 15.0
 LOG_LINES_SHOWN = 15
+NOTE = ".process"  # names a file with a process id and a program
 
 
 class Process:
@@ -29,9 +30,8 @@ class Process:
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
-        self._pid_file = folder / f"{name}.pid"
+        self._note = folder / f"{name}{NOTE}"
         folder.mkdir(parents=True, exist_ok=True)
-        end_leftover(self._pid_file, command[0])
         with self.log.open("wb") as log:
             self._popen = subprocess.Popen(  # noqa: S603  # our own command
                 command,
@@ -41,7 +41,7 @@ class Process:
                 env=environment,
                 start_new_session=True,  # Ctrl-C is for us to pass on, in the right order
             )
-        self._pid_file.write_text(str(self._popen.pid))
+        self._note.write_text(f"{self._popen.pid} {Path(command[0]).name}")
 
     @property
     def pid(self) -> int:
@@ -84,23 +84,21 @@ class Process:
             except subprocess.TimeoutExpired:
                 continue
         _signal_group(self._popen.pid, signal.SIGKILL)
-        self._pid_file.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
 
 
-def end_leftover(pid_file: Path, program: str) -> None:
-    """End the process that an earlier run left behind when it crashed, if it is still that one."""
-    try:
-        pid = int(pid_file.read_text())
-    except (FileNotFoundError, ValueError):
-        return
-    if Path(program).name in _command_of(pid):
-        say(f"ending a {Path(program).name} that an earlier run left behind (process {pid})")
-        _signal_group(pid, signal.SIGTERM)
-        end = time.monotonic() + STOP_SECONDS
-        while _command_of(pid) and time.monotonic() < end:
-            time.sleep(0.1)
-        _signal_group(pid, signal.SIGKILL)
-    pid_file.unlink(missing_ok=True)
+def end_leftovers(folder: Path) -> None:
+    """End the processes that an earlier run left behind in a folder when it was killed."""
+    for note in folder.rglob(f"*{NOTE}"):
+        pid, _, program = note.read_text().partition(" ")
+        if program and program in _command_of(int(pid)):
+            say(f"ending {program}, which an earlier run left behind (process {pid})")
+            _signal_group(int(pid), signal.SIGTERM)
+            end = time.monotonic() + STOP_SECONDS
+            while program in _command_of(int(pid)) and time.monotonic() < end:
+                time.sleep(0.1)
+            _signal_group(int(pid), signal.SIGKILL)
+        note.unlink()
 
 
 def free_port() -> int:
