@@ -25,7 +25,7 @@ from auth.keys import TokenKeys
 from auth.logs import notes, request_id, where
 from auth.passwords import Passwords
 from auth.rate_limits import RateLimits
-from auth.requests import check_size
+from auth.requests import check_path, check_size
 from auth.secret_store import SecretStore
 from auth.sessions import Sessions
 from auth.settings import Settings
@@ -95,6 +95,7 @@ def create_app(
 
 def _begin(database: Database) -> None:
     database.start_request()
+    check_path()
     check_size()
 
 

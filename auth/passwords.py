@@ -7,7 +7,7 @@ is chosen, since signing in never needs it.
 import unicodedata
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from auth.errors import WeakPassword
 
@@ -42,12 +42,11 @@ class Passwords:
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Tell whether the password fits; None, for no such account, takes as long and never does.
 
-        Raises:
-            argon2.exceptions.InvalidHashError: the hash given is not one of Argon2.
+        To a hash that is not one of Argon2's, no password fits.
         """
         try:
             self._hasher.verify(password_hash or self._dummy, _normalised(password))
-        except VerificationError:
+        except (VerificationError, InvalidHashError):
             return False
         return password_hash is not None
 

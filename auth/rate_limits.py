@@ -5,6 +5,7 @@ the bucket of a device the player already uses. Which limits apply when is for t
 """
 
 import hmac
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,7 +70,10 @@ class RateLimits:
 
     def give_back(self, charges: Sequence[Charge]) -> None:
         """Undo charges, because what they were for was no guess."""
-        self._store.give_back({charge.bucket: charge.microseconds for charge in charges})
+        owed: Counter[bytes] = Counter()
+        for charge in charges:
+            owed[charge.bucket] += charge.microseconds
+        self._store.give_back(owed)
 
     def _bucket(self, limit: Limit, subject: tuple[bytes, ...]) -> bytes:
         """Return the bucket's key: a MAC, so that no name and no address is at rest."""

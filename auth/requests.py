@@ -12,6 +12,7 @@ from flask import request
 from auth.errors import (
     InvalidRequest,
     MissingToken,
+    NotFound,
     PayloadTooLarge,
     UnsupportedMediaType,
 )
@@ -99,6 +100,16 @@ def check_size() -> None:
     """
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise PayloadTooLarge
+
+
+def check_path() -> None:
+    """Refuse a path with several slashes in front, which Werkzeug takes for one.
+
+    Raises:
+        NotFound: it has.
+    """
+    if request.environ.get("serverless.event", {}).get("rawPath", "").startswith("//"):
+        raise NotFound
 
 
 def bearer_token() -> str:

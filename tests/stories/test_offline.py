@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from local.offline import Offline
 from local.processes import free_port
-from local.stack import Stack
+from local.stack import ROOT, Stack
 from tests.events import Answer
 
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d [A-Z]+ ")
@@ -115,3 +116,21 @@ def test_every_request_is_one_line(offline: Offline) -> None:
 
 def _lines(log: Path) -> list[str]:
     return log.read_text().splitlines()
+
+
+@pytest.mark.usefixtures("tables")
+def test_the_readme(offline: Offline, tmp_path: Path) -> None:
+    """The README's curl lines, pasted one after the other, do what the README says."""
+    readme = (ROOT / "README.md").read_text()
+    commands = re.findall(r"```sh\n(curl .*?)```", readme, re.DOTALL)
+    answers = []
+    for command in commands:
+        pasted = command.replace("http://localhost:3000", offline.url)
+        done = subprocess.run(
+            ["sh", "-c", pasted], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        answers.append(json.loads(done.stdout))
+    registered, signed_in, me, back = answers
+    assert registered["account"] == signed_in["account"] == me["account"] == back["account"]
+    assert back["session"]["id"] == signed_in["session"]["id"]
+    assert back["refresh_token"] != signed_in["refresh_token"]
