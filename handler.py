@@ -20,7 +20,7 @@ from auth.app import HEADERS, create_app
 from auth.cleaning import clean_up as delete_expired
 from auth.connection import DatabaseSecret, connect, tls_context
 from auth.database import Database
-from auth.errors import ApiError, InternalError, InvalidRequest
+from auth.errors import ApiError, InternalError, InvalidRequest, NotFound
 from auth.logs import begin_request, configure_logging, request_id, where
 from auth.migrate import FOLDER, grant_application, migrations_in
 from auth.migrate import migrate as apply_migrations
@@ -51,17 +51,16 @@ def http(event: object, context: object) -> dict[str, Any]:
     """Answer one request of an API Gateway HTTP API (payload format 2.0)."""
     begin_request("")
     try:
-        if start_error:
-            logger.critical("cannot start: %s", start_error, extra={"event": "setting_wrong"})
-            return _answer(InternalError())
-        request = _checked(event, context)
-        answer: dict[str, Any] = serverless_wsgi.handle_request(application, request, context)
-    except InvalidRequest as error:
-        return _answer(error)
+        answer = _answered(event, context)
+    except ApiError as error:
+        logger.info("(no route) %s %s", error.status, error.code, extra={"event": "request"})
+        answer = _answer(error)
     except Exception as error:  # noqa: BLE001  # the last line of defence
         logger.error("bug: %s", where(error), extra={"event": "bug"})  # noqa: TRY400  # no values
-        return _answer(InternalError())
-    return {"body": "", **answer}  # to HEAD there is no body at all
+        answer = _answer(InternalError())
+    if _gateway(event).get("method") == "HEAD":
+        answer["body"] = ""
+    return answer
 
 
 def migrate(event: object, context: object) -> dict[str, Any]:
@@ -99,30 +98,55 @@ def clean_up(event: object, context: Any) -> dict[str, int]:
     return deleted
 
 
+def _answered(event: object, context: object) -> dict[str, Any]:
+    if start_error:
+        logger.critical("cannot start: %s", start_error, extra={"event": "setting_wrong"})
+        raise InternalError
+    request = _checked(event, context)
+    answer: dict[str, Any] = serverless_wsgi.handle_request(application, request, context)
+    return answer
+
+
 def _checked(event: object, context: object) -> dict[str, Any]:
     """Return what counts of an event, in a form that nothing downstream can stumble over.
 
     Raises:
         InvalidRequest: it is not an HTTP request, or its body is not what it says it is.
+        NotFound: the path is one that Werkzeug would take for another.
     """
     if not isinstance(event, dict) or event.get("version") != "2.0":
         raise InvalidRequest("This is no request of an HTTP API (payload format 2.0).")
-    gateway, headers, path = event.get("requestContext"), event.get("headers"), event.get("rawPath")
-    if not (isinstance(gateway, dict) and isinstance(gateway.get("http"), dict)):
-        raise InvalidRequest("This is no HTTP request.")
-    method, address = gateway["http"].get("method"), gateway["http"].get("sourceIp")
+    gateway, headers, path = _gateway(event), event.get("headers"), event.get("rawPath")
+    method = gateway.get("method")
     if not (isinstance(method, str) and isinstance(path, str)):
         raise InvalidRequest("This is no HTTP request.")
-    begin_request(_request_id(gateway.get("requestId"), context))
+    begin_request(_request_id(event["requestContext"].get("requestId"), context))
+    if not path.startswith("/") or path.startswith("//") or "?" in path:
+        raise NotFound
     return {
         "version": "2.0",
-        "rawPath": path.encode(errors="replace").decode(),
+        "rawPath": _encodable(path),
         "headers": _headers(headers if isinstance(headers, dict) else {}),
         "body": _body(event),
         "requestContext": {
-            "http": {"method": method.encode(errors="replace").decode(), "sourceIp": str(address)}
+            "http": {
+                "method": _encodable(method),
+                "sourceIp": _encodable(str(gateway.get("sourceIp"))),
+            }
         },
     }
+
+
+def _gateway(event: object) -> dict[str, Any]:
+    """Return what API Gateway says of the HTTP request, or nothing where it is none."""
+    context = event.get("requestContext") if isinstance(event, dict) else None
+    http = context.get("http") if isinstance(context, dict) else None
+    return http if isinstance(http, dict) else {}
+
+
+def _encodable(text: str) -> str:
+    """Return the text with lone surrogates, which nothing can encode, replaced."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _request_id(gateway_id: object, context: object) -> str:

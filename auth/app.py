@@ -25,7 +25,7 @@ from auth.keys import TokenKeys
 from auth.logs import notes, request_id, where
 from auth.passwords import Passwords
 from auth.rate_limits import RateLimits
-from auth.requests import check_path, check_size
+from auth.requests import check_size
 from auth.secret_store import SecretStore
 from auth.sessions import Sessions
 from auth.settings import Settings
@@ -34,6 +34,9 @@ from auth.times import Clock, system_clock
 from auth.tutorial import Tutorial
 
 logger = logging.getLogger(__name__)
+
+# What a log line says of a method; any other is whatever the caller made up.
+METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"}
 
 # What every answer says unless its route says otherwise.
 HEADERS = {
@@ -95,7 +98,6 @@ def create_app(
 
 def _begin(database: Database) -> None:
     database.start_request()
-    check_path()
     check_size()
 
 
@@ -130,7 +132,8 @@ def _log_request(answer: Response) -> None:
     code = error.code if isinstance(error, ApiError) else ""
     fields = {"event": "request", "code": code, **notes()}
     outcome = code or (fields["event"] if notes() else "")
-    text = f"{request.method} {route} {answer.status_code} {milliseconds:.0f} ms {outcome}".rstrip()
+    method = request.method if request.method in METHODS else "(other)"
+    text = f"{method} {route} {answer.status_code} {milliseconds:.0f} ms {outcome}".rstrip()
     level = logging.INFO
     if isinstance(error, Unavailable):
         level, text = logging.WARNING, f"{text}: {error}"
@@ -141,7 +144,7 @@ def _log_request(answer: Response) -> None:
         text,
         extra={
             **fields,
-            "method": request.method,
+            "method": method,
             "route": route,
             "status": answer.status_code,
             "duration_ms": round(milliseconds, 1),

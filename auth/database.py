@@ -187,11 +187,15 @@ class Database:
 
     def _other_secrets(self, tried: DatabaseSecret) -> Iterator[DatabaseSecret]:
         """Yield what else the secret may be by now: re-read, then the one being rotated in."""
-        for stage in ("AWSCURRENT", "AWSPENDING"):
-            secret = self._read_secret(stage)
-            if secret != tried:
-                tried = secret
-                yield secret
+        current = self._read_secret("AWSCURRENT")
+        if current != tried:
+            yield current
+        try:
+            pending = self._read_secret("AWSPENDING")
+        except Unavailable:
+            return  # no rotation is under way
+        if pending not in (tried, current):
+            yield pending
 
     def _read_secret(self, stage: str) -> DatabaseSecret:
         return self._secret_store.read(self._secret_id, DatabaseSecret, stage)

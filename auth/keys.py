@@ -6,15 +6,15 @@ so that everybody knows it before it is used, or the previous one, still good fo
 """
 
 import base64
-import binascii
 import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jwt
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -51,13 +51,16 @@ class TokenSecret(msgspec.Struct, frozen=True):
     signing_keys: dict[str, str]
     current: CurrentKeys
 
+    def __repr__(self) -> str:
+        return f"TokenSecret(current={self.current})"
+
 
 @dataclass(frozen=True)
 class MacKey:
     """A key that authenticates refresh tokens; `key_id` is its id inside a token."""
 
     key_id: bytes
-    secret: bytes
+    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def mac_key(kid: str, text: str) -> MacKey:
     """Return the MAC key written as base64 in the secret."""
     try:
         secret = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise ValueError(f"mac_keys.{kid} is not base64") from None
     if len(secret) < MIN_MAC_KEY_BYTES:
         raise ValueError(f"mac_keys.{kid} is shorter than {MIN_MAC_KEY_BYTES} bytes")
@@ -205,7 +208,7 @@ def signing_key(kid: str, pem: str) -> SigningKey:
     try:
         # Skipping the primality checks saves 46 ms at start; the key is our own.
         key = load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError(f"signing_keys.{kid} is not a PEM private key") from None
     if isinstance(key, RSAPrivateKey):
         if key.key_size < MIN_RSA_BITS:

@@ -24,6 +24,8 @@ def configure_logging() -> None:
     if "AWS_LAMBDA_RUNTIME_API" not in os.environ:
         logging.basicConfig(stream=sys.stderr, format=_LINE, datefmt="%H:%M:%S", force=True)
     logging.getLogger(_APPLICATION).setLevel(logging.INFO)
+    for library in ("boto3", "botocore", "urllib3"):  # at DEBUG they log whole secrets
+        logging.getLogger(library).setLevel(logging.INFO)
     logging.setLogRecordFactory(_record)
 
 

@@ -12,7 +12,6 @@ from flask import request
 from auth.errors import (
     InvalidRequest,
     MissingToken,
-    NotFound,
     PayloadTooLarge,
     UnsupportedMediaType,
 )
@@ -28,7 +27,14 @@ T = TypeVar("T")
 Device = Annotated[str, msgspec.Meta(max_length=MAX_DEVICE_LENGTH)] | None
 
 
-class Credentials(msgspec.Struct):
+class Form(msgspec.Struct):
+    """What a body may hold; it never prints it."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"
+
+
+class Credentials(Form):
     """The tutorial's login."""
 
     username: str
@@ -47,26 +53,26 @@ class SignIn(NewAccount):
     refresh_token: str | None = None
 
 
-class Refresh(msgspec.Struct):
+class Refresh(Form):
     """Auto-login."""
 
     refresh_token: str
 
 
-class Logout(msgspec.Struct):
+class Logout(Form):
     """Signing out."""
 
     everywhere: bool | None = None
 
 
-class PasswordChange(msgspec.Struct):
+class PasswordChange(Form):
     """A new password."""
 
     current_password: str
     new_password: str
 
 
-class Deletion(msgspec.Struct):
+class Deletion(Form):
     """The end of an account."""
 
     password: str
@@ -100,16 +106,6 @@ def check_size() -> None:
     """
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise PayloadTooLarge
-
-
-def check_path() -> None:
-    """Refuse a path with several slashes in front, which Werkzeug takes for one.
-
-    Raises:
-        NotFound: it has.
-    """
-    if request.environ.get("serverless.event", {}).get("rawPath", "").startswith("//"):
-        raise NotFound
 
 
 def bearer_token() -> str:

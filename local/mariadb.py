@@ -151,7 +151,8 @@ class MariaDB:
             self._process.wait_until(self._answers, seconds)
         except Problem as problem:
             self.stop()
-            raise Problem(f"{problem}\nIf its data are damaged, `make reset` starts afresh.") from None
+            way_out = "If its data are damaged, `make reset` starts afresh."
+            raise Problem(f"{problem}\n{way_out}") from None
         except BaseException:
             self.stop()
             raise

@@ -1,0 +1,110 @@
+"""How often a request asks the database: the price of each route, counted on the wire."""
+
+import pymysql.connections
+import pytest
+
+from tests.players import Player, call
+
+Sent = list[str]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    """Return what goes to the server from here on, one entry a round trip."""
+    sent: Sent = []
+    execute = pymysql.connections.Connection._execute_command  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def counted(connection: object, command: int, sql: str | bytes) -> object:
+        sent.append(sql.decode(errors="replace") if isinstance(sql, bytes) else sql)
+        return execute(connection, command, sql)
+
+    monkeypatch.setattr(pymysql.connections.Connection, "_execute_command", counted)
+    return sent
+
+
+def test_login(player: Player, sent: Sent) -> None:
+    """A warm login takes six round trips at most: find, three limits, give back, open."""
+    assert player.log_in().status == 200
+    assert 1 <= len(sent) <= 6, sent
+    assert not any(sql.startswith(("BEGIN", "COMMIT", "SET")) for sql in sent)
+
+
+def test_login_from_a_known_device(player: Player, sent: Sent) -> None:
+    """A known device has one limit instead of three."""
+    assert player.log_in(refresh_token=player.refresh_token).status == 200
+    assert 1 <= len(sent) <= 4, sent
+
+
+def test_failed_login(player: Player, sent: Sent) -> None:
+    """A wrong password and an unknown name take the same statements."""
+    player.log_in("not the password")
+    wrong = [sql.partition(" WHERE ")[0].partition(" VALUES ")[0] for sql in sent]
+    sent.clear()
+    Player("nobody-here").log_in()
+    unknown = [sql.partition(" WHERE ")[0].partition(" VALUES ")[0] for sql in sent]
+    assert wrong == unknown
+    assert 1 <= len(wrong) <= 4
+
+
+def test_refresh(player: Player, sent: Sent) -> None:
+    """A refresh takes two round trips at most, and so does its repetition."""
+    first = player.refresh_token
+    assert player.refresh(first).status == 200
+    assert 1 <= len(sent) <= 2, sent
+    sent.clear()
+    assert player.refresh(first).status == 200
+    assert 1 <= len(sent) <= 2, sent
+
+
+def test_garbled_refresh_token(player: Player, sent: Sent) -> None:
+    """A refresh token that is not ours does not reach the database."""
+    text = player.refresh_token
+    other = "A" if text[20] != "A" else "B"
+    for wrong in ("x", "glrt_" + "A" * 122, text[:20] + other + text[21:]):
+        assert player.refresh(wrong).code == "session_ended"
+    assert sent == []
+
+
+def test_me(player: Player, sent: Sent) -> None:
+    """Asking for the own account takes one round trip."""
+    assert player.me().status == 200
+    assert len(sent) == 1, sent
+
+
+def test_invalid_access_token(player: Player, sent: Sent) -> None:
+    """An access token that is not valid does not reach the database."""
+    assert call("GET", "/v1/me", token=player.access_token[:-8]).code == "invalid_token"
+    assert sent == []
+
+
+def test_sessions(player: Player, sent: Sent) -> None:
+    """The list of sessions takes two round trips."""
+    assert player.sessions()
+    assert len(sent) == 2, sent
+
+
+def test_logout(player: Player, sent: Sent) -> None:
+    """Signing out takes one round trip, everywhere too."""
+    assert player.log_out().status == 200
+    assert len(sent) == 1, sent
+    assert player.log_in().status == 200
+    sent.clear()
+    assert player.log_out(everywhere=True).status == 200
+    assert len(sent) == 1, sent
+
+
+def test_health(player: Player, sent: Sent) -> None:
+    """The health check takes one round trip; the public keys take none."""
+    assert call("GET", "/v1/health").status == 200
+    assert len(sent) == 1, sent
+    assert call("GET", "/.well-known/jwks.json").status == 200
+    assert len(sent) == 1, sent
+
+
+def test_refused_requests(player: Player, sent: Sent) -> None:
+    """What the contract refuses at sight does not reach the database."""
+    call("POST", "/v1/login", {"username": 1})
+    call("POST", "/v1/register", {"username": "x", "password": "x"})
+    call("POST", "/v1/register", {"username": "somebody", "password": "password"})
+    call("GET", "/nowhere")
+    assert sent == []

@@ -1,0 +1,104 @@
+"""The errors: what the client reads and what the log reads are two texts."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from auth.answers import error_body
+from auth.errors import (
+    AccountSuspended,
+    ApiError,
+    IdempotencyKeyReused,
+    InternalError,
+    InvalidCredentials,
+    InvalidRequest,
+    InvalidToken,
+    InvalidUsername,
+    MethodNotAllowed,
+    MissingToken,
+    NotFound,
+    PayloadTooLarge,
+    SessionEnded,
+    TooManyAttempts,
+    Unavailable,
+    UnsupportedMediaType,
+    UsernameTaken,
+    WeakPassword,
+)
+
+PLAIN: tuple[type[ApiError], ...] = (
+    *(InvalidCredentials, InvalidToken, MissingToken, SessionEnded, NotFound, UsernameTaken),
+    *(IdempotencyKeyReused, PayloadTooLarge, UnsupportedMediaType, InternalError),
+)
+
+
+def members(error: ApiError) -> dict[str, object]:
+    """Return the members of an error's answer."""
+    body = error_body(error, "request-1")
+    assert set(body) == {"error"}
+    inner = body["error"]
+    assert isinstance(inner, dict)
+    assert (inner["code"], inner["request_id"]) == (error.code, "request-1")
+    return inner
+
+
+@pytest.mark.parametrize("error", PLAIN)
+def test_log_text_stays_in_the_log(error: type[ApiError]) -> None:
+    """What an error is raised with is for the log; the client reads the class's own text."""
+    raised = error("canary")
+    assert str(raised) == "canary"
+    assert "canary" not in str(members(raised))
+    assert members(raised)["message"] == error.message == str(error())
+    assert set(members(raised)) == {"code", "message", "request_id"}
+
+
+def test_every_class_says_when() -> None:
+    """Each error has a docstring, a code, a status and a message that ends in a full stop."""
+    tree: list[type[ApiError]] = [ApiError]
+    for one in tree:
+        tree += one.__subclasses__()
+        assert one.__doc__
+        if "code" in vars(one):
+            assert 400 <= one.status < 600
+            assert one.message.endswith(".")
+    assert len(tree) > 16
+
+
+def test_fields() -> None:
+    """`fields` is there where a field is at fault, and only there."""
+    assert "fields" not in members(InvalidRequest())
+    assert members(InvalidRequest(fields={"a": "b"}))["fields"] == {"a": "b"}
+    assert members(InvalidRequest("Another text."))["message"] == "Another text."
+    assert members(InvalidUsername("Too short."))["fields"] == {"username": "Too short."}
+    assert members(WeakPassword("Too short."))["fields"] == {"password": "Too short."}
+    assert InvalidRequest().message == InvalidRequest.message
+
+
+def test_retry_after() -> None:
+    """What may be tried again says when, in the body and in the header alike."""
+    for error in (TooManyAttempts(7), Unavailable("canary", 7)):
+        assert members(error)["retry_after"] == 7
+        assert error.headers() == {"Retry-After": "7"}
+        assert "canary" not in str(members(error))
+    assert members(Unavailable("x"))["retry_after"] == 2
+
+
+def test_bearer_challenge() -> None:
+    """An invalid token is challenged with an error code, a missing one without (RFC 6750)."""
+    assert InvalidToken("x").headers() == {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    assert MissingToken().headers() == {"WWW-Authenticate": "Bearer"}
+    assert InvalidCredentials().headers() == {}
+    assert SessionEnded().headers() == {}
+
+
+def test_allowed_methods() -> None:
+    """A wrong method is told which are right, in one order always."""
+    assert MethodNotAllowed(["PUT", "GET"]).headers() == {"Allow": "GET, PUT"}
+
+
+def test_suspension() -> None:
+    """A suspension says until when, or null for good, and why."""
+    until = datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC)
+    told = members(AccountSuspended(until, "cheating"))
+    assert (told["until"], told["reason"]) == ("2027-01-02T03:04:05Z", "cheating")
+    assert members(AccountSuspended(None, ""))["until"] is None

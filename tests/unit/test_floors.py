@@ -1,0 +1,102 @@
+"""The floors: who may import whom, and who may import which library."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import auth
+
+FOLDER = Path(auth.__file__).parent
+
+# From the ground up; a module imports only from floors strictly below its own.
+FLOORS = (
+    {"times"},
+    {"errors"},
+    {"settings", "logs"},
+    {"secret_store", "passwords", "usernames"},
+    {"keys"},
+    {"refresh_tokens", "access_tokens", "records"},
+    {"connection"},
+    {"database", "migrate"},
+    {"store"},
+    {"cleaning", "sessions", "rate_limits"},
+    {"accounts"},
+    {"requests", "answers"},
+    {"api", "tutorial"},
+    {"app"},
+    {"__init__"},
+    {"handler"},
+)
+FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules}
+
+# Each outside dependency is fenced in.
+FENCES = {
+    "flask": {"api", "tutorial", "requests", "answers", "app"},
+    "werkzeug": {"app"},
+    "pymysql": {"connection", "migrate"},
+    "boto3": {"secret_store"},
+    "botocore": {"secret_store"},
+    "argon2": {"passwords"},
+    "zxcvbn": {"passwords"},
+    "jwt": {"keys", "access_tokens"},
+    "cryptography": {"keys"},
+    "serverless_wsgi": {"handler"},
+}
+MODULES = {path.stem: path for path in [*FOLDER.glob("*.py"), FOLDER.parent / "handler.py"]}
+
+
+def imports_of(source: str) -> set[str]:
+    """Return what a module imports, wherever in it, by full name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            module = node.module or ""
+            if module == "auth":
+                names |= {f"auth.{alias.name}" for alias in node.names}
+            else:
+                names.add(module)
+    return names
+
+
+def inner(names: set[str]) -> set[str]:
+    """Return the modules of the application among these."""
+    return {name.partition(".")[2].partition(".")[0] for name in names if name.startswith("auth.")}
+
+
+def test_every_module_has_a_floor() -> None:
+    """Every module is in the list, once, and the list names no other."""
+    assert set(FLOOR) == set(MODULES)
+    assert sum(len(modules) for modules in FLOORS) == len(FLOOR)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_floor(module: str) -> None:
+    """A module imports only from floors below its own."""
+    above = {
+        other
+        for other in inner(imports_of(MODULES[module].read_text()))
+        if FLOOR[other] >= FLOOR[module]
+    }
+    assert above == set()
+
+
+@pytest.mark.parametrize("library", sorted(FENCES))
+def test_fence(library: str) -> None:
+    """A library is imported where it is fenced in, and nowhere else."""
+    importing = {
+        module
+        for module, path in MODULES.items()
+        if any(name.partition(".")[0] == library for name in imports_of(path.read_text()))
+    }
+    assert importing == FENCES[library]
+
+
+def test_imports_are_found() -> None:
+    """The imports are found in all their forms."""
+    source = "import a.b, c\nfrom auth import x, y as z\ndef f():\n    from auth.w import v\n"
+    assert imports_of(source) == {"a.b", "c", "auth.x", "auth.y", "auth.w"}
+    assert inner(imports_of(source)) == {"x", "y", "w"}

@@ -1,0 +1,390 @@
+"""The token keys: cached, re-read, rotated, and what a broken secret says."""
+
+import base64
+import functools
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from auth.errors import Unavailable
+from auth.keys import CurrentKeys, KeyRing, TokenKeys, TokenSecret, UnknownKey, key_ring
+from auth.secret_store import SecretStore
+
+CANARY = "canary-4711"
+
+
+class ScriptedStore(SecretStore):
+    """A secrets store that answers what it is told to, and counts how often it is asked."""
+
+    def __init__(self, answer: object = None) -> None:
+        super().__init__()
+        self.answer = answer
+        self.reads = 0
+
+    def _text(self, secret_id: str, stage: str) -> str:  # noqa: ARG002  # there is one
+        self.reads += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer if isinstance(self.answer, str) else json.dumps(self.answer)
+
+
+class Monotonic:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def pem(key: PrivateKeyTypes, lock: KeySerializationEncryption | None = None) -> str:
+    """Return a key as PEM."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock or NoEncryption()).decode()
+
+
+@functools.cache
+def rsa_key(number: int, bits: int = 2048) -> rsa.RSAPrivateKey:
+    """Return one of some RSA keys, made once."""
+    assert number >= 0
+    return rsa.generate_private_key(65537, bits)
+
+
+@functools.cache
+def rsa_pem(number: int) -> str:
+    """Return one of some RSA keys as PEM."""
+    return pem(rsa_key(number))
+
+
+def mac(number: int, length: int = 32) -> str:
+    """Return a MAC key as base64."""
+    return base64.b64encode(bytes([number]) * length).decode()
+
+
+def token_secret(*signing: str, **more: str) -> dict[str, Any]:
+    """Return a secret with these keys, the first of them the current one."""
+    names = signing or ("s1",)
+    return {
+        "mac_keys": {"m1": mac(1)},
+        "signing_keys": {**{kid: rsa_pem(number) for number, kid in enumerate(names)}, **more},
+        "current": {"mac": "m1", "signing": [*names, *more][0] if signing else [*more, "s1"][0]},
+    }
+
+
+def ring_of(secret: dict[str, Any]) -> KeyRing:
+    """Return the keys of a secret."""
+    return TokenKeys(ScriptedStore(secret), "tokens").ring()
+
+
+def key_id(kid: str) -> bytes:
+    """Return the id that a MAC key has inside a token."""
+    secret = TokenSecret(
+        **{**token_secret(), "mac_keys": {kid: mac(9)}, "current": CurrentKeys(kid, "s1")}
+    )
+    return key_ring(secret).current_mac.key_id
+
+
+def published(ring: KeyRing) -> list[dict[str, Any]]:
+    """Return the published keys."""
+    keys: Any = ring.jwks()["keys"]
+    assert isinstance(keys, list)
+    return keys
+
+
+# PKCS #8 with an algorithm (1.2.3.4.5.6) that nobody knows.
+UNKNOWN_ALGORITHM = "-----BEGIN {0}-----\n{1}\n-----END {0}-----\n".format(
+    "PRIVATE KEY",
+    base64.b64encode(bytes.fromhex("3013020100300906052a0304050605000403000102")).decode(),
+)
+
+
+@pytest.fixture
+def monotonic() -> Monotonic:
+    """Return a clock that stands still."""
+    return Monotonic()
+
+
+@pytest.fixture
+def store() -> ScriptedStore:
+    """Return a store that holds a good secret."""
+    return ScriptedStore(token_secret())
+
+
+@pytest.fixture
+def keys(store: ScriptedStore, monotonic: Monotonic) -> TokenKeys:
+    """Return the keys of that store."""
+    return TokenKeys(store, "tokens", monotonic)
+
+
+# Caching
+
+
+def test_read_late(store: ScriptedStore, keys: TokenKeys) -> None:
+    """The secret is read when the keys are first wanted, not before."""
+    assert store.reads == 0
+    keys.ring()
+    assert store.reads == 1
+
+
+def test_cached_for_five_minutes(
+    store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic
+) -> None:
+    """The keys are kept for five minutes, then read again."""
+    first = keys.ring()
+    monotonic.now += 299
+    assert keys.ring() is first
+    assert store.reads == 1
+    monotonic.now += 1
+    assert keys.ring() is not first
+    assert store.reads == 2
+    monotonic.now += 299
+    keys.ring()
+    assert store.reads == 2
+
+
+FAILURES = {
+    "out of reach": Unavailable("down"),
+    "no JSON": "x",
+    "no fields": {},
+    "broken mac key": {**token_secret(), "mac_keys": {"m1": "!"}},
+    "broken signing key": {**token_secret(), "signing_keys": {"s1": "x"}},
+    "unknown algorithm": {**token_secret(), "signing_keys": {"s1": UNKNOWN_ALGORITHM}},
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_stale_keys(
+    failure: object, store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic
+) -> None:
+    """While the secret cannot be read, the old keys are used, and it is tried once a minute."""
+    good, first = store.answer, keys.ring()
+    store.answer = failure
+    monotonic.now += 300
+    assert keys.ring() is first
+    assert store.reads == 2
+    monotonic.now += 59
+    assert keys.ring() is first
+    assert store.reads == 2
+    monotonic.now += 1
+    assert keys.ring() is first
+    assert store.reads == 3
+    store.answer = good
+    monotonic.now += 60
+    assert keys.ring() is not first
+    assert store.reads == 4
+
+
+def test_never_read(store: ScriptedStore, keys: TokenKeys) -> None:
+    """Where the secret has never been read there are no keys, until it can be."""
+    good, store.answer = store.answer, Unavailable("down")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="down"):
+            keys.ring()
+    store.answer = good
+    assert keys.ring().current_signing.kid == "s1"
+
+
+# Key ids
+
+
+def test_known_key(store: ScriptedStore, keys: TokenKeys) -> None:
+    """A known key costs no read."""
+    assert keys.signing_key("s1") is keys.ring().current_signing
+    assert keys.mac_key(key_id("m1")) is keys.ring().current_mac
+    assert store.reads == 1
+
+
+def test_unknown_key(store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic) -> None:
+    """An unknown key id costs one read a minute; until then nobody knows that it is unknown."""
+    keys.ring()
+    with pytest.raises(UnknownKey):
+        keys.mac_key(b"none")
+    assert store.reads == 2
+    for waited, left in ((0, 61), (20, 41), (39, 2)):
+        monotonic.now += waited
+        with pytest.raises(Unavailable) as caught:
+            keys.mac_key(b"none")
+        assert caught.value.retry_after in (left, left - 1)
+        with pytest.raises(Unavailable):
+            keys.signing_key("none")
+    assert store.reads == 2
+    monotonic.now += 1
+    with pytest.raises(UnknownKey):
+        keys.signing_key("none")
+    assert store.reads == 3
+
+
+def test_new_key(store: ScriptedStore, keys: TokenKeys) -> None:
+    """A key that was added meanwhile is found by its id at once."""
+    keys.ring()
+    store.answer = {**token_secret("s1", "s2"), "mac_keys": {"m1": mac(1), "m2": mac(2)}}
+    assert keys.signing_key("s2").kid == "s2"
+    assert keys.mac_key(key_id("m2")).secret == b"\2" * 32
+    assert store.reads == 2
+
+
+def test_search_while_the_store_is_down(store: ScriptedStore, keys: TokenKeys) -> None:
+    """An unknown key while the secret cannot be read is Unavailable, and known ones go on."""
+    keys.ring()
+    store.answer = Unavailable("down")
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            keys.mac_key(b"none")
+    assert store.reads == 2
+    assert keys.signing_key("s1").kid == "s1"
+
+
+def test_search_renews_the_cache(
+    store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic
+) -> None:
+    """What a search has read counts as read, for five minutes more."""
+    keys.ring()
+    monotonic.now += 200
+    with pytest.raises(UnknownKey):
+        keys.mac_key(b"none")
+    monotonic.now += 200
+    keys.ring()
+    assert store.reads == 2
+
+
+# Rotation
+
+
+def test_rotation(store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic) -> None:
+    """The next key is published before it signs; the previous one stays good after."""
+
+    def kids() -> list[object]:
+        return [key["kid"] for key in published(keys.ring())]
+
+    assert (kids(), keys.ring().current_signing.kid) == (["s1"], "s1")
+    store.answer = token_secret("s1", "s2")
+    monotonic.now += 300
+    assert (kids(), keys.ring().current_signing.kid) == (["s1", "s2"], "s1")
+    store.answer = {**token_secret("s1", "s2"), "current": {"mac": "m1", "signing": "s2"}}
+    monotonic.now += 300
+    assert (kids(), keys.ring().current_signing.kid) == (["s1", "s2"], "s2")
+    assert keys.signing_key("s1").kid == "s1"
+
+
+def test_mac_rotation() -> None:
+    """Any listed MAC key is good; the current one is that which the secret names."""
+    secret = {**token_secret(), "mac_keys": {"m1": mac(1), "m2": mac(2), "m3": mac(3)}}
+    ring = ring_of({**secret, "current": {"mac": "m2", "signing": "s1"}})
+    assert ring.current_mac.secret == b"\2" * 32
+    assert {key.secret[0] for key in ring.mac_keys.values()} == {1, 2, 3}
+
+
+# Kinds of keys
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "members"),
+    [
+        (rsa_key(0), "RS256", {"kty", "n", "e"}),
+        (ec.generate_private_key(ec.SECP256R1()), "ES256", {"kty", "crv", "x", "y"}),
+        (ed25519.Ed25519PrivateKey.generate(), "EdDSA", {"kty", "crv", "x"}),
+    ],
+    ids=["RSA", "P-256", "Ed25519"],
+)
+def test_kinds_of_signing_keys(key: PrivateKeyTypes, algorithm: str, members: set[str]) -> None:
+    """The key's type decides the algorithm; its public half alone is published."""
+    secret = {**token_secret(), "signing_keys": {"s1": pem(key)}}
+    ring = ring_of(secret)
+    assert ring.current_signing.algorithm == algorithm
+    (jwk,) = published(ring)
+    assert set(jwk) == members | {"kid", "use", "alg"}
+    assert (jwk["kid"], jwk["use"], jwk["alg"]) == ("s1", "sig", algorithm)
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> str:
+    """Return the public half."""
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+OTHER_PEMS = {
+    "public": public_pem(rsa_key(0)),
+    "locked": pem(rsa_key(0), BestAvailableEncryption(b"secret")),
+    "too short": pem(rsa_key(0, 1024)),
+    "P-384": pem(ec.generate_private_key(ec.SECP384R1())),
+    "secp256k1": pem(ec.generate_private_key(ec.SECP256K1())),
+    "Ed448": pem(ed448.Ed448PrivateKey.generate()),
+    "DSA": pem(dsa.generate_private_key(1024)),
+    "unknown algorithm": UNKNOWN_ALGORITHM,
+    "empty": "",
+    "text": CANARY,
+    "not ASCII": "ü" + CANARY,
+    "cut": rsa_pem(0)[:600],
+}
+BROKEN: dict[str, tuple[str, object]] = {
+    **{f"signing key: {name}": ("signing_keys.s1", text) for name, text in OTHER_PEMS.items()},
+    "mac key: no base64": ("mac_keys.m1", CANARY + "!"),
+    "mac key: not ASCII": ("mac_keys.m1", CANARY + "ü"),
+    "mac key: padding": ("mac_keys.m1", mac(1)[:-1]),
+    "mac key: short": ("mac_keys.m1", mac(1, 31)),
+    "mac key: empty": ("mac_keys.m1", ""),
+    "mac key: number": ("mac_keys", [CANARY]),
+    "no such mac key": ("current.mac", CANARY),
+    "no such signing key": ("current.signing", CANARY),
+    "no current": ("current", CANARY),
+    "signing keys": ("signing_keys", CANARY),
+}
+
+
+@pytest.mark.parametrize(("place", "value"), BROKEN.values(), ids=BROKEN)
+def test_broken_secret(place: str, value: object) -> None:
+    """A secret that cannot be used is Unavailable; its field is named, its value never."""
+    secret: dict[str, Any] = token_secret()
+    field, _, inner = place.partition(".")
+    secret[field] = {**secret[field], inner: value} if inner else value
+    with pytest.raises(Unavailable) as caught:
+        ring_of(secret)
+    text = str(caught.value)
+    assert place in text
+    assert "tokens" in text
+    assert CANARY not in text
+    assert "PRIVATE" not in text
+    assert caught.value.__suppress_context__  # or a traceback would tell the cause
+
+
+@pytest.mark.parametrize("missing", ["mac_keys", "signing_keys", "current"])
+def test_missing_field(missing: str) -> None:
+    """A secret that lacks a field names it."""
+    secret = {name: value for name, value in token_secret().items() if name != missing}
+    with pytest.raises(Unavailable, match=missing):
+        ring_of(secret)
+
+
+@pytest.mark.parametrize("text", ["", "x", "[]", "null", "[" * 100_000, '{"mac_keys": NaN}', "1"])
+def test_no_secret_at_all(text: str) -> None:
+    """A secret that is no JSON object is Unavailable."""
+    with pytest.raises(Unavailable, match="tokens"):
+        TokenKeys(ScriptedStore(text), "tokens").ring()
+
+
+def test_two_names_with_one_key_id() -> None:
+    """Two MAC keys whose names share the id inside a token are refused, not confused."""
+    found: dict[bytes, str] = {}
+    for number in range(1_000_000):
+        name = f"m{number}"
+        digest = hashlib.sha256(name.encode()).digest()[:4]
+        if digest in found:
+            break
+        found[digest] = name
+    else:
+        pytest.fail("no two names found")
+    pair = {found[digest]: mac(1), name: mac(2)}
+    secret = {**token_secret(), "mac_keys": pair, "current": {"mac": name, "signing": "s1"}}
+    with pytest.raises(Unavailable, match="mac_keys"):
+        ring_of(secret)

@@ -1,0 +1,151 @@
+"""What a player may choose as a password, and how it is kept."""
+
+import unicodedata
+
+import pytest
+from argon2 import extract_parameters
+from argon2.low_level import Type
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from auth.errors import WeakPassword
+from auth.passwords import Passwords, check_password
+
+GOOD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def passwords() -> Passwords:
+    """Return a hasher with next to no effort."""
+    return Passwords(memory_kib=8, iterations=1)
+
+
+def reason(password: str, username: str = "ada-lovelace") -> str:
+    """Return why a password is refused."""
+    with pytest.raises(WeakPassword) as caught:
+        check_password(password, username)
+    assert set(caught.value.fields) == {"password"}
+    return caught.value.fields["password"]
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        GOOD,
+        "xK9#mQ2$",
+        "Zu fünft im Wald",
+        "🎮🕹🎲🃏🀄🎯🎳🎱",
+        "пароль для игры",
+        GOOD.ljust(128, "x"),
+    ],
+)
+def test_good_passwords(password: str) -> None:
+    """A password that is hard to guess will do, whatever its characters."""
+    check_password(password, "ada-lovelace")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("password", "12345678", "qwertyuiop", "aaaaaaaa", "abcdefgh", "iloveyou", "letmein1"),
+        *("P@ssw0rd", "11111111111111111111", "qwerty123", "baseball1", "        "),
+    ],
+)
+def test_guessable_passwords(password: str) -> None:
+    """Common words, keyboard walks and sequences are refused, with a reason to act on."""
+    assert len(reason(password)) > 10
+
+
+@pytest.mark.parametrize("password", ["", "x", "xK9#mQ2"])
+def test_too_short(password: str) -> None:
+    """Fewer than eight characters are too few."""
+    assert "8" in reason(password)
+
+
+def test_too_long() -> None:
+    """128 characters are as many as there may be."""
+    check_password(GOOD.ljust(128, "x"), "ada")
+    assert "128" in reason(GOOD.ljust(129, "x"))
+    assert "128" in reason("x" * 8000)
+
+
+def test_length_counts_after_normalising() -> None:
+    """A letter and its accent are one character, as they are compared."""
+    assert "8" in reason("e\u0301" * 7)
+    check_password(unicodedata.normalize("NFD", "éèüöäßç" * 18), "ada")
+
+
+@pytest.mark.parametrize("character", ["\0", "\t", "\n", "\r", "\x1b", "\x7f", "\x85"], ids=ascii)
+def test_control_characters(character: str) -> None:
+    """Control characters are refused, wherever they are."""
+    for password in (GOOD + character, character + GOOD, GOOD[:9] + character + GOOD[9:]):
+        assert "control" in reason(password)
+
+
+def test_username_in_it() -> None:
+    """The username is refused in a password, in any case and with anything around it."""
+    for password in ("xx-Ada-Lovelace-77", "ADA-LOVELACE!?", "ada-lovelace"):
+        assert "username" in reason(password)
+    check_password("ada is not lovelace here", "ada-lovelace")
+
+
+@examples(max_examples=50, deadline=None)
+@given(st.text(max_size=140))
+def test_any_password(password: str) -> None:
+    """Any text either will do or is refused with a reason that is not empty."""
+    told: WeakPassword | None = None
+    try:
+        check_password(password, "somebody")
+    except WeakPassword as error:
+        told = error
+    assert told is None or told.fields["password"].strip()
+
+
+def test_hash(passwords: Passwords) -> None:
+    """A hash fits its password and no other, and no two are alike."""
+    first, second = passwords.hash(GOOD), passwords.hash(GOOD)
+    assert first != second
+    assert GOOD not in first
+    assert passwords.verify(first, GOOD)
+    assert passwords.verify(second, GOOD)
+    for wrong in ("", GOOD + " ", GOOD.upper(), GOOD[:-1], "\0" + GOOD, GOOD + "\0"):
+        assert not passwords.verify(first, wrong)
+
+
+@examples(max_examples=50, deadline=None)
+@given(first=st.text(max_size=20), second=st.text(max_size=20))
+def test_any_two_passwords(first: str, second: str) -> None:
+    """Two passwords fit each other's hash exactly when they are one after NFC."""
+    hasher = Passwords(memory_kib=8, iterations=1)
+    same = unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)
+    assert hasher.verify(hasher.hash(first), first)
+    assert hasher.verify(hasher.hash(first), second) == same
+
+
+def test_two_keyboards(passwords: Passwords) -> None:
+    """A password typed composed and decomposed is one password; NFKC is not applied."""
+    assert passwords.verify(passwords.hash("caf\u00e9 au lait"), "cafe\u0301 au lait")
+    assert not passwords.verify(passwords.hash("\ufb01sch und brot"), "fisch und brot")
+
+
+def test_nobodys_password(passwords: Passwords) -> None:
+    """For an account that does not exist no password fits, the dummy's own included."""
+    for password in ("", GOOD, "a password that nobody has"):
+        assert not passwords.verify(None, password)
+
+
+def test_parameters() -> None:
+    """The parameters are OWASP's: Argon2id, 19 MiB, two iterations, one lane."""
+    parameters = extract_parameters(Passwords().hash(GOOD))
+    assert parameters.type is Type.ID
+    assert (parameters.memory_cost, parameters.time_cost, parameters.parallelism) == (19456, 2, 1)
+
+
+def test_rehash(passwords: Passwords) -> None:
+    """A hash with other parameters than today's is to be made anew, and still fits meanwhile."""
+    stronger = Passwords(memory_kib=16, iterations=1)
+    old = passwords.hash(GOOD)
+    assert stronger.verify(old, GOOD)
+    assert stronger.needs_rehash(old)
+    assert not passwords.needs_rehash(old)

@@ -1,0 +1,223 @@
+"""Refresh tokens: one spelling, one MAC, one successor."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auth.errors import Unavailable
+from auth.keys import TokenKeys
+from auth.refresh_tokens import (
+    PREFIX,
+    InvalidRefreshToken,
+    RefreshToken,
+    decode,
+    encode,
+    hash_of,
+    new_tail,
+)
+from tests.unit.test_keys import ScriptedStore, mac, token_secret
+
+SECRET = token_secret()
+KEYS = TokenKeys(ScriptedStore(SECRET), "tokens", lambda: 0.0)
+TOKEN = RefreshToken(b"a" * 16, b"s" * 16, 7, b"t" * 16)
+TEXT = encode(TOKEN, KEYS.ring())
+RAW = base64.urlsafe_b64decode(TEXT.removeprefix(PREFIX) + "==")
+tokens = st.builds(
+    RefreshToken,
+    st.binary(min_size=16, max_size=16),
+    st.binary(min_size=16, max_size=16),
+    st.integers(0, 2**32 - 1),
+    st.binary(min_size=16, max_size=16),
+)
+
+
+def written(raw: bytes) -> str:
+    """Return bytes as a token is written."""
+    return PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+@given(tokens)
+def test_round_trip(token: RefreshToken) -> None:
+    """A token reads back as it was; its successor is of the same session, one further."""
+    text = encode(token, KEYS.ring())
+    read, successor = decode(text, KEYS)
+    assert read == token
+    assert successor == replace(token, counter=token.counter + 1, tail=successor.tail)
+    assert successor.tail != token.tail
+    assert len(successor.tail) == 16
+
+
+@given(tokens)
+def test_successor_is_always_the_same(token: RefreshToken) -> None:
+    """Whoever asks twice gets the same successor twice, in another process too."""
+    text = encode(token, KEYS.ring())
+    others = TokenKeys(ScriptedStore(SECRET), "tokens")
+    assert decode(text, KEYS) == decode(text, KEYS) == decode(text, others)
+
+
+@given(tokens, tokens)
+def test_successors_differ(first: RefreshToken, second: RefreshToken) -> None:
+    """Two tokens have two successors, each from all that the token is."""
+    tails = {decode(encode(token, KEYS.ring()), KEYS)[1].tail for token in (first, second)}
+    assert len(tails) == len({first, second})
+
+
+def test_successor_depends_on_every_part() -> None:
+    """Another account, session, counter or tail gives another next tail."""
+    changed = (
+        TOKEN,
+        replace(TOKEN, account_id=b"b" * 16),
+        replace(TOKEN, session_id=b"b" * 16),
+        replace(TOKEN, counter=8),
+        replace(TOKEN, tail=b"b" * 16),
+    )
+    assert len({decode(encode(one, KEYS.ring()), KEYS)[1].tail for one in changed}) == 5
+
+
+@given(tokens)
+def test_successor_is_not_in_the_token(token: RefreshToken) -> None:
+    """Nothing of a token is the tail of its successor: the MAC and the next tail differ."""
+    text = encode(token, KEYS.ring())
+    raw = base64.urlsafe_b64decode(text.removeprefix(PREFIX) + "==")
+    assert decode(text, KEYS)[1].tail not in raw
+
+
+def test_successor_depends_on_the_key() -> None:
+    """Without the MAC key nobody can tell the next tail."""
+    secret = {**SECRET, "mac_keys": {"m1": mac(2)}}
+    other = TokenKeys(ScriptedStore(secret), "tokens")
+    mine, theirs = decode(TEXT, KEYS)[1], decode(encode(TOKEN, other.ring()), other)[1]
+    assert mine.tail != theirs.tail
+
+
+@given(at=st.integers(0, len(RAW) - 1), change=st.integers(1, 255))
+def test_changed_byte(at: int, change: int) -> None:
+    """A token with any one byte changed is refused.
+
+    Where it names another key that may be because the key cannot be looked up now.
+    """
+    raw = bytearray(RAW)
+    raw[at] ^= change
+    errors = (InvalidRefreshToken, Unavailable) if at in range(1, 5) else (InvalidRefreshToken,)
+    with pytest.raises(errors):
+        decode(written(bytes(raw)), KEYS)
+
+
+@given(at=st.integers(0, len(TEXT) - 1), character=st.characters())
+def test_changed_character(at: int, character: str) -> None:
+    """A token with any one character changed is refused."""
+    text = TEXT[:at] + character + TEXT[at + 1 :]
+    if text != TEXT:
+        with pytest.raises((InvalidRefreshToken, Unavailable)):
+            decode(text, KEYS)
+
+
+@given(st.text() | st.text("AZaz09-_").map(PREFIX.__add__) | st.binary(max_size=99).map(written))
+def test_any_text(text: str) -> None:
+    """Any other text is refused, in no other way."""
+    with pytest.raises(InvalidRefreshToken):
+        decode(text, KEYS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(TEXT + "=", TEXT + "==", TEXT + "A", TEXT[:-1], " " + TEXT, TEXT + "\n", TEXT[5:]),
+        *(TEXT.upper(), TEXT.replace("glrt_", "GLRT_"), "glrt_" + TEXT, "xxxx_" + TEXT[5:]),
+        TEXT[:50] + "\n" + TEXT[50:],
+        TEXT[:50] + "\n" + TEXT[51:],
+        TEXT[:50] + "=" + TEXT[51:],
+        *(written(b""), written(RAW + b"\0"), written(RAW[:-1]), written(b"\0" * len(RAW))),
+        *("", PREFIX, PREFIX + "é" * (len(TEXT) - 5), PREFIX + "\ud800" * (len(TEXT) - 5)),
+    ],
+    ids=ascii,
+)
+def test_other_spellings(text: str) -> None:
+    """A token has one spelling."""
+    with pytest.raises(InvalidRefreshToken):
+        decode(text, KEYS)
+
+
+def test_spare_bits() -> None:
+    """The last character's bits that do not count must be zero, or a token had four spellings."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    same = [
+        TEXT[:-1] + character
+        for character in alphabet
+        if base64.urlsafe_b64decode((TEXT[:-1] + character).removeprefix(PREFIX) + "==") == RAW
+    ]
+    assert len(same) > 1
+    for text in same:
+        if text != TEXT:
+            with pytest.raises(InvalidRefreshToken):
+                decode(text, KEYS)
+    assert decode(TEXT, KEYS)[0] == TOKEN
+
+
+def test_standard_alphabet() -> None:
+    """The alphabet is the one for URLs, and no other."""
+    for number in range(200):
+        text = encode(replace(TOKEN, counter=number), KEYS.ring())
+        other = text.removeprefix(PREFIX).replace("-", "+").replace("_", "/")
+        if PREFIX + other != text:
+            with pytest.raises(InvalidRefreshToken):
+                decode(PREFIX + other, KEYS)
+            return
+    pytest.fail("no token with a character that differs")
+
+
+def test_forged_with_another_key() -> None:
+    """A token made with another key of the same name is refused."""
+    secret = {**SECRET, "mac_keys": {"m1": mac(2)}}
+    with pytest.raises(InvalidRefreshToken):
+        decode(encode(TOKEN, TokenKeys(ScriptedStore(secret), "tokens").ring()), KEYS)
+
+
+def test_key_rotation() -> None:
+    """A token outlives the turn of its key to previous, and is refused when the key is gone."""
+    both = {**SECRET, "mac_keys": {"m1": mac(1), "m2": mac(2)}}
+    store, now = ScriptedStore({**both, "current": {"mac": "m2", "signing": "s1"}}), [0.0]
+    keys = TokenKeys(store, "tokens", lambda: now[0])
+    token, successor = decode(TEXT, keys)
+    assert token == TOKEN
+    assert successor == decode(TEXT, KEYS)[1]
+    renewed = encode(successor, keys.ring())
+    assert decode(renewed, keys)[0] == successor
+    store.answer = {**both, "mac_keys": {"m2": mac(2)}, "current": {"mac": "m2", "signing": "s1"}}
+    now[0] += 300
+    with pytest.raises(InvalidRefreshToken):
+        decode(TEXT, keys)
+
+
+def test_unknown_key_while_throttled() -> None:
+    """A key that cannot be looked up now is no reason to end a session."""
+    secret = {**SECRET, "mac_keys": {"m9": mac(9)}, "current": {"mac": "m9", "signing": "s1"}}
+    newer = encode(TOKEN, TokenKeys(ScriptedStore(secret), "tokens").ring())
+    keys = TokenKeys(ScriptedStore(SECRET), "tokens", lambda: 0.0)
+    with pytest.raises(InvalidRefreshToken):
+        decode(newer, keys)
+    with pytest.raises(Unavailable):
+        decode(newer, keys)
+    assert decode(TEXT, keys)[0] == TOKEN
+
+
+def test_junk_costs_no_read() -> None:
+    """Junk is refused before any key is read."""
+    store = ScriptedStore(SECRET)
+    keys = TokenKeys(store, "tokens")
+    for text in ("", "x", TEXT[:-1], PREFIX + "A" * (len(TEXT) - 5)):
+        with pytest.raises(InvalidRefreshToken):
+            decode(text, keys)
+    assert store.reads == 0
+
+
+def test_tails() -> None:
+    """Tails are random; the database keeps only their hash; a token does not print its own."""
+    assert len({new_tail() for _ in range(100)}) == 100
+    assert TOKEN.tail_hash() == hash_of(TOKEN.tail)
+    assert len(hash_of(TOKEN.tail)) == 32
+    assert "tttt" not in repr(TOKEN)
+    assert TOKEN.tail.hex() not in repr(TOKEN)

@@ -1,0 +1,83 @@
+"""The settings: each wrong variable is named, in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from auth.settings import SettingError, Settings
+
+NAMES = ("DATABASE_SECRET_ID", "TOKEN_SECRET_ID", "TOKEN_ISSUER", "TOKEN_AUDIENCE")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Return an environment that has all that is needed."""
+    file = tmp_path / "ca.pem"
+    file.touch()
+    return {**{name: name.lower() for name in NAMES}, "DATABASE_CA_FILE": str(file)}
+
+
+def complaint(environment: dict[str, str]) -> str:
+    """Return what is said of an environment."""
+    with pytest.raises(SettingError) as caught:
+        Settings.from_environment(environment)
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+def test_all_is_there(environment: dict[str, str]) -> None:
+    """Each setting comes from its variable; what has a default may be left out."""
+    settings = Settings.from_environment(environment)
+    assert settings == Settings(
+        database_secret_id="database_secret_id",
+        token_secret_id="token_secret_id",
+        token_issuer="token_issuer",
+        token_audience="token_audience",
+        database_ca_file=environment["DATABASE_CA_FILE"],
+        rate_limit_scale=1.0,
+    )
+
+
+@pytest.mark.parametrize("name", [*NAMES, "DATABASE_CA_FILE"])
+@pytest.mark.parametrize("value", [None, "", " ", "\t\n"])
+def test_missing(name: str, value: str | None, environment: dict[str, str]) -> None:
+    """A variable that is missing, empty or blank is named, and it alone."""
+    environment.pop(name)
+    if value is not None:
+        environment[name] = value
+    text = complaint(environment)
+    assert name in text
+    assert not any(other in text for other in {*NAMES, "DATABASE_CA_FILE"} - {name})
+
+
+def test_no_such_file(environment: dict[str, str], tmp_path: Path) -> None:
+    """A CA file that does not exist, or is a folder, is named."""
+    for path in (tmp_path / "none.pem", tmp_path):
+        text = complaint({**environment, "DATABASE_CA_FILE": str(path)})
+        assert "DATABASE_CA_FILE" in text
+        assert str(path) in text
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "-1", "nan", "inf", "-inf", "1e999", "x", "1,5", "0x1", "1 2", " "]
+)
+def test_wrong_number(value: str, environment: dict[str, str]) -> None:
+    """A rate limit's scale that is no finite number above zero is named."""
+    assert "RATE_LIMIT_SCALE" in complaint({**environment, "RATE_LIMIT_SCALE": value})
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("20", 20.0), ("0.5", 0.5), ("1e3", 1000.0), ("", 1.0)]
+)
+def test_number(value: str, number: float, environment: dict[str, str]) -> None:
+    """A rate limit's scale is any finite number above zero; empty means the default."""
+    settings = Settings.from_environment({**environment, "RATE_LIMIT_SCALE": value})
+    assert settings.rate_limit_scale == number
+
+
+def test_settings_are_frozen(environment: dict[str, str]) -> None:
+    """Settings do not change once they are read."""
+    settings = Settings.from_environment(environment)
+    with pytest.raises(AttributeError):
+        settings.token_issuer = "x"  # type: ignore[misc]
