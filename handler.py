@@ -43,8 +43,7 @@ try:
     application = create_app(Settings.from_environment(os.environ))
     start_error = ""
 except SettingError as setting_error:
-    start_error = str(setting_error)
-    logger.critical("cannot start: %s", start_error, extra={"event": "setting_wrong"})
+    start_error = str(setting_error)  # logged by each request, and shown by the local stack
 
 
 def http(event: object, context: object) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _batches(
     database: Database, store: Store, table: str, key: str
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield ranges of keys, each of `BATCH` rows and with a budget of its own."""
-    after: bytes | None = bytes(16)
+    after: bytes | None = b""
     while after is not None:
         database.start_request()
         to = store.batch_end(table, key, after, BATCH)

@@ -60,6 +60,7 @@ else:
 
 _KIND_OF = {number: kind for kind, numbers in NUMBERS.items() for number in numbers}
 _DUPLICATE = 1062
+_UNKNOWN_HOST = 2005
 _NO_PARENT = 1452
 _KEY_NAME = re.compile(r"for key '(?:\w+\.)?(\w+)'\Z")
 
@@ -176,6 +177,8 @@ def connect(
         )
     except (pymysql.OperationalError, pymysql.InternalError) as error:
         raise Failure(_number(error)) from None
+    except UnicodeError:  # a host name that cannot be one
+        raise Failure(_UNKNOWN_HOST) from None
     try:
         for sql in _session_settings(connection, statement_seconds):
             connection.run(Statement(sql), read_seconds)

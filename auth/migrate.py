@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,8 +105,9 @@ def _apply(cursor: DictCursor, migration: Migration, noted: Mapping[str, object]
         cursor.execute(migration.sql)
     except pymysql.MySQLError as error:
         if not (noted and error.args[0] in ALREADY_THERE):
-            cursor.execute("ROLLBACK")
-            cursor.execute("DELETE FROM schema_migrations WHERE name = %s", (migration.name,))
+            with suppress(pymysql.MySQLError):  # the connection may be what failed
+                cursor.execute("ROLLBACK")
+                cursor.execute("DELETE FROM schema_migrations WHERE name = %s", (migration.name,))
             raise MigrationError(f"{migration.name}: {error.args[-1]}") from error
     cursor.execute(
         "UPDATE schema_migrations SET finished_at = UTC_TIMESTAMP(6) WHERE name = %s",

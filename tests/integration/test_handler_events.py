@@ -189,7 +189,7 @@ NOT_HTTP: tuple[object, ...] = (
 )
 
 
-@pytest.mark.parametrize("event", NOT_HTTP, ids=lambda event: str(event)[:50])
+@pytest.mark.parametrize("event", NOT_HTTP, ids=[str(number) for number in range(len(NOT_HTTP))])
 @pytest.mark.usefixtures("stack")
 def test_not_http(event: object) -> None:
     """An event that is no HTTP request of payload format 2.0 is refused, in the same form."""
