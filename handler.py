@@ -66,7 +66,8 @@ def migrate(event: object, context: object) -> dict[str, Any]:
     """Bring the schema up to date and see that the application's database user exists.
 
     Raises:
-        MigrationError, Unavailable, SettingError: it did not work; the old schema goes on serving.
+        MigrationError, Failure, Unavailable, SettingError: it did not work; the schema as it was
+            goes on serving.
     """
     secret_store = SecretStore()
     admin = secret_store.read(required(os.environ, "DATABASE_ADMIN_SECRET_ID"), DatabaseSecret)

@@ -14,9 +14,10 @@ from auth.errors import (
     InvalidCredentials,
     Unavailable,
     UsernameTaken,
+    WeakPassword,
 )
 from auth.logs import note
-from auth.passwords import Passwords, check_password
+from auth.passwords import Passwords, check_password, refuse_guessable
 from auth.rate_limits import (
     LOGIN_BY_ACCOUNT,
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
@@ -80,7 +81,9 @@ class Accounts:
         check_username(login.username)
         check_password(login.password, login.username)
         now = self._clock()
-        self._rate_limits.charge(REGISTRATION_BY_ADDRESS, network_of(login.address), now=now)
+        network = network_of(login.address)
+        charge = self._rate_limits.charge(REGISTRATION_BY_ADDRESS, network, now=now)
+        self._refuse_guessable(login.password, login.username, charge)
         account = Account(
             id=new_id(now),
             username=login.username,
@@ -117,9 +120,13 @@ class Accounts:
             raise UsernameTaken
         if username_key(account.username) != username_key(login.username):
             raise IdempotencyKeyReused
+        # Or the key would open a way around the limit on signing in.
+        key = username_key(login.username)
+        charge = self._rate_limits.charge(LOGIN_BY_ACCOUNT, key, now=self._clock())
         if not self._passwords.verify(account.password_hash, login.password):
             raise IdempotencyKeyReused
         self._refuse_suspended(account)
+        self._rate_limits.give_back([charge])
         return self._open_session(account, login.device)
 
     # Signing in
@@ -149,6 +156,7 @@ class Accounts:
             raise InvalidCredentials
         self._refuse_suspended(account)
         self._rate_limits.give_back(charges)
+        _note("signed_in", account)
         if self._passwords.needs_rehash(account.password_hash):
             return self._rehash(account, login.password)
         return account
@@ -166,9 +174,10 @@ class Accounts:
             # Keyed by the name, whether or not an account has it.
             key, network = username_key(login.username), network_of(login.address)
             limited = [
-                (LOGIN_BY_ADDRESS, (network,)),
+                # The address last: a name under attack must not use up its owner's whole home.
                 (LOGIN_BY_ACCOUNT_AND_ADDRESS, (key, network)),
                 (LOGIN_BY_ACCOUNT, (key,)),
+                (LOGIN_BY_ADDRESS, (network,)),
             ]
         return [self._rate_limits.charge(limit, *subject, now=now) for limit, subject in limited]
 
@@ -188,11 +197,9 @@ class Accounts:
 
     def _open_session(self, account: Account, device: str | None) -> SignedIn:
         try:
-            signed_in = self._sessions.open(account, device)
+            return self._sessions.open(account, device)
         except MissingParent:
             raise InvalidCredentials("the account was deleted meanwhile") from None
-        _note("signed_in", account)
-        return signed_in
 
     # The account's own settings
 
@@ -211,6 +218,7 @@ class Accounts:
         """
         check_password(new, account.username)
         charges = [self._charge_password_check(account)]
+        self._refuse_guessable(new, account.username, charges[0])
         new_hash: str | None = None
         if self._passwords.verify(account.password_hash, current):
             new_hash = self._passwords.hash(new)
@@ -240,6 +248,14 @@ class Accounts:
 
     def _charge_password_check(self, account: Account) -> Charge:
         return self._rate_limits.charge(PASSWORD_CHECK_BY_ACCOUNT, account.id, now=self._clock())
+
+    def _refuse_guessable(self, password: str, username: str, charge: Charge) -> None:
+        """Refuse a password that is easy to guess; what is refused was no guess at anything."""
+        try:
+            refuse_guessable(password, username)
+        except WeakPassword:
+            self._rate_limits.give_back([charge])
+            raise
 
     def _verify_password(self, account: Account, password: str) -> None:
         if not self._passwords.verify(account.password_hash, password):

@@ -60,7 +60,9 @@ else:
 
 _KIND_OF = {number: kind for kind, numbers in NUMBERS.items() for number in numbers}
 _DUPLICATE = 1062
+_NO_TABLE = 1146
 _UNKNOWN_HOST = 2005
+_WRONG_CREDENTIALS = 1045
 _NO_PARENT = 1452
 _KEY_NAME = re.compile(r"for key '(?:\w+\.)?(\w+)'\Z")
 
@@ -138,6 +140,10 @@ class Connection(_Connection):
             raise _constraint(error) from None
         except (pymysql.OperationalError, pymysql.InternalError, pymysql.InterfaceError) as error:
             raise Failure(_number(error)) from None
+        except pymysql.ProgrammingError as error:
+            if _number(error) != _NO_TABLE:  # that is: the migrations have not run yet
+                raise
+            raise Failure(_NO_TABLE) from None
 
     def drop(self) -> None:
         """Close at once, without a word to the server."""
@@ -177,6 +183,8 @@ def connect(
         )
     except (pymysql.OperationalError, pymysql.InternalError) as error:
         raise Failure(_number(error)) from None
+    except UnicodeEncodeError:  # a user or a password that cannot be one
+        raise Failure(_WRONG_CREDENTIALS) from None
     except UnicodeError:  # a host name that cannot be one
         raise Failure(_UNKNOWN_HOST) from None
     try:
@@ -200,8 +208,8 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_verify_locations(cafile=ca_file)
-    except ssl.SSLError:
-        raise SettingError(f"DATABASE_CA_FILE holds no PEM certificates: {ca_file}") from None
+    except OSError:  # ssl.SSLError is one
+        raise SettingError(f"DATABASE_CA_FILE holds no certificates: {ca_file}") from None
     return context
 
 

@@ -67,7 +67,8 @@ class Database:
         self.start_request()
 
     def start_request(self) -> None:
-        """Begin a new budget of time and connection attempts."""
+        """Begin a new budget of time and connection attempts, for reading secrets too."""
+        self._secret_store.start_request()
         self._deadline = self._monotonic() + REQUEST_SECONDS
         self._attempts_left = CONNECTION_ATTEMPTS
 

@@ -16,7 +16,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _notes: ContextVar[dict[str, str]] = ContextVar("notes")
 
 _APPLICATION = "auth"
-_LINE = "%(asctime)s %(levelname)-7s %(message)s"
+_LINE = "%(asctime)s %(levelname)-7s %(message)s %(request_id)s"
 
 
 def configure_logging() -> None:

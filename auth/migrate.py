@@ -104,7 +104,8 @@ def _apply(cursor: DictCursor, migration: Migration, noted: Mapping[str, object]
     try:
         cursor.execute(migration.sql)
     except pymysql.MySQLError as error:
-        if not (noted and error.args[0] in ALREADY_THERE):
+        begun = noted is not None and noted["checksum"] == migration.checksum
+        if not (begun and error.args[0] in ALREADY_THERE):
             with suppress(pymysql.MySQLError):  # the connection may be what failed
                 cursor.execute("ROLLBACK")
                 cursor.execute("DELETE FROM schema_migrations WHERE name = %s", (migration.name,))

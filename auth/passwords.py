@@ -1,9 +1,10 @@
 """Passwords: hashing with Argon2id, and what a player may choose.
 
-Only `Passwords` knows Argon2; only `check_password` knows zxcvbn, which it imports when a password
-is chosen, since signing in never needs it.
+Only `Passwords` knows Argon2; only `refuse_guessable` knows zxcvbn, and imports it when somebody
+chooses a password, since signing in never needs it.
 """
 
+import secrets
 import unicodedata
 
 from argon2 import PasswordHasher
@@ -20,7 +21,7 @@ LANES = 1
 MIN_LENGTH = 8
 MAX_LENGTH = 128
 MIN_SCORE = 2
-JUDGED_LENGTH = 32  # zxcvbn takes 0.1 s for 32 characters, 1.2 s for 64, and raises above 72
+JUDGED_LENGTH = 32  # zxcvbn takes up to 0.75 s for these, far more for 64, and raises above 72
 NO_REASON_GIVEN = "This is easy to guess. Add another word or two; uncommon words are better."
 
 
@@ -32,8 +33,8 @@ class Passwords:
             time_cost=iterations, memory_cost=memory_kib, parallelism=LANES
         )
         # Also warms the process up: its first two hashes fault memory pages in.
-        self._dummy = self.hash("a password that nobody has")
-        self.verify(self._dummy, "")
+        self._dummy = self.hash(secrets.token_urlsafe())
+        self.verify(None, "")
 
     def hash(self, password: str) -> str:
         """Return the Argon2id hash of `password` in its encoded form."""
@@ -42,13 +43,21 @@ class Passwords:
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Tell whether the password fits; None, for no such account, takes as long and never does.
 
-        To a hash that is not one of Argon2's, no password fits.
+        To a hash that is not one of Argon2's, such as an empty one, no password fits.
         """
-        try:
-            self._hasher.verify(password_hash or self._dummy, _normalised(password))
-        except (VerificationError, InvalidHashError):
+        if password_hash is None:
+            self._fits(self._dummy, password)
             return False
-        return password_hash is not None
+        try:
+            return self._fits(password_hash, password)
+        except InvalidHashError:
+            return self.verify(None, password)
+
+    def _fits(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, _normalised(password))
+        except VerificationError:
+            return False
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Tell whether the hash was made with other parameters than today's."""
@@ -56,7 +65,7 @@ class Passwords:
 
 
 def check_password(password: str, username: str) -> None:
-    """Check a password that a player chooses.
+    """Check what a password that a player chooses is made of; whether it can be guessed, see below.
 
     Raises:
         WeakPassword: with a reason the player can act on.
@@ -70,13 +79,17 @@ def check_password(password: str, username: str) -> None:
         raise WeakPassword("Use no control characters, such as tabs and line breaks.")
     if username.casefold() in text.casefold():
         raise WeakPassword("Leave your username out of the password.")
-    _refuse_guessable(text, username)
 
 
-def _refuse_guessable(text: str, username: str) -> None:
+def refuse_guessable(password: str, username: str) -> None:
+    """Refuse a password that is easy to guess. Slow, so charge a rate limit first.
+
+    Raises:
+        WeakPassword: with a reason the player can act on.
+    """
     from zxcvbn import zxcvbn
 
-    verdict = zxcvbn(text[:JUDGED_LENGTH], user_inputs=[username])
+    verdict = zxcvbn(_normalised(password)[:JUDGED_LENGTH], user_inputs=[username])
     if verdict["score"] < MIN_SCORE:
         feedback = verdict["feedback"]
         reason = " ".join(part for part in (feedback["warning"], *feedback["suggestions"]) if part)

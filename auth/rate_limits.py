@@ -5,15 +5,18 @@ the bucket of a device the player already uses. Which limits apply when is for t
 """
 
 import hmac
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from auth.errors import TooManyAttempts
+from auth.errors import TooManyAttempts, Unavailable
 from auth.keys import TokenKeys
 from auth.store import Store
+
+logger = logging.getLogger(__name__)
 
 CLOCK_SLACK_SECONDS = 60  # how far the clocks of two containers may differ
 
@@ -69,11 +72,17 @@ class RateLimits:
         return Charge(bucket, interval)
 
     def give_back(self, charges: Sequence[Charge]) -> None:
-        """Undo charges, because what they were for was no guess."""
+        """Undo charges, because what they were for was no guess.
+
+        Where that fails they stay, which is the safe side: what was asked for has been done.
+        """
         owed: Counter[bytes] = Counter()
         for charge in charges:
             owed[charge.bucket] += charge.microseconds
-        self._store.give_back(owed)
+        try:
+            self._store.give_back(owed)
+        except Unavailable as error:
+            logger.warning("charge not given back: %s", error, extra={"event": "charge_kept"})
 
     def _bucket(self, limit: Limit, subject: tuple[bytes, ...]) -> bytes:
         """Return the bucket's key: a MAC, so that no name and no address is at rest."""

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import secrets
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from auth.keys import KeyRing, MacKey, TokenKeys, UnknownKey
 
@@ -44,6 +44,16 @@ class RefreshToken:
         """Return what the database keeps of this token."""
         return hash_of(self.tail)
 
+    def successor(self) -> "RefreshToken":
+        """Return the token that replaces this one.
+
+        It depends on nothing but this one, so whoever asks twice gets the same one twice, also
+        while the MAC keys are rotated. It needs no key: without one, nobody can present it.
+        """
+        link = self.account_id + self.session_id + self.counter.to_bytes(4, "big") + self.tail
+        tail = hashlib.sha256(b"successor\0" + link).digest()[: len(self.tail)]
+        return RefreshToken(self.account_id, self.session_id, self.counter + 1, tail)
+
 
 def new_tail() -> bytes:
     """Return the secret part of a token that has no predecessor."""
@@ -58,15 +68,12 @@ def hash_of(tail: bytes) -> bytes:
 def encode(token: RefreshToken, ring: KeyRing) -> str:
     """Return the token as the client keeps it, authenticated with the current MAC key."""
     payload = _payload(token, ring.current_mac)
-    mac = _mac(ring.current_mac, b"refresh token", payload)
+    mac = _mac(ring.current_mac, payload)
     return PREFIX + base64.urlsafe_b64encode(payload + mac).rstrip(b"=").decode()
 
 
-def decode(text: str, keys: TokenKeys) -> tuple[RefreshToken, RefreshToken]:
-    """Return the token and its successor.
-
-    The successor depends on nothing but the token and its key, so whoever asks twice gets the
-    same one twice.
+def decode(text: str, keys: TokenKeys) -> RefreshToken:
+    """Return the token of a text.
 
     Raises:
         InvalidRefreshToken: not a token of ours.
@@ -81,11 +88,9 @@ def decode(text: str, keys: TokenKeys) -> tuple[RefreshToken, RefreshToken]:
         key = keys.mac_key(key_id)
     except UnknownKey:
         raise InvalidRefreshToken from None
-    if not hmac.compare_digest(mac, _mac(key, b"refresh token", payload)):
+    if not hmac.compare_digest(mac, _mac(key, payload)):
         raise InvalidRefreshToken
-    token = RefreshToken(account_id, session_id, counter, tail)
-    next_tail = _mac(key, b"next tail", payload)[: len(tail)]
-    return token, replace(token, counter=counter + 1, tail=next_tail)
+    return RefreshToken(account_id, session_id, counter, tail)
 
 
 def _raw(text: str) -> bytes:
@@ -108,5 +113,5 @@ def _payload(token: RefreshToken, key: MacKey) -> bytes:
     )
 
 
-def _mac(key: MacKey, purpose: bytes, message: bytes) -> bytes:
-    return hmac.digest(key.secret, purpose + b"\0" + message, "sha256")
+def _mac(key: MacKey, payload: bytes) -> bytes:
+    return hmac.digest(key.secret, b"refresh token\0" + payload, "sha256")

@@ -4,6 +4,8 @@ boto3 is fenced in here. Caching belongs to those who use a secret, since each k
 copy has gone stale.
 """
 
+import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,13 +18,22 @@ T = TypeVar("T")
 CONNECT_TIMEOUT_SECONDS = 1
 READ_TIMEOUT_SECONDS = 2
 ATTEMPTS = 2
+START_SECONDS = 3.0  # of a request; a read begun later might outlast Lambda's 10 s
+DOWN_SECONDS = 2.0  # how long a store out of reach is not asked again
 
 
 class SecretStore:
     """Reads secrets; one per process, since its client keeps connections open."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._client: Any = None
+        self._down_until = 0.0
+        self.start_request()
+
+    def start_request(self) -> None:
+        """Begin a new request, in whose first seconds secrets may be read."""
+        self._latest = self._monotonic() + START_SECONDS
 
     def read(self, secret_id: str, form: type[T], stage: str = "AWSCURRENT") -> T:
         """Return the secret's current value (or that of another `stage`) as a `form`.
@@ -42,6 +53,10 @@ class SecretStore:
     def _text(self, secret_id: str, stage: str) -> str:
         from botocore.exceptions import BotoCoreError, ClientError
 
+        if self._monotonic() > self._latest:
+            raise Unavailable(f"secret {secret_id} ({stage}): no time left to read it")
+        if self._monotonic() < self._down_until:
+            raise Unavailable(f"secret {secret_id} ({stage}): the store was just out of reach")
         try:
             answer = self._connected().get_secret_value(SecretId=secret_id, VersionStage=stage)
         except ClientError as error:
@@ -49,6 +64,7 @@ class SecretStore:
             raise Unavailable(f"secret {secret_id} ({stage}): {cause}") from None
         except BotoCoreError as error:
             cause = type(error).__name__
+            self._down_until = self._monotonic() + DOWN_SECONDS
             raise Unavailable(f"secret {secret_id} ({stage}): {cause}") from None
         if "SecretString" not in answer:
             raise Unavailable(f"secret {secret_id} ({stage}) is binary, not text")

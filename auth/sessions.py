@@ -70,9 +70,10 @@ class Sessions:
         """
         now = self._clock()
         try:
-            token, successor = refresh_tokens.decode(text, self._keys)
+            token = refresh_tokens.decode(text, self._keys)
         except InvalidRefreshToken:
             raise SessionEnded("not a refresh token of ours") from None
+        successor = token.successor()
         rotation_key = _digest(token, idempotency_key)
         rotated = self._store.rotate(token, successor, rotation_key, now, now + IDLE_LIFETIME)
         found = self._store.session(token.session_id, token.account_id)
@@ -199,10 +200,9 @@ class Sessions:
         if text is None:
             return None
         try:
-            token, _ = refresh_tokens.decode(text, self._keys)
+            return refresh_tokens.decode(text, self._keys).account_id
         except (InvalidRefreshToken, Unavailable):
             return None
-        return token.account_id
 
     def signed_in(
         self, account: Account, session: Session, token: RefreshToken, now: datetime

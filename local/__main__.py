@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import os
 import re
 import shutil
 import signal
@@ -16,7 +17,7 @@ from local.mariadb import install_server
 from local.offline import Offline, refuse_busy
 from local.processes import end_leftovers
 from local.seed import PASSWORD, USERNAME
-from local.stack import ROOT, Stack
+from local.stack import ROOT, Stack, keep_proxies_out
 from local.terminal import Problem, say, step
 
 FOLDER = ROOT / ".local"
@@ -44,7 +45,9 @@ def main() -> int:
     parser.add_argument("command", choices=("run", "install", "reset"))
     parser.add_argument("--port", type=int, default=3000)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # killed, or the terminal closed
+        signal.signal(sign, _interrupt)
+    keep_proxies_out(os.environ)
     try:
         if arguments.command == "run":
             run(arguments.port)
@@ -68,6 +71,7 @@ def run(port: int) -> None:
     """
     with _only_one(), ExitStack() as running:
         end_leftovers(STACK_FOLDER)
+        ENVIRONMENT_FILE.unlink(missing_ok=True)
         refuse_busy(port)
         install_server()
         stack = Stack(STACK_FOLDER, RATE_LIMIT_SCALE)
@@ -94,7 +98,13 @@ def reset() -> None:
     """Forget the local database and the keys."""
     with _only_one():
         end_leftovers(STACK_FOLDER)
-        shutil.rmtree(STACK_FOLDER, ignore_errors=True)
+        ENVIRONMENT_FILE.unlink(missing_ok=True)
+        try:
+            shutil.rmtree(STACK_FOLDER)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise Problem(f"cannot remove {STACK_FOLDER}: {error.strerror}") from None
     say("the local database and its keys are forgotten")
 
 
@@ -108,12 +118,17 @@ def _follow(stack: Stack, offline: Offline) -> None:
                 raise Problem(f"serverless offline ended by itself; see {offline.log}")
             if not stack.mariadb.is_running():
                 raise Problem(f"MariaDB ended by itself:\n{stack.mariadb.last_lines()}")
+            if not stack.secrets_manager.is_running():
+                raise Problem("the Secrets Manager stand-in ended by itself")
             time.sleep(0.1)
 
 
 def _show(log: TextIO) -> None:
     """Show the lines of the handler; serverless offline says the same again in three of its own."""
-    for line in log:
+    while line := log.readline():
+        if not line.endswith("\n"):  # half written: the rest comes with the next look
+            log.seek(log.tell() - len(line.encode()))
+            return
         if HANDLER_LINE.match(line):
             say(line.rstrip())
 

@@ -3,6 +3,7 @@
 The server comes from the system's package manager; where there is none, from a Docker image.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -101,13 +102,14 @@ class MariaDB:
         data = self.folder / "data"
         if not (data / "mysql").is_dir():
             shutil.rmtree(data, ignore_errors=True)  # half made by a run that was killed
-            _install_into(data)
+            _install_into(data, self._temporary())
         setup = self._setup_file()
         self.port = self.port or free_port()
         command = [
             server,
             "--no-defaults",
             f"--datadir={data}",
+            f"--tmpdir={self._temporary()}",
             f"--socket={_short_socket(self.folder)}",
             f"--pid-file={self.folder / 'server.pid'}",
             f"--port={self.port}",
@@ -120,11 +122,26 @@ class MariaDB:
         self._run(command, READY_SECONDS)
         setup.unlink()
 
+    def _temporary(self) -> Path:
+        """Return a folder for temporary tables: a server removes all that it finds there."""
+        folder = self.folder / "tmp"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def _start_image(self) -> None:
-        """Run the image, with the same folder for its data; as the owner of that folder."""
+        """Run the image, with the same folder for its data.
+
+        As the owner of that folder; where that is root, the image takes its own user, who has to
+        be able to read the files it is given.
+        """
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         setup = self._setup_file()
+        owner = [f"--user={os.getuid()}:{os.getgid()}"]
+        if os.geteuid() == 0:
+            owner = []
+            setup.chmod(0o644)
+            (self.folder / "tls" / "key.pem").chmod(0o644)
         self.port = self.port or free_port()
         mounts = (f"{data}:/var/lib/mysql", f"{self.folder / 'tls'}:/tls:ro", f"{setup}:/setup.sql")
         command = [
@@ -132,8 +149,8 @@ class MariaDB:
             "run",
             "--rm",
             "--init",
-            f"--name=game-login-{self.port}",
-            f"--user={os.getuid()}:{os.getgid()}",
+            f"--name={self._container}",
+            *owner,
             f"--publish=127.0.0.1:{self.port}:3306",
             "--env=MARIADB_RANDOM_ROOT_PASSWORD=1",
             *(f"--volume={mount}" for mount in mounts),
@@ -142,8 +159,18 @@ class MariaDB:
             *_tls_options(Path("/tls")),
             "--init-file=/setup.sql",
         ]
+        self._remove_container()
         self._run(command, IMAGE_READY_SECONDS)
         setup.unlink()
+
+    @property
+    def _container(self) -> str:
+        return f"game-login-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
+
+    def _remove_container(self) -> None:
+        """End a container that a run before left behind; it would keep the data locked."""
+        command = ["docker", "rm", "--force", self._container]
+        subprocess.run(command, capture_output=True, check=False)  # noqa: S603
 
     def _run(self, command: Sequence[str], seconds: float) -> None:
         self._process = Process("mariadb", command, self.folder)
@@ -207,24 +234,24 @@ def install_server() -> None:
     if shutil.which("apt-get") and (not sudo or shutil.which("sudo")):
         packages = ["mariadb-server-core", "mariadb-client-core"]
         say(f"MariaDB is missing: installing {' and '.join(packages)} with apt-get (no service)")
-        _call([*sudo, "apt-get", "update", "-qq"])
+        _call([*sudo, "apt-get", "update", "-qq"])  # one broken source of many is no reason to stop
         environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
         options = ["-qq", "-y", "--no-install-recommends"]
         _call([*sudo, *environment, "apt-get", "install", *options, *packages])
     elif shutil.which("brew"):
         say("MariaDB is missing: installing it with Homebrew (it is not made a service)")
         _call(["brew", "install", "mariadb"])
-    elif _has_docker_engine():
-        say(f"MariaDB is missing and cannot be installed: the Docker image {IMAGE} will do")
+    if find_server():
         return
-    if not find_server():
+    if not _has_docker_engine():
         raise Problem(
             "MariaDB is missing and could not be installed. Install the server (mariadb-server-core"
             " on Debian and Ubuntu, mariadb from Homebrew on macOS) or start a Docker engine."
         )
+    say(f"there is no MariaDB server here: the Docker image {IMAGE} will do")
 
 
-def _install_into(data: Path) -> None:
+def _install_into(data: Path, temporary: Path) -> None:
     """Make an empty data folder, whose root user is the operating system's, by socket only."""
     path = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
     program = shutil.which("mariadb-install-db", path=path)
@@ -234,6 +261,7 @@ def _install_into(data: Path) -> None:
         program,
         "--no-defaults",
         f"--datadir={data}",
+        f"--tmpdir={temporary}",
         "--auth-root-authentication-method=socket",
         "--skip-test-db",
         *_as_root(),
@@ -270,5 +298,5 @@ def _has_docker_engine() -> bool:
 
 
 def _call(command: Sequence[str]) -> None:
-    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603
-        raise Problem(f"this failed, see above: {' '.join(command)}")
+    """Run a command whose failure shows in what it was for."""
+    subprocess.run(command, check=False)  # noqa: S603

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from local.terminal import Problem, say
@@ -110,12 +111,12 @@ def free_port() -> int:
 
 
 def accepts(port: int) -> bool:
-    """Tell whether something on this machine listens on a port."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+    """Tell whether something on this machine listens on a port, on either loopback address."""
+    for address in ("127.0.0.1", "::1"):
+        with suppress(OSError):
+            socket.create_connection((address, port), timeout=1).close()
+            return True
+    return False
 
 
 def _command_of(pid: int) -> str:

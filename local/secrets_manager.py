@@ -62,6 +62,10 @@ class SecretsManager:
             self._process.stop()
             self._process = None
 
+    def is_running(self) -> bool:
+        """Tell whether it runs."""
+        return self._process is not None and self._process.is_running()
+
     def client(self) -> Any:
         """Return a boto3 client of it."""
         import boto3

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks Python and Node, makes the virtual environment, installs the pinned packages of both.
-# What has been done before is not done again: make compares .local/ready with the lists.
+# What has been done before is not done again: .local/ready holds the checksum of the lists.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,14 +15,22 @@ newest_python() {
     done
 }
 
+lists=$(cat requirements.txt requirements-dev.txt package-lock.json local/setup.sh | cksum)
+if [ "$(cat .local/ready 2>/dev/null)" = "$lists" ] && [ -e node_modules/.bin/serverless ] &&
+    .venv/bin/python -c 'import pytest' 2>/dev/null; then
+    exit 0
+fi
+
 python=$(newest_python)
 [ -n "$python" ] || fail "Python 3.11 or newer is missing: install it, or name it with PYTHON3=/path/to/python3"
-command -v node >/dev/null || fail "Node 20 or newer is missing: install it from your package manager or nodejs.org"
-node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || fail "Node $(node --version) is too old: version 20 or newer is needed"
+command -v node >/dev/null || fail "Node 20.19 or newer is missing: install it from your package manager or nodejs.org"
+node -e 'const [major, minor] = process.versions.node.split(".").map(Number)
+    process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' ||
+    fail "Node $(node --version) is too old: version 20.19 or newer is needed"
 command -v npm >/dev/null || fail "npm is missing: it comes with Node, or as a package of its own named npm"
 echo "Python $("$python" -c 'import platform; print(platform.python_version())'), Node $(node --version | tr -d v)"
 
-if ! .venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "making the virtual environment .venv"
     rm -rf .venv
     if ! "$python" -m venv .venv 2>/dev/null; then
@@ -36,4 +44,4 @@ echo "installing the Python packages"
 echo "installing the Node packages"
 npm ci --no-audit --no-fund --loglevel=error || fail "the Node packages could not be installed: see above"
 mkdir -p .local
-touch .local/ready
+echo "$lists" >.local/ready

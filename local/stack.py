@@ -5,7 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from local.terminal import Problem, step
 ROOT = Path(__file__).parent.parent
 STAGE = "local"
 SECRET_PREFIX = f"game-login/{STAGE}"
+
+NO_PROXY = {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
 
 # Run in a process of its own, since it needs the stack's environment from its first import on.
 MIGRATE = "import handler; print(handler.migrate({}, None)['applied'])"
@@ -62,6 +64,7 @@ class Stack:
         """Return what `handler.py` needs in its environment."""
         return {
             **CREDENTIALS,
+            **NO_PROXY,
             "AWS_ENDPOINT_URL": self.secrets_manager.endpoint,
             "DATABASE_SECRET_ID": f"{SECRET_PREFIX}/database",
             "DATABASE_ADMIN_SECRET_ID": f"{SECRET_PREFIX}/database-admin",
@@ -97,6 +100,11 @@ class Stack:
         put(f"{SECRET_PREFIX}/database", msgspec.to_builtins(self.mariadb.application))
         put(f"{SECRET_PREFIX}/database-admin", msgspec.to_builtins(self.mariadb.admin))
         put(f"{SECRET_PREFIX}/tokens", self._kept["tokens"])
+
+
+def keep_proxies_out(environment: MutableMapping[str, str]) -> None:
+    """Let nothing that talks to this machine go through the user's proxy."""
+    environment.update(NO_PROXY)
 
 
 def without_aws(environment: Mapping[str, str]) -> dict[str, str]:

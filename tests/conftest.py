@@ -15,7 +15,7 @@ from auth.connection import Connection, Statement
 from auth.settings import Settings
 from auth.times import system_clock
 from local.certificates import make_certificates
-from local.stack import Stack
+from local.stack import Stack, keep_proxies_out
 from tests.players import Player
 
 
@@ -59,6 +59,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Return a running MariaDB and Secrets Manager, with this process's environment set to them."""
     stack = Stack(tmp_path_factory.mktemp("stack"), rate_limit_scale="1")
     try:
+        keep_proxies_out(os.environ)
         stack.start()
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]

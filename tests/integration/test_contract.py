@@ -1,4 +1,4 @@
-"""The HTTP contract (design/api.md), route by route, as a deployed client relies on it."""
+"""The HTTP contract (docs/http-api.md), route by route, as a deployed client relies on it."""
 
 import json
 import re
@@ -57,7 +57,7 @@ WITH_BODY = tuple(route for route in ROUTES if route.takes_body)
 WITH_FIELDS = tuple(route for route in ROUTES if route.fields)
 BEARER = tuple(route for route in ROUTES if route.bearer)
 
-# The table of design/api.md.
+# The table of docs/http-api.md.
 CODES = {
     "invalid_request": 400,
     "invalid_credentials": 401,

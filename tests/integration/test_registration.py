@@ -1,6 +1,7 @@
 """Opening an account: who may have which name and password, and what a lost answer costs."""
 
 import re
+import time
 import unicodedata
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -166,7 +167,10 @@ def test_weak_passwords(password: str, tables: Tables) -> None:
     assert set(answer.json["error"]["fields"]) == {"password"}
     assert len(answer.json["error"]["fields"]["password"].strip()) > 10
     assert tables.count("accounts") == 0
-    assert tables.count("rate_limits") == 0
+    charged = [
+        row["tat"] > time.time() * 1_000_000 for row in tables.run("SELECT tat FROM rate_limits")
+    ]
+    assert not any(charged)  # what was charged for judging it has been given back
 
 
 @pytest.mark.parametrize(
@@ -384,3 +388,17 @@ def test_what_is_not_charged(tables: Tables) -> None:
     assert tables.count("rate_limits") == 0
     assert Player("ada", STRONG).register().status == 201
     assert tables.count("rate_limits") == 1
+
+
+def test_guessing_with_a_known_key(tables: Tables) -> None:
+    """Whoever knows the Idempotency-Key of a registration guesses no faster than by signing in."""
+    player = Player()
+    assert player.register(key="a-key-that-leaked").status == 201
+    guesses = [
+        Player(player.username, f"wrong guess {n} at it", f"198.51.100.{n}").register(
+            key="a-key-that-leaked"
+        )
+        for n in range(25)
+    ]
+    assert [answer.status for answer in guesses].count(409) == 20
+    assert [answer.code for answer in guesses[20:]] == ["too_many_attempts"] * 5

@@ -111,7 +111,7 @@ def test_every_request_is_one_line(offline: Offline) -> None:
     ask(offline, "GET", "/v1/health")
     lines = [line for line in _lines(offline.log)[before:] if LOG_LINE.match(line)]
     assert len(lines) == 1
-    assert re.fullmatch(r"\S+ INFO    GET /v1/health 200 \d+ ms", lines[0])
+    assert re.fullmatch(r"\S+ INFO    GET /v1/health 200 \d+ ms \S+", lines[0])
 
 
 def _lines(log: Path) -> list[str]:

@@ -102,7 +102,10 @@ LINES = (
 def test_on_a_terminal() -> None:
     """Elsewhere than in Lambda, our lines and others' warnings go to stderr, once each."""
     lines = run(LINES).splitlines()
-    assert [line.split()[1:] for line in lines] == [["INFO", "ours"], ["WARNING", "warned"]]
+    assert [line.split()[1:] for line in lines] == [
+        ["INFO", "ours", "id-1"],
+        ["WARNING", "warned", "id-1"],
+    ]
     assert run("configure_logging()\n" * 2 + LINES).count("ours") == 1
 
 

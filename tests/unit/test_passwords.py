@@ -10,9 +10,15 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from auth.errors import WeakPassword
-from auth.passwords import Passwords, check_password
+from auth.passwords import Passwords, check_password, refuse_guessable
 
 GOOD = "correct horse battery staple"
+
+
+def check(password: str, username: str) -> None:
+    """Check a password in both ways that a chosen one is checked."""
+    check_password(password, username)
+    refuse_guessable(password, username)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,7 @@ def passwords() -> Passwords:
 def reason(password: str, username: str = "ada-lovelace") -> str:
     """Return why a password is refused."""
     with pytest.raises(WeakPassword) as caught:
-        check_password(password, username)
+        check(password, username)
     assert set(caught.value.fields) == {"password"}
     return caught.value.fields["password"]
 
@@ -42,7 +48,7 @@ def reason(password: str, username: str = "ada-lovelace") -> str:
 )
 def test_good_passwords(password: str) -> None:
     """A password that is hard to guess will do, whatever its characters."""
-    check_password(password, "ada-lovelace")
+    check(password, "ada-lovelace")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ def test_too_short(password: str) -> None:
 
 def test_too_long() -> None:
     """128 characters are as many as there may be."""
-    check_password(GOOD.ljust(128, "x"), "ada")
+    check(GOOD.ljust(128, "x"), "ada")
     assert "128" in reason(GOOD.ljust(129, "x"))
     assert "128" in reason("x" * 8000)
 
@@ -73,7 +79,7 @@ def test_too_long() -> None:
 def test_length_counts_after_normalising() -> None:
     """A letter and its accent are one character, as they are compared."""
     assert "8" in reason("e\u0301" * 7)
-    check_password(unicodedata.normalize("NFD", "éèüöäßç" * 18), "ada")
+    check(unicodedata.normalize("NFD", "éèüöäßç" * 18), "ada")
 
 
 @pytest.mark.parametrize("character", ["\0", "\t", "\n", "\r", "\x1b", "\x7f", "\x85"], ids=ascii)
@@ -87,7 +93,7 @@ def test_username_in_it() -> None:
     """The username is refused in a password, in any case and with anything around it."""
     for password in ("xx-Ada-Lovelace-77", "ADA-LOVELACE!?", "ada-lovelace"):
         assert "username" in reason(password)
-    check_password("ada is not lovelace here", "ada-lovelace")
+    check("ada is not lovelace here", "ada-lovelace")
 
 
 @examples(max_examples=50, deadline=None)
@@ -96,7 +102,7 @@ def test_any_password(password: str) -> None:
     """Any text either will do or is refused with a reason that is not empty."""
     told: WeakPassword | None = None
     try:
-        check_password(password, "somebody")
+        check(password, "somebody")
     except WeakPassword as error:
         told = error
     assert told is None or told.fields["password"].strip()
@@ -149,3 +155,10 @@ def test_rehash(passwords: Passwords) -> None:
     assert stronger.verify(old, GOOD)
     assert stronger.needs_rehash(old)
     assert not passwords.needs_rehash(old)
+
+
+@pytest.mark.parametrize("password_hash", ["", "x", "$2b$12$saltsaltsaltsaltsaltsu", "!"])
+def test_no_password_fits_a_foreign_hash(passwords: Passwords, password_hash: str) -> None:
+    """An empty hash, or one of another kind, opens to nobody."""
+    for password in ("", password_hash, GOOD, "a password that nobody has"):
+        assert passwords.verify(password_hash, password) is False
