@@ -25,7 +25,7 @@ def configure_logging() -> None:
         logging.basicConfig(stream=sys.stderr, format=_LINE, datefmt="%H:%M:%S", force=True)
     logging.getLogger(_APPLICATION).setLevel(logging.INFO)
     for library in ("boto3", "botocore", "urllib3"):  # at DEBUG they log whole secrets
-        logging.getLogger(library).setLevel(logging.INFO)
+        logging.getLogger(library).setLevel(logging.WARNING)
     logging.setLogRecordFactory(_record)
 
 

@@ -45,7 +45,8 @@ def main() -> int:
     parser.add_argument("command", choices=("run", "install", "reset"))
     parser.add_argument("--port", type=int, default=3000)
     arguments = parser.parse_args()
-    for sign in (signal.SIGTERM, signal.SIGHUP):  # killed, or the terminal closed
+    # Ctrl-C also where a script started us in the background, killed, the terminal closed.
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, _interrupt)
     keep_proxies_out(os.environ)
     try:

@@ -16,7 +16,7 @@ from local.processes import NOTE, Process, end_leftovers, free_port
 from local.stack import Stack, without_aws
 from local.terminal import Problem
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+SLEEP = [sys.executable, "-uc", "import time; print('up'); time.sleep(60)"]
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
@@ -42,6 +42,7 @@ def test_busy_port(busy_port: int) -> None:
 def test_what_a_killed_run_left_behind(tmp_path: Path) -> None:
     """A process of an earlier run is ended, and its note is gone."""
     process = Process("sleeper", SLEEP, tmp_path)
+    process.wait_until(lambda: process.log.read_text() == "up\n", 30)
     end_leftovers(tmp_path)
     assert not process.is_running()
     assert list(tmp_path.glob(f"*{NOTE}")) == []
