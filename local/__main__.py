@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from local.mariadb import install_server
 from local.offline import Offline, refuse_busy
@@ -111,24 +111,28 @@ def reset() -> None:
 
 def _follow(stack: Stack, offline: Offline) -> None:
     """Show the handler's log until something ends."""
-    with offline.log.open(errors="replace") as log:
-        log.seek(0, 2)
+    with offline.log.open("rb") as log:
+        log.seek(0, os.SEEK_END)
         while True:
             _show(log)
-            if not offline.is_running():
-                raise Problem(f"serverless offline ended by itself; see {offline.log}")
             if not stack.mariadb.is_running():
-                raise Problem(f"MariaDB ended by itself:\n{stack.mariadb.last_lines()}")
-            if not stack.secrets_manager.is_running():
-                raise Problem("the Secrets Manager stand-in ended by itself")
+                raise Problem(
+                    f"MariaDB ended by itself:\n{stack.mariadb.last_lines()}\n"
+                    "`make run` starts it again, on the same data."
+                )
+            if not (offline.is_running() and stack.secrets_manager.is_running()):
+                ended = "the Secrets Manager stand-in" if offline.is_running() else "serverless"
+                raise Problem(f"{ended} ended by itself: `make run` starts it again")
             time.sleep(0.1)
 
 
-def _show(log: TextIO) -> None:
+def _show(log: BinaryIO) -> None:
     """Show the lines of the handler; serverless offline says the same again in three of its own."""
-    while line := log.readline():
-        if not line.endswith("\n"):  # half written: the rest comes with the next look
-            log.seek(log.tell() - len(line.encode()))
+    while True:
+        position = log.tell()
+        line = log.readline().decode(errors="replace")
+        if not line.endswith("\n"):  # nothing, or half a line: the rest comes with the next look
+            log.seek(position)
             return
         if HANDLER_LINE.match(line):
             say(line.rstrip())
