@@ -67,12 +67,14 @@ def create_app(
 ) -> Flask:
     """Return the application.
 
-    Connects to nothing yet: the database and the secrets are asked for by the first request.
+    Connects to nothing yet: the database and the secrets are asked for by the first request. All
+    that can be got ready before is.
 
     Raises:
         SettingError: the CA file cannot be used.
     """
     secret_store = SecretStore()
+    secret_store.prepare()
     database = Database(secret_store, settings.database_secret_id, settings.database_ca_file)
     store = Store(database)
     keys = TokenKeys(secret_store, settings.token_secret_id)

@@ -6,6 +6,7 @@ copy has gone stale.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,6 +31,16 @@ class SecretStore:
         self._client: Any = None
         self._down_until = 0.0
         self.start_request()
+
+    def prepare(self) -> None:
+        """Load boto3 and make its client, while Lambda still gives the start-up its full speed.
+
+        What is wrong with AWS's own settings shows at the first read.
+        """
+        from botocore.exceptions import BotoCoreError
+
+        with suppress(BotoCoreError):
+            self._connected()
 
     def start_request(self) -> None:
         """Begin a new request, in whose first seconds secrets may be read."""
@@ -71,7 +82,7 @@ class SecretStore:
         return str(answer["SecretString"])
 
     def _connected(self) -> Any:
-        """Return the client, made on first use: importing boto3 is half of a cold start."""
+        """Return the client, made once: importing boto3 is half of a cold start."""
         if self._client is None:
             import boto3
             from botocore.config import Config

@@ -56,6 +56,7 @@ class Offline:
             "offline",
             f"--stage={STAGE}",
             "--host=127.0.0.1",
+            "--noTimeout",  # what timed out it would answer with 200
             f"--httpPort={self._port}",
             f"--lambdaPort={free_port()}",
         ]
