@@ -26,7 +26,6 @@ from auth.rate_limits import (
     PASSWORD_CHECK_BY_ACCOUNT,
     REGISTRATION_BY_ADDRESS,
     Charge,
-    Limit,
     RateLimits,
     network_of,
 )
@@ -124,6 +123,7 @@ class Accounts:
         key = username_key(login.username)
         charge = self._rate_limits.charge(LOGIN_BY_ACCOUNT, key, now=self._clock())
         if not self._passwords.verify(account.password_hash, login.password):
+            note("sign_in_failed")
             raise IdempotencyKeyReused
         self._refuse_suspended(account)
         self._rate_limits.give_back([charge])
@@ -156,7 +156,6 @@ class Accounts:
             raise InvalidCredentials
         self._refuse_suspended(account)
         self._rate_limits.give_back(charges)
-        _note("signed_in", account)
         if self._passwords.needs_rehash(account.password_hash):
             return self._rehash(account, login.password)
         return account
@@ -165,21 +164,20 @@ class Accounts:
         self, login: Login, account: Account | None, known_account_id: bytes | None
     ) -> list[Charge]:
         """Charge what limits guessing; a known device has a bucket that no stranger can empty."""
-        now = self._clock()
         if account is not None and account.id == known_account_id:
-            limited: list[tuple[Limit, tuple[bytes, ...]]] = [
-                (LOGIN_FROM_KNOWN_DEVICE, (account.id,))
-            ]
-        else:
-            # Keyed by the name, whether or not an account has it.
-            key, network = username_key(login.username), network_of(login.address)
-            limited = [
-                # The address last: a name under attack must not use up its owner's whole home.
+            return self._rate_limits.charge_all(
+                [(LOGIN_FROM_KNOWN_DEVICE, (account.id,))], self._clock()
+            )
+        # Keyed by the name, whether or not an account has it.
+        key, network = username_key(login.username), network_of(login.address)
+        return self._rate_limits.charge_all(
+            [
+                (LOGIN_BY_ADDRESS, (network,)),
                 (LOGIN_BY_ACCOUNT_AND_ADDRESS, (key, network)),
                 (LOGIN_BY_ACCOUNT, (key,)),
-                (LOGIN_BY_ADDRESS, (network,)),
-            ]
-        return [self._rate_limits.charge(limit, *subject, now=now) for limit, subject in limited]
+            ],
+            self._clock(),
+        )
 
     def _refuse_suspended(self, account: Account) -> None:
         if account.suspended_until is not None and account.is_suspended(self._clock()):
@@ -197,9 +195,11 @@ class Accounts:
 
     def _open_session(self, account: Account, device: str | None) -> SignedIn:
         try:
-            return self._sessions.open(account, device)
+            signed_in = self._sessions.open(account, device)
         except MissingParent:
             raise InvalidCredentials("the account was deleted meanwhile") from None
+        _note("signed_in", account)
+        return signed_in
 
     # The account's own settings
 

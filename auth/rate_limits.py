@@ -71,11 +71,30 @@ class RateLimits:
             raise TooManyAttempts(retry_after=max(1, -(-wait // 1_000_000)))
         return Charge(bucket, interval)
 
+    def charge_all(
+        self, limited: Sequence[tuple[Limit, tuple[bytes, ...]]], now: datetime
+    ) -> list[Charge]:
+        """Charge several buckets for one attempt, all or none: what is refused was no guess.
+
+        Raises:
+            TooManyAttempts, Unavailable: as for `charge`.
+        """
+        charges: list[Charge] = []
+        try:
+            for limit, subject in limited:
+                charges.append(self.charge(limit, *subject, now=now))
+        except TooManyAttempts:
+            self.give_back(charges)
+            raise
+        return charges
+
     def give_back(self, charges: Sequence[Charge]) -> None:
         """Undo charges, because what they were for was no guess.
 
         Where that fails they stay, which is the safe side: what was asked for has been done.
         """
+        if not charges:
+            return
         owed: Counter[bytes] = Counter()
         for charge in charges:
             owed[charge.bucket] += charge.microseconds

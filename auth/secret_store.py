@@ -4,6 +4,7 @@ boto3 is fenced in here. Caching belongs to those who use a secret, since each k
 copy has gone stale.
 """
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,7 +31,7 @@ class SecretStore:
         self._monotonic = monotonic
         self._client: Any = None
         self._down_until = 0.0
-        self.start_request()
+        self._latest = math.inf  # until a request begins
 
     def prepare(self) -> None:
         """Load boto3 and make its client, while Lambda still gives the start-up its full speed.

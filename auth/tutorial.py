@@ -19,7 +19,9 @@ from auth.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from auth.logs import note
 from auth.requests import Credentials, client_address, read
+from auth.times import id_text
 
 
 class Tutorial:
@@ -33,7 +35,9 @@ class Tutorial:
 
     def login(self) -> Response:
         form = read(Credentials)
-        self._accounts.check_credentials(Login(form.username, form.password, client_address()))
+        login = Login(form.username, form.password, client_address())
+        account = self._accounts.check_credentials(login)
+        note("signed_in", account_id=id_text(account.id))
         return json_answer({"status": True})
 
     def blueprint(self) -> Blueprint:

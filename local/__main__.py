@@ -23,6 +23,7 @@ from local.terminal import Problem, say, step
 FOLDER = ROOT / ".local"
 STACK_FOLDER = FOLDER / "stack"
 ENVIRONMENT_FILE = FOLDER / "env"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RATE_LIMIT_SCALE = "20"  # playing with it does not run into limits
 
 SEED = "from local.seed import add_test_player; add_test_player()"
@@ -46,7 +47,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=3000)
     arguments = parser.parse_args()
     # Ctrl-C also where a script started us in the background, killed, the terminal closed.
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for sign in SIGNALS:
         signal.signal(sign, _interrupt)
     keep_proxies_out(os.environ)
     try:
@@ -122,7 +123,9 @@ def _follow(stack: Stack, offline: Offline) -> None:
                 )
             if not (offline.is_running() and stack.secrets_manager.is_running()):
                 ended = "the Secrets Manager stand-in" if offline.is_running() else "serverless"
-                raise Problem(f"{ended} ended by itself: `make run` starts it again")
+                raise Problem(
+                    f"{ended} ended by itself, see {STACK_FOLDER}: `make run` starts it again"
+                )
             time.sleep(0.1)
 
 
@@ -158,6 +161,8 @@ def _only_one() -> Iterator[None]:
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
+    for sign in SIGNALS:  # stopping everything takes a moment, and is not to be interrupted
+        signal.signal(sign, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

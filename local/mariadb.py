@@ -19,6 +19,7 @@ from local.terminal import Problem, say
 
 SCHEMA = "game_login"
 IMAGE = "mariadb:10.11"
+IMAGE_USER = 999  # of the image's own user
 READY_SECONDS = 30.0
 IMAGE_READY_SECONDS = 300.0  # it may have to be pulled first
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
@@ -119,8 +120,10 @@ class MariaDB:
             f"--init-file={setup}",
             *_as_root(),
         ]
-        self._run(command, READY_SECONDS)
-        setup.unlink()
+        try:
+            self._run(command, READY_SECONDS)
+        finally:
+            setup.unlink()
 
     def _temporary(self) -> Path:
         """Return a folder for temporary tables: a server removes all that it finds there."""
@@ -140,8 +143,8 @@ class MariaDB:
         owner = [f"--user={os.getuid()}:{os.getgid()}"]
         if os.geteuid() == 0:
             owner = []
-            setup.chmod(0o644)
-            (self.folder / "tls" / "key.pem").chmod(0o644)
+            for file in (setup, self.folder / "tls" / "key.pem"):
+                os.chown(file, IMAGE_USER, IMAGE_USER)
         self.port = self.port or free_port()
         mounts = (f"{data}:/var/lib/mysql", f"{self.folder / 'tls'}:/tls:ro", f"{setup}:/setup.sql")
         command = [
@@ -160,8 +163,10 @@ class MariaDB:
             "--init-file=/setup.sql",
         ]
         self._remove_container()
-        self._run(command, IMAGE_READY_SECONDS)
-        setup.unlink()
+        try:
+            self._run(command, IMAGE_READY_SECONDS)
+        finally:
+            setup.unlink()
 
     @property
     def _container(self) -> str:

@@ -15,6 +15,12 @@ newest_python() {
     done
 }
 
+command -v node >/dev/null || fail "Node is missing: install version 20.19, 22.13, 24 or newer, from your package manager or nodejs.org"
+node -e 'const [major, minor] = process.versions.node.split(".").map(Number)
+    const good = (major === 20 && minor >= 19) || (major === 22 && minor >= 13) || major >= 24
+    process.exit(good ? 0 : 1)' ||
+    fail "Node $(node --version) will not do: version 20.19, 22.13, 24 or newer is needed"
+
 lists=$(cat requirements.txt requirements-dev.txt package-lock.json local/setup.sh | cksum)
 if [ "$(cat .local/ready 2>/dev/null)" = "$lists" ] && [ -e node_modules/.bin/serverless ] &&
     .venv/bin/python -c 'import pytest' 2>/dev/null; then
@@ -23,14 +29,11 @@ fi
 
 python=$(newest_python)
 [ -n "$python" ] || fail "Python 3.11 or newer is missing: install it, or name it with PYTHON3=/path/to/python3"
-command -v node >/dev/null || fail "Node 20.19 or newer is missing: install it from your package manager or nodejs.org"
-node -e 'const [major, minor] = process.versions.node.split(".").map(Number)
-    process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' ||
-    fail "Node $(node --version) is too old: version 20.19 or newer is needed"
 command -v npm >/dev/null || fail "npm is missing: it comes with Node, or as a package of its own named npm"
 echo "Python $("$python" -c 'import platform; print(platform.python_version())'), Node $(node --version | tr -d v)"
 
-if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1 ||
+    ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     echo "making the virtual environment .venv"
     rm -rf .venv
     if ! "$python" -m venv .venv 2>/dev/null; then

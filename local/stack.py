@@ -104,7 +104,9 @@ class Stack:
 
 def keep_proxies_out(environment: MutableMapping[str, str]) -> None:
     """Let nothing that talks to this machine go through the user's proxy."""
-    environment.update(NO_PROXY)
+    for name, addresses in NO_PROXY.items():
+        kept = [environment[name]] if environment.get(name) else []
+        environment[name] = ",".join([*kept, addresses])
 
 
 def without_aws(environment: Mapping[str, str]) -> dict[str, str]:

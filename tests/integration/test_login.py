@@ -415,3 +415,15 @@ def test_known_device_guesses_apart(player: Player) -> None:
     for _ in range(10):
         assert player.log_in(WRONG, refresh_token=player.refresh_token).status == 401
     assert [player.log_in(WRONG).status for _ in range(6)] == [401] * 5 + [429]
+
+
+def test_a_refused_guess_charges_no_name(tables: Tables) -> None:
+    """What an address without attempts left sends drains no name's bucket: strangers cannot."""
+    for number in range(20):
+        Player(f"name-{number}", address="198.51.100.9").log_in("wrong")
+    owner = Player("somebody-else")
+    assert owner.register().status == 201
+    stranger = Player(owner.username, address="198.51.100.9")
+    assert [stranger.log_in("wrong").status for _ in range(30)] == [429] * 30
+    tries = [owner.on_another_device().log_in("wrong").status for _ in range(6)]
+    assert tries == [401] * 5 + [429]

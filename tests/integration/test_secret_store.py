@@ -33,6 +33,7 @@ def test_no_read_begins_late_in_a_request(stack: Stack) -> None:
     """A read that might outlast the function is not begun; the next request may."""
     now = [0.0]
     secret_store = SecretStore(lambda: now[0])
+    secret_store.start_request()
     assert secret_store.read("game-login/local/database", DatabaseSecret).username == "game_login"
     now[0] += 3.1
     with pytest.raises(Unavailable, match="no time left"):
