@@ -5,11 +5,11 @@ const { spawnSync } = require('node:child_process')
 const path = require('node:path')
 
 module.exports = class {
-  constructor(serverless, options) {
+  constructor(serverless) {
     const build = () => {
       const { package: packaging, provider, service } = serverless.service
-      const folder = options.package || packaging.path || '.serverless'
-      const zip = path.resolve(serverless.serviceDir, folder, `${service}.zip`)
+      // With --package=FOLDER, serverless moves what is here there at the end.
+      const zip = path.join(serverless.serviceDir, '.serverless', `${service}.zip`)
       const architecture = `--architecture=${provider.architecture || 'x86_64'}`
       const done = spawnSync('.venv/bin/python', ['-m', 'deploy.package', architecture, zip], {
         cwd: serverless.serviceDir,
