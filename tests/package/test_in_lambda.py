@@ -12,16 +12,19 @@ from local.stack import Stack
 from tests.events import REQUEST_ID, Answer, http_event
 
 PASSWORD = "correct horse battery staple"
+PYTHON = find_python()
 ADA = {"username": "Ada", "password": PASSWORD}
+
+pytestmark = pytest.mark.skipif(
+    PYTHON is None, reason="no python3.13 here (PATH, pyenv): THE PACKAGE WAS NOT RUN"
+)
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the Python of the runtime, with the boto3 of the runtime."""
-    found = find_python()
-    if found is None:
-        pytest.skip("no python3.13 here (PATH, pyenv): THE PACKAGE WAS NOT RUN")
-    return make_runtime(found, tmp_path_factory.mktemp("runtime"))
+    assert PYTHON is not None
+    return make_runtime(PYTHON, tmp_path_factory.mktemp("runtime"))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,12 @@ def test_a_players_life(http: Function, stack: Stack) -> None:
         assert line["requestId"]  # Lambda's own id of the invocation
 
     written = json.dumps(http.log())
-    for secret in (PASSWORD, "not this one", stack.mariadb.application.password, "PRIVATE KEY"):
+    tokens = stack.secrets_manager.client().get_secret_value(
+        SecretId=stack.environment()["TOKEN_SECRET_ID"], VersionStage="AWSCURRENT"
+    )
+    (mac_key,) = json.loads(tokens["SecretString"])["mac_keys"].values()
+    password = stack.mariadb.application.password
+    for secret in (PASSWORD, "not this one", password, mac_key, "PRIVATE KEY"):
         assert secret not in written
     for answer in answers[:3]:
         for token in ("access_token", "refresh_token"):
