@@ -20,7 +20,7 @@ check: setup  ## check style and types
 	@$(PYTHON) -m mypy
 
 package: setup  ## build what a deployment uploads, into .serverless
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" node node_modules/.bin/serverless package
+	@node node_modules/.bin/serverless package
 
 reset: setup  ## forget the local database and its keys
 	@$(PYTHON) -m local reset

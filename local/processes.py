@@ -28,6 +28,7 @@ class Process:
         command: Sequence[str],
         folder: Path,
         environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
@@ -40,6 +41,7 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                cwd=directory,
                 start_new_session=True,  # Ctrl-C is for us to pass on, in the right order
             )
         self._note.write_text(f"{self._popen.pid} {Path(command[0]).name}")

@@ -1,0 +1,260 @@
+"""AWS Lambda on this machine: the unzipped package, Amazon's own runtime client, our Runtime API.
+
+The client (`awslambdaric`) asks the Runtime API for the next event and posts the answer there.
+Python and boto3 are the machine's, as in Lambda; all else comes from the package.
+"""
+
+import json
+import queue
+import subprocess
+import threading
+import time
+import uuid
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from deploy.package import IN_RUNTIME, ROOT, pinned
+from local.processes import Process
+from local.terminal import Problem
+
+START_SECONDS = 30.0
+CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:game-login"
+
+_API = "/2018-06-01/runtime"
+
+
+class FunctionError(Exception):
+    """The function raised, at its start or at an event: what Lambda shows of it."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        super().__init__(f"{error.get('errorType')}: {error.get('errorMessage')}")
+        self.type = str(error.get("errorType"))
+
+
+@dataclass(frozen=True)
+class _Invocation:
+    """One event on its way, and its answer once there is one."""
+
+    event: bytes
+    deadline: float
+    identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
+    answered: threading.Event = field(default_factory=threading.Event)
+    answers: list[tuple[bool, bytes]] = field(default_factory=list)
+
+    def answer(self, body: bytes, *, well: bool) -> None:
+        """Take the function's answer, or the error that it raised."""
+        self.answers.append((well, body))
+        self.answered.set()
+
+
+class _RuntimeApi(ThreadingHTTPServer):
+    """The HTTP server that a function's process talks to."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Request)
+        self.asked = threading.Event()
+        self.init_error: bytes | None = None
+        self.waiting: queue.Queue[_Invocation | None] = queue.Queue()
+        self.begun: dict[str, _Invocation] = {}
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Let the one that asks for an event go, and stop."""
+        self.waiting.put(None)
+        self.shutdown()
+        self.server_close()
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: _RuntimeApi
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Give the next event to the function."""
+        if self.path != f"{_API}/invocation/next":
+            self._reply(404)
+            return
+        self.server.asked.set()
+        invocation = self.server.waiting.get()
+        if invocation is None:
+            self.close_connection = True
+            return
+        self.server.begun[invocation.identifier] = invocation
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.identifier,
+            "Lambda-Runtime-Deadline-Ms": str(int(invocation.deadline * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": ARN,
+        }
+        self._reply(200, invocation.event, headers)
+
+    def do_POST(self) -> None:
+        """Take the answer to an event, the error that it raised, or why there is no function."""
+        body = self._body()
+        what = self.path.removeprefix(_API).strip("/").split("/")
+        if what == ["init", "error"]:
+            self.server.init_error = body
+        elif what[0] == "invocation" and what[-1] in {"response", "error"}:
+            invocation = self.server.begun.pop(what[1], None)
+            if invocation is None:
+                self._reply(400)
+                return
+            invocation.answer(body, well=what[-1] == "response")
+        else:
+            self._reply(404)
+            return
+        self._reply(202, b'{"status": "OK"}')
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _reply(
+        self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Function:
+    """One function of the package, in a process of its own, as one Lambda instance."""
+
+    def __init__(
+        self, name: str, package: Path, python: Path, folder: Path, settings: Mapping[str, str]
+    ) -> None:
+        """Take a function of `handler.py` by name, and its settings."""
+        self._name = name
+        self._package = package
+        self._python = python
+        self._folder = folder
+        self._settings = settings
+        self._api: _RuntimeApi | None = None
+        self._process: Process | None = None
+
+    def start(self) -> float:
+        """Start it; return how many seconds its initialisation took.
+
+        Raises:
+            FunctionError: it raised.
+            Problem: it does not start.
+        """
+        self._api = api = _RuntimeApi()
+        began = time.monotonic()
+        # -B, since /var/task cannot be written to; -s for no packages of the user's own.
+        command = [str(self._python), "-B", "-s", "-m", "awslambdaric", f"handler.{self._name}"]
+        self._process = process = Process(
+            self._name, command, self._folder, self._environment(), self._package
+        )
+        try:
+            process.wait_until(
+                lambda: api.asked.is_set() or api.init_error is not None, START_SECONDS
+            )
+        except BaseException:
+            self.stop()
+            raise
+        if api.init_error is not None:
+            self.stop()
+            raise FunctionError(json.loads(api.init_error))
+        return time.monotonic() - began
+
+    def stop(self) -> None:
+        """End it; its log stays."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+        if self._api is not None:
+            self._api.close()
+            self._api = None
+
+    def invoke(self, event: object, seconds: float = 10.0) -> Any:
+        """Return what it answers to an event.
+
+        Raises:
+            FunctionError: it raised.
+            Problem: it ended, or did not answer in time.
+        """
+        assert self._api is not None
+        assert self._process is not None
+        invocation = _Invocation(json.dumps(event).encode(), time.time() + seconds)
+        self._api.waiting.put(invocation)
+        while not invocation.answered.wait(0.1):
+            if not self._process.is_running():
+                raise Problem(f"{self._name} ended:\n{self._process.last_lines()}")
+            if time.time() > invocation.deadline:
+                raise Problem(f"{self._name} did not answer within {seconds:.0f} s")
+        well, body = invocation.answers[0]
+        if not well:
+            raise FunctionError(json.loads(body))
+        return json.loads(body)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return what it has logged: JSON objects, as Lambda passes them on to CloudWatch.
+
+        Raises:
+            ValueError: a line is no JSON.
+        """
+        lines = (self._folder / f"{self._name}.log").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def _environment(self) -> dict[str, str]:
+        assert self._api is not None
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+            "AWS_LAMBDA_FUNCTION_NAME": f"game-login-{self._name}",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_LOG_FORMAT": "JSON",
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._api.server_port}",
+            "LAMBDA_TASK_ROOT": str(self._package),
+            "_HANDLER": f"handler.{self._name}",
+            **self._settings,
+        }
+
+
+def unzip(package: Path, folder: Path) -> Path:
+    """Unzip the package into a folder, as Lambda does into /var/task."""
+    with zipfile.ZipFile(package) as zipped:
+        zipped.extractall(folder)
+    return folder
+
+
+def make_runtime(python: str, folder: Path) -> Path:
+    """Make what the runtime has besides the package: Python, boto3 and the runtime's client.
+
+    Raises:
+        Problem: it cannot be had.
+    """
+    pins = {**pinned(ROOT / "requirements.txt"), **pinned(ROOT / "requirements-dev.txt")}
+    wanted = [f"{name}=={pins[name]}" for name in sorted({*IN_RUNTIME, *CLIENT})]
+    own = folder / "bin" / "python"
+    for command in (
+        [python, "-m", "venv", str(folder)],
+        [str(own), "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:", *wanted],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode != 0:
+            raise Problem(f"no Lambda runtime:\n{done.stderr.strip()}")
+    return own

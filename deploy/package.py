@@ -1,0 +1,175 @@
+"""Builds the zip that a deployment uploads: `python -m deploy.package [--architecture] ZIP`.
+
+The handler, the application, its CA certificates and the pinned dependencies, and nothing else;
+compiled for the runtime's Python, so that no cold start compiles them. The same sources give the
+same bytes, so a deployment of what is deployed already changes nothing. No Docker.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from deploy import argon2
+from deploy.python import VERSION, find_python
+from local.terminal import Problem, say
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".local" / "build"
+SOURCES = ("handler.py", "auth/**/*.py", "auth/migrations/*.sql", "certificates/rds.pem")
+
+# The runtime has boto3 and all that it needs.
+IN_RUNTIME = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
+
+PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
+MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
+
+# Of the dependencies: commands, C sources and type hints, and pip's notes on this installation.
+NOT_NEEDED = (
+    *("bin", "**/__pycache__", "**/tests", "**/*.c", "**/*.h", "**/*.pyi", "**/py.typed"),
+    *("*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED"),
+    *("*.dist-info/direct_url.json", "*.dist-info/sboms"),
+)
+
+IN_LAMBDA = "/var/task"  # where the package is unzipped to
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+_PIN = re.compile(r"([A-Za-z0-9._-]+)(\[[a-z,]+\])?==(\S+)")
+
+
+def main() -> int:
+    """Build the zip; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.package")
+    parser.add_argument("--architecture", choices=sorted(MACHINES), default="x86_64")
+    parser.add_argument("zip", type=Path)
+    arguments = parser.parse_args()
+    try:
+        build(arguments.zip, arguments.architecture)
+    except Problem as problem:
+        say(f"package: {problem}")
+        return 1
+    return 0
+
+
+def build(target: Path, architecture: str = "x86_64") -> None:
+    """Build the zip and say what it holds.
+
+    Raises:
+        Problem: the dependencies cannot be had.
+    """
+    pins = {
+        name: version
+        for name, version in pinned(ROOT / "requirements.txt").items()
+        if name not in IN_RUNTIME
+    }
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
+        folder = Path(temporary)
+        _install(pins, folder, architecture)
+        hashing = _speed_up(folder, pins[argon2.DISTRIBUTION], architecture)
+        _copy_sources(folder)
+        compiled = _compile(folder)
+        _zip(folder, target)
+    size = target.stat().st_size / 1e6
+    shown = target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target
+    say(f"{shown}: {size:.1f} MB for {architecture}, {len(pins)} dependencies, {hashing}{compiled}")
+
+
+def pinned(requirements: Path) -> dict[str, str]:
+    """Return the distributions that a list of requirements pins, and their versions."""
+    matches = (_PIN.match(line) for line in requirements.read_text().splitlines())
+    return {match[1].lower(): match[3] for match in matches if match}
+
+
+def _install(pins: dict[str, str], folder: Path, architecture: str) -> None:
+    done = subprocess.run(  # noqa: S603  # our own command
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--no-deps", "--no-compile", f"--target={folder}", "--only-binary=:all:"),
+            *(f"--platform={name}_{MACHINES[architecture]}" for name in PLATFORMS),
+            *("--implementation=cp", f"--python-version={VERSION}"),
+            *(f"{name}=={version}" for name, version in pins.items()),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Problem(f"the dependencies cannot be installed:\n{done.stderr.strip()}")
+    for pattern in NOT_NEEDED:
+        for path in list(folder.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _speed_up(folder: Path, version: str, architecture: str) -> str:
+    """Replace the stock Argon2 by its AVX2 build; return which of them is in."""
+    if architecture != "x86_64":
+        return "stock Argon2"
+    try:
+        library = argon2.fast_library(version, CACHE)
+    except argon2.Unusable as reason:
+        say(f"WARNING: the package has the stock Argon2, at half the speed: {reason}")
+        return "stock Argon2"
+    (stock,) = folder.glob("_argon2_cffi_bindings/*.so")
+    shutil.copyfile(library, stock)
+    return "Argon2 with AVX2"
+
+
+def _copy_sources(folder: Path) -> None:
+    for pattern in SOURCES:
+        for source in ROOT.glob(pattern):
+            copy = folder / source.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+
+
+def _compile(folder: Path) -> str:
+    """Compile all with the runtime's Python, if there is one; return what to say of it.
+
+    By hash, since the times of files do not survive the zip, and unchecked, since nothing changes
+    them in Lambda: what is checked by time would be compiled again by each cold start.
+    """
+    python = find_python()
+    if python is None:
+        say(
+            f"WARNING: there is no python{VERSION} here (PATH, pyenv), so the package is not"
+            " compiled, and each cold start will do it"
+        )
+        return ", not compiled"
+    subprocess.run(  # noqa: S603  # our own command
+        [
+            *(python, "-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"),
+            *("-s", str(folder), "-p", IN_LAMBDA, str(folder)),
+        ],
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        check=True,
+    )
+    return f", compiled for Python {VERSION}"
+
+
+def _zip(folder: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
+        for path in _files(folder):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), ZIP_TIME)
+            entry.external_attr = (0o100755 if path.suffix == ".so" else 0o100644) << 16
+            package.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+    partial.replace(target)
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""What is in the package, and what is not."""
+
+import _imp
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from deploy import argon2
+from deploy.package import IN_RUNTIME, build, pinned
+from deploy.python import find_python
+from local.stack import ROOT
+
+LARGEST = 9_000_000
+MAGIC = 3571  # CPython 3.13's .pyc files begin with it
+UNCHECKED_HASH = 0b01
+PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\r\n]{64}")
+LEFT_OUT = {".git", ".venv", "node_modules", ".local", ".serverless", ".hypothesis"}
+SUFFIXES = {
+    *("", ".py", ".pyc", ".so", ".sql", ".pem", ".txt", ".md", ".rst", ".APACHE", ".BSD"),
+    *(".cfg", ".css", ".js", ".png"),  # of pycparser, and of Werkzeug's error page
+}
+AWS_KEY = re.compile(rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
+
+# The directories and modules of the dependencies; one that is new here should be looked at.
+DEPENDENCIES = {
+    "_argon2_cffi_bindings",
+    "_cffi_backend",
+    "argon2",
+    "blinker",
+    "cffi",
+    "click",
+    "cryptography",
+    "flask",
+    "itsdangerous",
+    "jinja2",
+    "jwt",
+    "markupsafe",
+    "msgspec",
+    "pycparser",
+    "pymysql",
+    "serverless_wsgi",
+    "werkzeug",
+    "zxcvbn",
+}
+
+
+@pytest.fixture
+def zipped(package: Path) -> Iterator[zipfile.ZipFile]:
+    """Return the package, opened."""
+    with zipfile.ZipFile(package) as zipped:
+        yield zipped
+
+
+@pytest.fixture
+def names(zipped: zipfile.ZipFile) -> set[PurePosixPath]:
+    """Return the names of the files in it."""
+    return {PurePosixPath(name) for name in zipped.namelist()}
+
+
+@pytest.fixture
+def sources(names: set[PurePosixPath]) -> set[PurePosixPath]:
+    """Return the names of the files in it that are not compiled ones."""
+    return {name for name in names if name.suffix != ".pyc"}
+
+
+def test_size(package: Path) -> None:
+    """It is small enough for a fast cold start."""
+    assert package.stat().st_size <= LARGEST
+
+
+def test_the_application(sources: set[PurePosixPath]) -> None:
+    """The handler, the whole application, the CA certificates and the dependencies: no more."""
+    ours = {name for name in sources if name.parts[0] in {"handler.py", "auth", "certificates"}}
+    expected = {ROOT / "handler.py", ROOT / "certificates" / "rds.pem"}
+    expected |= {*(ROOT / "auth").rglob("*.py"), *(ROOT / "auth").rglob("*.sql")}
+    assert ours == {PurePosixPath(path.relative_to(ROOT)) for path in expected}
+    others = {name.parts[0] for name in sources - ours}
+    assert {name.split(".")[0] for name in others if "dist-info" not in name} == DEPENDENCIES
+
+
+def test_the_dependencies(sources: set[PurePosixPath]) -> None:
+    """The dependencies are those pinned, in the versions pinned, but for what the runtime has."""
+    folders = {name.parts[0] for name in sources if name.parts[0].endswith(".dist-info")}
+    found = dict(folder.removesuffix(".dist-info").rsplit("-", 1) for folder in folders)
+    pins = pinned(ROOT / "requirements.txt")
+    assert set(pins) >= IN_RUNTIME
+    wanted = {name.replace("-", "_"): pins[name] for name in set(pins) - IN_RUNTIME}
+    assert {name.replace("-", "_").lower(): version for name, version in found.items()} == wanted
+
+
+def test_nothing_that_does_not_belong(names: set[PurePosixPath]) -> None:
+    """No tests, no settings, no commands, no notes of an installer, nothing of this machine."""
+    for name in names:
+        assert not {"tests", "test", "local", "deploy", "bin"} & set(name.parts), name
+        assert not any(part.startswith(".") for part in name.parts), name
+        assert name.suffix in SUFFIXES, name
+        assert name.name not in {"requirements.txt", "RECORD", "direct_url.json"}, name
+
+
+def test_no_key_and_no_path(zipped: zipfile.ZipFile) -> None:
+    """No private key, no credentials, and no path of the machine that built it."""
+    for name in zipped.namelist():
+        content = zipped.read(name)
+        assert not PRIVATE_KEY.search(content), name
+        assert not AWS_KEY.search(content), name
+        assert os.fsencode(ROOT) not in content, name
+
+
+def test_binaries(zipped: zipfile.ZipFile, names: set[PurePosixPath]) -> None:
+    """The binaries are for x86_64 and for the runtime's Python or any."""
+    libraries = {name for name in names if name.suffix == ".so"}
+    assert len(libraries) >= 4
+    for name in libraries:
+        assert re.search(r"\.(abi3|cpython-313-x86_64-linux-gnu)\.so$", name.name), name
+        header = zipped.read(str(name))[:20]
+        assert header.startswith(b"\x7fELF\x02")
+        assert header[18] == 0x3E, "not x86_64"
+
+
+def test_compiled(zipped: zipfile.ZipFile, names: set[PurePosixPath]) -> None:
+    """Every module is compiled for the runtime's Python, by hash, from just this source."""
+    if find_python() is None:
+        assert not [name for name in names if name.suffix == ".pyc"]
+        pytest.skip("no python3.13 here (PATH, pyenv): the package is not compiled")
+    compiled = {name for name in names if name.suffix == ".pyc"}
+    modules = {name for name in names if name.suffix == ".py"}
+    assert compiled == {m.parent / "__pycache__" / f"{m.stem}.cpython-313.pyc" for m in modules}
+    for name in compiled:
+        content = zipped.read(str(name))
+        source = zipped.read(str(name.parent.parent / f"{name.name.split('.')[0]}.py"))
+        assert int.from_bytes(content[:2], "little") == MAGIC, name
+        assert int.from_bytes(content[4:8], "little") == UNCHECKED_HASH, name
+        key = int.from_bytes(content[:4], "little")
+        assert content[8:16] == _imp.source_hash(key, source), name
+
+
+@pytest.mark.usefixtures("compiler")
+def test_argon2_is_the_fast_one(zipped: zipfile.ZipFile, tmp_path: Path) -> None:
+    """Argon2 uses AVX2 and runs on Lambda's glibc."""
+    (name,) = (n for n in zipped.namelist() if re.match(r"_argon2_cffi_bindings/.*\.so$", n))
+    argon2.check(Path(zipped.extract(name, tmp_path)))
+
+
+def test_serverless_uses_it(package: Path, tmp_path: Path) -> None:
+    """`serverless package` uploads this very zip: built elsewhere, it is the same to the byte."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT, copy, ignore=lambda folder, _: LEFT_OUT if Path(folder) == ROOT else ())
+    (copy / ".local").mkdir()
+    for name in (".venv", "node_modules", ".local/build"):
+        (copy / name).symlink_to(ROOT / name)
+    subprocess.run(
+        ["node", "node_modules/.bin/serverless", "package"],
+        cwd=copy,
+        capture_output=True,
+        check=True,
+    )
+    built = copy / ".serverless"
+    again = (built / "game-login.zip").read_bytes()
+    assert hashlib.sha256(again).digest() == hashlib.sha256(package.read_bytes()).digest()
+    template = (built / "cloudformation-template-update-stack.json").read_text()
+    assert "/game-login.zip" in template
+    assert "/var/task/certificates/rds.pem" in template
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_slow_argon2_is_refused(package: Path, tmp_path: Path) -> None:
+    """A build without AVX2 is found out."""
+    source = tmp_path / "slow.c"
+    source.write_text("int slow(int n) { return n * 3; }")
+    library = tmp_path / "slow.so"
+    subprocess.run(["cc", "-shared", "-o", library, source], check=True)
+    with pytest.raises(argon2.Unusable, match="no AVX2"):
+        argon2.check(library)
+
+
+def test_without_compiler_and_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is neither, the package is built nevertheless, and a line says what it lacks."""
+    monkeypatch.setattr(shutil, "which", lambda _program: None)
+    monkeypatch.setattr("deploy.package.find_python", lambda: None)
+    build(tmp_path / "plain.zip")
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if line.startswith("WARNING: the package has the stock Argon2")]
+    assert [line for line in said if line.startswith("WARNING: there is no python3.13")]
+    with zipfile.ZipFile(tmp_path / "plain.zip") as plain:
+        assert not [name for name in plain.namelist() if name.endswith(".pyc")]
+        assert "_argon2_cffi_bindings/_ffi.abi3.so" in plain.namelist()
+
+
+def test_for_arm(tmp_path: Path) -> None:
+    """The other architecture of Lambda gets binaries of its own."""
+    build(tmp_path / "arm.zip", "arm64")
+    with zipfile.ZipFile(tmp_path / "arm.zip") as arm:
+        libraries = [name for name in arm.namelist() if name.endswith(".so")]
+        assert {arm.read(name)[18] for name in libraries} == {0xB7}
