@@ -13,14 +13,16 @@ import os
 import re
 from typing import Any
 
+import msgspec
 import serverless_wsgi
 
 from auth.answers import error_body
 from auth.app import HEADERS, create_app
 from auth.cleaning import clean_up as delete_expired
-from auth.connection import DatabaseSecret, connect, tls_context
+from auth.connection import Credentials, DatabaseSecret, connect, tls_context
 from auth.database import Database
 from auth.errors import ApiError, InternalError, InvalidRequest, NotFound
+from auth.keys import new_token_secret
 from auth.logs import begin_request, configure_logging, request_id, where
 from auth.migrate import FOLDER, grant_application, migrations_in
 from auth.migrate import migrate as apply_migrations
@@ -63,19 +65,23 @@ def http(event: object, context: object) -> dict[str, Any]:
 
 
 def migrate(event: object, context: object) -> dict[str, Any]:
-    """Bring the schema up to date and see that the application's database user exists.
+    """Bring the schema up to date, and see that the application has its user and its token keys.
 
     Raises:
         MigrationError, Failure, Unavailable, SettingError: it did not work; the schema as it was
             goes on serving.
     """
     secret_store = SecretStore()
-    admin = secret_store.read(required(os.environ, "DATABASE_ADMIN_SECRET_ID"), DatabaseSecret)
     user = secret_store.read(required(os.environ, "DATABASE_SECRET_ID"), DatabaseSecret)
+    # RDS manages this one, and puts no address there: it is the same database.
+    admin = secret_store.read(required(os.environ, "DATABASE_ADMIN_SECRET_ID"), Credentials)
+    as_admin = msgspec.structs.replace(user, username=admin.username, password=admin.password)
     tls = tls_context(required(os.environ, "DATABASE_CA_FILE"))
-    with connect(admin, tls, read_seconds=MIGRATION_SECONDS, statement_seconds=0) as connection:
+    with connect(as_admin, tls, read_seconds=MIGRATION_SECONDS, statement_seconds=0) as connection:
         applied = apply_migrations(connection, migrations_in(FOLDER))
         grant_application(connection, user)
+    if secret_store.fill(required(os.environ, "TOKEN_SECRET_ID"), new_token_secret):
+        logger.info("made the first token keys", extra={"event": "token_keys_made"})
     return {"applied": applied}
 
 

@@ -101,6 +101,16 @@ class DatabaseSecret(msgspec.Struct, frozen=True):
         return f"DatabaseSecret({self.username}@{self.host}:{self.port}/{self.dbname})"
 
 
+class Credentials(msgspec.Struct, frozen=True):
+    """All that is in the secret of a user whose password RDS manages. It never prints it."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.username})"
+
+
 @dataclass(frozen=True)
 class Statement:
     """One SQL statement with its parameters."""

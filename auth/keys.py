@@ -8,6 +8,7 @@ so that everybody knows it before it is used, or the previous one, still good fo
 import base64
 import hashlib
 import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,13 @@ import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from auth.errors import Unavailable
 from auth.secret_store import SecretStore
@@ -170,6 +176,18 @@ class TokenKeys:
             raise Unavailable(f"secret {self._secret_id}: {error}") from None
         self._stale_at = self._monotonic() + CACHE_SECONDS
         return self._ring
+
+
+def new_token_secret() -> dict[str, object]:
+    """Return a token secret with one fresh key of each kind."""
+    private_key = generate_private_key(public_exponent=65537, key_size=MIN_RSA_BITS)
+    pem = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    mac_secret = base64.b64encode(secrets.token_bytes(MIN_MAC_KEY_BYTES)).decode()
+    return {
+        "mac_keys": {"mac-1": mac_secret},
+        "signing_keys": {"signing-1": pem.decode()},
+        "current": {"mac": "mac-1", "signing": "signing-1"},
+    }
 
 
 def key_ring(secret: TokenSecret) -> KeyRing:

@@ -1,12 +1,15 @@
 """AWS Secrets Manager: reads one secret, checks its form, and says what is wrong with it.
 
+It writes in one case only: a first value into a secret that has none.
+
 boto3 is fenced in here. Caching belongs to those who use a secret, since each knows when its own
 copy has gone stale.
 """
 
+import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -21,6 +24,7 @@ CONNECT_TIMEOUT_SECONDS = 1
 READ_TIMEOUT_SECONDS = 2
 ATTEMPTS = 2
 START_SECONDS = 3.0  # of a request; a read begun later might outlast Lambda's 10 s
+FIRST_VERSION = "00000000-0000-4000-8000-000000000001"  # the id of a value put by `fill`
 DOWN_SECONDS = 2.0  # how long a store out of reach is not asked again
 
 
@@ -61,6 +65,35 @@ class SecretStore:
             raise Unavailable(f"secret {secret_id} ({stage}): {error}") from None
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise Unavailable(f"secret {secret_id} ({stage}) is not JSON") from None
+
+    def fill(self, secret_id: str, make_value: Callable[[], Mapping[str, object]]) -> bool:
+        """Put a first value into a secret that has none, and tell whether this did it.
+
+        Needs no right to read the secret. When several do it at once, the first one wins: they all
+        give the version the same id, and Secrets Manager does not let a version be changed.
+
+        Raises:
+            Unavailable: it cannot be found out, or cannot be done.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = self._connected()
+        try:
+            versions = client.describe_secret(SecretId=secret_id).get("VersionIdsToStages", {})
+            if any("AWSCURRENT" in stages for stages in versions.values()):
+                return False
+            value = json.dumps(make_value())
+            client.put_secret_value(
+                SecretId=secret_id, SecretString=value, ClientRequestToken=FIRST_VERSION
+            )
+        except ClientError as error:
+            cause = error.response.get("Error", {}).get("Code", "unknown")
+            if cause == "ResourceExistsException":
+                return False
+            raise Unavailable(f"secret {secret_id}: {cause}") from None
+        except BotoCoreError as error:
+            raise Unavailable(f"secret {secret_id}: {type(error).__name__}") from None
+        return True
 
     def _text(self, secret_id: str, stage: str) -> str:
         from botocore.exceptions import BotoCoreError, ClientError

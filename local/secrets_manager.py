@@ -4,18 +4,13 @@ The stand-in forgets everything when it stops, so what the secrets hold is kept 
 so do players stay signed in over a restart of the local stack.
 """
 
-import base64
 import json
-import secrets
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.processes import Process, free_port
 
@@ -88,19 +83,3 @@ class SecretsManager:
                 return True
         except (urllib.error.URLError, OSError):
             return False
-
-
-def new_token_secret() -> dict[str, object]:
-    """Return a token secret with one fresh key of each kind."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    mac_key = base64.b64encode(secrets.token_bytes(32)).decode()
-    return {
-        "mac_keys": {"mac-1": mac_key},
-        "signing_keys": {"signing-1": pem.decode()},
-        "current": {"mac": "mac-1", "signing": "signing-1"},
-    }

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from auth.keys import new_token_secret
 from local.mariadb import MariaDB, Users
-from local.secrets_manager import CREDENTIALS, SecretsManager, new_token_secret
+from local.secrets_manager import CREDENTIALS, SecretsManager
 from local.terminal import Problem, step
 
 ROOT = Path(__file__).parent.parent

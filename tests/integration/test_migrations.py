@@ -14,7 +14,9 @@ import pytest
 
 import handler
 from auth.connection import Connection, Failure, connect, tls_context
+from auth.keys import TokenSecret, key_ring
 from auth.migrate import FOLDER, MigrationError, migrate, migrations_in
+from auth.secret_store import SecretStore
 from local.mariadb import SCHEMA, MariaDB, Users
 from local.stack import ROOT, Stack
 from tests.conftest import Tables
@@ -387,6 +389,28 @@ def test_handler_keeps_a_rotated_password(deployed: Tables, server: MariaDB) -> 
     handler.migrate({}, None)
     rotated = msgspec.structs.replace(server.application, password="the next one")
     connect(rotated, tls_context(str(server.ca_file))).close()
+
+
+def test_handler_takes_what_rds_manages(deployed: Tables, stack: Stack, server: MariaDB) -> None:
+    """RDS keeps its admin's name and password in a secret, and no address: that is enough."""
+    client = stack.secrets_manager.client()
+    value = json.dumps({"username": server.admin.username, "password": server.admin.password})
+    client.put_secret_value(SecretId="migrations/admin", SecretString=value)
+    assert handler.migrate({}, None)["applied"]
+
+
+def test_handler_makes_the_first_token_keys(
+    deployed: Tables, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty token secret gets keys that work, once."""
+    client = stack.secrets_manager.client()
+    client.create_secret(Name="migrations/tokens")
+    monkeypatch.setenv("TOKEN_SECRET_ID", "migrations/tokens")
+    handler.migrate({}, None)
+    made = SecretStore().read("migrations/tokens", TokenSecret)
+    assert key_ring(made).current_signing.algorithm == "RS256"
+    handler.migrate({}, None)
+    assert SecretStore().read("migrations/tokens", TokenSecret) == made
 
 
 def test_handler_fails_visibly(deployed: Tables, server: MariaDB, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Reading secrets inside a request's time, from the stand-in and from nothing at all."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -40,3 +41,48 @@ def test_no_read_begins_late_in_a_request(stack: Stack) -> None:
         secret_store.read("game-login/local/database", DatabaseSecret)
     secret_store.start_request()
     assert secret_store.read("game-login/local/database", DatabaseSecret).username == "game_login"
+
+
+@pytest.fixture
+def empty(stack: Stack) -> Iterator[str]:
+    """Return the name of a secret with nothing in it."""
+    client = stack.secrets_manager.client()
+    client.create_secret(Name="empty")
+    yield "empty"
+    client.delete_secret(SecretId="empty", ForceDeleteWithoutRecovery=True)
+
+
+def test_an_empty_secret_is_filled_once(stack: Stack, empty: str) -> None:
+    """The first value goes in, and stays in whoever comes later."""
+    secret_store = SecretStore()
+    assert secret_store.fill(empty, lambda: {"n": 1})
+    assert not secret_store.fill(empty, lambda: {"n": 2})
+    assert secret_store.read(empty, dict) == {"n": 1}
+
+
+def test_an_empty_secret_is_filled_by_one_of_two(stack: Stack, empty: str) -> None:
+    """Of two that find it empty at the same time, one puts its value there."""
+
+    def overtaken() -> dict[str, object]:
+        assert SecretStore().fill(empty, lambda: {"n": 1})
+        return {"n": 2}
+
+    secret_store = SecretStore()
+    assert not secret_store.fill(empty, overtaken)
+    assert secret_store.read(empty, dict) == {"n": 1}
+
+
+def test_a_rotated_secret_is_not_filled(stack: Stack, empty: str) -> None:
+    """A value that somebody else put there counts, even after the first version is gone."""
+    stack.secrets_manager.client().put_secret_value(SecretId=empty, SecretString='{"n": 3}')
+    assert not SecretStore().fill(empty, lambda: {"n": 1})
+    assert SecretStore().read(empty, dict) == {"n": 3}
+
+
+def test_filling_fails_visibly(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that is not there, or a store out of reach, is named with the cause."""
+    with pytest.raises(Unavailable, match=r"secret nowhere: ResourceNotFoundException"):
+        SecretStore().fill("nowhere", dict)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(Unavailable, match=r"secret nowhere: EndpointConnectionError"):
+        SecretStore().fill("nowhere", dict)

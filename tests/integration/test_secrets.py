@@ -17,9 +17,10 @@ import handler
 from auth import keys
 from auth.app import create_app
 from auth.connection import DatabaseSecret
+from auth.keys import new_token_secret
 from auth.passwords import Passwords
 from auth.settings import Settings
-from local.secrets_manager import SecretsManager, new_token_secret
+from local.secrets_manager import SecretsManager
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import Answer

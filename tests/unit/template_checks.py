@@ -1,0 +1,297 @@
+"""What must hold of the compiled CloudFormation template, and scanners do not look for.
+
+Each check gives the mistakes it finds, as `resource: what is wrong`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Template = dict[str, Any]
+Check = Callable[[Template], Iterator[str]]
+
+# AWS knows no resource for these.
+WITHOUT_ARN = {
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+}
+PORTS = (443, 3306)
+NOWHERE = "127.0.0.1/32"
+EVERYBODY = {"0.0.0.0/0", "::/0"}
+WAYS_OUT = {
+    "AWS::EC2::NatGateway",
+    "AWS::EC2::InternetGateway",
+    "AWS::EC2::EgressOnlyInternetGateway",
+    "AWS::EC2::VPCGatewayAttachment",
+    "AWS::EC2::Route",
+    "AWS::EC2::EIP",
+}
+SECRET_NAME = re.compile(r"password|secret|private.?key|token", re.IGNORECASE)
+NOT_A_VALUE = re.compile(
+    r"SECRET_ID|^TOKEN_(ISSUER|AUDIENCE)$|^ManageMasterUserPassword$|^Generate"
+)
+DATABASE = {
+    "PubliclyAccessible": False,
+    "StorageEncrypted": True,
+    "ManageMasterUserPassword": True,
+}
+DATABASE_PARAMETERS = {
+    "require_secure_transport": "1",
+    "innodb_flush_log_at_trx_commit": "1",
+    "wait_timeout": "240",
+    "max_connect_errors": "1000000",
+    "time_zone": "UTC",
+    "character_set_server": "utf8mb4",
+}
+SPARE_CONNECTIONS = 10
+LOGGED = re.compile(r"\$context\.([\w.]+)")
+LOGGABLE = {
+    "requestId",
+    "requestTime",
+    "routeKey",
+    "status",
+    "responseLatency",
+    "error.responseType",
+    "integrationStatus",
+    "integrationErrorMessage",
+}
+
+
+def resources(template: Template, *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the names and properties of the resources of some types, or of all."""
+    for name, resource in template["Resources"].items():
+        if not types or resource["Type"] in types:
+            yield name, resource.get("Properties", {})
+
+
+def values(node: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Yield every value in a tree that is not a branch, with the way to it."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from values(value, f"{path}/{key}")
+    elif isinstance(node, list):
+        for value in node:
+            yield from values(value, path)
+    else:
+        yield path, node
+
+
+def listed(value: object) -> list[Any]:
+    """Return what may be one thing or a list of them as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def doors_in(template: Template) -> Iterator[str]:
+    """Nobody but the functions reaches anything."""
+    types = ("AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress")
+    for name, properties in resources(template, *types):
+        rules = [*properties.get("SecurityGroupIngress", [])]
+        if "GroupId" in properties:
+            rules.append(properties)
+        for rule in rules:
+            if "SourceSecurityGroupId" not in rule or {"CidrIp", "CidrIpv6"} & rule.keys():
+                yield f"{name}: lets in addresses, not a security group"
+            if rule.get("FromPort") != rule.get("ToPort") or rule.get("FromPort") not in PORTS:
+                yield f"{name}: lets in by more ports than {PORTS}"
+    for name, properties in resources(template):
+        for path, value in values(properties):
+            if value in EVERYBODY:
+                yield f"{name}: names everybody at {path}"
+
+
+def doors_out(template: Template) -> Iterator[str]:
+    """The functions reach two things, and nothing else reaches anything."""
+    for name, properties in resources(template, "AWS::EC2::SecurityGroup"):
+        rules = properties.get("SecurityGroupEgress")
+        if not rules:
+            yield f"{name}: without a rule for going out, AWS allows all"
+        for rule in rules or []:
+            if rule.get("CidrIp", NOWHERE) != NOWHERE or "CidrIpv6" in rule:
+                yield f"{name}: lets out to addresses"
+    for name, _ in resources(template, "AWS::EC2::SecurityGroupEgress"):
+        yield f"{name}: a rule for going out apart from its group"
+
+
+def ways_out(template: Template) -> Iterator[str]:
+    """Nothing in the network has a way to the internet, and all functions are in it."""
+    for name, _ in resources(template, *WAYS_OUT):
+        yield f"{name}: a way out"
+    for name, properties in resources(template, "AWS::EC2::Subnet"):
+        if properties.get("MapPublicIpOnLaunch") is not False:
+            yield f"{name}: gives public addresses"
+    for name, properties in resources(template, "AWS::Lambda::Function"):
+        if not properties.get("VpcConfig", {}).get("SubnetIds"):
+            yield f"{name}: outside the network"
+
+
+def wide_rights(template: Template) -> Iterator[str]:
+    """Every right is for named actions on named resources."""
+    for name, properties in resources(template):
+        for statement in _statements(properties):
+            if statement["Effect"] != "Allow" or statement.get("Action") == "sts:AssumeRole":
+                continue
+            actions = {str(action) for action in listed(statement.get("Action", "*"))}
+            if any("*" in action for action in actions):
+                yield f"{name}: allows any action"
+            for _, value in values(statement.get("Resource", "*")):
+                if "*" in str(value) and not actions <= WITHOUT_ARN:
+                    yield f"{name}: allows {sorted(actions)} on {value}"
+
+
+def shared_rights(template: Template) -> Iterator[str]:
+    """Every function has a role of its own, and no role has a policy made elsewhere."""
+    roles = [str(p.get("Role")) for _, p in resources(template, "AWS::Lambda::Function")]
+    if len(set(roles)) < len(roles):
+        yield "functions: two have one role"
+    for name, properties in resources(template, "AWS::IAM::Role"):
+        for policy in properties.get("ManagedPolicyArns", []):
+            if "Ref" not in policy:
+                yield f"{name}: a policy made elsewhere"
+
+
+def _statements(node: object) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "Effect" in node:
+            yield node
+        for value in node.values():
+            yield from _statements(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _statements(value)
+
+
+def open_cors(template: Template) -> Iterator[str]:
+    """Web pages that may call the API are named."""
+    for name, properties in resources(template, "AWS::ApiGatewayV2::Api"):
+        cors = properties.get("CorsConfiguration", {})
+        for key in ("AllowOrigins", "AllowHeaders", "AllowMethods"):
+            if any("*" in value for value in cors.get(key, [])):
+                yield f"{name}: {key} has a *"
+        if cors.get("AllowCredentials"):
+            yield f"{name}: cookies are allowed"
+
+
+def loose_database(template: Template) -> Iterator[str]:
+    """The database is private, encrypted, backed up, and RDS looks after its password."""
+    found = list(resources(template, "AWS::RDS::DBInstance"))
+    if not found:
+        yield "there is no database"
+    for name, properties in found:
+        for key, value in DATABASE.items():
+            if properties.get(key) is not value:
+                yield f"{name}: {key} is not {value}"
+        if not properties.get("BackupRetentionPeriod"):
+            yield f"{name}: no backups"
+        if not re.fullmatch(r"\d+\.\d+\.\d+", str(properties.get("EngineVersion"))):
+            yield f"{name}: no full EngineVersion"
+        group = properties.get("DBParameterGroupName", {}).get("Ref")
+        parameters = (
+            template["Resources"].get(group, {}).get("Properties", {}).get("Parameters", {})
+        )
+        for parameter, text in DATABASE_PARAMETERS.items():
+            if parameters.get(parameter) != text:
+                yield f"{name}: {parameter} is not {text}"
+        if "STRICT_" not in parameters.get("sql_mode", ""):
+            yield f"{name}: sql_mode is not strict"
+        yield from _too_many_functions(template, int(parameters.get("max_connections", 0)))
+
+
+def _too_many_functions(template: Template, connections: int) -> Iterator[str]:
+    http = template["Resources"]["HttpLambdaFunction"]["Properties"]
+    limit = (connections - SPARE_CONNECTIONS) / 2  # two versions overlap during a deploy
+    if not 0 < int(http.get("ReservedConcurrentExecutions", 0)) <= limit:
+        yield f"HttpLambdaFunction: more concurrent runs than {limit} of {connections} connections"
+
+
+def careless_production(template: Template) -> Iterator[str]:
+    """Where players count, the data outlive a mistake. For `prod` only."""
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::RDS::DBInstance":
+            if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {
+                "Snapshot"
+            }:
+                yield f"{name}: deleted without a snapshot"
+            if properties.get("DeletionProtection") is not True:
+                yield f"{name}: no deletion protection"
+            if properties.get("MultiAZ") is not True:
+                yield f"{name}: in one zone"
+            if int(properties.get("BackupRetentionPeriod", 0)) < 7:
+                yield f"{name}: less than a week of backups"
+        if name == "TokenSecret" and resource.get("DeletionPolicy") != "Retain":
+            yield f"{name}: goes with the stack"
+
+
+def plain_secrets(template: Template) -> Iterator[str]:
+    """No value of a secret is in the template: functions get names and references."""
+    for name, properties in resources(template):
+        for path, value in values(properties):
+            key = path.rpartition("/")[2]
+            if not isinstance(value, str):
+                continue
+            if SECRET_NAME.search(key) and not NOT_A_VALUE.search(key):
+                yield f"{name}: a value at {path}"
+            if "BEGIN " in value or "{{resolve:" in value:
+                yield f"{name}: a secret at {path}"
+    for name, output in template.get("Outputs", {}).items():
+        if re.search(r"Secret|Password", str(output["Value"])):
+            yield f"output {name}: leads to a secret"
+
+
+def literal_secrets(template: Template) -> Iterator[str]:
+    """A secret is made inside AWS or put there later, never given."""
+    for name, properties in resources(template, "AWS::SecretsManager::Secret"):
+        if "SecretString" in properties:
+            yield f"{name}: its value is in the template"
+        form = properties.get("GenerateSecretString", {}).get("SecretStringTemplate")
+        if "password" in str(form):
+            yield f"{name}: its password is in the template"
+
+
+def endless_logs(template: Template) -> Iterator[str]:
+    """Every log is deleted after a time, and every function's log is known."""
+    groups = dict(resources(template, "AWS::Logs::LogGroup"))
+    for name, properties in groups.items():
+        if not properties.get("RetentionInDays"):
+            yield f"{name}: kept for ever"
+    names = {properties.get("LogGroupName") for properties in groups.values()}
+    for name, properties in resources(template, "AWS::Lambda::Function"):
+        if f"/aws/lambda/{properties['FunctionName']}" not in names:
+            yield f"{name}: its log is not in the template"
+        if properties.get("LoggingConfig", {}).get("LogFormat") != "JSON":
+            yield f"{name}: its log is not JSON"
+
+
+def talkative_gateway(template: Template) -> Iterator[str]:
+    """The gateway throttles, guesses more than the rest, and logs nothing of the caller's."""
+    for name, properties in resources(template, "AWS::ApiGatewayV2::Stage"):
+        default = properties.get("DefaultRouteSettings", {}).get("ThrottlingRateLimit", 0)
+        for route in ("POST /v1/login", "POST /login", "POST /v1/register"):
+            settings = properties.get("RouteSettings", {}).get(route, {})
+            if not 0 < settings.get("ThrottlingRateLimit", 0) < default:
+                yield f"{name}: {route} is not throttled more than the rest"
+        logged = set(LOGGED.findall(properties.get("AccessLogSettings", {}).get("Format", "")))
+        if not logged or logged - LOGGABLE:
+            yield f"{name}: logs {sorted(logged - LOGGABLE) or 'nothing'}"
+
+
+CHECKS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        doors_in,
+        doors_out,
+        ways_out,
+        wide_rights,
+        shared_rights,
+        open_cors,
+        loose_database,
+        plain_secrets,
+        literal_secrets,
+        endless_logs,
+        talkative_gateway,
+    )
+}

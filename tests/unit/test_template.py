@@ -1,0 +1,242 @@
+"""The compiled template is sound, and each check sees the mistake it is there for."""
+
+import copy
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.stack import ROOT, without_aws
+from tests.unit.template_checks import CHECKS, Check, Template, careless_production
+
+STAGES = ("dev", "prod")
+COMPILED = "cloudformation-template-update-stack.json"
+EVERY_CHECK = [(stage, check) for stage in STAGES for check in CHECKS.values()]
+
+
+def serverless(*arguments: str) -> str:
+    """Run `serverless` and return what it prints."""
+    tools = Path(sys.executable).parent
+    environment = {
+        **without_aws(os.environ),
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+        "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
+        "SLS_TELEMETRY_DISABLED": "1",
+    }
+    command = ["node", "node_modules/.bin/serverless", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Path]:
+    """Return the folder of each stage's package, built once for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    found = {stage: shared / f"package-{stage}" for stage in STAGES}
+    with (shared / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for stage, folder in found.items():
+            if not (folder / COMPILED).exists():
+                serverless("package", "--stage", stage, "--package", str(folder))
+    return found
+
+
+@pytest.fixture(scope="module")
+def templates(folders: dict[str, Path]) -> dict[str, Template]:
+    """Return the compiled templates by stage."""
+    return {stage: json.loads((folder / COMPILED).read_text()) for stage, folder in folders.items()}
+
+
+@pytest.fixture
+def template(templates: dict[str, Template]) -> Template:
+    """Return a template of production to spoil."""
+    return copy.deepcopy(templates["prod"])
+
+
+@pytest.mark.parametrize(("stage", "check"), EVERY_CHECK)
+def test_sound(templates: dict[str, Template], stage: str, check: Check) -> None:
+    """No check finds a mistake in any stage."""
+    assert list(check(templates[stage])) == []
+
+
+def test_production_is_careful(templates: dict[str, Template]) -> None:
+    """Production keeps its data; the small stage may be deleted, and shows that the check sees."""
+    assert list(careless_production(templates["prod"])) == []
+    assert len(list(careless_production(templates["dev"]))) == 5
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_lint(folders: dict[str, Path], stage: str) -> None:
+    """cfn-lint has nothing to say; W3005 is about dependencies that Serverless names twice."""
+    command = [str(Path(sys.executable).parent / "cfn-lint"), "--ignore-checks", "W3005", "--"]
+    done = subprocess.run(
+        [*command, str(folders[stage] / COMPILED)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_local_stage_needs_no_aws() -> None:
+    """On this machine every variable of every function is text: a reference would be an object."""
+    service = json.loads(serverless("print", "--stage", "local", "--format", "json"))
+    environments = [service["provider"]["environment"]]
+    environments += [function.get("environment", {}) for function in service["functions"].values()]
+    named = {name: value for environment in environments for name, value in environment.items()}
+    assert all(isinstance(value, str) for value in named.values())
+    secrets = {name: value for name, value in named.items() if name.endswith("SECRET_ID")}
+    assert secrets == {
+        "DATABASE_SECRET_ID": "game-login/local/database",
+        "DATABASE_ADMIN_SECRET_ID": "game-login/local/database-admin",
+        "TOKEN_SECRET_ID": "game-login/local/tokens",
+    }
+
+
+def test_metrics_count_what_is_logged(templates: dict[str, Template]) -> None:
+    """Every filter looks for an event, a code and a field that the code writes."""
+    code = "".join(path.read_text() for path in (ROOT / "auth").glob("*.py"))
+    patterns = [
+        resource["Properties"]["FilterPattern"]
+        for resource in templates["prod"]["Resources"].values()
+        if resource["Type"] == "AWS::Logs::MetricFilter"
+    ]
+    assert len(patterns) >= 8
+    for pattern in patterns:
+        for word in re.findall(r'\$\.(?:event|code) = "(\w+)"', pattern):
+            assert f'"{word}"' in code, pattern
+        for name in re.findall(r"\$\.(event|code|status|route|duration_ms)\b", pattern):
+            assert f'"{name}"' in code, pattern
+
+
+def test_dashboard_shows_what_is_counted(templates: dict[str, Template]) -> None:
+    """The dashboard is valid, shows every metric of ours, and no other of that name."""
+    resources = templates["prod"]["Resources"]
+    body = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    shown = {
+        metric[1]
+        for widget in body["widgets"]
+        for metric in widget["properties"].get("metrics", [])
+        if metric[0] == "GameLogin/prod"
+    }
+    counted = {
+        transformation["MetricName"]
+        for resource in resources.values()
+        for transformation in resource.get("Properties", {}).get("MetricTransformations", [])
+    }
+    assert shown == counted
+
+
+def test_alarms_tell_somebody(templates: dict[str, Template]) -> None:
+    """Every alarm goes to the topic."""
+    alarms = [
+        resource["Properties"]
+        for resource in templates["prod"]["Resources"].values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+    assert len(alarms) >= 5
+    assert all(alarm["AlarmActions"] == [{"Ref": "Alarms"}] for alarm in alarms)
+
+
+def test_migrate_cannot_read_the_token_keys(templates: dict[str, Template]) -> None:
+    """The function that fills the secret has no right to read it."""
+    role = templates["prod"]["Resources"]["MigrateRole"]["Properties"]["Policies"][0]
+    about_tokens = [
+        statement["Action"]
+        for statement in role["PolicyDocument"]["Statement"]
+        if "TokenSecret" in str(statement["Resource"])
+    ]
+    assert about_tokens == [["secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue"]]
+
+
+def put(path: str, value: object) -> Callable[[Template], None]:
+    """Return a mistake: a value at a path below Resources."""
+
+    def spoil(template: Template) -> None:
+        node: Any = template["Resources"]
+        *way, last = [int(step) if step.isdigit() else step for step in path.split("/")]
+        for step in way:
+            node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]
+        node[last] = value
+
+    return spoil
+
+
+WORLD = {"IpProtocol": "tcp", "FromPort": 3306, "ToPort": 3306, "CidrIp": "0.0.0.0/0"}
+STATEMENTS = "HttpRole/Properties/Policies/0/PolicyDocument/Statement"
+DATABASE = "Database/Properties"
+STAGE = "HttpApiStage/Properties"
+MISTAKES = [
+    ("doors_in", put("DatabaseSecurityGroup/Properties/SecurityGroupIngress", [WORLD])),
+    ("doors_in", put("DatabaseFromFunctions/Properties/CidrIpv6", "::/0")),
+    ("doors_in", put("DatabaseFromFunctions/Properties/ToPort", 65535)),
+    ("doors_out", put("FunctionsSecurityGroup/Properties/SecurityGroupEgress", [])),
+    ("doors_out", put("FunctionsSecurityGroup/Properties/SecurityGroupEgress/0", WORLD)),
+    ("ways_out", put("Nat", {"Type": "AWS::EC2::NatGateway"})),
+    ("ways_out", put("PrivateSubnetA/Properties/MapPublicIpOnLaunch", True)),  # noqa: FBT003
+    ("ways_out", put("HttpLambdaFunction/Properties/VpcConfig", {})),
+    ("wide_rights", put(f"{STATEMENTS}/1/Action", "secretsmanager:*")),
+    ("wide_rights", put(f"{STATEMENTS}/1/Resource", "*")),
+    ("wide_rights", put(f"{STATEMENTS}/1/Resource/0", {"Fn::Sub": "arn:aws:x:*"})),
+    (
+        "shared_rights",
+        put("HttpLambdaFunction/Properties/Role", {"Fn::GetAtt": ["MigrateRole", "Arn"]}),
+    ),
+    (
+        "shared_rights",
+        put("HttpRole/Properties/ManagedPolicyArns", ["arn:aws:iam::aws:policy/Any"]),
+    ),
+    ("open_cors", put("HttpApi/Properties/CorsConfiguration/AllowOrigins", ["*"])),
+    ("open_cors", put("HttpApi/Properties/CorsConfiguration/AllowOrigins", ["https://*.example"])),
+    ("loose_database", put(f"{DATABASE}/PubliclyAccessible", True)),  # noqa: FBT003
+    ("loose_database", put(f"{DATABASE}/StorageEncrypted", False)),  # noqa: FBT003
+    ("loose_database", put(f"{DATABASE}/ManageMasterUserPassword", False)),  # noqa: FBT003
+    ("loose_database", put(f"{DATABASE}/EngineVersion", "11.8")),
+    (
+        "loose_database",
+        put("DatabaseParameters/Properties/Parameters/require_secure_transport", "0"),
+    ),
+    ("loose_database", put("HttpLambdaFunction/Properties/ReservedConcurrentExecutions", 101)),
+    ("careless_production", put("Database/DeletionPolicy", "Delete")),
+    ("careless_production", put(f"{DATABASE}/DeletionProtection", False)),  # noqa: FBT003
+    ("plain_secrets", put(f"{DATABASE}/MasterUserPassword", "hunter22")),
+    ("literal_secrets", put("TokenSecret/Properties/SecretString", "{}")),
+    (
+        "plain_secrets",
+        put("HttpLambdaFunction/Properties/Environment/Variables/DB_PASSWORD", "hunter22"),
+    ),
+    (
+        "literal_secrets",
+        put(
+            "DatabaseSecret/Properties/GenerateSecretString/SecretStringTemplate",
+            '{"password": "hunter22"}',
+        ),
+    ),
+    ("endless_logs", put("HttpLogGroup/Properties/RetentionInDays", None)),
+    ("endless_logs", put("MigrateLogGroup/Properties/LogGroupName", "/aws/lambda/other")),
+    ("talkative_gateway", put(f"{STAGE}/AccessLogSettings/Format", "$context.identity.sourceIp")),
+    ("talkative_gateway", put(f"{STAGE}/RouteSettings", {})),
+]
+
+
+@pytest.mark.parametrize(("name", "spoil"), MISTAKES)
+def test_mistake(template: Template, name: str, spoil: Callable[[Template], None]) -> None:
+    """A planted mistake is found."""
+    spoil(template)
+    check = {**CHECKS, "careless_production": careless_production}[name]
+    assert list(check(template))
+
+
+def test_secret_in_an_output(template: Template) -> None:
+    """An output that leads to a secret is found."""
+    template["Outputs"]["Keys"] = {"Value": {"Ref": "TokenSecret"}}
+    assert list(CHECKS["plain_secrets"](template))
