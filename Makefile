@@ -1,18 +1,23 @@
 # What a developer runs. Each target installs what it needs and says so.
 PORT ?= 3000
 PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 
-.PHONY: help run test check package reset setup
+.PHONY: help run test test-deploy check package reset setup
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: setup  ## run the backend on this machine, on http://localhost:3000 (or PORT=...)
 	@exec $(PYTHON) -m local run --port $(PORT)
 
 test: check  ## run all tests, with a private MariaDB
 	@$(PYTHON) -m local install
-	$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4 --cov
+	$(PYTEST) --cov tests/unit tests/integration tests/stories
+
+test-deploy: setup  ## test what a deployment uploads: the template, and the package in a Lambda runtime
+	@$(PYTHON) -m local install
+	$(PYTEST) tests/deploy
 
 check: setup  ## check style and types
 	@$(PYTHON) -m ruff check .

@@ -1,1 +1,2 @@
-"""The tests: `unit` needs no server, `integration` a real MariaDB, `stories` the whole stack."""
+"""The tests: `unit` needs no server, `integration` a real MariaDB, `stories` the whole stack;
+`deploy` checks what a deployment uploads."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from local.stack import ROOT, without_aws
-from tests.unit.template_checks import CHECKS, Check, Template, careless_production
+from tests.deploy.template_checks import CHECKS, Check, Template, careless_production
 
 STAGES = ("dev", "prod")
 COMPILED = "cloudformation-template-update-stack.json"

@@ -1,0 +1,1 @@
+"""What a deployment uploads: the template and the package, opened, checked and run."""
