@@ -1,2 +1,5 @@
-"""The tests: `unit` needs no server, `integration` a real MariaDB, `stories` the whole stack;
-`deploy` checks what a deployment uploads."""
+"""The tests, by what they need.
+
+`unit` needs no server, `integration` a real MariaDB, `stories` the whole stack; `deploy` checks
+what a deployment uploads.
+"""
