@@ -13,7 +13,7 @@ run: setup  ## run the backend on this machine, on http://localhost:3000 (or POR
 
 test: check  ## run all tests, with a private MariaDB
 	@$(PYTHON) -m local install
-	$(PYTEST) --cov tests/unit tests/integration tests/stories
+	$(PYTEST) tests/unit tests/integration tests/stories --cov
 
 test-deploy: setup  ## test what a deployment uploads: the template, and the package in a Lambda runtime
 	@$(PYTHON) -m local install
