@@ -1,7 +1,7 @@
 """One connection to MariaDB or MySQL, and what each of its failures means.
 
-PyMySQL is fenced in here (and in `migrate` and `database_users`): its errors leave as a `Failure` of
-some kind, or as the constraint that refused. What to do about a failure is for `database`.
+PyMySQL is fenced in here (and in `migrate` and `database_users`): its errors leave as a `Failure`
+of some kind, or as the constraint that refused. What to do about a failure is for `database`.
 """
 
 import re
