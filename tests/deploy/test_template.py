@@ -259,7 +259,7 @@ MISTAKES = [
     ("standing_passwords", put("DatabaseSecretRotation/DependsOn", ["RotationPermission"])),
     (
         "standing_passwords",
-        put("DatabaseSecretRotation/Type", "AWS::CloudFormation::WaitCondition"),
+        put("DatabaseSecretRotation/Type", "AWS::SNS::Topic"),
     ),
     (
         "standing_passwords",
