@@ -32,7 +32,7 @@ WAYS_OUT = {
 }
 SECRET_NAME = re.compile(r"password|secret|private.?key|token", re.IGNORECASE)
 NOT_A_VALUE = re.compile(
-    r"SECRET_ID|^TOKEN_(ISSUER|AUDIENCE)$|^ManageMasterUserPassword$|^Generate"
+    r"SECRET_ID|^TOKEN_(ISSUER|AUDIENCE)$|^ManageMasterUserPassword$|^Generate|^SecretStringTemplate$"
 )
 DATABASE = {
     "PubliclyAccessible": False,
