@@ -3,7 +3,7 @@ PORT ?= 3000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 
-.PHONY: help run test test-deploy check package reset setup
+.PHONY: help run test test-deploy check package smoke reset setup
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,10 @@ check: setup  ## check style and types
 
 package: setup  ## build what a deployment uploads, into .serverless
 	@node node_modules/.bin/serverless package
+
+smoke: setup  ## try a deployment as a player would: make smoke URL=https://...
+	@$(if $(URL),,$(error smoke: say where the deployment answers: make smoke URL=https://...))
+	@$(PYTHON) -m deploy.smoke "$(URL)"
 
 reset: setup  ## forget the local database and its keys
 	@$(PYTHON) -m local reset
