@@ -3,7 +3,7 @@ PORT ?= 3000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 
-.PHONY: help run test test-deploy check package rotate-token-keys reset setup
+.PHONY: help run test test-deploy check package rotate-token-keys smoke reset setup
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -30,6 +30,10 @@ package: setup  ## build what a deployment uploads, into .serverless
 rotate-token-keys: setup  ## give STAGE=... new token keys (REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
 	@exec $(PYTHON) -m deploy.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \
 		$(if $(TIDY),--tidy) $(if $(EMERGENCY),--emergency)
+
+smoke: setup  ## try a deployment as a player would: make smoke URL=https://...
+	@$(if $(URL),,$(error smoke: say where the deployment answers: make smoke URL=https://...))
+	@$(PYTHON) -m deploy.smoke "$(URL)"
 
 reset: setup  ## forget the local database and its keys
 	@$(PYTHON) -m local reset

@@ -1,0 +1,46 @@
+"""What a stage has in AWS, in the words of a workflow: `version=7`, `url=https://...`."""
+
+import argparse
+import os
+import sys
+from typing import Any
+
+import boto3
+
+ALIAS = "live"  # of the function that players reach
+
+
+def live_version(client: Any, stage: str) -> str:
+    """Return the version that players reach; nothing before the first deployment."""
+    try:
+        alias = client.get_alias(FunctionName=f"game-login-{stage}-http", Name=ALIAS)
+    except client.exceptions.ResourceNotFoundException:
+        return ""
+    return str(alias["FunctionVersion"])
+
+
+def url(client: Any, stage: str) -> str:
+    """Return where the gateway answers."""
+    (stack,) = client.describe_stacks(StackName=f"game-login-{stage}")["Stacks"]
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+    if "HttpApiUrl" not in outputs:
+        raise SystemExit(f"game-login-{stage} has no address of its own: set BASE_URL")
+    return str(outputs["HttpApiUrl"])
+
+
+def main() -> None:
+    """Read the command line and say what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["version", "url"])
+    parser.add_argument("--stage", required=True)
+    arguments = parser.parse_args()
+    if arguments.what == "version":
+        answer = live_version(boto3.client("lambda"), arguments.stage)
+    else:
+        # A custom domain is known to whoever set it up.
+        answer = os.environ.get("BASE_URL") or url(boto3.client("cloudformation"), arguments.stage)
+    sys.stdout.write(f"{arguments.what}={answer}\n")
+
+
+if __name__ == "__main__":
+    main()

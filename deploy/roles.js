@@ -1,0 +1,22 @@
+// From CI, CloudFormation works with a role of its own, and no role that a template makes can have
+// more than a boundary allows (infrastructure/deploy-role.yml). Where neither is named, as when
+// somebody deploys by hand, nothing changes.
+'use strict'
+
+module.exports = class {
+  constructor(serverless) {
+    const { CLOUDFORMATION_ROLE_ARN: deploymentRole, BOUNDARY_ARN: boundary } = process.env
+    const { provider } = serverless.service
+    this.hooks = {
+      initialize: () => {
+        if (deploymentRole) provider.iam = { ...provider.iam, deploymentRole }
+      },
+      'after:aws:package:finalize:mergeCustomProviderResources': () => {
+        if (!boundary) return
+        for (const resource of Object.values(provider.compiledCloudFormationTemplate.Resources)) {
+          if (resource.Type === 'AWS::IAM::Role') resource.Properties.PermissionsBoundary = boundary
+        }
+      },
+    }
+  }
+}

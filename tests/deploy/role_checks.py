@@ -1,0 +1,230 @@
+"""What must hold of infrastructure/deploy-role.yml, and cfn-lint does not look for.
+
+Each check gives the mistakes it finds, as `resource/statement: what is wrong`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+
+from tests.deploy.template_checks import Template, listed, values
+
+Statement = dict[str, Any]
+Check = Callable[[Template], Iterator[str]]
+
+SUBJECT = "repo:${Repository}:environment:${Stage}"
+ISSUER = "token.actions.githubusercontent.com"
+# Neither can change anything. Or AWS knows no resource for it.
+ANY_RESOURCE = re.compile(
+    r"ec2:(Describe\w+|(Create|Delete)NetworkInterface|(Unassign|Assign)PrivateIpAddresses)|"
+    r"cloudformation:(ListExports|ValidateTemplate)|"
+    r"secretsmanager:GetRandomPassword|"
+    r"logs:(Create|Delete|Get|List|Update)LogDeliver(y|ies)|"
+    r"logs:(Describe(LogGroups|ResourcePolicies)|PutResourcePolicy)"
+)
+OURS = ("game-login-${Stage}", "game-login/${Stage}/")
+# Where AWS chooses the name: what may end in a * without ours before it.
+NAMED_BY_AWS = re.compile(
+    r":ec2:.*:(security-group|security-group-rule|subnet|vpc|vpc-endpoint)/\*$|"
+    r":apigateway:.*::/(apis|apis/\*|tags/\*)$|"
+    r":secret:rds!\*$|:kms:.*:key/\*$|:role/aws-service-role/[a-z.]+\.amazonaws\.com/\*$"
+)
+LOOKING = re.compile(r"(rds|cloudwatch):Describe\w+")
+GITHUB_MAY = {"cloudformation", "iam", "s3", "lambda", "apigateway"}
+WIDENING = {"iam:attachrolepolicy", "iam:createrole", "iam:putrolepolicy"}
+WIDENING |= {"iam:putrolepermissionsboundary"}
+
+
+def statements(template: Template) -> Iterator[tuple[str, str, Statement]]:
+    """Yield every statement about rights, with its resource and its name."""
+    for name, resource in template["Resources"].items():
+        properties = resource["Properties"]
+        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        documents += [properties[key] for key in ("PolicyDocument",) if key in properties]
+        for document in documents:
+            for statement in document["Statement"]:
+                yield name, f"{name}/{statement['Sid']}", statement
+
+
+def actions(statement: Statement) -> set[str]:
+    """Return what a statement allows, in lower case as AWS compares it."""
+    return {action.lower() for action in listed(statement["Action"])}
+
+
+def any_action(template: Template) -> Iterator[str]:
+    """Every action is spelt out."""
+    for _, name, statement in statements(template):
+        if statement["Effect"] == "Allow" and "Action" not in statement:
+            yield f"{name}: allows all but some"
+        yield from (
+            f"{name}: allows {action}"
+            for action in listed(statement.get("Action", []))
+            if "*" in action or "?" in action
+        )
+
+
+def any_resource(template: Template) -> Iterator[str]:
+    """A right is for what this stage names, wherever AWS lets it be."""
+    for _, name, statement in statements(template):
+        asked = listed(statement["Action"])
+        for _, resource in values(statement.get("Resource", "*")):
+            text = str(resource)
+            if text == "*":
+                for action in asked:
+                    if not ANY_RESOURCE.fullmatch(action):
+                        yield f"{name}: {action} on everything"
+            elif "*" in text and not any(each in text for each in OURS):
+                looking = all(LOOKING.fullmatch(action) for action in asked)
+                if not looking and not NAMED_BY_AWS.search(text):
+                    yield f"{name}: {text} is not ours alone"
+
+
+def strangers(template: Template) -> Iterator[str]:
+    """Only the environment of this repository gets in, and only CloudFormation besides."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::IAM::Role":
+            continue
+        for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+            if statement["Principal"] != {"Service": "cloudformation.amazonaws.com"}:
+                yield from _trust(name, statement)
+    pattern = template["Parameters"]["Repository"]["AllowedPattern"]
+    for guess in ("*", "owner/*", "owner/na?e", "owner/name:ref:refs/heads/main", "owner"):
+        if re.fullmatch(pattern, guess):
+            yield f"Repository: takes {guess}"
+
+
+def _trust(name: str, statement: Statement) -> Iterator[str]:
+    if statement["Action"] != "sts:AssumeRoleWithWebIdentity":
+        yield f"{name}: {statement['Action']} by {statement['Principal']}"
+    condition = statement.get("Condition", {})
+    if set(condition) != {"StringEquals"}:
+        yield f"{name}: trusts by {sorted(condition)}, not by StringEquals"
+    exact = condition.get("StringEquals", {})
+    if exact.get(f"{ISSUER}:sub") != {"Fn::Sub": SUBJECT}:
+        yield f"{name}: trusts another subject than {SUBJECT}"
+    if exact.get(f"{ISSUER}:aud") != "sts.amazonaws.com":
+        yield f"{name}: trusts tokens made for others"
+
+
+def own_hands(template: Template) -> Iterator[str]:
+    """GitHub starts a deployment and looks after it; only CloudFormation changes resources."""
+    for resource, name, statement in statements(template):
+        if resource != "DeployRole":
+            continue
+        services = {action.split(":")[0] for action in actions(statement)}
+        if services - GITHUB_MAY:
+            yield f"{name}: GitHub reaches {sorted(services - GITHUB_MAY)}"
+        if "iam" in services and actions(statement) != {"iam:passrole"}:
+            yield f"{name}: GitHub changes roles"
+        if "cloudformation:createchangeset" in actions(statement):
+            role = statement.get("Condition", {}).get("StringEquals", {})
+            if "cloudformation:RoleArn" not in role:
+                yield f"{name}: a deployment without CloudFormation's role"
+
+
+def escalation(template: Template) -> Iterator[str]:
+    """Who deploys cannot give a function, or himself, more than the boundary allows."""
+    for resource, name, statement in statements(template):
+        exact = statement.get("Condition", {}).get("StringEquals", {})
+        if "iam:passrole" in actions(statement) and "iam:PassedToService" not in exact:
+            yield f"{name}: passes roles to anybody"
+        if "iam:deleterolepermissionsboundary" in actions(statement):
+            yield f"{name}: takes the boundary away"
+        bounded = exact.get("iam:PermissionsBoundary") == {"Ref": "Boundary"}
+        if WIDENING & actions(statement) and not bounded:
+            yield f"{name}: makes roles without the boundary"
+        if resource == "Boundary" and any(each.startswith("iam:") for each in actions(statement)):
+            yield f"{name}: functions change roles"
+    for name, resource in template["Resources"].items():
+        for key in ("RoleName", "ManagedPolicyName"):
+            own = resource["Properties"].get(key, {}).get("Fn::Sub", "")
+            if own.startswith("game-login-${Stage}"):
+                yield f"{name}: its name lets a deployment change it"
+
+
+CHECKS: dict[str, Check] = {
+    check.__name__: check for check in (any_action, any_resource, strangers, own_hands, escalation)
+}
+
+
+def allowed(template: Template, *resources: str) -> set[str]:
+    """Return what the statements of some resources allow."""
+    return {
+        action
+        for resource, _, statement in statements(template)
+        if resource in resources
+        for action in actions(statement)
+    }
+
+
+# What CloudFormation's own lists have for features that the templates do not use.
+UNUSED = {
+    "file systems": r"elasticfilesystem:|s3files:",
+    "other databases": r"docdb-elastic:|redshift(-serverless)?:",
+    "gradual deployments by CodeDeploy": r"codedeploy:",
+    "keys of one's own": r"kms:(Encrypt|Decrypt|GenerateDataKey)$|logs:(Disa|A)ssociateKmsKey",
+    "networks between accounts, other tenancy": r"vpc-lattice:|vpce:|ec2:ModifyVpcTenancy",
+    "encryption between machines": r"ec2:CreateVpcEncryptionControl",
+    "IPv6": r"ec2:(Disa|A)ssociateSubnetCidrBlock",
+    "users and groups": r"iam:(At|De)tach(User|Group)Policy",
+    "taking a boundary away: never": r"iam:DeleteRolePermissionsBoundary",
+    "roles of a database": r"iam:ListRoles|rds:(Add|Remove)Role\w+",
+    "provisioned capacity": r"lambda:\w*(ProvisionedConcurrency|FunctionScaling|CapacityProvider)",
+    "signed code, layers": r"lambda:\w*(CodeSigningConfig|LayerVersion)",
+    "choosing a runtime's patch": r"lambda:(AssociateRuntimeAlias|PutRuntimeManagementConfig)",
+    "functions that call themselves": r"lambda:PutFunctionRecursionConfig",
+    "logs sent on": r"firehose:|s3:REST\.PUT\.OBJECT",
+    "masked, indexed, protected logs": r"logs:(Put|Delete)(DataProtection|Index)Policy|"
+    r"logs:Put(BearerTokenAuthentication|LogGroupDeletionProtection)|logs:DeleteResourcePolicy",
+    "copies and restores of a database": r"rds:(Promote|Restore|Start|Stop)\w+|"
+    r"rds:CreateDBInstanceReadReplica",
+    "tables and other ways to use a bucket": r"s3tables:|s3:\w*(Analytics|Metadata|Abac|Website|"
+    r"Cors|CORS|Lifecycle|Metrics|Replication|Accelerate|Acl|Logging|Notification|ObjectLock|"
+    r"Ownership|Versioning|Tiering|Inventory)\w*$|s3:DeleteBucketEncryption|s3:DeleteObject$",
+    "masked messages": r"sns:PutDataProtectionPolicy",
+    "copies of a secret": r"secretsmanager:\w*Replica\w+",
+    "tags that the gateway takes by other actions": r"apigateway:(Tag|Untag)Resource",
+}
+
+
+def needed(resource_type: str) -> set[str]:
+    """Return what CloudFormation itself says it calls to look after a type of resource."""
+    schemas = Path(cfnlint.__file__).parent / "data" / "schemas"
+    names = json.loads((schemas / "providers" / "us-east-1.json").read_text())
+    schema = json.loads((schemas / "resources" / f"{names[resource_type]}.json").read_text())
+    unused = re.compile("|".join(f"(?:{pattern})" for pattern in UNUSED.values()))
+    return {
+        action
+        for what in ("create", "read", "update", "delete")
+        for action in schema["handlers"].get(what, {}).get("permissions", [])
+        if not unused.match(action)
+    }
+
+
+def uncovered(role: Template, compiled: Template) -> Iterator[str]:
+    """CloudFormation may do all that the resources of the compiled template take."""
+    rights = allowed(role, "NetworkAndData", "Service")
+    for resource_type in sorted({each["Type"] for each in compiled["Resources"].values()}):
+        for action in sorted(needed(resource_type)):
+            if action.lower() not in rights:
+                yield f"{resource_type}: {action} is missing in infrastructure/deploy-role.yml"
+
+
+def cut_off(role: Template, compiled: Template) -> Iterator[str]:
+    """The boundary leaves the functions all that their own roles give them."""
+    rights = allowed(role, "Boundary")
+    for name, resource in compiled["Resources"].items():
+        if resource["Type"] not in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy"}:
+            continue
+        properties = resource["Properties"]
+        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        documents += [properties[key] for key in ("PolicyDocument",) if key in properties]
+        for document in documents:
+            for statement in document["Statement"]:
+                if statement["Effect"] == "Allow":
+                    for action in sorted(actions(statement) - rights):
+                        yield f"{name}: {action} is beyond the boundary in deploy-role.yml"

@@ -1,0 +1,206 @@
+"""The workflows: zizmor and actionlint object to nothing, and a deployment goes as it should."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local.stack import ROOT
+
+GITHUB = ROOT / ".github"
+WORKFLOWS = GITHUB / "workflows"
+ACTIONLINT = ROOT / "node_modules" / "@tktco" / "node-actionlint"
+PINNED = re.compile(r"uses: ([\w-]+/[\w-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)")
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    """Return a workflow; YAML takes its key `on` for a truth."""
+    loaded: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text())
+    return loaded
+
+
+def zizmor(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run zizmor over a folder like .github, without the network."""
+    command = [str(Path(sys.executable).with_name("zizmor")), "--offline", "--no-progress"]
+    options = ["--persona=auditor", "--strict-collection", "--format=plain"]
+    return subprocess.run(
+        [*command, *options, str(folder)], capture_output=True, text=True, check=False
+    )
+
+
+def actionlint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run actionlint, which comes as WebAssembly, over the workflows of a folder."""
+    assert (ACTIONLINT / "main.wasm").exists(), "ACTIONLINT IS MISSING: run `make setup`"
+    command = ["node", str(ACTIONLINT / "bin" / "node-actionlint.js"), "workflows/*.yml"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """Return a copy of .github, to plant mistakes in."""
+    return shutil.copytree(GITHUB, tmp_path / ".github")
+
+
+def plant(folder: Path, name: str, old: str, new: str) -> None:
+    """Change a workflow."""
+    path = folder / "workflows" / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_zizmor() -> None:
+    """Zizmor finds nothing, as strict as it can be."""
+    done = zizmor(GITHUB)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for path in (*WORKFLOWS.iterdir(), GITHUB / "dependabot.yml"):
+        assert f"completed {path}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "rule"),
+    [
+        (
+            "test.yml",
+            "checkout@3d3c42e5aac5ba805825da76410c181273ba90b1",
+            "checkout@v7",
+            "unpinned-uses",
+        ),
+        ("test.yml", "run: .ci/run", "run: echo ${{ github.head_ref }}", "template-injection"),
+        ("test.yml", "persist-credentials: false", "fetch-depth: 0", "artipacked"),
+        ("test.yml", "permissions: {}", "permissions: write-all", "excessive-permissions"),
+        ("test.yml", "  pull_request:", "  pull_request_target:", "dangerous-triggers"),
+        ("deploy.yml", "    with:\n      stage: prod", "    secrets: inherit", "secrets-inherit"),
+    ],
+)
+def test_zizmor_finds(copied: Path, name: str, old: str, new: str, rule: str) -> None:
+    """Zizmor finds a planted mistake."""
+    plant(copied, name, old, new)
+    done = zizmor(copied)
+    assert done.returncode != 0
+    assert f"[{rule}]" in done.stdout
+
+
+def test_actionlint() -> None:
+    """Actionlint finds nothing."""
+    done = actionlint(GITHUB)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Checking {len(list(WORKFLOWS.iterdir()))} workflow file(s)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("deploy-stage.yml", "steps.before.outputs", "steps.befor.outputs", '"befor" is not def'),
+        ("deploy.yml", "needs: test", "needs: tests", '"tests" which does not exist'),
+        ("deploy.yml", "if: vars.DEPLOY", "if: varz.DEPLOY", 'undefined variable "varz"'),
+        ("test.yml", "runs-on: ubuntu-24.04", "runs-on: ubunto-24.04", '"ubunto-24.04" is unkn'),
+    ],
+)
+def test_actionlint_finds(copied: Path, name: str, old: str, new: str, said: str) -> None:
+    """Actionlint finds a planted mistake."""
+    plant(copied, name, old, new)
+    done = actionlint(copied)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+
+
+def test_pins() -> None:
+    """Every action is a commit with its version beside it, and the same everywhere."""
+    pins: dict[str, set[tuple[str, str]]] = {}
+    for path in WORKFLOWS.iterdir():
+        for line in path.read_text().splitlines():
+            if "uses:" in line and "./" not in line:
+                found = PINNED.search(line)
+                assert found, line
+                pins.setdefault(found[1], set()).add((found[2], found[3]))
+    assert len(pins) == 4
+    assert all(len(versions) == 1 for versions in pins.values()), pins
+
+
+def test_no_key() -> None:
+    """No workflow knows a secret, and only a deployment can get a token."""
+    for path in WORKFLOWS.iterdir():
+        assert "secrets." not in path.read_text()
+        content = workflow(path.name)
+        assert content["permissions"] == {}
+        for name, job in content["jobs"].items():
+            writes = {right for right, value in job["permissions"].items() if value == "write"}
+            assert writes <= ({"id-token"} if name in {"dev", "prod", "deploy"} else set())
+
+
+def test_what_goes_where() -> None:
+    """Dev comes from main and prod from a tag, both tested, and only where it is switched on."""
+    content = workflow("deploy.yml")
+    assert content[True] == {"push": {"branches": ["main"], "tags": ["v*"]}}
+    jobs = content["jobs"]
+    assert jobs["dev"]["if"] == "vars.DEPLOY == 'on' && github.ref == 'refs/heads/main'"
+    assert jobs["prod"]["if"] == "vars.DEPLOY == 'on' && github.ref_type == 'tag'"
+    for stage in ("dev", "prod"):
+        assert jobs[stage]["needs"] == "test"
+        assert jobs[stage]["with"] == {"stage": stage}
+    # What deploy.yml tests, test.yml does not test again.
+    assert workflow("test.yml")[True]["push"] == {"branches-ignore": ["main"]}
+
+
+def test_a_deployment() -> None:
+    """In this order, one at a time, never cut off, with the approval of its environment."""
+    job = workflow("deploy-stage.yml")["jobs"]["deploy"]
+    assert job["environment"] == "${{ inputs.stage }}"
+    assert job["concurrency"] == {
+        "group": "stage-${{ inputs.stage }}",
+        "cancel-in-progress": False,
+    }
+    said = [step.get("name", "") for step in job["steps"]]
+    order = ["Install", "Take the role", "Remember", "Deploy", "Ask", "Try", "Go back"]
+    places = [next(i for i, name in enumerate(said) if name.startswith(word)) for word in order]
+    assert places == sorted(places)
+    back = job["steps"][-1]
+    assert back["if"] == "${{ !success() && steps.deploy.outcome == 'success' }}"
+    assert not any(step.get("continue-on-error") for step in job["steps"])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "made", "said"),
+    [
+        ("", "1", [], "none to go back to"),
+        ("6", "6", [], "Version 6 was live before"),
+        (
+            "6",
+            "7",
+            ["rollback STAGE=dev VERSION=6", "smoke URL=https://game.example.com"],
+            "dev is back at version 6",
+        ),
+    ],
+)
+def test_going_back(tmp_path: Path, before: str, now: str, made: list[str], said: str) -> None:
+    """Players get the version of before, unless there is none or it is the one that fails."""
+    steps = workflow("deploy-stage.yml")["jobs"]["deploy"]["steps"]
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    _program(python, f'[ "$*" = "-m deploy.deployed version --stage dev" ] && echo version={now}')
+    _program(tmp_path / "make", 'echo "$*" >> made')
+    environment = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "STAGE": "dev",
+        "BEFORE": before,
+        "URL": "https://game.example.com",
+    }
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps[-1]["run"]]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert said in done.stdout
+    log = tmp_path / "made"
+    assert (log.read_text().splitlines() if log.exists() else []) == made
+
+
+def _program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
