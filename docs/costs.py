@@ -161,8 +161,8 @@ def parameter(stage: str, name: str) -> str:
 
 
 def declared(pattern: str) -> list[str]:
-    """Return what of this pattern the infrastructure declares."""
-    paths = sorted(INFRASTRUCTURE.rglob("*.yml"))
+    """Return what of this pattern the infrastructure declares, without the choice of Aurora."""
+    paths = [path for path in sorted(INFRASTRUCTURE.rglob("*.yml")) if path.stem != "aurora"]
     return [found for path in paths for found in re.findall(pattern, path.read_text())]
 
 
