@@ -1,0 +1,148 @@
+"""What docs/ says of deploying, operating and costs is compared with what is deployed."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from docs import costs
+
+ROOT = Path(__file__).parent.parent.parent
+OPERATE = (ROOT / "docs" / "operate.md").read_text()
+INFRASTRUCTURE = sorted((ROOT / "infrastructure").rglob("*.yml"))
+ALARM = re.compile(r"^ +(\w+):\n +Type: AWS::CloudWatch::Alarm$", re.MULTILINE)
+PANEL = re.compile(r'"title": "([^"]+)"')
+MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
+TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
+# Described already, and not in the Makefile yet.
+COMING = {"deploy", "rehearse", "rollback", "rotate-token-keys", "smoke"}
+CODE = re.compile(r"```.*?```|`[^`]+`", re.DOTALL)
+
+
+def section(text: str, heading: str) -> str:
+    """Return what stands below a heading of a document."""
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, heading
+    return found[1]
+
+
+def first_cells(text: str) -> set[str]:
+    """Return the first column of all tables of a text."""
+    rows = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    return {row.strip("` ") for row in rows} - {"alarm", "panel", "---"}
+
+
+def in_template(pattern: re.Pattern[str]) -> set[str]:
+    """Return what the template has of a kind."""
+    return {found for path in INFRASTRUCTURE for found in pattern.findall(path.read_text())}
+
+
+def unknown_targets(text: str, makefile: str) -> set[str]:
+    """Return the targets that a text tells one to make and the Makefile does not know."""
+    told = {target for code in CODE.findall(text) for target in MAKE.findall(code)}
+    return told - set(TARGET.findall(makefile))
+
+
+def stale_tables(read: Callable[[str], str]) -> list[str]:
+    """Return the tables that a document does not have as docs/costs.py computes them."""
+    return [
+        name
+        for document, name, content in costs.tables()
+        if costs.put(read(document), name, content) != read(document)
+    ]
+
+
+def read(document: str) -> str:
+    """Return a document."""
+    return (ROOT / "docs" / document).read_text()
+
+
+def test_alarms() -> None:
+    """Every alarm of the template has a row that says what to do, and no other has."""
+    documented = first_cells(section(OPERATE, "Alarms"))
+    assert len(documented) > 5
+    assert documented == in_template(ALARM)
+
+
+def test_alarm_without_a_row() -> None:
+    """A row that is missing, or one too many, is seen."""
+    rows = section(OPERATE, "Alarms")
+    for text in (
+        rows.replace("| `StorageAlarm`", "`StorageAlarm`"),
+        rows + "| `NoAlarm` | a | b |",
+    ):
+        assert first_cells(text) != in_template(ALARM)
+
+
+def test_dashboard() -> None:
+    """Every panel of the dashboard has a row, and no other has."""
+    documented = first_cells(section(OPERATE, "The dashboard"))
+    assert len(documented) > 10
+    assert documented == in_template(PANEL)
+
+
+def test_costs() -> None:
+    """The tables are what docs/costs.py computes; `python docs/costs.py --write` mends them."""
+    assert stale_tables(read) == []
+
+
+def test_stale_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed price, or a figure edited by hand, is seen."""
+    assert stale_tables(lambda name: read(name).replace("| 7.30 |", "| 7.31 |")) == ["monthly"]
+    dearer = costs.Price(0.02, "hour", "https://example.com", "2026")
+    monkeypatch.setitem(costs.PRICES, "RDS db.t4g.micro", dearer)
+    assert stale_tables(read) == ["monthly", "prices"]
+
+
+def test_sums() -> None:
+    """The prices of tiers add up as one does it by hand."""
+    tiers = costs.Tiers("", "", "", 25, ((100, 0), (200, 0.5), (1000, 0.1)))
+    assert [tiers.cost(players) for players in (50, 100, 150, 200, 1000)] == [25, 25, 50, 75, 155]
+    assert tiers.cost(1001) is None
+    nobody, _, thousand, *_ = costs.CASES
+    assert costs.requests(nobody) == 0
+    assert costs.requests(thousand) == pytest.approx(85_200)
+    assert costs.http_api(costs.Case("", "prod", 10_000_000, "", 0, 0)) == pytest.approx(
+        300 + 552 * 0.9
+    )
+
+
+def test_every_price_has_a_source() -> None:
+    """No price stands there without who says so and when."""
+    for name, price in costs.PRICES.items():
+        assert price.source.startswith("https://"), name
+        assert re.match(r"20\d\d", price.date), name
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_connections(stage: str) -> None:
+    """The arithmetic of connections has the stages' figures and holds for them."""
+    connections = int(costs.parameter(stage, "databaseConnections"))
+    concurrency = int(costs.parameter(stage, "concurrency"))
+    most = (connections - 10) // 2
+    assert f"| `{stage}` | {connections} | {most} | {concurrency} |" in OPERATE
+    assert concurrency <= most
+
+
+def test_connections_by_class() -> None:
+    """What a class allows is computed from its memory by RDS's formulas."""
+    rows = re.findall(r"^\| db\S+ \| (\d+) GiB \|([ \d|]+)\|$", OPERATE, re.MULTILINE)
+    assert len(rows) > 3
+    for gib, cells in rows:
+        memory = int(gib) * 2**30
+        for divisor, at in ((25165760, 0), (12582880, 2)):
+            found = [int(cell) for cell in cells.split("|")][at : at + 2]
+            assert found == [memory // divisor, (memory // divisor - 10) // 2], gib
+
+
+def test_make_targets() -> None:
+    """Every `make ...` in the documents is a target of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        assert unknown_targets(document.read_text(), makefile) <= COMING, document.name
+
+
+def test_a_target_that_is_not_there() -> None:
+    """A command that the Makefile does not know is seen."""
+    assert unknown_targets("Then `make peace`, and `make run`.", "run: setup") == {"peace"}
