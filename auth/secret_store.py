@@ -48,7 +48,7 @@ class SecretStore:
             self._connected()
 
     def forget(self) -> None:
-        """Give up the client with its connections and AWS credentials; the next use makes another."""
+        """Give up the client, its connections and AWS credentials; the next use makes another."""
         import boto3
 
         self._client = None

@@ -84,7 +84,7 @@ def copy_twice(stack: Stack, credentials: CredentialsServer, *arguments: str) ->
 
 @pytest.mark.usefixtures("tables")
 def test_copies_differ(stack: Stack, credentials: CredentialsServer) -> None:
-    """Two containers of one picture make other ids, tokens and pauses, with credentials of their own."""
+    """Two copies make other ids, tokens and pauses, with AWS credentials of their own."""
     picture, *copies = copy_twice(stack, credentials)
     assert picture == {"sockets": [], "credentials": 0, "secret": False, "connection": False}
     assert len(copies) == 2
