@@ -3,10 +3,10 @@ PORT ?= 3000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 
-.PHONY: help run test test-deploy check package reset setup
+.PHONY: help run test test-deploy check package rotate-token-keys reset setup
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
 run: setup  ## run the backend on this machine, on http://localhost:3000 (or PORT=...)
 	@exec $(PYTHON) -m local run --port $(PORT)
@@ -26,6 +26,10 @@ check: setup  ## check style and types
 
 package: setup  ## build what a deployment uploads, into .serverless
 	@node node_modules/.bin/serverless package
+
+rotate-token-keys: setup  ## give STAGE=... new token keys (REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
+	@exec $(PYTHON) -m deploy.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \
+		$(if $(TIDY),--tidy) $(if $(EMERGENCY),--emergency)
 
 reset: setup  ## forget the local database and its keys
 	@$(PYTHON) -m local reset

@@ -1,8 +1,8 @@
-"""The Lambda entry points: `http`, `migrate`, `clean_up`.
+"""The Lambda entry points: `http`, `migrate`, `clean_up`, `rotate`.
 
 `http` never raises: an exception would reach the player as an answer without our headers, and
-under `serverless offline` as a request that hangs. The other two do, so that the deployment or the
-schedule that called them fails visibly.
+under `serverless offline` as a request that hangs. The others do, so that the deployment, the
+schedule or Secrets Manager that called them sees it fail.
 """
 
 import base64
@@ -11,6 +11,8 @@ import json
 import logging
 import os
 import re
+import ssl
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,13 +21,15 @@ import serverless_wsgi
 from auth.answers import error_body
 from auth.app import HEADERS, create_app
 from auth.cleaning import clean_up as delete_expired
-from auth.connection import Credentials, DatabaseSecret, connect, tls_context
+from auth.connection import Connection, Credentials, DatabaseSecret, connect, tls_context
 from auth.database import Database
-from auth.errors import ApiError, InternalError, InvalidRequest, NotFound
+from auth.database_users import let_in
+from auth.errors import ApiError, InternalError, InvalidRequest, NotFound, Unavailable
 from auth.keys import new_token_secret
 from auth.logs import begin_request, configure_logging, request_id, where
-from auth.migrate import FOLDER, grant_application, migrations_in
+from auth.migrate import FOLDER, migrations_in
 from auth.migrate import migrate as apply_migrations
+from auth.rotation import Rotation, report_age
 from auth.secret_store import SecretStore
 from auth.settings import SettingError, Settings, required
 from auth.snapshot import prepare_for_snapshot
@@ -37,6 +41,7 @@ logger = logging.getLogger("auth.handler")
 # invent; and Transfer-Encoding would make Werkzeug see an empty body.
 HEADERS_READ = ("authorization", "content-type", "idempotency-key")
 MIGRATION_SECONDS = 600.0
+ROTATION_SECONDS = 30.0
 CLEAN_UP_SECONDS = 60.0
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 SPARE_SECONDS = 10.0  # left unused of what Lambda gives to a run
@@ -68,21 +73,30 @@ def http(event: object, context: object) -> dict[str, Any]:
 
 
 def migrate(event: object, context: object) -> dict[str, Any]:
-    """Bring the schema up to date, and see that the application has its user and its token keys.
+    """Bring the schema up to date, and see that the application can sign in and has its token keys.
 
     Raises:
-        MigrationError, Failure, Unavailable, SettingError: it did not work; the schema as it was
-            goes on serving.
+        MigrationError, UserError, Failure, Unavailable, SettingError: it did not work; the schema
+            as it was goes on serving.
     """
     secret_store = SecretStore()
-    user = secret_store.read(required(os.environ, "DATABASE_SECRET_ID"), DatabaseSecret)
-    # RDS manages this one, and puts no address there: it is the same database.
-    admin = secret_store.read(required(os.environ, "DATABASE_ADMIN_SECRET_ID"), Credentials)
-    as_admin = msgspec.structs.replace(user, username=admin.username, password=admin.password)
+    database_secret_id = required(os.environ, "DATABASE_SECRET_ID")
+    user = secret_store.read(database_secret_id, DatabaseSecret)
+
+    def users() -> tuple[DatabaseSecret, DatabaseSecret | None]:
+        current = secret_store.read(database_secret_id, DatabaseSecret)
+        try:
+            return current, secret_store.read(database_secret_id, DatabaseSecret, "AWSPENDING")
+        except Unavailable:
+            return current, None  # no rotation is under way, or it has only begun
+
     tls = tls_context(required(os.environ, "DATABASE_CA_FILE"))
-    with connect(as_admin, tls, read_seconds=MIGRATION_SECONDS, statement_seconds=0) as connection:
+    with _admin(secret_store, tls, user, MIGRATION_SECONDS) as connection:
         applied = apply_migrations(connection, migrations_in(FOLDER))
-        grant_application(connection, user)
+        if let_in(connection, users, tls):
+            logger.warning(
+                "no password fitted: set that of the secret", extra={"event": "password_set"}
+            )
     if secret_store.fill(required(os.environ, "TOKEN_SECRET_ID"), new_token_secret):
         logger.info("made the first token keys", extra={"event": "token_keys_made"})
     return {"applied": applied}
@@ -95,8 +109,9 @@ def clean_up(event: object, context: Any) -> dict[str, int]:
         Unavailable, SettingError: the database is out of reach, or a setting is missing.
     """
     settings = Settings.from_environment(os.environ)
+    secret_store = SecretStore()
     database = Database(
-        SecretStore(),
+        secret_store,
         settings.database_secret_id,
         settings.database_ca_file,
         proxy_host=settings.database_proxy_host,
@@ -109,7 +124,38 @@ def clean_up(event: object, context: Any) -> dict[str, int]:
     finally:
         database.close()
     logger.info("cleaned up: %s", deleted, extra={"event": "cleaned_up", **deleted})
+    secret_store.start_request()
+    report_age(secret_store, settings.database_secret_id, system_clock())
     return deleted
+
+
+def rotate(event: object, context: object) -> None:
+    """Do one step of the rotation of the application's database user.
+
+    Raises:
+        RotationError: this is no event of its rotation.
+        Unavailable, Failure, UserError, SettingError: the step failed; it may be repeated.
+    """
+    secret_store = SecretStore()
+    tls = tls_context(required(os.environ, "DATABASE_CA_FILE"))
+    secret_id = required(os.environ, "DATABASE_SECRET_ID")
+    rotation = Rotation(secret_store, secret_id, partial(_admin, secret_store, tls), tls)
+    rotation.run(event)
+
+
+def _admin(
+    secret_store: SecretStore,
+    tls: ssl.SSLContext,
+    user: DatabaseSecret,
+    read_seconds: float = ROTATION_SECONDS,
+) -> Connection:
+    """Return a connection of the database's admin.
+
+    RDS manages that secret, and puts no address there: it is the same database as the user's.
+    """
+    admin = secret_store.read(required(os.environ, "DATABASE_ADMIN_SECRET_ID"), Credentials)
+    as_admin = msgspec.structs.replace(user, username=admin.username, password=admin.password)
+    return connect(as_admin, tls, read_seconds=read_seconds, statement_seconds=0)
 
 
 def _answered(event: object, context: object) -> dict[str, Any]:

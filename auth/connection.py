@@ -1,7 +1,7 @@
 """One connection to MariaDB or MySQL, and what each of its failures means.
 
-PyMySQL is fenced in here (and in `migrate`): its errors leave as a `Failure` of some kind, or as
-the constraint that refused. What to do about a failure is for `database`.
+PyMySQL is fenced in here (and in `migrate` and `database_users`): its errors leave as a `Failure`
+of some kind, or as the constraint that refused. What to do about a failure is for `database`.
 """
 
 import re
@@ -72,6 +72,7 @@ class Failure(Exception):
     """The database did not do it. The server's own text may hold values, and is dropped."""
 
     def __init__(self, number: int) -> None:
+        self.number = number
         self.kind = _KIND_OF.get(number, Kind.OTHER)
         super().__init__(f"{self.kind} ({number})")
 

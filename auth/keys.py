@@ -17,6 +17,7 @@ import jwt
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_curve_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import (
@@ -180,14 +181,29 @@ class TokenKeys:
 
 def new_token_secret() -> dict[str, object]:
     """Return a token secret with one fresh key of each kind."""
-    private_key = generate_private_key(public_exponent=65537, key_size=MIN_RSA_BITS)
-    pem = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    mac_secret = base64.b64encode(secrets.token_bytes(MIN_MAC_KEY_BYTES)).decode()
     return {
-        "mac_keys": {"mac-1": mac_secret},
-        "signing_keys": {"signing-1": pem.decode()},
+        "mac_keys": {"mac-1": new_mac_secret()},
+        "signing_keys": {"signing-1": new_signing_pem()},
         "current": {"mac": "mac-1", "signing": "signing-1"},
     }
+
+
+def new_mac_secret() -> str:
+    """Return a fresh MAC key as it is written in the secret."""
+    return base64.b64encode(secrets.token_bytes(MIN_MAC_KEY_BYTES)).decode()
+
+
+def new_signing_pem(like: SigningKey | None = None) -> str:
+    """Return a fresh signing key as PEM, of the same kind as another: RSA where there is none."""
+    old = like.private_key if like else None
+    new: PrivateKey
+    if isinstance(old, EllipticCurvePrivateKey):
+        new = generate_curve_key(SECP256R1())
+    elif isinstance(old, Ed25519PrivateKey):
+        new = Ed25519PrivateKey.generate()
+    else:
+        new = generate_private_key(65537, old.key_size if old else MIN_RSA_BITS)
+    return new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def key_ring(secret: TokenSecret) -> KeyRing:

@@ -1,4 +1,4 @@
-"""Brings the schema up to date: numbered SQL files, each applied once, and the application's user.
+"""Brings the schema up to date: numbered SQL files, each applied once.
 
 One statement a file, since MySQL commits each DDL statement by itself: so a file is applied or it
 is not, wherever a runner is killed. It is noted as begun before and as finished after; what was
@@ -16,14 +16,13 @@ from pathlib import Path
 import pymysql
 from pymysql.cursors import DictCursor
 
-from auth.connection import Connection, DatabaseSecret
+from auth.connection import Connection
 
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = "game_login_migrations"
 LOCK_WAIT_SECONDS = 60
-PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE"
 ALREADY_THERE = {1050, 1060, 1061, 1091, 1826}  # table, column, key; nothing to drop; foreign key
 
 _FILE_NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
@@ -117,18 +116,6 @@ def _apply(cursor: DictCursor, migration: Migration, noted: Mapping[str, object]
     cursor.execute("COMMIT")
     logger.info("applied %s", migration.name, extra={"event": "migrated"})
     return True
-
-
-def grant_application(connection: Connection, application: DatabaseSecret) -> None:
-    """Create the application's database user, if it is missing, with rights to rows and no more."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s REQUIRE SSL",
-            (application.username, application.password),
-        )
-        # In a GRANT the underscore is a wildcard for other schemas' names.
-        schema = application.dbname.replace("`", "``").replace("_", r"\_")
-        cursor.execute(f"GRANT {PRIVILEGES} ON `{schema}`.* TO %s@'%%'", (application.username,))
 
 
 def _only_row(row: dict[str, object] | None) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """AWS Secrets Manager: reads one secret, checks its form, and says what is wrong with it.
 
-It writes in one case only: a first value into a secret that has none.
+It writes in two cases only: a first value into a secret that has none, and the versions of a
+rotation.
 
 boto3 is fenced in here. Caching belongs to those who use a secret, since each knows when its own
 copy has gone stale.
@@ -11,6 +12,8 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,6 +29,19 @@ ATTEMPTS = 2
 START_SECONDS = 3.0  # of a request; a read begun later might outlast Lambda's 10 s
 FIRST_VERSION = "00000000-0000-4000-8000-000000000001"  # the id of a value put by `fill`
 DOWN_SECONDS = 2.0  # how long a store out of reach is not asked again
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What Secrets Manager tells of a secret without its values."""
+
+    arn: str
+    rotates: bool
+    stages: Mapping[str, list[str]]
+
+    def with_stage(self, stage: str) -> str | None:
+        """Return the version that has this label."""
+        return next((version for version, found in self.stages.items() if stage in found), None)
 
 
 class SecretStore:
@@ -82,25 +98,93 @@ class SecretStore:
         Raises:
             Unavailable: it cannot be found out, or cannot be done.
         """
+        if self.versions(secret_id).with_stage("AWSCURRENT"):
+            return False
+        return self._put(secret_id, make_value(), FIRST_VERSION, "AWSCURRENT")
+
+    def versions(self, secret_id: str) -> Versions:
+        """Return which versions there are, and whether the secret is rotated.
+
+        Raises:
+            Unavailable: it cannot be found out.
+        """
+        found = self._ask(secret_id, "describe_secret")
+        # Where it says nothing of rotation, as while one is being set up, that is no "no".
+        rotates = found.get("RotationEnabled", True)
+        return Versions(found["ARN"], rotates, found.get("VersionIdsToStages", {}))
+
+    def created_at(self, secret_id: str) -> datetime:
+        """Return when the current value was put there.
+
+        Raises:
+            Unavailable: it cannot be found out.
+        """
+        found = self._ask(secret_id, "get_secret_value", VersionStage="AWSCURRENT")
+        moment: datetime = found["CreatedDate"]
+        return moment
+
+    def has_value(self, secret_id: str, version: str) -> bool:
+        """Tell whether a version has a value yet; a rotation begins with one that has none.
+
+        Raises:
+            Unavailable: it cannot be found out.
+        """
+        answer = self._ask(
+            secret_id, "get_secret_value", allowed="ResourceNotFoundException", VersionId=version
+        )
+        return "SecretString" in answer
+
+    def put_pending(self, secret_id: str, version: str, value: Mapping[str, object]) -> bool:
+        """Give the version its value and the label AWSPENDING; False: it has one already.
+
+        Raises:
+            Unavailable: it cannot be done.
+        """
+        return self._put(secret_id, value, version, "AWSPENDING")
+
+    def promote(self, secret_id: str, version: str, instead_of: str) -> None:
+        """Move AWSCURRENT to a version, if it still is where the caller saw it.
+
+        Raises:
+            Unavailable: it cannot be done, or it is elsewhere by now.
+        """
+        self._ask(
+            secret_id,
+            "update_secret_version_stage",
+            VersionStage="AWSCURRENT",
+            MoveToVersionId=version,
+            RemoveFromVersionId=instead_of,
+        )
+
+    def _put(self, secret_id: str, value: Mapping[str, object], version: str, stage: str) -> bool:
+        """Put a version there; False: it is there already, since none can be changed."""
+        answer = self._ask(
+            secret_id,
+            "put_secret_value",
+            allowed="ResourceExistsException",
+            SecretString=json.dumps(value),
+            ClientRequestToken=version,
+            VersionStages=[stage],
+        )
+        return bool(answer)
+
+    def _ask(
+        self, secret_id: str, operation: str, *, allowed: str = "", **parameters: object
+    ) -> dict[str, Any]:
+        """Return Secrets Manager's answer, or nothing where it gives the error that is allowed."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        client = self._connected()
+        call = getattr(self._connected(), operation)
         try:
-            versions = client.describe_secret(SecretId=secret_id).get("VersionIdsToStages", {})
-            if any("AWSCURRENT" in stages for stages in versions.values()):
-                return False
-            value = json.dumps(make_value())
-            client.put_secret_value(
-                SecretId=secret_id, SecretString=value, ClientRequestToken=FIRST_VERSION
-            )
+            answer: dict[str, Any] = call(SecretId=secret_id, **parameters)
         except ClientError as error:
             cause = error.response.get("Error", {}).get("Code", "unknown")
-            if cause == "ResourceExistsException":
-                return False
+            if cause == allowed:
+                return {}
             raise Unavailable(f"secret {secret_id}: {cause}") from None
         except BotoCoreError as error:
             raise Unavailable(f"secret {secret_id}: {type(error).__name__}") from None
-        return True
+        return answer
 
     def _text(self, secret_id: str, stage: str) -> str:
         from botocore.exceptions import BotoCoreError, ClientError

@@ -40,7 +40,7 @@ WAYS_OUT = {
 SECRET_NAME = re.compile(r"password|secret|private.?key|token", re.IGNORECASE)
 NOT_A_VALUE = re.compile(
     r"SECRET_ID|^TOKEN_(ISSUER|AUDIENCE)$|^ManageMasterUserPassword$|^ClientPasswordAuthType$"
-    r"|^Generate"
+    r"|^Generate|^SecretStringTemplate$"  # the last is looked at by literal_secrets
 )
 LOGGED = re.compile(r"\$context\.([\w.]+)")
 LOGGABLE = {
@@ -195,6 +195,64 @@ def literal_secrets(template: Template) -> Iterator[str]:
             yield f"{name}: its password is in the template"
 
 
+def standing_passwords(template: Template) -> Iterator[str]:
+    """The database password is rotated, not before the first migration, and by our function."""
+    rotated = set()
+    for name, properties in resources(template, "AWS::SecretsManager::RotationSchedule"):
+        rotated.add(properties["SecretId"].get("Ref"))
+        if properties.get("RotateImmediatelyOnUpdate") is not False:
+            yield f"{name}: rotates before there is a user"
+        if not 0 < int(properties.get("RotationRules", {}).get("AutomaticallyAfterDays", 0)) <= 90:
+            yield f"{name}: not every 90 days"
+        if properties.get("RotationLambdaARN") != {"Fn::GetAtt": ["RotateLambdaFunction", "Arn"]}:
+            yield f"{name}: not by our function"
+        needed = {"RotationPermission"}
+        if "Database" in template["Resources"]:  # to an existing one nothing can be attached
+            needed.add("DatabaseSecretAttachment")
+        if not needed <= {*listed(template["Resources"][name].get("DependsOn", []))}:
+            yield f"{name}: made before what it needs"
+    if rotated != {"DatabaseSecret"}:
+        yield "DatabaseSecret: not rotated"
+    form = template["Resources"]["DatabaseSecret"]["Properties"].get("GenerateSecretString", {})
+    if not isinstance(form.get("SecretStringTemplate"), str):
+        yield "DatabaseSecret: refers to what changes, and would get a new password with it"
+
+
+def open_functions(template: Template) -> Iterator[str]:
+    """A service may call a function for one resource of this account only."""
+    for name, properties in resources(template, "AWS::Lambda::Permission"):
+        if "SourceArn" not in properties:
+            yield f"{name}: for anybody's {properties.get('Principal')}"
+        if properties.get("Principal") == "secretsmanager.amazonaws.com":
+            if properties.get("SourceArn") != {"Ref": "DatabaseSecret"}:
+                yield f"{name}: for another secret"
+            if properties.get("SourceAccount") != {"Ref": "AWS::AccountId"}:
+                yield f"{name}: for another account"
+
+
+ALARMED = {
+    "RotateLambdaFunction": "Errors",
+    "CleanUnderscoreupLambdaFunction": "Errors",
+}
+
+
+def silent_failures(template: Template) -> Iterator[str]:
+    """Somebody is told of a rotation or a clean-up that failed, and of one that never ran."""
+    watched = set()
+    for _, properties in resources(template, "AWS::CloudWatch::Alarm"):
+        if not properties.get("AlarmActions") or properties.get("Threshold") is None:
+            continue
+        metric = str(properties.get("MetricName"))
+        watched.add(metric)
+        for dimension in properties.get("Dimensions", []):
+            watched.add(f"{metric} {dimension['Value']}")
+    for function, metric in ALARMED.items():
+        if f"{metric} { ({'Ref': function}) }" not in watched:
+            yield f"{function}: nobody is told of its {metric}"
+    if "DatabasePasswordDays" not in watched:
+        yield "DatabaseSecret: nobody is told when nothing rotates it"
+
+
 def endless_logs(template: Template) -> Iterator[str]:
     """Every log is deleted after a time, and every function's log is known."""
     groups = dict(resources(template, "AWS::Logs::LogGroup"))
@@ -237,6 +295,9 @@ CHECKS: dict[str, Check] = {
         two_addresses,
         plain_secrets,
         literal_secrets,
+        standing_passwords,
+        open_functions,
+        silent_failures,
         endless_logs,
         talkative_gateway,
     )

@@ -113,7 +113,23 @@ def test_clean_up(stack: Stack, python: Path, task: Path, tmp_path: Path, migrat
     finally:
         function.stop()
     assert all(isinstance(number, int) for number in deleted.values())
-    assert [line["event"] for line in function.log() if "event" in line] == ["cleaned_up"]
+    events = [line for line in function.log() if "event" in line]
+    assert [line["event"] for line in events] == ["cleaned_up", "password_age"]
+    assert events[1]["age_days"] == 0  # what the metric counts
+
+
+def test_rotate_refuses(
+    stack: Stack, python: Path, task: Path, tmp_path: Path, migrated: object
+) -> None:
+    """The rotation runs in Lambda, and what is no event of it is an error that the alarm counts."""
+    function = Function("rotate", task, python, tmp_path, stack.environment())
+    function.start()
+    try:
+        with pytest.raises(FunctionError, match="no event of a rotation") as raised:
+            function.invoke({"Step": "createSecret"}, 60)
+    finally:
+        function.stop()
+    assert raised.value.type == "RotationError"
 
 
 def test_an_error_is_one(stack: Stack, python: Path, task: Path, tmp_path: Path) -> None:

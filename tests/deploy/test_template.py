@@ -158,6 +158,36 @@ def test_migrate_cannot_read_the_token_keys(templates: dict[str, Template]) -> N
     assert about_tokens == [["secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue"]]
 
 
+def test_rotate_may_do_what_it_needs(templates: dict[str, Template]) -> None:
+    """The rotation reads two secrets and changes one; not the admin's, and not the token keys."""
+    role = templates["prod"]["Resources"]["RotateRole"]["Properties"]["Policies"][0]
+    about_secrets = [
+        (statement["Action"], statement["Resource"])
+        for statement in role["PolicyDocument"]["Statement"]
+        if "secretsmanager" in str(statement["Action"])
+    ]
+    own = {"Ref": "DatabaseSecret"}
+    admin = {"Fn::GetAtt": ["Database", "MasterUserSecret.SecretArn"]}
+    change = ["DescribeSecret", "PutSecretValue", "UpdateSecretVersionStage"]
+    assert about_secrets == [
+        ("secretsmanager:GetSecretValue", [own, admin]),
+        ([f"secretsmanager:{action}" for action in change], own),
+    ]
+    endpoint = templates["prod"]["Resources"]["SecretsEndpoint"]["Properties"]["PolicyDocument"]
+    through = set(endpoint["Statement"][0]["Action"])
+    assert {f"secretsmanager:{action}" for action in ("GetSecretValue", *change)} <= through
+
+
+def test_the_secret_has_the_databases_address(templates: dict[str, Template]) -> None:
+    """AWS writes the database's address into the secret of the database it belongs to."""
+    attachment = templates["prod"]["Resources"]["DatabaseSecretAttachment"]["Properties"]
+    assert attachment == {
+        "SecretId": {"Ref": "DatabaseSecret"},
+        "TargetId": {"Ref": "Database"},
+        "TargetType": "AWS::RDS::DBInstance",
+    }
+
+
 def put(path: str, value: object) -> Callable[[Template], None]:
     """Return a mistake: a value at a path below Resources."""
 
@@ -173,6 +203,8 @@ def put(path: str, value: object) -> Callable[[Template], None]:
 
 WORLD = {"IpProtocol": "tcp", "FromPort": 3306, "ToPort": 3306, "CidrIp": "0.0.0.0/0"}
 STATEMENTS = "HttpRole/Properties/Policies/0/PolicyDocument/Statement"
+ROTATE_STATEMENTS = "RotateRole/Properties/Policies/0/PolicyDocument/Statement"
+SCHEDULE = "DatabaseSecretRotation/Properties"
 DATABASE = "Database/Properties"
 STAGE = "HttpApiStage/Properties"
 MISTAKES = [
@@ -234,6 +266,40 @@ MISTAKES = [
             '{"password": "hunter22"}',
         ),
     ),
+    ("standing_passwords", put(f"{SCHEDULE}/RotateImmediatelyOnUpdate", True)),  # noqa: FBT003
+    ("standing_passwords", put(f"{SCHEDULE}/RotationRules/AutomaticallyAfterDays", 365)),
+    ("standing_passwords", put(f"{SCHEDULE}/SecretId", {"Ref": "TokenSecret"})),
+    ("standing_passwords", put("DatabaseSecretRotation/DependsOn", ["RotationPermission"])),
+    (
+        "standing_passwords",
+        put("DatabaseSecretRotation/Type", "AWS::SNS::Topic"),
+    ),
+    (
+        "standing_passwords",
+        put(f"{SCHEDULE}/RotationLambdaARN", {"Fn::GetAtt": ["HttpLambdaFunction", "Arn"]}),
+    ),
+    (
+        "standing_passwords",
+        put(
+            "DatabaseSecret/Properties/GenerateSecretString/SecretStringTemplate",
+            {"Fn::Join": ["", ["{", {"Fn::GetAtt": ["Database", "Endpoint.Address"]}, "}"]]},
+        ),
+    ),
+    ("open_functions", put("RotationPermission/Properties/SourceAccount", None)),
+    ("open_functions", put("RotationPermission/Properties/SourceArn", {"Ref": "TokenSecret"})),
+    ("open_functions", put("RotationPermission/Properties", {"Principal": "s3.amazonaws.com"})),
+    ("silent_failures", put("RotationFailedAlarm/Properties/AlarmActions", [])),
+    ("silent_failures", put("RotationFailedAlarm/Properties/MetricName", "Invocations")),
+    ("silent_failures", put("RotationMissingAlarm/Properties/MetricName", "Errors")),
+    ("silent_failures", put("CleanUpAlarm/Type", "AWS::CloudWatch::Dashboard")),
+    ("wide_rights", put(f"{ROTATE_STATEMENTS}/2/Action", "secretsmanager:*")),
+    ("wide_rights", put(f"{ROTATE_STATEMENTS}/2/Resource", "*")),
+    (
+        "shared_rights",
+        put("RotateLambdaFunction/Properties/Role", {"Fn::GetAtt": ["MigrateRole", "Arn"]}),
+    ),
+    ("ways_out", put("RotateLambdaFunction/Properties/VpcConfig", {})),
+    ("endless_logs", put("RotateLogGroup/Properties/RetentionInDays", None)),
     ("endless_logs", put("HttpLogGroup/Properties/RetentionInDays", None)),
     ("endless_logs", put("MigrateLogGroup/Properties/LogGroupName", "/aws/lambda/other")),
     ("talkative_gateway", put(f"{STAGE}/AccessLogSettings/Format", "$context.identity.sourceIp")),

@@ -31,8 +31,9 @@ from auth.connection import (
     tls_context,
 )
 from auth.database import Database
+from auth.database_users import grant_application
 from auth.errors import Unavailable
-from auth.migrate import FOLDER, grant_application, migrate, migrations_in
+from auth.migrate import FOLDER, migrate, migrations_in
 from auth.secret_store import SecretStore
 from auth.settings import Settings
 from auth.times import new_id, system_clock
