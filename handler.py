@@ -32,6 +32,7 @@ from auth.migrate import migrate as apply_migrations
 from auth.rotation import Rotation, report_age
 from auth.secret_store import SecretStore
 from auth.settings import SettingError, Settings, required
+from auth.snapshot import prepare_for_snapshot
 from auth.times import system_clock
 
 logger = logging.getLogger("auth.handler")
@@ -49,6 +50,8 @@ configure_logging()
 try:
     application = create_app(Settings.from_environment(os.environ))
     start_error = ""
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        prepare_for_snapshot(application.extensions["secret_store"])
 except SettingError as setting_error:
     start_error = str(setting_error)  # logged by each request, and shown by the local stack
 
@@ -107,7 +110,12 @@ def clean_up(event: object, context: Any) -> dict[str, int]:
     """
     settings = Settings.from_environment(os.environ)
     secret_store = SecretStore()
-    database = Database(secret_store, settings.database_secret_id, settings.database_ca_file)
+    database = Database(
+        secret_store,
+        settings.database_secret_id,
+        settings.database_ca_file,
+        proxy_host=settings.database_proxy_host,
+    )
     seconds = CLEAN_UP_SECONDS
     if hasattr(context, "get_remaining_time_in_millis"):
         seconds = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS

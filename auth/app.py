@@ -75,7 +75,12 @@ def create_app(
     """
     secret_store = SecretStore()
     secret_store.prepare()
-    database = Database(secret_store, settings.database_secret_id, settings.database_ca_file)
+    database = Database(
+        secret_store,
+        settings.database_secret_id,
+        settings.database_ca_file,
+        proxy_host=settings.database_proxy_host,
+    )
     store = Store(database)
     keys = TokenKeys(secret_store, settings.token_secret_id)
     realm = Realm(settings.token_issuer, settings.token_audience)
@@ -85,6 +90,7 @@ def create_app(
 
     app = Application("auth", static_folder=None)
     app.extensions["database"] = database
+    app.extensions["secret_store"] = secret_store
     # No answer is ever a redirect: game engines send credentials along or drop the body.
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False

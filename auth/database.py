@@ -54,12 +54,14 @@ class Database:
         secret_id: str,
         ca_file: str,
         *,
+        proxy_host: str = "",
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._secret_store = secret_store
         self._secret_id = secret_id
         self._tls = tls_context(ca_file)
+        self._proxy_host = proxy_host
         self._monotonic = monotonic
         self._sleep = sleep
         self._secret: DatabaseSecret | None = None
@@ -206,7 +208,13 @@ class Database:
             raise Unavailable("database: no connection attempts left for this request")
         self._attempts_left -= 1
         patience = self._patience()
-        return connect(secret, self._tls, min(CONNECT_SECONDS, patience), patience)
+        return connect(
+            secret,
+            self._tls,
+            min(CONNECT_SECONDS, patience),
+            patience,
+            proxy_host=self._proxy_host,
+        )
 
     def _pause(self) -> None:
         """Wait a little, and not as long as everybody else does."""

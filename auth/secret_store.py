@@ -63,6 +63,13 @@ class SecretStore:
         with suppress(BotoCoreError):
             self._connected()
 
+    def forget(self) -> None:
+        """Give up the client, its connections and AWS credentials; the next use makes another."""
+        import boto3
+
+        self._client = None
+        boto3.DEFAULT_SESSION = None
+
     def start_request(self) -> None:
         """Begin a new request, in whose first seconds secrets may be read."""
         self._latest = self._monotonic() + START_SECONDS

@@ -23,6 +23,7 @@ class Settings:
     token_audience: str
     database_ca_file: str
     rate_limit_scale: float
+    database_proxy_host: str = ""  # where requests connect to instead of the secret's host
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -38,6 +39,7 @@ class Settings:
             token_audience=required(environment, "TOKEN_AUDIENCE"),
             database_ca_file=existing_file(environment, "DATABASE_CA_FILE"),
             rate_limit_scale=positive_number(environment, "RATE_LIMIT_SCALE", default="1"),
+            database_proxy_host=environment.get("DATABASE_PROXY_HOST", ""),
         )
 
 

@@ -4,11 +4,18 @@ Each check gives the mistakes it finds, as `resource: what is wrong`.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-Template = dict[str, Any]
-Check = Callable[[Template], Iterator[str]]
+from tests.deploy.database_checks import (
+    blind_alarms,
+    careless_production,
+    loose_database,
+    loose_proxy,
+)
+from tests.deploy.template_parts import Check, Template, listed, resources, values
+
+__all__ = ["CHECKS", "Check", "Template", "careless_production"]
 
 # AWS knows no resource for these.
 WITHOUT_ARN = {
@@ -32,22 +39,9 @@ WAYS_OUT = {
 }
 SECRET_NAME = re.compile(r"password|secret|private.?key|token", re.IGNORECASE)
 NOT_A_VALUE = re.compile(
-    r"SECRET_ID|^TOKEN_(ISSUER|AUDIENCE)$|^ManageMasterUserPassword$|^Generate|^SecretStringTemplate$"
+    r"SECRET_ID|^TOKEN_(ISSUER|AUDIENCE)$|^ManageMasterUserPassword$|^ClientPasswordAuthType$"
+    r"|^Generate|^SecretStringTemplate$"  # the last is looked at by literal_secrets
 )
-DATABASE = {
-    "PubliclyAccessible": False,
-    "StorageEncrypted": True,
-    "ManageMasterUserPassword": True,
-}
-DATABASE_PARAMETERS = {
-    "require_secure_transport": "1",
-    "innodb_flush_log_at_trx_commit": "1",
-    "wait_timeout": "240",
-    "max_connect_errors": "1000000",
-    "time_zone": "UTC",
-    "character_set_server": "utf8mb4",
-}
-SPARE_CONNECTIONS = 10
 LOGGED = re.compile(r"\$context\.([\w.]+)")
 LOGGABLE = {
     "requestId",
@@ -59,30 +53,6 @@ LOGGABLE = {
     "integrationStatus",
     "integrationErrorMessage",
 }
-
-
-def resources(template: Template, *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the names and properties of the resources of some types, or of all."""
-    for name, resource in template["Resources"].items():
-        if not types or resource["Type"] in types:
-            yield name, resource.get("Properties", {})
-
-
-def values(node: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Yield every value in a tree that is not a branch, with the way to it."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from values(value, f"{path}/{key}")
-    elif isinstance(node, list):
-        for value in node:
-            yield from values(value, path)
-    else:
-        yield path, node
-
-
-def listed(value: object) -> list[Any]:
-    """Return what may be one thing or a list of them as a list."""
-    return value if isinstance(value, list) else [value]
 
 
 def doors_in(template: Template) -> Iterator[str]:
@@ -112,8 +82,11 @@ def doors_out(template: Template) -> Iterator[str]:
         for rule in rules or []:
             if rule.get("CidrIp", NOWHERE) != NOWHERE or "CidrIpv6" in rule:
                 yield f"{name}: lets out to addresses"
-    for name, _ in resources(template, "AWS::EC2::SecurityGroupEgress"):
-        yield f"{name}: a rule for going out apart from its group"
+    for name, rule in resources(template, "AWS::EC2::SecurityGroupEgress"):
+        if "DestinationSecurityGroupId" not in rule or {"CidrIp", "CidrIpv6"} & rule.keys():
+            yield f"{name}: lets out to addresses"
+        if rule.get("FromPort") != rule.get("ToPort") or rule.get("FromPort") not in PORTS:
+            yield f"{name}: lets out by more ports than {PORTS}"
 
 
 def ways_out(template: Template) -> Iterator[str]:
@@ -175,55 +148,25 @@ def open_cors(template: Template) -> Iterator[str]:
             yield f"{name}: cookies are allowed"
 
 
-def loose_database(template: Template) -> Iterator[str]:
-    """The database is private, encrypted, backed up, and RDS looks after its password."""
-    found = list(resources(template, "AWS::RDS::DBInstance"))
-    if not found:
-        yield "there is no database"
-    for name, properties in found:
-        for key, value in DATABASE.items():
-            if properties.get(key) is not value:
-                yield f"{name}: {key} is not {value}"
-        if not properties.get("BackupRetentionPeriod"):
-            yield f"{name}: no backups"
-        if not re.fullmatch(r"\d+\.\d+\.\d+", str(properties.get("EngineVersion"))):
-            yield f"{name}: no full EngineVersion"
-        group = properties.get("DBParameterGroupName", {}).get("Ref")
-        parameters = (
-            template["Resources"].get(group, {}).get("Properties", {}).get("Parameters", {})
-        )
-        for parameter, text in DATABASE_PARAMETERS.items():
-            if parameters.get(parameter) != text:
-                yield f"{name}: {parameter} is not {text}"
-        if "STRICT_" not in parameters.get("sql_mode", ""):
-            yield f"{name}: sql_mode is not strict"
-        yield from _too_many_functions(template, int(parameters.get("max_connections", 0)))
-
-
-def _too_many_functions(template: Template, connections: int) -> Iterator[str]:
-    http = template["Resources"]["HttpLambdaFunction"]["Properties"]
-    limit = (connections - SPARE_CONNECTIONS) / 2  # two versions overlap during a deploy
-    if not 0 < int(http.get("ReservedConcurrentExecutions", 0)) <= limit:
-        yield f"HttpLambdaFunction: more concurrent runs than {limit} of {connections} connections"
-
-
-def careless_production(template: Template) -> Iterator[str]:
-    """Where players count, the data outlive a mistake. For `prod` only."""
-    for name, resource in template["Resources"].items():
-        properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::RDS::DBInstance":
-            if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {
-                "Snapshot"
-            }:
-                yield f"{name}: deleted without a snapshot"
-            if properties.get("DeletionProtection") is not True:
-                yield f"{name}: no deletion protection"
-            if properties.get("MultiAZ") is not True:
-                yield f"{name}: in one zone"
-            if int(properties.get("BackupRetentionPeriod", 0)) < 7:
-                yield f"{name}: less than a week of backups"
-        if name == "TokenSecret" and resource.get("DeletionPolicy") != "Retain":
-            yield f"{name}: goes with the stack"
+def two_addresses(template: Template) -> Iterator[str]:
+    """With a domain of its own the API has no other address, and speaks no old TLS."""
+    domains = list(resources(template, "AWS::ApiGatewayV2::DomainName"))
+    for name, properties in domains:
+        for configuration in properties.get("DomainNameConfigurations", [{}]):
+            if configuration.get("SecurityPolicy") != "TLS_1_2":
+                yield f"{name}: old TLS"
+        if not any(
+            mapping.get("DomainName") == {"Ref": name}
+            for _, mapping in resources(template, "AWS::ApiGatewayV2::ApiMapping")
+        ):
+            yield f"{name}: leads nowhere"
+    for name, properties in resources(template, "AWS::ApiGatewayV2::Api"):
+        if domains and properties.get("DisableExecuteApiEndpoint") is not True:
+            yield f"{name}: has the address that AWS gives besides its own"
+    told = str(template.get("Outputs", {}).get("BaseUrl", {}).get("Value"))
+    names = [properties["DomainName"] for _, properties in domains] or ["execute-api"]
+    if not any(name in told for name in names):
+        yield f"output BaseUrl: {told}"
 
 
 def plain_secrets(template: Template) -> Iterator[str]:
@@ -263,7 +206,9 @@ def standing_passwords(template: Template) -> Iterator[str]:
             yield f"{name}: not every 90 days"
         if properties.get("RotationLambdaARN") != {"Fn::GetAtt": ["RotateLambdaFunction", "Arn"]}:
             yield f"{name}: not by our function"
-        needed = {"DatabaseSecretAttachment", "RotationPermission"}
+        needed = {"RotationPermission"}
+        if "Database" in template["Resources"]:  # to an existing one nothing can be attached
+            needed.add("DatabaseSecretAttachment")
         if not needed <= {*listed(template["Resources"][name].get("DependsOn", []))}:
             yield f"{name}: made before what it needs"
     if rotated != {"DatabaseSecret"}:
@@ -345,6 +290,9 @@ CHECKS: dict[str, Check] = {
         shared_rights,
         open_cors,
         loose_database,
+        loose_proxy,
+        blind_alarms,
+        two_addresses,
         plain_secrets,
         literal_secrets,
         standing_passwords,

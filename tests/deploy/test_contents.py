@@ -78,7 +78,7 @@ def test_size(package: Path) -> None:
 def test_the_application(sources: set[PurePosixPath]) -> None:
     """The handler, the whole application, the CA certificates and the dependencies: no more."""
     ours = {name for name in sources if name.parts[0] in {"handler.py", "auth", "certificates"}}
-    expected = {ROOT / "handler.py", ROOT / "certificates" / "rds.pem"}
+    expected = {ROOT / "handler.py", *(ROOT / "certificates").glob("*.pem")}
     expected |= {*(ROOT / "auth").rglob("*.py"), *(ROOT / "auth").rglob("*.sql")}
     assert ours == {PurePosixPath(path.relative_to(ROOT)) for path in expected}
     others = {name.parts[0] for name in sources - ours}

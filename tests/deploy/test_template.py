@@ -21,8 +21,8 @@ COMPILED = "cloudformation-template-update-stack.json"
 EVERY_CHECK = [(stage, check) for stage in STAGES for check in CHECKS.values()]
 
 
-def serverless(*arguments: str) -> str:
-    """Run `serverless` and return what it prints."""
+def serverless(*arguments: str, at: Path = ROOT) -> str:
+    """Run `serverless` in a folder and return what it prints."""
     tools = Path(sys.executable).parent
     environment = {
         **without_aws(os.environ),
@@ -32,7 +32,7 @@ def serverless(*arguments: str) -> str:
     }
     command = ["node", "node_modules/.bin/serverless", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        command, cwd=at, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -238,6 +238,19 @@ MISTAKES = [
         put("DatabaseParameters/Properties/Parameters/require_secure_transport", "0"),
     ),
     ("loose_database", put("HttpLambdaFunction/Properties/ReservedConcurrentExecutions", 101)),
+    ("loose_database", put("DatabaseParameters/Properties/Parameters/max_connections", "500")),
+    (
+        "loose_proxy",
+        put("HttpLambdaFunction/Properties/Environment/Variables/DATABASE_PROXY_HOST", "x"),
+    ),
+    ("blind_alarms", put("StorageAlarm/Properties/MetricName", "ACUUtilization")),
+    ("blind_alarms", put("StorageAlarm/Properties/Dimensions/0/Name", "DBClusterIdentifier")),
+    ("blind_alarms", put("StorageAlarm/Properties/MetricName", "FreeableMemory")),
+    ("blind_alarms", put("StorageAlarm/Properties/Dimensions/0/Value", "another")),
+    (
+        "two_addresses",
+        put("Domain", {"Type": "AWS::ApiGatewayV2::DomainName", "Properties": {"DomainName": "x"}}),
+    ),
     ("careless_production", put("Database/DeletionPolicy", "Delete")),
     ("careless_production", put(f"{DATABASE}/DeletionProtection", False)),  # noqa: FBT003
     ("plain_secrets", put(f"{DATABASE}/MasterUserPassword", "hunter22")),

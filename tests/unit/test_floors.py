@@ -15,7 +15,7 @@ FLOORS = (
     {"errors"},
     {"settings", "logs"},
     {"secret_store", "passwords", "usernames"},
-    {"keys"},
+    {"keys", "snapshot"},
     {"refresh_tokens", "access_tokens", "records"},
     {"connection"},
     {"database", "migrate", "database_users"},
@@ -42,6 +42,7 @@ FENCES = {
     "jwt": {"keys", "access_tokens"},
     "cryptography": {"keys"},
     "serverless_wsgi": {"handler"},
+    "snapshot_restore_py": {"snapshot"},
 }
 MODULES = {path.stem: path for path in [*FOLDER.glob("*.py"), FOLDER.parent / "handler.py"]}
 

@@ -1,0 +1,105 @@
+// Looks at the parameters of serverless.yml before anything is made of them: at what does not go
+// together always, and before a deployment also at what AWS would refuse after a quarter of an hour.
+'use strict'
+
+const ENGINES = ['mariadb', 'mysql']
+
+// What a choice asks for besides.
+const NEEDS = [
+  ['database', ['existing'], [
+    'existingHost', 'existingAdminSecret', 'existingIdentifier',
+    'existingVpc', 'existingSubnets', 'existingSecurityGroup',
+  ]],
+  ['secretsEndpoint', ['existing'], ['existingEndpointSecurityGroup']],
+  ['domain', ['route53', 'elsewhere'], ['domainName', 'certificateArn']],
+  ['domain', ['route53'], ['hostedZoneId']],
+]
+
+const SPARE = 10 // concurrent runs that AWS leaves to an account's other functions, at the least
+
+const isEmpty = (value) => value === undefined || value === null || value === '' || value.length === 0
+
+// Returns what is wrong with a stage's parameters in themselves, a line each.
+const contradictions = (params) => {
+  const lines = []
+  for (const [name, values, needs] of NEEDS) {
+    for (const other of needs) {
+      if (values.includes(String(params[name])) && isEmpty(params[other])) {
+        lines.push(`${name} is ${params[name]}, so give ${other} too`)
+      }
+    }
+  }
+  if (params.database === 'existing') {
+    if (!ENGINES.includes(params.existingEngine)) {
+      lines.push(`existingEngine is ${params.existingEngine}: choose ${ENGINES.join(' or ')}`)
+    }
+    if (String(params.proxy) === 'true') {
+      lines.push('proxy is for a database that is made here: give the existing one without it')
+    }
+    if (params.secretsEndpoint === 'own' && JSON.stringify(params.secretsEndpointSubnets).includes('PrivateSubnet')) {
+      lines.push('secretsEndpointSubnets names subnets that are not made: give one or more of existingSubnets')
+    }
+  } else if (params.secretsEndpoint === 'existing') {
+    lines.push('secretsEndpoint: existing is for an existing network: it goes with database: existing')
+  }
+  if (String(params.proxy) === 'true' && params.database === 'aurora' && Number(params.auroraMinCapacity) === 0) {
+    lines.push('a proxy keeps Aurora awake, so auroraMinCapacity 0 saves nothing: give 0.5, or no proxy')
+  }
+  return lines
+}
+
+// Returns what nobody can want to deploy.
+const placeholders = (params) =>
+  [].concat(params.corsOrigins || [])
+    .filter((origin) => /(^|[/.])example\.(com|net|org)(:|\/|$)/.test(origin))
+    .map((origin) => `corsOrigins has ${origin}, which is nobody's: give the web pages your game runs on`)
+
+// Returns what AWS would say no to, given what Lambda's GetAccountSettings answers.
+const refusals = (params, settings) => {
+  const limit = settings?.AccountLimit?.ConcurrentExecutions
+  if (String(params.reserveConcurrency) !== 'true' || !limit || params.concurrency <= limit - SPARE) return []
+  return [
+    `concurrency is ${params.concurrency}, and this account may run ${limit} at once: ask AWS for more` +
+    ' (Service Quotas, Lambda, concurrent executions), or set reserveConcurrency: false until you have it',
+  ]
+}
+
+// Returns a stage's parameters: the command line's, the stage's own, those of all stages.
+const chosen = (serverless) => {
+  const { params = {} } = serverless.configurationInput
+  const stage = serverless.getProvider('aws').getStage()
+  const given = [].concat(serverless.processedInput.options.param || []).map((text) => {
+    const [, name, value] = /^([^=]+)=([\s\S]*)$/.exec(text) || [null, text, '']
+    return [name, value]
+  })
+  return { ...params.default, ...params[stage], ...Object.fromEntries(given) }
+}
+
+const accountSettings = async (serverless) => {
+  const { GetAccountSettingsCommand, LambdaClient } = require('@aws-sdk/client-lambda')
+  const client = new LambdaClient(await serverless.getProvider('aws').getAwsSdkV3Config())
+  return client.send(new GetAccountSettingsCommand({}))
+}
+
+class Parameters {
+  constructor(serverless) {
+    const refuse = (lines) => {
+      if (lines.length) throw new serverless.classes.Error(lines.join('\n'), 'PARAMETERS')
+    }
+    const deploying = serverless.processedInput.commands[0] === 'deploy'
+    this.hooks = {
+      'before:package:initialize': () => {
+        const params = chosen(serverless)
+        refuse([...contradictions(params), ...(deploying ? placeholders(params) : [])])
+      },
+      'before:deploy:deploy': async () => {
+        const params = chosen(serverless)
+        refuse(placeholders(params)) // once more, for what was packaged before
+        // Who may not ask, or asks a stand-in that does not know, hears it from AWS later.
+        refuse(refusals(params, await accountSettings(serverless).catch(() => null)))
+      },
+    }
+  }
+}
+
+module.exports = Object.assign(Parameters, { chosen, contradictions, placeholders, refusals })

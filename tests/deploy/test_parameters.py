@@ -1,0 +1,111 @@
+"""What there is to choose: documented, and refused where it does not go together."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from local.stack import ROOT
+from tests.deploy.test_template import serverless
+
+Parameters = dict[str, Any]
+ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, Parameters]:
+    """Return the parameters of each stage, as `serverless` reads them."""
+    params = json.loads(serverless("print", "--format", "json"))["params"]
+    return {stage: {**params["default"], **params[stage]} for stage in ("dev", "prod")}
+
+
+def shown(value: object) -> str:
+    """Return a value as the documents show it."""
+    if isinstance(value, dict):
+        return "(made)"
+    if isinstance(value, list):
+        if any(isinstance(item, dict) for item in value):
+            return "(made)"
+        return ", ".join(f"`{item}`" for item in value) or "`[]`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if value != "" else '`""`'
+
+
+def test_documented(table: dict[str, Parameters]) -> None:
+    """docs/parameters.md has every parameter with its values, and no other."""
+    rows = ROW.findall((ROOT / "docs" / "parameters.md").read_text())
+    documented = {name: (dev, prod) for name, dev, prod, _ in rows}
+    names = set(table["dev"]) | set(table["prod"])
+    assert len(names) > 40
+    assert documented == {
+        name: (shown(table["dev"][name]), shown(table["prod"][name])) for name in names
+    }
+
+
+def ask(function: str, *arguments: object) -> list[str]:
+    """Return what a function of deploy/parameters.js says."""
+    code = (
+        "const [name, ...rest] = process.argv.slice(1);"
+        "const it = require('./deploy/parameters.js')[name](...rest.map(JSON.parse));"
+        "console.log(JSON.stringify(it))"
+    )
+    command = ["node", "-e", code, function, *(json.dumps(argument) for argument in arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines: list[str] = json.loads(done.stdout)
+    return lines
+
+
+def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
+    """As delivered, nothing contradicts anything."""
+    assert ask("contradictions", table["dev"]) == []
+    assert ask("contradictions", table["prod"]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"domain": "route53"}, "domain is route53, so give domainName too"),
+        ({"domain": "route53", "domainName": "x"}, "domain is route53, so give hostedZoneId too"),
+        ({"database": "existing"}, "database is existing, so give existingSubnets too"),
+        ({"database": "existing", "proxy": "true"}, "proxy is for a database that is made here"),
+        ({"database": "existing"}, "secretsEndpointSubnets names subnets that are not made"),
+        ({"database": "existing", "existingEngine": "oracle"}, "existingEngine is oracle"),
+        ({"secretsEndpoint": "existing"}, "it goes with database: existing"),
+        ({"database": "aurora", "proxy": True}, "a proxy keeps Aurora awake"),
+    ],
+)
+def test_contradiction(table: dict[str, Parameters], changes: Parameters, line: str) -> None:
+    """What does not go together is named in a line."""
+    assert line in "\n".join(ask("contradictions", {**table["dev"], **changes}))
+
+
+def test_placeholder(table: dict[str, Parameters]) -> None:
+    """The web page in the table is nobody's, and a real one is taken."""
+    (line,) = ask("placeholders", table["prod"])
+    assert line.startswith("corsOrigins has https://game.example.com, which is nobody's")
+    assert ask("placeholders", table["dev"]) == []
+    assert ask("placeholders", {"corsOrigins": ["https://notexample.com"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "reserve", "limit", "lines"),
+    [(25, True, 10, 1), (25, True, 1000, 0), (25, False, 10, 0), (25, True, None, 0)],
+)
+def test_too_few_concurrent_runs(
+    concurrency: int, reserve: object, limit: int | None, lines: int
+) -> None:
+    """A new account hears what AWS will refuse, and what to do, before anything is made."""
+    params = {"concurrency": concurrency, "reserveConcurrency": reserve}
+    settings = {"AccountLimit": {"ConcurrentExecutions": limit}} if limit else None
+    said = ask("refusals", params, settings)
+    assert len(said) == lines
+    assert all("reserveConcurrency: false" in line for line in said)
+
+
+def test_a_deployment_stops_at_once() -> None:
+    """`serverless deploy` of the table as it is says one line, and asks nothing of AWS."""
+    with pytest.raises(AssertionError, match=r"corsOrigins has https://game\.example\.com"):
+        serverless("deploy", "--stage", "prod")

@@ -1,0 +1,234 @@
+"""Every database, the proxy and the domain, compiled by the real `serverless` and checked."""
+
+import copy
+import fcntl
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local.stack import ROOT
+from tests.deploy.template_checks import CHECKS, Template, careless_production
+from tests.deploy.test_template import COMPILED, put, serverless
+
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
+ADMIN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1-AbCdEf"
+DOMAIN = {
+    "domainName": "login.game.io",
+    "certificateArn": CERTIFICATE,
+    "hostedZoneId": "Z123456789",
+}
+EXISTING = {
+    "existingHost": "db.game.io",
+    "existingAdminSecret": ADMIN,
+    "existingIdentifier": "games",
+    "existingVpc": "vpc-12345678",
+    "existingSubnets": "[subnet-11111111, subnet-22222222]",
+    "existingSecurityGroup": "sg-11111111",
+    "existingEndpointSecurityGroup": "sg-22222222",
+}
+# What is given on the command line. The plain MariaDB is in test_template.py.
+VARIANTS = {
+    **{f"{name}-{stage}": [stage, f"database={name}"]
+       for name in ("mysql", "aurora") for stage in ("dev", "prod")},
+    "existing-dev": ["dev", "database=existing", "secretsEndpoint=existing"],
+    "existing-prod": [
+        *("prod", "database=existing", "existingEngine=mysql", "domain=elsewhere"),
+        "secretsEndpoint=own",
+        "existingDimension=DBClusterIdentifier",
+    ],
+    "mariadb-proxy": ["prod", "proxy=true", "domain=route53", "reserveConcurrency=false"],
+    "mysql-proxy": ["prod", "database=mysql", "proxy=true"],
+    "aurora-proxy": ["prod", "database=aurora", "proxy=true"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], Path]:
+    """Return what compiles a variant, once for all workers, without building the package."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    service = _service(tmp_path_factory.mktemp("service"))
+    elsewhere = _service(tmp_path_factory.mktemp("elsewhere"))
+    text = (elsewhere / "serverless.yml").read_text()
+    text = re.sub(r"(secretsEndpointSubnets:) \[.*\]", r"\1 [subnet-11111111]", text)
+    (elsewhere / "serverless.yml").write_text(text)
+
+    def compiled(variant: str) -> Path:
+        folder = shared / f"variant-{variant}"
+        with (shared / f"{variant}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / COMPILED).exists():
+                stage, *parameters = VARIANTS[variant]
+                options = [word for text in parameters for word in ("--param", text)]
+                serverless(
+                    *("package", "--stage", stage, "--package", str(folder), *options),
+                    at=elsewhere if variant.startswith("existing") else service,
+                )
+        return folder / COMPILED
+
+    return compiled
+
+
+def _service(folder: Path) -> Path:
+    """Copy what is compiled, with an existing network filled in and a zip that is there already."""
+    text = (ROOT / "serverless.yml").read_text()
+    values = {**EXISTING, **DOMAIN}
+    for name, value in values.items():
+        empty = "[]" if value.startswith("[") else '""'
+        assert f"    {name}: {empty}" in text
+        text = text.replace(f"    {name}: {empty}", f"    {name}: {value}")
+    text = text.replace("  - ./deploy/plugin.js # builds the package\n", "")
+    (folder / "serverless.yml").write_text(f"{text}\npackage:\n  artifact: there.zip\n")
+    (folder / "there.zip").write_bytes(b"PK\5\6" + bytes(18))
+    shutil.copytree(ROOT / "infrastructure", folder / "infrastructure")
+    shutil.copytree(ROOT / "deploy", folder / "deploy")
+    (folder / "node_modules").symlink_to(ROOT / "node_modules")
+    return folder
+
+
+Build = Callable[[str], Path]
+
+
+def template_of(build: Build, variant: str) -> Template:
+    """Return the compiled template of a variant."""
+    template: Template = json.loads(build(variant).read_text())
+    return template
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_sound(build: Build, variant: str) -> None:
+    """No check finds a mistake in any variant, and in production the data outlive one."""
+    template = template_of(build, variant)
+    checks = [*CHECKS.values()]
+    if VARIANTS[variant][0] == "prod":
+        checks.append(careless_production)
+    assert [line for check in checks for line in check(template)] == []
+
+
+def test_lint(build: Build) -> None:
+    """cfn-lint has nothing to say; W3005 is about dependencies that Serverless names twice."""
+    command = [str(Path(sys.executable).parent / "cfn-lint"), "--ignore-checks", "W3005", "--"]
+    files = [str(build(variant)) for variant in VARIANTS]
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("variant", ["existing-dev", "existing-prod"])
+def test_existing_makes_no_database_and_no_network(build: Build, variant: str) -> None:
+    """Beside a database that is there, nothing of RDS and no network is made."""
+    resources = template_of(build, variant)["Resources"]
+    types = {resource["Type"] for resource in resources.values()}
+    assert not [kind for kind in types if kind.startswith("AWS::RDS::")]
+    assert "AWS::EC2::VPC" not in types
+    assert "AWS::EC2::Subnet" not in types
+    assert ("AWS::EC2::VPCEndpoint" in types) is (variant == "existing-prod")
+    function = resources["HttpLambdaFunction"]["Properties"]
+    assert function["VpcConfig"]["SubnetIds"] == ["subnet-11111111", "subnet-22222222"]
+    role = resources["MigrateRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    assert ADMIN in str(role)
+    assert resources["DatabaseFromFunctions"]["Properties"]["GroupId"] == "sg-11111111"
+
+
+def test_every_database_answers_the_same_questions() -> None:
+    """The files of the variants have the same keys, so the rest need not ask which it is."""
+    keys = [
+        set(re.findall(r"^(\w+):", path.read_text(), re.MULTILINE)) - {"members"}
+        for path in (ROOT / "infrastructure" / "database").glob("*.yml")
+        if path.stem in {"mariadb", "mysql", "aurora", "existing"}
+    ]
+    assert len(keys) == 4
+    assert len(keys[0]) > 10
+    assert all(others == keys[0] for others in keys)
+
+
+def test_aurora_sleeps_in_dev_alone(build: Build) -> None:
+    """The small stage pauses and has one member; production has another in the other zone."""
+    for variant, least, members in (("aurora-dev", 0, 1), ("aurora-prod", 0.5, 2)):
+        resources = template_of(build, variant)["Resources"]
+        scaling = resources["Database"]["Properties"]["ServerlessV2ScalingConfiguration"]
+        assert scaling["MinCapacity"] == least
+        instances = [it for it in resources.values() if it["Type"] == "AWS::RDS::DBInstance"]
+        assert len(instances) == members
+
+
+MEMBER = "DatabaseWriter/Properties"
+DOMAIN_NAME = "Domain/Properties/DomainNameConfigurations/0"
+MISTAKES = [
+    ("aurora-prod", "loose_database", put("Database/Properties/StorageEncrypted", False)),  # noqa: FBT003
+    ("aurora-prod", "loose_database", put(f"{MEMBER}/PubliclyAccessible", True)),  # noqa: FBT003
+    ("aurora-prod", "loose_database", put("Database/Properties/EngineVersion", "8.0")),
+    (
+        "aurora-prod",
+        "loose_database",
+        put("DatabaseParameters/Properties/Parameters/require_secure_transport", "OFF"),
+    ),
+    (
+        "aurora-prod",
+        "loose_database",
+        put("DatabaseMemberParameters/Properties/Parameters/sql_mode", ""),
+    ),
+    ("aurora-prod", "careless_production", put("Database/DeletionPolicy", "Delete")),
+    ("aurora-prod", "careless_production", put("DatabaseStandby/Type", "AWS::SNS::Topic")),
+    (
+        "aurora-prod",
+        "careless_production",
+        put("Database/Properties/ServerlessV2ScalingConfiguration/MinCapacity", 0),
+    ),
+    ("aurora-prod", "blind_alarms", put("CapacityAlarm/Properties/MetricName", "FreeStorageSpace")),
+    ("aurora-prod", "blind_alarms", put("CapacityAlarm/Properties/MetricName", "CPUUtilization")),
+    ("mysql-proxy", "loose_proxy", put("DatabaseProxy/Properties/RequireTLS", False)),  # noqa: FBT003
+    ("mysql-proxy", "loose_proxy", put("DatabaseProxy/Properties/DebugLogging", True)),  # noqa: FBT003
+    ("mysql-proxy", "loose_proxy", put("DatabaseProxy/Properties/Auth/0/SecretArn", ADMIN)),
+    (
+        "mysql-proxy",
+        "loose_proxy",
+        put(
+            "DatabaseProxyTargets/Properties/ConnectionPoolConfigurationInfo/InitQuery",
+            "SET SESSION time_zone = '+00:00'",
+        ),
+    ),
+    (
+        "mysql-proxy",
+        "loose_proxy",
+        put("HttpLambdaFunction/Properties/Environment/Variables/DATABASE_CA_FILE", "rds.pem"),
+    ),
+    (
+        "mysql-proxy",
+        "loose_proxy",
+        put("MigrateLambdaFunction/Properties/Environment/Variables/DATABASE_PROXY_HOST", "x"),
+    ),
+    ("mysql-proxy", "doors_out", put("FunctionsToProxy/Properties/CidrIp", "0.0.0.0/0")),
+    ("mysql-proxy", "doors_out", put("FunctionsToProxy/Properties/ToPort", 65535)),
+    ("mysql-proxy", "doors_in", put("ProxyFromFunctions/Properties/CidrIp", "10.0.0.0/8")),
+    ("mariadb-proxy", "two_addresses", put(f"{DOMAIN_NAME}/SecurityPolicy", "TLS_1_0")),
+    ("mariadb-proxy", "two_addresses", put("DomainMapping/Properties/DomainName", "other")),
+    (
+        "mariadb-proxy",
+        "two_addresses",
+        put("HttpApi/Properties/DisableExecuteApiEndpoint", False),  # noqa: FBT003
+    ),
+    ("existing-dev", "ways_out", put("HttpLambdaFunction/Properties/VpcConfig", {})),
+    ("existing-dev", "wide_rights", put(
+        "MigrateRole/Properties/Policies/0/PolicyDocument/Statement/1/Resource/1", "*"
+    )),
+    ("existing-dev", "loose_database", put(
+        "HttpLambdaFunction/Properties/ReservedConcurrentExecutions", 60
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variant", "name", "spoil"), MISTAKES)
+def test_mistake(build: Build, variant: str, name: str, spoil: Callable[[Template], None]) -> None:
+    """A planted mistake is found."""
+    template = copy.deepcopy(template_of(build, variant))
+    check = {**CHECKS, "careless_production": careless_production}[name]
+    assert not list(check(template))
+    spoil(template)
+    assert list(check(template))
