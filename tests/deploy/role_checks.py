@@ -11,7 +11,7 @@ from typing import Any
 
 import cfnlint
 
-from tests.deploy.template_checks import Template, listed, values
+from tests.deploy.template_parts import Template, listed, values
 
 Statement = dict[str, Any]
 Check = Callable[[Template], Iterator[str]]

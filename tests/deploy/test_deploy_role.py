@@ -16,7 +16,7 @@ from cfnlint.decode import decode
 
 from local.stack import ROOT, without_aws
 from tests.deploy.role_checks import CHECKS, Check, cut_off, statements, uncovered
-from tests.deploy.template_checks import Template, listed
+from tests.deploy.template_parts import Template, listed
 
 TEMPLATE = ROOT / "infrastructure" / "deploy-role.yml"
 COMPILED = "cloudformation-template-update-stack.json"
