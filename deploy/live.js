@@ -90,7 +90,7 @@ class Live {
     this.progress.notice('Migrating the database', { isMainEvent: true })
     await this.migrate(client, alias.FunctionVersion, deployed)
     if (alias.FunctionVersion === deployed) {
-      this.log.notice(`live: version ${deployed}, as before`)
+      this.log.notice(`live: version ${deployed}`)
       return
     }
     this.progress.notice('Moving the alias live', { isMainEvent: true })
