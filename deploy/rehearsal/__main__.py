@@ -1,5 +1,6 @@
 """Rehearses a deployment: a line a step, with what it has shown; the exit status says the rest."""
 
+import os
 import shutil
 import sys
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.package import ROOT
-from deploy.rehearsal.steps import Rehearsal
+from deploy.rehearsal.steps import STAGES, Rehearsal
 from local.mariadb import install_server
 from local.processes import end_leftovers
 from local.stack import keep_proxies_out
@@ -43,12 +44,12 @@ AGAIN: Sequence[Step] = (
 )
 
 
-def rehearse(folder: Path, steps: Sequence[Step]) -> int:
+def rehearse(folder: Path, steps: Sequence[Step], stages: Sequence[str] = STAGES) -> int:
     """Take the steps; return the exit status."""
     end_leftovers(folder)
     shutil.rmtree(folder, ignore_errors=True)
     began = time.monotonic()
-    rehearsal = Rehearsal(folder)
+    rehearsal = Rehearsal(folder, stages)
     try:
         for number, (name, step) in enumerate(steps, 1):
             if not _take(f"{number:2}/{len(steps)} {name}", rehearsal, step):
@@ -76,8 +77,6 @@ def _take(title: str, rehearsal: Rehearsal, step: Callable[[Rehearsal], str]) ->
 
 def main() -> int:
     """Rehearse everything."""
-    import os
-
     keep_proxies_out(os.environ)
     try:
         install_server()

@@ -6,16 +6,19 @@ knows, a change that cannot be made, an attribute that is not there: refused, no
 It does not roll back.
 """
 
+import importlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import moto.cloudformation.models as models
-from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 
 from deploy.rehearsal.resources import LIVING, Resource, resource_types
+
+# Any, since what is here replaces parts of them.
+models: Any = importlib.import_module("moto.cloudformation.models")
+parsing: Any = importlib.import_module("moto.cloudformation.parsing")
 
 # moto's own are good enough for these.
 OF_MOTO = {
@@ -64,7 +67,7 @@ class _Applied:
     properties: Mapping[str, Any]
 
 
-class Resources(parsing.ResourceMap):  # type: ignore[misc]  # moto has no types
+class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
     """The resources of a stack."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -76,7 +79,7 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # moto has no types
         self._template = template
         self._resource_json_map = template["Resources"]
         self.input_parameters = dict(parameters or {})
-        self.resolved_parameters = {}
+        self.resolved_parameters: dict[str, Any] = {}
         self.load_mapping()
         self.load_parameters()
         self.load_conditions()

@@ -8,12 +8,11 @@ takes the place of Amazon's in the file that the function was told to read it fr
 import atexit
 import base64
 import hashlib
+import importlib
 import json
 import threading
 from pathlib import Path
 from typing import Any
-
-import moto.awslambda.models as models
 
 from deploy.lambda_runtime import Function, FunctionError, unzip
 from deploy.package import IN_LAMBDA
@@ -22,6 +21,8 @@ from deploy.rehearsal.resources import where
 from local.secrets_manager import CREDENTIALS
 from local.stack import NO_PROXY
 from local.terminal import Problem
+
+models: Any = importlib.import_module("moto.awslambda.models")  # parts of it are replaced
 
 _LOCK = threading.Lock()
 _RUNNING: dict[str, "_Instance"] = {}
@@ -74,12 +75,12 @@ def install() -> None:
     create = function.create_from_cloudformation_json.__func__
     update = function.update_from_cloudformation_json.__func__
 
-    def creating(cls: Any, name: str, body: Any, *place: str, **named: Any) -> Any:
+    def creating(cls: Any, name: str, body: Any, /, *place: str, **named: Any) -> Any:
         made = create(cls, name, body, *place, **named)
         made.properties = body["Properties"]
         return made
 
-    def updating(cls: Any, **named: Any) -> Any:
+    def updating(cls: Any, /, **named: Any) -> Any:
         changed = update(cls, **named)
         changed.properties = named["cloudformation_json"]["Properties"]
         return changed

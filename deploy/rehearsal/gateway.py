@@ -1,7 +1,7 @@
 """The HTTP APIs of the stand-in: a request goes by its route and integration to a function.
 
-`/_http/<id of the API>/<path>` is the request `/<path>`. `/_code/<function>/<version>` is the zip of
-a version, and `/_left` lists what a removed stack left. All else is moto's.
+`/_http/<id of the API>/<path>` is the request `/<path>`; `/_code/<function>/<version>` is the zip
+of a version; `/_left` lists what removed stacks left. All else is moto's.
 """
 
 import base64

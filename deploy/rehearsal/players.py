@@ -31,9 +31,7 @@ class Player:
 
     def refresh(self) -> None:
         """Stay signed in."""
-        self._take(
-            self._ask(200, "POST", "/v1/refresh", {"refresh_token": self._refresh_token})
-        )
+        self._take(self._ask(200, "POST", "/v1/refresh", {"refresh_token": self._refresh_token}))
 
     def see_me(self) -> None:
         """Ask who is signed in."""

@@ -72,6 +72,9 @@ class Resource:
 
     def change(self, properties: Mapping[str, Any]) -> None:
         """Make what it is now into what it shall be."""
+        raise ValidationError(
+            message=f"the stand-in cannot change {self.logical_id}, an {self.type}, to {properties}"
+        )
 
     def remove(self) -> None:
         """Remove it."""
@@ -118,6 +121,9 @@ class Kept(Resource):
         self.attributes = {
             name: f"{self.physical_resource_id}.{name.lower()}" for name in ONLY_KEPT[self.type]
         }
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        """Let it be anything."""
 
 
 class ByApi(Resource):
@@ -238,9 +244,6 @@ class Version(Resource):
         self.physical_resource_id = version.function_arn
         self.attributes = {"Version": str(version.version)}
 
-    def change(self, properties: Mapping[str, Any]) -> None:
-        raise ValidationError(message=f"{self.logical_id}: a version cannot be changed")
-
     def remove(self) -> None:
         _functions().delete_function(self.physical_resource_id)
 
@@ -317,13 +320,16 @@ class SecretTargetAttachment(Resource):
             SecretString=json.dumps({**json.loads(kept["SecretString"]), **address}),
         )
 
+    def change(self, properties: Mapping[str, Any]) -> None:
+        """Stay attached: there is one database here."""
+
 
 class Database(Resource):
     """The database, a cluster or a proxy: each is the MariaDB on this machine."""
 
     def make(self) -> None:
         at = where()
-        self.attributes = {
+        self.attributes: dict[str, str] = {
             "Endpoint.Address": at.database_host,
             "Endpoint.Port": str(at.database_port),
             "ReadEndpoint.Address": at.database_host,
@@ -338,6 +344,9 @@ class Database(Resource):
                 Name=f"rds!{self.physical_resource_id}", SecretString=json.dumps(user)
             )
             self.attributes["MasterUserSecret.SecretArn"] = made["ARN"]
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        """Stay the MariaDB on this machine."""
 
     def remove(self) -> None:
         if "MasterUserSecret.SecretArn" in self.attributes:

@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,9 @@ def require(holds: object, otherwise: str) -> None:
 class Rehearsal:
     """One rehearsal, with all it needs in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stages: Sequence[str] = STAGES) -> None:
         self.folder = folder
+        self.stages = stages
         self.project = Project(folder / "project")
         self.player: Player
         self._database: MariaDB
@@ -61,7 +62,7 @@ class Rehearsal:
     def package(self) -> str:
         """Build the package and compile the template of each stage."""
         said = []
-        for stage in STAGES:
+        for stage in self.stages:
             done = self.project.must("package", "--stage", stage, "--package", f"out-{stage}")
             (size,) = re.findall(r"([\d.]+ MB)", done.output) or [""]
             said.append(f"{stage} {size}")
@@ -70,7 +71,7 @@ class Rehearsal:
     def lint(self) -> str:
         """Have cfn-lint read the templates; W3005 is about what Serverless names twice."""
         program = str(Path(sys.executable).parent / "cfn-lint")
-        paths = [str(self._template(stage)) for stage in STAGES]
+        paths = [str(self._template(stage)) for stage in self.stages]
         done = subprocess.run(  # noqa: S603  # our own command
             [program, "--ignore-checks", "W3005", "--", *paths],
             capture_output=True,
@@ -83,7 +84,7 @@ class Rehearsal:
     def assertions(self) -> str:
         """Look for the mistakes that no scanner looks for."""
         found = []
-        for stage in STAGES:
+        for stage in self.stages:
             template = json.loads(self._template(stage).read_text())
             checks = [*CHECKS.values(), *([careless_production] if stage == "prod" else [])]
             found += [f"{stage}: {text}" for check in checks for text in check(template)]
@@ -123,8 +124,8 @@ class Rehearsal:
         return f"MariaDB {server}, the Lambda runtime for Python {VERSION}, and moto"
 
     def deploy(self) -> str:
-        """Deploy for the first time."""
-        done = self.project.must("deploy", "--stage", "dev")
+        """Deploy for the first time, what has been packaged and checked."""
+        done = self.project.must("deploy", "--stage", "dev", "--package", "out-dev")
         migrations = done.line("migrations: ").split(", ")
         require(len(migrations) >= 3, f"not all migrations were applied: {migrations}")  # noqa: PLR2004
         require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
@@ -158,7 +159,7 @@ class Rehearsal:
         location = function["Code"]["Location"].removeprefix(self._stand_in.endpoint)
         fetched = self._stand_in.get(location)
         digest = base64.b64encode(hashlib.sha256(fetched).digest()).decode()
-        built = (self.project.folder / ".serverless" / "game-login.zip").read_bytes()
+        built = (self.project.folder / "out-dev" / "game-login.zip").read_bytes()
         require(fetched == built, "the deployed package is not the one that was built")
         require(digest == function["Configuration"]["CodeSha256"], "CodeSha256 is another's")
         names = zipfile.ZipFile(io.BytesIO(fetched)).namelist()
@@ -306,7 +307,7 @@ class Rehearsal:
     def _secret_values(self) -> list[str]:
         """Return the passwords and the keys that are deployed."""
         service = self._stand_in.client("secretsmanager")
-        values = []
+        values: list[str] = []
         for secret in service.list_secrets()["SecretList"]:
             kept = service.get_secret_value(SecretId=secret["ARN"], VersionStage="AWSCURRENT")
             held = json.loads(kept["SecretString"])
