@@ -59,9 +59,10 @@ module.exports = class {
     try {
       await getProvider.call(this.serverless, 'aws').getAwsSdkV3CredentialsProvider()()
     } catch (error) {
+      const why = error.code === 'AWS_CREDENTIALS_NOT_FOUND' ? '' : ` (${error.message})`
       throw new classes.Error(
         'no AWS credentials: sign in (`aws sso login`, `aws configure`), set AWS_PROFILE, or set' +
-          ` AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (${error.message.split('\n')[0]})`,
+          ` AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY${why}`,
       )
     }
   }

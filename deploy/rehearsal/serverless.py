@@ -94,6 +94,10 @@ class Project:
             **without_aws(os.environ),
             **(CREDENTIALS | {"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}),
             **NO_PROXY,
+            # Whatever goes wrong, no account of the user's is touched.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
             "SLS_TELEMETRY_DISABLED": "1",
             "SLS_AWS_MONITORING_FREQUENCY": "500",  # milliseconds: nothing takes its time here

@@ -69,6 +69,14 @@ def test_mistake_in_the_template(
         rehearsal.assertions()
 
 
+def test_no_credentials(tmp_path: Path) -> None:
+    """Who has no AWS credentials is told so in one line, before anything is built."""
+    done = Project(tmp_path / "project").serverless("deploy", "--stage", "dev")
+    assert done.status != 0
+    assert "no AWS credentials: sign in" in done.output
+    assert "MB" not in done.output
+
+
 def replace(path: str, old: str, new: str) -> Callable[[Project], object]:
     """Return a mistake: another text in a file."""
     return lambda project: project.replace(path, old, new)
