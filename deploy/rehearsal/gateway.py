@@ -39,7 +39,8 @@ class Gateway:
             name, _, version = path.removeprefix(CODE).partition("/")
             return _reply(start, 200, {}, _function(name, version).code_bytes)
         if path == LEFT:
-            left = sorted(f"{resource.logical_id} ({resource.type})" for resource in LIVING)
+            there = [resource for resource in LIVING if resource.is_there()]
+            left = sorted(f"{resource.logical_id} ({resource.type})" for resource in there)
             return _reply(start, 200, {}, json.dumps(left).encode())
         answer: Iterable[bytes] = self._moto(environ, start)
         return answer

@@ -79,6 +79,10 @@ class Resource:
     def remove(self) -> None:
         """Remove it."""
 
+    def is_there(self) -> bool:
+        """Tell whether it is still there, though its stack may be gone."""
+        return True
+
     def get_cfn_attribute(self, name: str) -> str:
         """Return an attribute."""
         if name not in self.attributes:
@@ -243,6 +247,11 @@ class Version(Resource):
         version = backend.publish_version(latest.function_name)
         self.physical_resource_id = version.function_arn
         self.attributes = {"Version": str(version.version)}
+
+    def is_there(self) -> bool:
+        """Tell whether its function is still there: it goes with that."""
+        names = {function.function_name for function in _functions().list_functions()}
+        return self.physical_resource_id.split(":")[6] in names
 
     def remove(self) -> None:
         _functions().delete_function(self.physical_resource_id)
