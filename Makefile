@@ -3,11 +3,7 @@ PORT ?= 3000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
-
-# Which deployment: make deploy STAGE=prod REGION=eu-central-1
-STAGE ?= dev
-REGION ?=
-TARGET := --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
+TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
 .PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke reset setup
 
@@ -44,6 +40,7 @@ smoke: setup  ## try a deployment as a player would: make smoke URL=https://...
 	@$(if $(URL),,$(error smoke: say where the deployment answers: make smoke URL=https://...))
 	@$(PYTHON) -m deploy.smoke "$(URL)"
 
+deploy rollback: STAGE ?= dev
 deploy: setup  ## deploy to AWS, into STAGE=dev and REGION=us-east-1 unless you name others
 	@$(SERVERLESS) deploy $(TARGET)
 
