@@ -34,6 +34,7 @@ class FunctionError(Exception):
     def __init__(self, error: Mapping[str, Any]) -> None:
         super().__init__(f"{error.get('errorType')}: {error.get('errorMessage')}")
         self.type = str(error.get("errorType"))
+        self.message = str(error.get("errorMessage"))
 
 
 @dataclass(frozen=True)

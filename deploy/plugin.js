@@ -1,30 +1,75 @@
-// Has `serverless package` and `serverless deploy` upload the zip that deploy/package.py builds.
+// What a deployment of ours does besides: the zip is built by deploy/package.py, and players reach
+// the new version only once the database has been migrated for it (docs/migrations.md).
 'use strict'
 
 const { spawnSync } = require('node:child_process')
 const path = require('node:path')
+const { Live } = require('./live')
+
+const VERSION = { usage: 'The version to go back to, if not the one before', type: 'string' }
 
 module.exports = class {
-  constructor(serverless) {
-    const build = () => {
-      const { package: packaging, provider, service } = serverless.service
-      // With --package=FOLDER, serverless moves what is here there at the end.
-      const zip = path.join(serverless.serviceDir, '.serverless', `${service}.zip`)
-      const architecture = `--architecture=${provider.architecture || 'x86_64'}`
-      const done = spawnSync('.venv/bin/python', ['-m', 'deploy.package', architecture, zip], {
-        cwd: serverless.serviceDir,
-        stdio: 'inherit',
-      })
-      if (done.status !== 0) {
-        throw new serverless.classes.Error(
-          done.error ? `no Python: run \`make setup\` (${done.error.message})` : 'no package was built',
-        )
-      }
-      packaging.artifact = zip
+  constructor(serverless, options, { log, progress }) {
+    this.serverless = serverless
+    this.options = options
+    this.live = new Live(serverless, log, progress.get('main'))
+    this.commands = {
+      'rollback-live': {
+        usage: 'Lets players reach the version of before again, at once',
+        lifecycleEvents: ['move'],
+        options: { to: VERSION },
+      },
     }
     this.hooks = {
-      'before:package:createDeploymentArtifacts': build,
-      'before:deploy:function:packageFunction': build,
+      'before:package:cleanup': () => this.checkCredentials(),
+      'before:package:createDeploymentArtifacts': () => this.build(),
+      'before:package:compileFunctions': () => this.live.nameAlias(),
+      'after:package:compileFunctions': () => this.live.compileAlias(),
+      'before:aws:deploy:deploy:updateStack': () => this.live.keepAlias(),
+      'after:aws:deploy:deploy:updateStack': () => this.live.follow(),
+      'rollback-live:move': () => this.live.goBack(this.options.to),
+      'before:deploy:function:initialize': () => this.refuse('`make deploy`'),
+      'before:rollback:initialize': () => this.refuse('`make rollback`'),
+      'before:rollback:function:rollback': () => this.refuse('`make rollback`'),
     }
+  }
+
+  build() {
+    const { serverless } = this
+    const { package: packaging, provider, service } = serverless.service
+    // With --package=FOLDER, serverless moves what is here there at the end.
+    const zip = path.join(serverless.serviceDir, '.serverless', `${service}.zip`)
+    const architecture = `--architecture=${provider.architecture || 'x86_64'}`
+    const done = spawnSync('.venv/bin/python', ['-m', 'deploy.package', architecture, zip], {
+      cwd: serverless.serviceDir,
+      stdio: 'inherit',
+    })
+    if (done.status !== 0) {
+      throw new serverless.classes.Error(
+        done.error ? `no Python: run \`make setup\` (${done.error.message})` : 'no package was built',
+      )
+    }
+    packaging.artifact = zip
+  }
+
+  // Before the package is built, and not for those who only want a package.
+  async checkCredentials() {
+    const { classes, getProvider, processedInput } = this.serverless
+    if (processedInput.commands.join(' ') !== 'deploy') return
+    try {
+      await getProvider.call(this.serverless, 'aws').getAwsSdkV3CredentialsProvider()()
+    } catch (error) {
+      const why = error.code === 'AWS_CREDENTIALS_NOT_FOUND' ? '' : ` (${error.message})`
+      throw new classes.Error(
+        'no AWS credentials: sign in (`aws sso login`, `aws configure`), set AWS_PROFILE, or set' +
+          ` AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY${why}`,
+      )
+    }
+  }
+
+  refuse(instead) {
+    throw new this.serverless.classes.Error(
+      `this would pass by the migrations and the alias \`live\`: use ${instead}`,
+    )
   }
 }

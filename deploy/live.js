@@ -1,0 +1,225 @@
+// Which version of `http` players reach. The HTTP API knows the function by its alias `live` alone.
+// CloudFormation makes the alias and then never touches it: only what is here moves it, after the
+// migration that the new version needs, or back.
+'use strict'
+
+const cloudformation = require('@aws-sdk/client-cloudformation')
+const lambda = require('@aws-sdk/client-lambda')
+
+const ALIAS = 'live'
+const LOGICAL_ID = 'HttpLiveAlias'
+const MADE_WITH = 'LiveAliasMadeWith' // a parameter and an output
+const IS_NEW = 'LiveAliasIsNew'
+const DEPLOYED = 'HttpLambdaFunctionQualifiedArn' // serverless' own output: the stack's version
+const MIGRATION_SECONDS = 900 // as the time-out of `migrate` in serverless.yml
+const READY_SECONDS = 300 // SnapStart takes minutes to make a version's snapshot
+
+// What the alias remembers of its last move.
+const AFTER_DEPLOY = (version) => `before: ${version}`
+const AFTER_ROLLBACK = (version) => `rolled back from: ${version}`
+
+class Live {
+  constructor(serverless, log, progress) {
+    this.serverless = serverless
+    this.log = log
+    this.progress = progress
+  }
+
+  get provider() {
+    return this.serverless.getProvider('aws')
+  }
+
+  get http() {
+    return this.serverless.service.getFunction('http')
+  }
+
+  // Serverless gives a function an alias by itself for SnapStart only, and under another name.
+  nameAlias() {
+    const compiler = this.serverless.pluginManager.plugins.find((plugin) => plugin.ensureTargetAliasesInitialized)
+    compiler.ensureTargetAliasesInitialized()
+    this.http.targetAlias = { name: ALIAS, logicalId: LOGICAL_ID }
+  }
+
+  // The alias begins with the stack's first version and stays there as far as CloudFormation knows:
+  // a value that changed would be set back by a stack update that fails, to a version of long ago.
+  compileAlias() {
+    const template = this.serverless.service.provider.compiledCloudFormationTemplate
+    const functionId = this.provider.naming.getLambdaLogicalId('http')
+    const first = { 'Fn::GetAtt': [this.http.versionLogicalId, 'Version'] }
+    const madeWith = { 'Fn::If': [IS_NEW, first, { Ref: MADE_WITH }] }
+    template.Parameters = {
+      ...template.Parameters,
+      [MADE_WITH]: {
+        Type: 'String',
+        Default: '',
+        Description: 'The version that the alias live was made with; empty to make it',
+      },
+    }
+    template.Conditions = { ...template.Conditions, [IS_NEW]: { 'Fn::Equals': [{ Ref: MADE_WITH }, ''] } }
+    template.Resources[LOGICAL_ID] = {
+      Type: 'AWS::Lambda::Alias',
+      Properties: { FunctionName: { Ref: functionId }, FunctionVersion: madeWith, Name: ALIAS },
+    }
+    template.Outputs[MADE_WITH] = {
+      Description: 'The version that the alias live was made with',
+      Value: madeWith,
+    }
+    // A version that belongs to a failed update has to go with it, or else the next try finds it
+    // there and CloudFormation refuses. Those that served stay, to go back to.
+    for (const resource of Object.values(template.Resources)) {
+      if (resource.Type === 'AWS::Lambda::Version') resource.DeletionPolicy = 'RetainExceptOnCreate'
+    }
+  }
+
+  // Before an update: the alias is the one that is there.
+  async keepAlias() {
+    const settings = this.serverless.service.provider
+    if (settings.shouldNotDeploy) return
+    const madeWith = (await this.outputs())[MADE_WITH]
+    const others = (settings.stackParameters || []).filter((one) => one.ParameterKey !== MADE_WITH)
+    settings.stackParameters = madeWith
+      ? [...others, { ParameterKey: MADE_WITH, ParameterValue: madeWith }]
+      : others
+  }
+
+  // After an update, or where there was nothing to update: an earlier migration may have failed.
+  async follow() {
+    const client = await this.client()
+    const alias = await this.alias(client)
+    const deployed = (await this.outputs())[DEPLOYED].split(':').pop()
+    this.progress.notice('Migrating the database', { isMainEvent: true })
+    await this.migrate(client, alias.FunctionVersion, deployed)
+    if (alias.FunctionVersion === deployed) {
+      this.log.notice(`live: version ${deployed}`)
+      return
+    }
+    this.progress.notice('Moving the alias live', { isMainEvent: true })
+    await this.move(client, alias, deployed, AFTER_DEPLOY(alias.FunctionVersion))
+    this.log.notice(`live: version ${deployed}, before: ${alias.FunctionVersion}`)
+  }
+
+  async goBack(wanted) {
+    const client = await this.client()
+    const alias = await this.alias(client)
+    const now = alias.FunctionVersion
+    const [, before] = /^before: (\d+)$/.exec(alias.Description || '') || []
+    const version = wanted || before
+    if (!version) {
+      this.fail(
+        `version ${now} is live (${alias.Description || 'the first'}), and the one to go back to is` +
+          ' not known: name it with VERSION=... (`aws lambda list-versions-by-function` lists them)',
+      )
+    }
+    if (version === now) this.fail(`version ${now} is live already`)
+    await this.move(client, alias, version, AFTER_ROLLBACK(now))
+    this.log.notice(`live: version ${version}, rolled back from: ${now}`)
+  }
+
+  async migrate(client, live, deployed) {
+    // Once and no more: whether a lost answer was a good one is not known, and a try that waits for
+    // another one's lock costs as much time again.
+    const patient = await this.client({ maxAttempts: 1 }, MIGRATION_SECONDS + 30)
+    const FunctionName = this.serverless.service.getFunction('migrate').name
+    const serving = live === deployed ? '' : ` Version ${live} goes on serving.`
+    await lambda.waitUntilFunctionUpdatedV2({ client, maxWaitTime: READY_SECONDS }, { FunctionName })
+    let answer
+    try {
+      answer = await patient.send(new lambda.InvokeCommand({ FunctionName, Payload: '{}' }))
+    } catch (error) {
+      this.fail(
+        `the migration gave no answer: ${error.name}: ${error.message}.${serving} It may still run;` +
+          ' deploy again, which is safe at any time.',
+      )
+    }
+    const said = JSON.parse(Buffer.from(answer.Payload).toString() || 'null')
+    if (answer.FunctionError) {
+      const text = String(said.errorMessage).replace(/\s+/g, ' ')
+      this.fail(
+        `the migration failed: ${said.errorType}: ${text}.${serving} Mend it and deploy again; its` +
+          ` log: serverless logs --function migrate --stage ${this.provider.getStage()}`,
+      )
+    }
+    this.log.notice(`migrations: ${said.applied.length ? said.applied.join(', ') : 'none to apply'}`)
+  }
+
+  async move(client, alias, version, description) {
+    await this.makeReady(client, version)
+    try {
+      await client.send(
+        new lambda.UpdateAliasCommand({
+          FunctionName: this.http.name,
+          Name: ALIAS,
+          FunctionVersion: version,
+          Description: description,
+          RevisionId: alias.RevisionId, // or somebody else has moved it meanwhile
+        }),
+      )
+    } catch (error) {
+      this.fail(`the alias live was not moved to version ${version}: ${error.name}: ${error.message}`)
+    }
+  }
+
+  // A version with SnapStart is not there until its snapshot is, nor after two weeks without a run.
+  async makeReady(client, version) {
+    const named = { FunctionName: this.http.name, Qualifier: version }
+    for (const end = Date.now() + READY_SECONDS * 1000; ; await new Promise((done) => setTimeout(done, 2000))) {
+      let state
+      try {
+        state = await client.send(new lambda.GetFunctionConfigurationCommand(named))
+      } catch (error) {
+        this.fail(`there is no version ${version} of ${this.http.name}: ${error.message}`)
+      }
+      if (state.State === 'Active') return
+      if (state.State === 'Failed' || Date.now() > end) {
+        this.fail(`version ${version} is ${state.State}, not Active: ${state.StateReason || 'no reason given'}`)
+      }
+      if (state.State === 'Inactive') {
+        // A run wakes it up. This is no request, so it is answered 400; while it wakes, by an error.
+        await client.send(new lambda.InvokeCommand({ ...named, Payload: '{}' })).catch(() => {})
+      }
+    }
+  }
+
+  async alias(client) {
+    try {
+      return await client.send(new lambda.GetAliasCommand({ FunctionName: this.http.name, Name: ALIAS }))
+    } catch (error) {
+      this.fail(
+        `${this.http.name} has no alias ${ALIAS} in ${this.provider.getRegion()}: is this stage` +
+          ` deployed there? (${error.name}: ${error.message})`,
+      )
+    }
+  }
+
+  async outputs() {
+    const client = new cloudformation.CloudFormationClient(await this.provider.getAwsSdkV3Config())
+    const StackName = this.provider.naming.getStackName()
+    let stack
+    try {
+      const found = await client.send(new cloudformation.DescribeStacksCommand({ StackName }))
+      stack = found.Stacks[0]
+    } catch (error) {
+      if (error.name !== 'ValidationError') throw error // that is how it says "no such stack"
+    }
+    const outputs = (stack && stack.Outputs) || []
+    return Object.fromEntries(outputs.map((one) => [one.OutputKey, one.OutputValue]))
+  }
+
+  // Serverless' own settings (proxy, CA, credentials), with time to wait for a long answer.
+  async client(options = {}, seconds = 120) {
+    const kept = process.env.AWS_CLIENT_TIMEOUT
+    process.env.AWS_CLIENT_TIMEOUT = String(seconds * 1000)
+    try {
+      return new lambda.LambdaClient(await this.provider.getAwsSdkV3Config(options))
+    } finally {
+      if (kept === undefined) delete process.env.AWS_CLIENT_TIMEOUT
+      else process.env.AWS_CLIENT_TIMEOUT = kept
+    }
+  }
+
+  fail(text) {
+    throw new this.serverless.classes.Error(text)
+  }
+}
+
+module.exports = { Live }

@@ -1,0 +1,90 @@
+"""Rehearses a deployment: a line a step, with what it has shown; the exit status says the rest."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deploy.package import ROOT
+from deploy.rehearsal.steps import STAGES, Rehearsal
+from local.mariadb import install_server
+from local.processes import end_leftovers
+from local.stack import keep_proxies_out
+from local.terminal import Problem, say
+
+FOLDER = ROOT / ".local" / "rehearsal"
+
+Step = tuple[str, Callable[[Rehearsal], str]]
+
+BEFORE: Sequence[Step] = (
+    ("build the package", Rehearsal.package),
+    ("lint the templates", Rehearsal.lint),
+    ("check the templates", Rehearsal.assertions),
+    ("start the stand-in", Rehearsal.start),
+)
+DEPLOYED: Sequence[Step] = (
+    ("deploy dev", Rehearsal.deploy),
+    ("look at the routes", Rehearsal.routes),
+    ("fetch the package", Rehearsal.zip),
+    ("play", Rehearsal.play),
+    ("read the logs", Rehearsal.logs),
+)
+AGAIN: Sequence[Step] = (
+    ("deploy unchanged", Rehearsal.deploy_unchanged),
+    ("deploy a change", Rehearsal.deploy_changed),
+    ("fail to migrate", Rehearsal.deploy_failing),
+    ("mend and deploy", Rehearsal.deploy_mended),
+    ("roll back", Rehearsal.go_back),
+    ("take short cuts", Rehearsal.shortcuts),
+    ("ask for info", Rehearsal.info),
+    ("remove dev", Rehearsal.remove),
+    ("deploy prod", Rehearsal.deploy_production),
+)
+
+
+def rehearse(folder: Path, steps: Sequence[Step], stages: Sequence[str] = STAGES) -> int:
+    """Take the steps; return the exit status."""
+    end_leftovers(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    began = time.monotonic()
+    rehearsal = Rehearsal(folder, stages)
+    try:
+        for number, (name, step) in enumerate(steps, 1):
+            if not _take(f"{number:2}/{len(steps)} {name}", rehearsal, step):
+                return 1
+    finally:
+        rehearsal.stop()
+    say(f"rehearsed in {time.monotonic() - began:.0f} s; docs/rehearsal.md says what that shows")
+    return 0
+
+
+def _take(title: str, rehearsal: Rehearsal, step: Callable[[Rehearsal], str]) -> bool:
+    """Take a step and say what it has shown; tell whether all was well."""
+    began = time.monotonic()
+    sys.stdout.write(f"{title:<26} ")
+    sys.stdout.flush()
+    try:
+        shown = step(rehearsal)
+    except Problem as problem:
+        say(f"FAILED after {time.monotonic() - began:.1f} s: {problem}")
+        say(f"What was deployed, and every log, is in {rehearsal.folder}")
+        return False
+    say(f"{time.monotonic() - began:5.1f} s  {shown}")
+    return True
+
+
+def main() -> int:
+    """Rehearse everything."""
+    keep_proxies_out(os.environ)
+    try:
+        install_server()
+    except Problem as problem:
+        say(f"rehearse: {problem}")
+        return 1
+    return rehearse(FOLDER, [*BEFORE, *DEPLOYED, *AGAIN])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

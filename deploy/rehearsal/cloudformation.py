@@ -1,0 +1,189 @@
+"""Applies a template as CloudFormation does; moto has the API, the functions and the conditions.
+
+New and changed things come in the order in which they need one another, what is gone from the
+template goes last and backwards, and what says `Retain` stays. A type of resource that nobody here
+knows, a change that cannot be made, an attribute that is not there: refused, not passed over.
+It does not roll back.
+"""
+
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.cloudformation.exceptions import ValidationError
+
+from deploy.rehearsal.resources import LIVING, Resource, resource_types
+
+# Any, since what is here replaces parts of them.
+models: Any = importlib.import_module("moto.cloudformation.models")
+parsing: Any = importlib.import_module("moto.cloudformation.parsing")
+
+# moto's own are good enough for these.
+OF_MOTO = {
+    "AWS::Events::Rule",
+    "AWS::IAM::Role",
+    "AWS::Lambda::Function",
+    "AWS::S3::Bucket",
+    "AWS::SNS::Topic",
+}
+KEPT = {"Retain", "RetainExceptOnCreate"}
+
+_NAMED = re.compile(r"\$\{([A-Za-z0-9]+)")
+
+
+def install() -> None:
+    """Have moto's CloudFormation apply templates this way."""
+    of_moto = parsing.get_model_map()
+    types = {name: of_moto[name] for name in OF_MOTO} | resource_types()
+    parsing.get_model_map = lambda: types
+    models.ResourceMap = Resources
+    models.ChangeSet.apply = _apply
+    # It takes warnings for errors; cfn-lint has a step of its own.
+    models.validate_template_cfn_lint = lambda _: []
+
+
+def _apply(change_set: Any) -> None:
+    """Carry a change set out, and have the stack know of it."""
+    stack = change_set.stack
+    try:
+        stack.resource_map.update(change_set.template_dict, change_set.parameters)
+    except ValidationError:
+        raise
+    except Exception as error:
+        raise ValidationError(message=f"{type(error).__name__}: {error}") from error
+    stack.template = change_set.template
+    stack.parameters = change_set.parameters
+    stack._parse_template()  # noqa: SLF001  # moto's
+    stack.output_map = stack._create_output_map()  # noqa: SLF001
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """A resource as it was made: its part of the template, and what that came to."""
+
+    body: Mapping[str, Any]
+    properties: Mapping[str, Any]
+
+
+class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
+    """The resources of a stack."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._applied: dict[str, _Applied] = {}
+
+    def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
+        """Bring what is there to what the template says."""
+        self._template = template
+        self._resource_json_map = template["Resources"]
+        self.input_parameters = dict(parameters or {})
+        self.resolved_parameters: dict[str, Any] = {}
+        self.load_mapping()
+        self.load_parameters()
+        self.load_conditions()
+        wanted = self._wanted()
+        for name in wanted:
+            self._bring(name, wanted[name])
+        for name in [name for name in reversed(self._applied) if name not in wanted]:
+            if self._applied[name].body.get("DeletionPolicy") not in KEPT:
+                self._remove(name)
+            del self._applied[name]
+            self._parsed_resources.pop(name, None)
+        for name, output in template.get("Outputs", {}).items():
+            if parsing.clean_json(output, self).get("Value") is None:
+                raise ValidationError(message=f"the output {name} has no value")
+
+    def create(self, template: dict[str, Any]) -> bool:
+        """Make a stack at once."""
+        self.update(template, self.input_parameters)
+        return True
+
+    def delete(self) -> None:
+        """Remove all but what is to stay; nothing at all if something may not go."""
+        for name, applied in self._applied.items():
+            if applied.properties.get("DeletionProtection") is True:
+                raise ValidationError(message=f"{name} is protected against deletion")
+        for name in reversed(list(self._applied)):
+            if self._applied[name].body.get("DeletionPolicy") not in KEPT:
+                self._remove(name)
+        self._applied = {}
+
+    def _wanted(self) -> dict[str, Mapping[str, Any]]:
+        """Return what there should be, what others need first."""
+        bodies = {
+            name: body
+            for name, body in self._resource_json_map.items()
+            if "Condition" not in body or self.lazy_condition_map[body["Condition"]]
+        }
+        for name, body in bodies.items():
+            if parsing.resource_class_from_type(body["Type"]) is None:
+                raise ValidationError(
+                    message=f"{name} is an {body['Type']}, which the stand-in does not know"
+                    " (deploy/rehearsal/resources.py)"
+                )
+        ordered: dict[str, Mapping[str, Any]] = {}
+        for name in bodies:
+            _order(name, bodies, ordered, ())
+        return ordered
+
+    def _bring(self, name: str, body: Mapping[str, Any]) -> None:
+        properties = parsing.clean_json(body.get("Properties", {}), self)
+        if name not in self._applied:
+            if self[name] is None:
+                raise ValidationError(message=f"{name} cannot be made")
+        elif properties != self._applied[name].properties:
+            changed = parsing.parse_and_update_resource(
+                name, dict(body), self, self._account_id, self._region_name
+            )
+            if changed is None:
+                raise ValidationError(
+                    message=f"the stand-in cannot change {name}, an {body['Type']}"
+                )
+            self._parsed_resources[name] = changed
+        self._applied[name] = _Applied(body, properties)
+
+    def _remove(self, name: str) -> None:
+        resource = self._parsed_resources[name]
+        if isinstance(resource, Resource):
+            resource.remove()
+            LIVING.remove(resource)
+        else:
+            self._delete_resource(resource, dict(self._applied[name].body))
+
+
+def _order(
+    name: str,
+    bodies: Mapping[str, Mapping[str, Any]],
+    ordered: dict[str, Mapping[str, Any]],
+    way: tuple[str, ...],
+) -> None:
+    """Put a resource after all that it needs."""
+    if name in way:
+        raise ValidationError(message=f"Circular dependency between resources: {list(way)}")
+    if name in ordered or name not in bodies:
+        return
+    for needed in sorted(set(_needs(bodies[name]))):
+        _order(needed, bodies, ordered, (*way, name))
+    ordered[name] = bodies[name]
+
+
+def _needs(node: Any) -> Iterator[str]:
+    """Yield the names that a part of a template refers to."""
+    if isinstance(node, list):
+        for value in node:
+            yield from _needs(value)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "Ref":
+                yield str(value)
+            elif key == "Fn::GetAtt":
+                yield str(value[0])
+            elif key == "Fn::Sub":
+                yield from _NAMED.findall(value if isinstance(value, str) else value[0])
+                yield from _needs(value)
+            elif key == "DependsOn":
+                yield from [value] if isinstance(value, str) else value
+            else:
+                yield from _needs(value)

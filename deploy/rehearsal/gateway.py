@@ -1,0 +1,133 @@
+"""The HTTP APIs of the stand-in: a request goes by its route and integration to a function.
+
+`/_http/<id of the API>/<path>` is the request `/<path>`; `/_code/<function>/<version>` is the zip
+of a version; `/_left` lists what removed stacks left. All else is moto's.
+"""
+
+import base64
+import json
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.awslambda.models import lambda_backends
+from moto.cloudformation.exceptions import ValidationError
+
+from deploy.rehearsal.configuration import ACCOUNT
+from deploy.rehearsal.functions import run
+from deploy.rehearsal.resources import LIVING, Permission, aws
+from local.secrets_manager import REGION
+
+HTTP = "/_http/"
+CODE = "/_code/"
+LEFT = "/_left"
+
+Start = Callable[[str, list[tuple[str, str]]], object]
+
+
+class Gateway:
+    """A WSGI application around moto's."""
+
+    def __init__(self, moto: Any) -> None:
+        self._moto = moto
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        path = str(environ["PATH_INFO"])
+        if path.startswith(HTTP):
+            return _reply(start, *_answered(environ, path.removeprefix(HTTP)))
+        if path.startswith(CODE):
+            name, _, version = path.removeprefix(CODE).partition("/")
+            return _reply(start, 200, {}, _function(name, version).code_bytes)
+        if path == LEFT:
+            there = [resource for resource in LIVING if resource.is_there()]
+            left = sorted(f"{resource.logical_id} ({resource.type})" for resource in there)
+            return _reply(start, 200, {}, json.dumps(left).encode())
+        answer: Iterable[bytes] = self._moto(environ, start)
+        return answer
+
+
+def _reply(start: Start, status: int, headers: dict[str, str], body: bytes) -> Iterable[bytes]:
+    start(f"{status} -", [*headers.items(), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _answered(environ: dict[str, Any], path: str) -> tuple[int, dict[str, str], bytes]:
+    api, _, rest = path.partition("/")
+    try:
+        arn = _target(api, f"{environ['REQUEST_METHOD']} /{rest}")
+    except (LookupError, ValidationError) as error:
+        # As the gateway does: what is wrong is for its log, not for the caller.
+        return 500, {"X-Rehearsal-Error": str(error)}, b'{"message":"Internal Server Error"}'
+    _, _, qualified = arn.rpartition(":function:")
+    name, _, qualifier = qualified.partition(":")
+    well, answer = run(_function(name, qualifier or None), _event(environ, api, f"/{rest}"))
+    if not (well and isinstance(answer, dict)):
+        return 500, {"X-Rehearsal-Error": str(answer)}, b'{"message":"Internal Server Error"}'
+    body = answer.get("body") or ""
+    raw = base64.b64decode(body) if answer.get("isBase64Encoded") else str(body).encode()
+    headers = {str(key): str(text) for key, text in answer["headers"].items()}
+    return int(answer["statusCode"]), headers, raw
+
+
+def _target(api: str, asked: str) -> str:
+    """Return the ARN that a request leads to.
+
+    Raises:
+        LookupError: there is no such route or stage, or the API may not call it.
+    """
+    service = aws("apigatewayv2")
+    if not any(stage["AutoDeploy"] for stage in service.get_stages(ApiId=api)["Items"]):
+        raise LookupError("no stage that is deployed by itself")
+    routes = {route["RouteKey"]: route for route in service.get_routes(ApiId=api)["Items"]}
+    route = routes.get(asked) or routes.get("$default")
+    if route is None:
+        raise LookupError(f"no route for {asked}")
+    _, _, integration = route["Target"].partition("/")
+    uri = str(service.get_integration(ApiId=api, IntegrationId=integration)["IntegrationUri"])
+    for resource in LIVING:
+        given = resource.properties
+        if (
+            isinstance(resource, Permission)
+            and given["FunctionName"] == uri
+            and given["Principal"] == "apigateway.amazonaws.com"
+            and f":{api}/" in given["SourceArn"]
+        ):
+            return uri
+    raise LookupError(f"API Gateway may not call {uri}")
+
+
+def _function(name: str, qualifier: str | None) -> Any:
+    return lambda_backends[ACCOUNT][REGION].get_function(name, qualifier)
+
+
+def _event(environ: dict[str, Any], api: str, path: str) -> dict[str, Any]:
+    """Return the request as a function gets it: payload format 2.0."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): text
+        for name, text in environ.items()
+        if name.startswith("HTTP_") or name == "CONTENT_TYPE"
+    }
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": environ.get("QUERY_STRING", ""),
+        "headers": headers,
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": api,
+            "http": {
+                "method": environ["REQUEST_METHOD"],
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7",
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": uuid.uuid4().hex[:16],
+            "routeKey": "$default",
+            "stage": "$default",
+        },
+        "isBase64Encoded": False,
+        "body": environ["wsgi.input"].read(length).decode(),
+    }

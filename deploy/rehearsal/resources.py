@@ -1,0 +1,407 @@
+"""What a template of ours has and moto's CloudFormation has not, or not well enough.
+
+Most are made by the stand-in's own API, which takes no property that it does not know. What nothing
+in the rehearsal relies on is only kept, under the names and with the attributes listed here.
+"""
+
+import json
+import secrets
+import string
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from moto.awslambda.models import lambda_backends
+from moto.cloudformation.exceptions import ValidationError
+
+from deploy.rehearsal.configuration import Configuration, client
+
+# The attributes that the templates may ask for. What they come to is a name, no more.
+ONLY_KEPT: dict[str, tuple[str, ...]] = {
+    "AWS::CertificateManager::Certificate": (),
+    "AWS::ApiGatewayV2::ApiMapping": (),
+    "AWS::ApiGatewayV2::DomainName": ("RegionalDomainName", "RegionalHostedZoneId"),
+    "AWS::CloudWatch::Alarm": ("Arn",),
+    "AWS::CloudWatch::Dashboard": (),
+    "AWS::EC2::SecurityGroup": ("GroupId",),
+    "AWS::EC2::SecurityGroupEgress": (),
+    "AWS::EC2::SecurityGroupIngress": (),
+    "AWS::EC2::Subnet": (),
+    "AWS::EC2::VPC": ("CidrBlock", "DefaultSecurityGroup"),
+    "AWS::EC2::VPCEndpoint": (),
+    "AWS::Logs::MetricFilter": (),
+    "AWS::RDS::DBClusterParameterGroup": (),
+    "AWS::RDS::DBParameterGroup": (),
+    "AWS::RDS::DBProxyTargetGroup": (),
+    "AWS::RDS::DBSubnetGroup": (),
+    "AWS::Route53::RecordSet": (),
+    "AWS::S3::BucketPolicy": (),
+    "AWS::SecretsManager::ResourcePolicy": (),
+    "AWS::SecretsManager::RotationSchedule": (),
+    "AWS::SNS::TopicPolicy": (),
+}
+LETTERS = string.ascii_letters + string.digits
+
+LIVING: list["Resource"] = []  # all that have been made and not removed
+_configuration: list[Configuration] = []
+
+
+def configure(configuration: Configuration) -> None:
+    """Say where things are, before anything is made."""
+    _configuration[:] = [configuration]
+
+
+def where() -> Configuration:
+    """Return where things are."""
+    return _configuration[0]
+
+
+class Resource:
+    """One resource, in the form in which moto's CloudFormation deals with it."""
+
+    attributes: Mapping[str, str]
+
+    def __init__(self, logical_id: str, type_: str, properties: Mapping[str, Any]) -> None:
+        self.logical_id = logical_id
+        self.type = type_
+        self.properties = properties
+        self.physical_resource_id = f"{logical_id.lower()}-{secrets.token_hex(4)}"
+        self.attributes = {}
+
+    def make(self) -> None:
+        """Make it."""
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        """Make what it is now into what it shall be."""
+        raise ValidationError(
+            message=f"the stand-in cannot change {self.logical_id}, an {self.type}, to {properties}"
+        )
+
+    def remove(self) -> None:
+        """Remove it."""
+
+    def is_there(self) -> bool:
+        """Tell whether it is still there, though its stack may be gone."""
+        return True
+
+    def get_cfn_attribute(self, name: str) -> str:
+        """Return an attribute."""
+        if name not in self.attributes:
+            raise ValidationError(message=f"{self.logical_id}, an {self.type}, has no {name} here")
+        return self.attributes[name]
+
+    @classmethod
+    def has_cfn_attr(cls, _: str) -> bool:
+        """Let a template name any attribute: `get_cfn_attribute` refuses what is not there."""
+        return True
+
+    def is_created(self) -> bool:
+        """Tell that nothing here takes its time."""
+        return True
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, _name: str, body: Mapping[str, Any], _account: str, _region: str, **named: Any
+    ) -> "Resource":
+        """Make one."""
+        resource = cls(named["LogicalId"], body["Type"], body["Properties"])
+        resource.make()
+        LIVING.append(resource)
+        return resource
+
+    @classmethod
+    def update_from_cloudformation_json(cls, **named: Any) -> "Resource":
+        """Change one."""
+        resource: Resource = named["original_resource"]
+        properties = named["cloudformation_json"]["Properties"]
+        resource.change(properties)
+        resource.properties = properties
+        return resource
+
+
+class Kept(Resource):
+    """Something that the rehearsal does not rely on."""
+
+    def make(self) -> None:
+        self.attributes = {
+            name: f"{self.physical_resource_id}.{name.lower()}" for name in ONLY_KEPT[self.type]
+        }
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        """Let it be anything."""
+
+
+class ByApi(Resource):
+    """Something that the stand-in's own API makes, changes and removes."""
+
+    service: ClassVar[str]
+    thing: ClassVar[str]
+    identifier: ClassVar[str]  # what the API calls the name of it
+    belongs: ClassVar[tuple[str, ...]] = ()  # what else names it
+    fixed: ClassVar[tuple[str, ...]] = ()  # what no update takes
+
+    def make(self) -> None:
+        answer = self._call("create", self.properties)
+        self.physical_resource_id = answer[self.identifier]
+        self.attributes = {name: text for name, text in answer.items() if isinstance(text, str)}
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        given = {name: value for name, value in properties.items() if name not in self.fixed}
+        self._call("update", {**given, **self._named()})
+
+    def remove(self) -> None:
+        self._call("delete", self._named())
+
+    def _named(self) -> dict[str, Any]:
+        return {
+            self.identifier: self.physical_resource_id,
+            **{name: self.properties[name] for name in self.belongs},
+        }
+
+    def _call(self, verb: str, given: Mapping[str, Any]) -> Any:
+        return getattr(aws(self.service), f"{verb}_{self.thing}")(**given)
+
+
+class Api(ByApi):
+    """An HTTP API."""
+
+    service, thing, identifier = "apigatewayv2", "api", "ApiId"
+    fixed = ("ProtocolType",)
+
+
+class Integration(ByApi):
+    """What an HTTP API calls."""
+
+    service, thing, identifier = "apigatewayv2", "integration", "IntegrationId"
+    belongs = ("ApiId",)
+
+
+class Route(ByApi):
+    """What an HTTP API calls it for."""
+
+    service, thing, identifier = "apigatewayv2", "route", "RouteId"
+    belongs = ("ApiId",)
+
+
+class Stage(ByApi):
+    """Where an HTTP API is served, with its throttling and its log."""
+
+    service, thing, identifier = "apigatewayv2", "stage", "StageName"
+    belongs = ("ApiId",)
+
+
+class LogGroup(Resource):
+    """A log, kept for so many days."""
+
+    def make(self) -> None:
+        self.physical_resource_id = self.properties["LogGroupName"]
+        aws("logs").create_log_group(logGroupName=self.physical_resource_id)
+        arn = aws("logs").describe_log_groups(logGroupNamePrefix=self.physical_resource_id)
+        self.attributes = {"Arn": arn["logGroups"][0]["arn"]}
+        self.change(self.properties)
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        aws("logs").put_retention_policy(
+            logGroupName=self.physical_resource_id, retentionInDays=properties["RetentionInDays"]
+        )
+
+    def remove(self) -> None:
+        aws("logs").delete_log_group(logGroupName=self.physical_resource_id)
+
+
+class ManagedPolicy(Resource):
+    """A policy that roles share."""
+
+    def make(self) -> None:
+        made = aws("iam").create_policy(
+            PolicyName=self.physical_resource_id,
+            PolicyDocument=json.dumps(self.properties["PolicyDocument"]),
+        )
+        self.physical_resource_id = made["Policy"]["Arn"]
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        aws("iam").create_policy_version(
+            PolicyArn=self.physical_resource_id,
+            PolicyDocument=json.dumps(properties["PolicyDocument"]),
+            SetAsDefault=True,
+        )
+
+    def remove(self) -> None:
+        aws("iam").delete_policy(PolicyArn=self.physical_resource_id)
+
+
+class Version(Resource):
+    """A published version of a function: its code and configuration as they are now, for good."""
+
+    def make(self) -> None:
+        backend = _functions()
+        latest = backend.get_function(self.properties["FunctionName"])
+        published = backend.list_versions_by_function(latest.function_name)[1:]
+        if latest.code_sha_256 != self.properties["CodeSha256"]:
+            raise ValidationError(message=f"CodeSHA256 ({latest.code_sha_256}) is different")
+        if published and _contents(published[-1]) == _contents(latest):
+            raise ValidationError(
+                message="A version for this Lambda function exists"
+                f" ( {published[-1].version} ). Modify the function to create a new version."
+            )
+        latest.code_or_config_updated = True  # that is settled above
+        version = backend.publish_version(latest.function_name)
+        self.physical_resource_id = version.function_arn
+        self.attributes = {"Version": str(version.version)}
+
+    def is_there(self) -> bool:
+        """Tell whether its function is still there: it goes with that."""
+        names = {function.function_name for function in _functions().list_functions()}
+        return self.physical_resource_id.split(":")[6] in names
+
+    def remove(self) -> None:
+        _functions().delete_function(self.physical_resource_id)
+
+
+class Alias(Resource):
+    """A name for a version that can be given to another."""
+
+    def make(self) -> None:
+        self.physical_resource_id = aws("lambda").create_alias(**self.properties)["AliasArn"]
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        aws("lambda").update_alias(**properties)
+
+    def remove(self) -> None:
+        names = ("FunctionName", "Name")
+        aws("lambda").delete_alias(**{name: self.properties[name] for name in names})
+
+
+class Permission(Resource):
+    """Who may call a function, or an alias of it; `gateway` asks."""
+
+
+class Secret(Resource):
+    """A secret, its value made here or left out."""
+
+    def make(self) -> None:
+        value = self._value(self.properties)
+        made = aws("secretsmanager").create_secret(
+            Name=self.properties["Name"],
+            Description=self.properties.get("Description", ""),
+            **({} if value is None else {"SecretString": value}),
+        )
+        self.physical_resource_id = made["ARN"]
+        self.attributes = {"Id": made["ARN"]}
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        made_of = ("GenerateSecretString", "SecretString")
+        if any(self.properties.get(name) != properties.get(name) for name in made_of):
+            aws("secretsmanager").put_secret_value(
+                SecretId=self.physical_resource_id, SecretString=self._value(properties)
+            )
+
+    def remove(self) -> None:
+        aws("secretsmanager").delete_secret(
+            SecretId=self.physical_resource_id, ForceDeleteWithoutRecovery=True
+        )
+
+    def _value(self, properties: Mapping[str, Any]) -> str | None:
+        generate = properties.get("GenerateSecretString")
+        if generate is None:
+            return properties.get("SecretString")
+        if not generate.get("ExcludePunctuation"):
+            raise ValidationError(message=f"{self.logical_id}: only letters and digits are made")
+        length = int(generate.get("PasswordLength", 32))
+        password = "".join(secrets.choice(LETTERS) for _ in range(length))
+        if "SecretStringTemplate" not in generate:
+            return password
+        template = json.loads(generate["SecretStringTemplate"])
+        return json.dumps({**template, generate["GenerateStringKey"]: password})
+
+
+class SecretTargetAttachment(Resource):
+    """Puts the address of a database into a secret."""
+
+    def make(self) -> None:
+        self.physical_resource_id = self.properties["SecretId"]
+        service = aws("secretsmanager")
+        kept = service.get_secret_value(
+            SecretId=self.physical_resource_id, VersionStage="AWSCURRENT"
+        )
+        address = {"host": where().database_host, "port": where().database_port}
+        service.put_secret_value(
+            SecretId=self.physical_resource_id,
+            SecretString=json.dumps({**json.loads(kept["SecretString"]), **address}),
+        )
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        """Stay attached: there is one database here."""
+
+
+class Database(Resource):
+    """The database, a cluster or a proxy: each is the MariaDB on this machine."""
+
+    def make(self) -> None:
+        at = where()
+        self.attributes: dict[str, str] = {
+            "Endpoint.Address": at.database_host,
+            "Endpoint.Port": str(at.database_port),
+            "ReadEndpoint.Address": at.database_host,
+            "Endpoint": at.database_host,
+        }
+        if self.properties.get("ManageMasterUserPassword") is True:
+            user = {
+                "username": self.properties["MasterUsername"],
+                "password": at.admin_password,
+            }
+            made = aws("secretsmanager").create_secret(
+                Name=f"rds!{self.physical_resource_id}", SecretString=json.dumps(user)
+            )
+            self.attributes["MasterUserSecret.SecretArn"] = made["ARN"]
+
+    def change(self, properties: Mapping[str, Any]) -> None:
+        """Stay the MariaDB on this machine."""
+
+    def remove(self) -> None:
+        if "MasterUserSecret.SecretArn" in self.attributes:
+            aws("secretsmanager").delete_secret(
+                SecretId=self.attributes["MasterUserSecret.SecretArn"],
+                ForceDeleteWithoutRecovery=True,
+            )
+
+
+def resource_types() -> dict[str, type[Resource]]:
+    """Return what is here by the names that CloudFormation has for it."""
+    return {
+        **dict.fromkeys(ONLY_KEPT, Kept),
+        "AWS::ApiGatewayV2::Api": Api,
+        "AWS::ApiGatewayV2::Integration": Integration,
+        "AWS::ApiGatewayV2::Route": Route,
+        "AWS::ApiGatewayV2::Stage": Stage,
+        "AWS::IAM::ManagedPolicy": ManagedPolicy,
+        "AWS::Lambda::Alias": Alias,
+        "AWS::Lambda::Permission": Permission,
+        "AWS::Lambda::Version": Version,
+        "AWS::Logs::LogGroup": LogGroup,
+        "AWS::RDS::DBCluster": Database,
+        "AWS::RDS::DBInstance": Database,
+        "AWS::RDS::DBProxy": Database,
+        "AWS::SecretsManager::Secret": Secret,
+        "AWS::SecretsManager::SecretTargetAttachment": SecretTargetAttachment,
+    }
+
+
+def aws(service: str) -> Any:
+    """Return a client of the stand-in itself."""
+    return client(service, where().endpoint)
+
+
+def _functions() -> Any:
+    from deploy.rehearsal.configuration import ACCOUNT
+    from local.secrets_manager import REGION
+
+    return lambda_backends[ACCOUNT][REGION]
+
+
+def _contents(function: Any) -> tuple[str, dict[str, Any]]:
+    """Return what makes a version another one."""
+    about_function = ("Code", "ReservedConcurrentExecutions", "Tags")
+    properties = {
+        name: value for name, value in function.properties.items() if name not in about_function
+    }
+    return function.code_sha_256, properties

@@ -1,0 +1,123 @@
+"""The real `serverless` command, in a copy of the project that may be changed."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.package import ROOT
+from local.secrets_manager import CREDENTIALS
+from local.stack import NO_PROXY, without_aws
+from local.terminal import Problem
+
+NOT_COPIED = (".git", ".local", ".venv", "node_modules", ".serverless", "__pycache__", ".*_cache")
+LINKED = ("node_modules", ".venv", ".local/build")
+COMPILED = "cloudformation-template-update-stack.json"
+SECONDS = 180.0
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command has come to."""
+
+    status: int
+    output: str
+
+    def line(self, begin: str) -> str:
+        """Return what follows on the line that begins so.
+
+        Raises:
+            Problem: there is none.
+        """
+        for line in self.output.splitlines():
+            if line.startswith(begin):
+                return line.removeprefix(begin).strip()
+        raise Problem(f"no line begins with {begin!r}:\n{last_lines(self.output)}")
+
+
+class Project:
+    """A copy of the project in a folder."""
+
+    def __init__(self, folder: Path, endpoint: str = "") -> None:
+        """Copy the project; `endpoint` is where its commands find AWS, or what stands in for it."""
+        self.folder = folder
+        self.endpoint = endpoint
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        (ROOT / ".local" / "build").mkdir(parents=True, exist_ok=True)
+        (folder / ".local").mkdir()
+        for name in LINKED:
+            (folder / name).symlink_to(ROOT / name)
+
+    def serverless(self, *arguments: str) -> Done:
+        """Run the command and return what it came to, whether well or not."""
+        done = self._run(arguments)
+        return Done(done.returncode, _COLOURS.sub("", done.stdout))
+
+    def must(self, *arguments: str) -> Done:
+        """Run the command.
+
+        Raises:
+            Problem: it failed.
+        """
+        done = self.serverless(*arguments)
+        if done.status != 0:
+            raise Problem(f"`serverless {' '.join(arguments)}` failed:\n{last_lines(done.output)}")
+        return done
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Change a text in a file.
+
+        Raises:
+            Problem: it is not there.
+        """
+        file = self.folder / path
+        text = file.read_text()
+        if old not in text:
+            raise Problem(f"{path} has no {old!r} to change any more: mend deploy/rehearsal")
+        file.write_text(text.replace(old, new))
+
+    def add_migration(self, name: str, sql: str) -> str:
+        """Add a migration after the last; return the name of its file."""
+        migrations = self.folder / "auth" / "migrations"
+        last = max(int(path.name[:4]) for path in migrations.glob("*.sql"))
+        file = migrations / f"{last + 1:04}_{name}.sql"
+        file.write_text(sql)
+        return file.name
+
+    def _run(self, arguments: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
+        environment = {
+            **without_aws(os.environ),
+            **(CREDENTIALS | {"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}),
+            **NO_PROXY,
+            # Whatever goes wrong, no account of the user's is touched.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
+            "SLS_TELEMETRY_DISABLED": "1",
+            "SLS_AWS_MONITORING_FREQUENCY": "500",  # milliseconds: nothing takes its time here
+        }
+        try:
+            return subprocess.run(  # noqa: S603  # our own command
+                ["node", "node_modules/.bin/serverless", *arguments],  # noqa: S607
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Problem(f"`serverless {' '.join(arguments)}` took over {SECONDS:.0f} s") from None
+
+
+def last_lines(text: str, count: int = 15) -> str:
+    """Return the end of what a command printed."""
+    return "\n".join(f"    {line}" for line in text.strip().splitlines()[-count:])

@@ -1,0 +1,84 @@
+"""The stand-in for AWS: `python -m deploy.rehearsal.stand_in CONFIGURATION`, and its process."""
+
+import signal
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from deploy.package import ROOT
+from deploy.rehearsal.configuration import Configuration, client
+from local.processes import Process
+
+READY_SECONDS = 60.0
+
+
+class StandIn:
+    """The stand-in, in a process of its own."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.endpoint = configuration.endpoint
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        """Start it.
+
+        Raises:
+            Problem: it does not start.
+        """
+        folder = Path(self.configuration.folder)
+        path = folder / "configuration.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.configuration.write(path)
+        command = [sys.executable, "-m", "deploy.rehearsal.stand_in", str(path)]
+        self._process = Process("stand_in", command, folder, directory=ROOT)
+        try:
+            self._process.wait_until(self._answers, READY_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it, and all functions that it runs."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of one of its services."""
+        return client(service, self.endpoint)
+
+    def get(self, path: str) -> bytes:
+        """Return what is at a path of its own."""
+        with urllib.request.urlopen(f"{self.endpoint}{path}", timeout=10) as answer:  # noqa: S310
+            content: bytes = answer.read()
+            return content
+
+    def _answers(self) -> bool:
+        try:
+            self.get("/_left")
+        except (urllib.error.URLError, OSError):
+            return False
+        return True
+
+
+def serve(configuration: Configuration) -> None:
+    """Be the stand-in until told to stop."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import run_simple
+
+    from deploy.rehearsal import cloudformation, functions, resources
+    from deploy.rehearsal.gateway import Gateway
+
+    resources.configure(configuration)
+    cloudformation.install()
+    functions.install()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    application = Gateway(DomainDispatcherApplication(create_backend_app))
+    run_simple("127.0.0.1", configuration.port, application, threaded=True)
+
+
+if __name__ == "__main__":
+    serve(Configuration.read(Path(sys.argv[1])))

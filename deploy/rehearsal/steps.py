@@ -1,0 +1,352 @@
+"""The steps of a rehearsal, in their order. Each raises a Problem, or says what it has shown."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+import secrets
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.lambda_runtime import make_runtime
+from deploy.package import ROOT
+from deploy.python import VERSION, find_python
+from deploy.rehearsal.configuration import Configuration
+from deploy.rehearsal.players import PASSWORD, Player
+from deploy.rehearsal.serverless import COMPILED, Done, Project, last_lines
+from deploy.rehearsal.stand_in import StandIn
+from local.mariadb import MariaDB, Users
+from local.processes import free_port
+from local.terminal import Problem
+from tests.deploy.template_checks import CHECKS, careless_production
+
+STAGES = ("dev", "prod")
+RUNTIMES = ROOT / ".local" / "lambda-runtime"
+DATABASE_HOST = "localhost"  # a name, so that the certificate's is checked
+CREATE = "CREATE TABLE rehearsed_{} (id INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
+EVENTS = {"registered", "signed_in", "refreshed", "sign_in_failed"}
+
+
+def require(holds: object, otherwise: str) -> None:
+    """See that something holds.
+
+    Raises:
+        Problem: it does not.
+    """
+    if not holds:
+        raise Problem(otherwise)
+
+
+class Rehearsal:
+    """One rehearsal, with all it needs in one folder."""
+
+    def __init__(self, folder: Path, stages: Sequence[str] = STAGES) -> None:
+        self.folder = folder
+        self.stages = stages
+        self.project = Project(folder / "project")
+        self.player: Player
+        self._database: MariaDB
+        self._stand_in: StandIn
+        self._started: list[MariaDB | StandIn] = []
+
+    def stop(self) -> None:
+        """Stop all that was started."""
+        while self._started:
+            self._started.pop().stop()
+
+    def package(self) -> str:
+        """Build the package and compile the template of each stage."""
+        said = []
+        for stage in self.stages:
+            done = self.project.must("package", "--stage", stage, "--package", f"out-{stage}")
+            (size,) = re.findall(r"([\d.]+ MB)", done.output) or [""]
+            said.append(f"{stage} {size}")
+        return ", ".join(said)
+
+    def lint(self) -> str:
+        """Have cfn-lint read the templates; W3005 is about what Serverless names twice."""
+        program = str(Path(sys.executable).parent / "cfn-lint")
+        paths = [str(self._template(stage)) for stage in self.stages]
+        done = subprocess.run(  # noqa: S603  # our own command
+            [program, "--ignore-checks", "W3005", "--", *paths],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        require(done.returncode == 0, f"cfn-lint:\n{last_lines(done.stdout + done.stderr)}")
+        return f"nothing to say about {len(paths)} templates"
+
+    def assertions(self) -> str:
+        """Look for the mistakes that no scanner looks for."""
+        found = []
+        for stage in self.stages:
+            template = json.loads(self._template(stage).read_text())
+            checks = [*CHECKS.values(), *([careless_production] if stage == "prod" else [])]
+            found += [f"{stage}: {text}" for check in checks for text in check(template)]
+        require(not found, "\n    ".join(["mistakes in the compiled template:", *found]))
+        return f"{len(CHECKS) + 1} kinds of mistakes looked for, none found"
+
+    def start(self) -> str:
+        """Start the database, the Lambda runtime and the stand-in."""
+        python = find_python()
+        if python is None:
+            raise Problem(
+                f"no Python {VERSION}, which the functions run on: install it (`pyenv install"
+                f" {VERSION}`, or your system's python{VERSION} and python{VERSION}-venv)"
+            )
+        users = Users(secrets.token_urlsafe(24), secrets.token_urlsafe(24))
+        self._database = MariaDB(self.folder / "mariadb", users)
+        self._started.append(self._database)
+        self._database.start()
+        self._stand_in = StandIn(
+            Configuration(
+                port=free_port(),
+                folder=str(self.folder / "aws"),
+                python=str(_runtime(python)),
+                database_host=DATABASE_HOST,
+                database_port=self._database.port,
+                database_ca_file=str(self._database.ca_file),
+                admin_password=users.admin_password,
+            )
+        )
+        self._started.append(self._stand_in)
+        self._stand_in.start()
+        self.project.endpoint = self._stand_in.endpoint
+        with self._database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION() AS version")
+            (row,) = cursor.fetchall()
+        server = str(row["version"]).partition("-")[0]
+        return f"MariaDB {server}, the Lambda runtime for Python {VERSION}, and moto"
+
+    def deploy(self) -> str:
+        """Deploy for the first time, what has been packaged and checked."""
+        done = self.project.must("deploy", "--stage", "dev", "--package", "out-dev")
+        migrations = done.line("migrations: ").split(", ")
+        require(len(migrations) >= 3, f"not all migrations were applied: {migrations}")  # noqa: PLR2004
+        require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
+        tables = self._tables()
+        require("accounts" in tables, f"there is no table of accounts: {tables}")
+        return f"{len(migrations)} migrations applied by the function itself, version 1 is live"
+
+    def routes(self) -> str:
+        """Look at the HTTP API as it was deployed."""
+        service = self._stand_in.client("apigatewayv2")
+        (api,) = service.get_apis()["Items"]
+        (stage,) = service.get_stages(ApiId=api["ApiId"])["Items"]
+        routes = {route["RouteKey"] for route in service.get_routes(ApiId=api["ApiId"])["Items"]}
+        throttled = set(stage["RouteSettings"])
+        require(throttled and throttled <= routes, f"throttled: {throttled}, routes: {routes}")
+        require("$default" in routes, f"no route for the rest: {routes}")
+        (integration,) = service.get_integrations(ApiId=api["ApiId"])["Items"]
+        require(
+            integration["IntegrationUri"].endswith(":live"),
+            f"the API does not call the alias: {integration['IntegrationUri']}",
+        )
+        rate = stage["DefaultRouteSettings"]["ThrottlingRateLimit"]
+        self._api = f"{self._stand_in.endpoint}/_http/{api['ApiId']}"
+        return f"{len(routes)} routes, {len(throttled)} throttled below {rate:g}/s, all to `live`"
+
+    def zip(self) -> str:
+        """Fetch the package of the live version and see that it is the one that was built."""
+        function = self._stand_in.client("lambda").get_function(
+            FunctionName="game-login-dev-http", Qualifier="live"
+        )
+        location = function["Code"]["Location"].removeprefix(self._stand_in.endpoint)
+        fetched = self._stand_in.get(location)
+        digest = base64.b64encode(hashlib.sha256(fetched).digest()).decode()
+        built = (self.project.folder / "out-dev" / "game-login.zip").read_bytes()
+        require(fetched == built, "the deployed package is not the one that was built")
+        require(digest == function["Configuration"]["CodeSha256"], "CodeSha256 is another's")
+        names = zipfile.ZipFile(io.BytesIO(fetched)).namelist()
+        require("handler.py" in names, "there is no handler.py in the package")
+        return f"{len(fetched) / 1e6:.1f} MB, {len(names)} files, as built"
+
+    def play(self) -> str:
+        """Register, sign in, come back: through the API, by the deployed package and secrets."""
+        self.player = Player("Ada", self._api)
+        self.player.register()
+        self.player.log_in()
+        self.player.refresh()
+        self.player.see_me()
+        self.player.fail_to_log_in()
+        return "register 201, login 200, refresh 200, me 200, wrong password 401"
+
+    def logs(self) -> str:
+        """Read what the functions logged."""
+        written = [
+            (path, line)
+            for path in sorted((self.folder / "aws" / "log").rglob("*.log"))
+            for line in path.read_text().splitlines()
+        ]
+        events = set()
+        for path, line in written:
+            try:
+                events.add(json.loads(line).get("event"))
+            except ValueError:
+                raise Problem(f"{path.name}: not a line of JSON: {line}") from None
+        require(events >= EVENTS, f"not in the log: {sorted(EVENTS - events)}")
+        text = "\n".join(line for _, line in written)
+        for secret in (PASSWORD, *self.player.tokens, *self._secret_values()):
+            require(secret not in text, "a password, a key or a token is in a log")
+        return f"{len(written)} lines, all JSON, no secret in any"
+
+    def deploy_unchanged(self) -> str:
+        """Deploy what is there already."""
+        done = self.project.must("deploy", "--stage", "dev")
+        require("No changes to deploy" in done.output, "it was deployed again:\n" + done.output)
+        require(done.line("migrations: ") == "none to apply", done.output)
+        require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
+        return "no changes, no migration, version 1 stays"
+
+    def deploy_changed(self) -> str:
+        """Deploy more memory, and a migration."""
+        self.project.replace("serverless.yml", "memorySize: 512", "memorySize: 640")
+        name = self.project.add_migration("rehearsed_good", CREATE.format("good"))
+        done = self.project.must("deploy", "--stage", "dev")
+        require(done.line("migrations: ") == name, done.output)
+        require(done.line("live: ") == "version 2, before: 1", done.output)
+        require("rehearsed_good" in self._tables(), "the migration has changed nothing")
+        memory = self._function("live")["MemorySize"]
+        require(memory == 640, f"the live version has {memory} MB")  # noqa: PLR2004
+        self.player.refresh()
+        return f"{name} applied, then version 2 live; Ada is still signed in"
+
+    def deploy_failing(self) -> str:
+        """Deploy a migration that fails."""
+        self.project.replace("serverless.yml", "memorySize: 640", "memorySize: 768")
+        name = self.project.add_migration("rehearsed_bad", CREATE.format("good"))
+        done = self.project.serverless("deploy", "--stage", "dev")
+        require(done.status != 0, "a deployment whose migration fails was called good")
+        said = done.line("the migration failed: ")
+        require(name in said and "Version 2 goes on serving" in said, said)
+        require(self._live("dev") == "2", f"version {self._live('dev')} is live, not 2")
+        self.player.refresh()
+        return f"refused ({said.partition('. ')[0].partition(': ')[2]}); version 2 goes on serving"
+
+    def deploy_mended(self) -> str:
+        """Deploy again with that migration mended."""
+        (bad,) = (self.project.folder / "auth" / "migrations").glob("*_rehearsed_bad.sql")
+        bad.write_text(CREATE.format("mended"))
+        done = self.project.must("deploy", "--stage", "dev")
+        require(done.line("migrations: ") == bad.name, done.output)
+        require(done.line("live: ") == "version 4, before: 2", done.output)
+        self.player.refresh()
+        return "version 4 live, before: 2"
+
+    def go_back(self) -> str:
+        """Go back to the version before, and forward by a deployment."""
+        back = self.project.must("rollback-live", "--stage", "dev")
+        require(back.line("live: ") == "version 2, rolled back from: 4", back.output)
+        self.player.refresh()
+        again = self.project.serverless("rollback-live", "--stage", "dev")
+        require(again.status != 0, "a second rollback goes on by itself:\n" + again.output)
+        self.project.must("rollback-live", "--stage", "dev", "--to", "1")
+        require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
+        forward = self.project.must("deploy", "--stage", "dev")
+        require(forward.line("live: ") == "version 4, before: 1", forward.output)
+        return "4 to 2 at once, to 1 by name, and to 4 by a deployment"
+
+    def shortcuts(self) -> str:
+        """Try what would pass by the migrations."""
+        for arguments in (("deploy", "function", "--function", "http"), ("rollback", "-t", "1")):
+            done = self.project.serverless(*arguments, "--stage", "dev")
+            require(done.status != 0, f"`serverless {arguments[0]}` is not refused")
+            require("would pass by the migrations" in done.output, last_lines(done.output))
+        return "`deploy function` and `rollback` refused"
+
+    def info(self) -> str:
+        """Ask what is deployed."""
+        done = self.project.must("info", "--stage", "dev")
+        for text in ("endpoint", "https://", "game-login-dev-http", "game-login-dev-migrate"):
+            require(text in done.output, f"`info` does not name {text}:\n{done.output}")
+        return "the endpoint and the functions"
+
+    def remove(self) -> str:
+        """Remove the stage, and look for what is left."""
+        self.project.must("remove", "--stage", "dev")
+        left = self._left()
+        require(not left, f"left behind: {left}")
+        return "nothing is left"
+
+    def deploy_production(self) -> str:
+        """Deploy `prod`, whose database nobody removes by mistake."""
+        done = self.project.must("deploy", "--stage", "prod")
+        require(done.line("live: ") == "version 1", done.output)
+        snap_start = self._function("live", "prod")
+        require(snap_start["State"] == "Active", f"version 1 is {snap_start['State']}")
+        refused = self.project.serverless("remove", "--stage", "prod")
+        require(refused.status != 0, "a protected stage was removed")
+        require("protected" in refused.output, last_lines(refused.output))
+        return "version 1 live; `remove` refused, the database is protected"
+
+    def _template(self, stage: str) -> Path:
+        return self.project.folder / f"out-{stage}" / COMPILED
+
+    def _live(self, stage: str) -> str:
+        alias = self._stand_in.client("lambda").get_alias(
+            FunctionName=f"game-login-{stage}-http", Name="live"
+        )
+        return str(alias["FunctionVersion"])
+
+    def _function(self, qualifier: str, stage: str = "dev") -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._stand_in.client("lambda").get_function_configuration(
+            FunctionName=f"game-login-{stage}-http", Qualifier=qualifier
+        )
+        return found
+
+    def _tables(self) -> set[str]:
+        with self._database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW TABLES")
+            return {str(name) for row in cursor.fetchall() for name in row.values()}
+
+    def _secret_values(self) -> list[str]:
+        """Return the passwords and the keys that are deployed."""
+        service = self._stand_in.client("secretsmanager")
+        values: list[str] = []
+        for secret in service.list_secrets()["SecretList"]:
+            kept = service.get_secret_value(SecretId=secret["ARN"], VersionStage="AWSCURRENT")
+            held = json.loads(kept["SecretString"])
+            values += [held["password"]] if "password" in held else held["mac_keys"].values()
+        require(len(values) >= 3, f"{len(values)} secrets are deployed")  # noqa: PLR2004
+        return values
+
+    def _left(self) -> list[str]:
+        """Return what is there, of all that a stage has."""
+        lists = {
+            ("lambda", "list_functions", "Functions"): "FunctionName",
+            ("s3", "list_buckets", "Buckets"): "Name",
+            ("secretsmanager", "list_secrets", "SecretList"): "Name",
+            ("apigatewayv2", "get_apis", "Items"): "Name",
+            ("logs", "describe_log_groups", "logGroups"): "logGroupName",
+            ("iam", "list_roles", "Roles"): "RoleName",
+            ("events", "list_rules", "Rules"): "Name",
+            ("sns", "list_topics", "Topics"): "TopicArn",
+            ("cloudformation", "describe_stacks", "Stacks"): "StackName",
+        }
+        left: list[str] = json.loads(self._stand_in.get("/_left"))
+        for (service, operation, listed), name in lists.items():
+            found = getattr(self._stand_in.client(service), operation)()
+            left += [f"{service}: {one[name]}" for one in found[listed]]
+        return left
+
+
+def refusal(done: Done) -> str:
+    """Return why a command failed, in its own words."""
+    _, _, text = done.output.partition("Error:\n")
+    return text.strip().partition("\n")[0]
+
+
+def _runtime(python: str) -> Path:
+    """Return the Python of the Lambda runtime, made once for a list of versions."""
+    pins = (ROOT / "requirements.txt").read_bytes() + (ROOT / "requirements-dev.txt").read_bytes()
+    folder = RUNTIMES / hashlib.sha256(pins + python.encode()).hexdigest()[:12]
+    done = folder / "done"
+    if not done.exists():
+        make_runtime(python, folder)
+        done.touch()
+    return folder / "bin" / "python"

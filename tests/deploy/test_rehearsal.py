@@ -1,0 +1,162 @@
+"""The rehearsal fails for what it is there to find, and says in which step and why."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.python import find_python
+from deploy.rehearsal.__main__ import Step, rehearse
+from deploy.rehearsal.serverless import COMPILED, Project
+from deploy.rehearsal.steps import Rehearsal
+from local.terminal import Problem
+from tests.deploy.template_checks import Template
+from tests.deploy.test_template import MISTAKES
+
+needs_python = pytest.mark.skipif(
+    find_python() is None, reason="no python3.13 here (PATH, pyenv): NOTHING WAS DEPLOYED"
+)
+START: tuple[Step, ...] = (("package", Rehearsal.package), ("start", Rehearsal.start))
+DEPLOY: tuple[Step, ...] = (*START, ("deploy", Rehearsal.deploy))
+PLAY: tuple[Step, ...] = (
+    *DEPLOY,
+    ("routes", Rehearsal.routes),
+    ("play", Rehearsal.play),
+    ("logs", Rehearsal.logs),
+)
+QUEUE = "  - Resources: {Queue: {Type: AWS::SQS::Queue}}\n  - extensions:"
+WRONG = (
+    "  - Resources: {Queue: {Type: AWS::SQS::Queue, Properties: {Colour: red}}}\n  - extensions:"
+)
+
+
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """Return the compiled template of production."""
+    project = Project(tmp_path_factory.mktemp("production") / "project")
+    project.must("package", "--stage", "prod", "--package", "out-prod")
+    template: Template = json.loads((project.folder / "out-prod" / COMPILED).read_text())
+    return template
+
+
+def put(rehearsal: Rehearsal, template: Template) -> None:
+    """Put a compiled template where the rehearsal has its own."""
+    folder = rehearsal.project.folder / "out-prod"
+    folder.mkdir()
+    (folder / COMPILED).write_text(json.dumps(template))
+
+
+def test_sound_template(production: Template, tmp_path: Path) -> None:
+    """The template as it is passes, so what fails below fails for its mistake."""
+    rehearsal = Rehearsal(tmp_path, ["prod"])
+    put(rehearsal, production)
+    assert "none found" in rehearsal.assertions()
+    assert "nothing to say" in rehearsal.lint()
+
+
+@pytest.mark.parametrize(("_name", "spoil"), MISTAKES)
+def test_mistake_in_the_template(
+    production: Template, tmp_path: Path, _name: str, spoil: Callable[[Template], None]
+) -> None:
+    """The rehearsal makes the same assertions as the tests: each planted mistake ends it."""
+    template = copy.deepcopy(production)
+    spoil(template)
+    rehearsal = Rehearsal(tmp_path, ["prod"])
+    put(rehearsal, template)
+    with pytest.raises(Problem, match="mistakes in the compiled template"):
+        rehearsal.assertions()
+
+
+def test_no_credentials(tmp_path: Path) -> None:
+    """Who has no AWS credentials is told so in one line, before anything is built."""
+    done = Project(tmp_path / "project").serverless("deploy", "--stage", "dev")
+    assert done.status != 0
+    assert "no AWS credentials: sign in" in done.output
+    assert "MB" not in done.output
+
+
+def replace(path: str, old: str, new: str) -> Callable[[Project], object]:
+    """Return a mistake: another text in a file."""
+    return lambda project: project.replace(path, old, new)
+
+
+@needs_python
+@pytest.mark.parametrize(
+    ("plant", "steps", "failing", "why"),
+    [
+        (
+            lambda project: project.add_migration("wrong", "CREATE TABLE accounts (id INT)"),
+            DEPLOY,
+            "deploy",
+            "wrong.sql: Table 'accounts' already exists",
+        ),
+        (
+            replace("serverless.yml", "  - extensions:", QUEUE),
+            DEPLOY,
+            "deploy",
+            "AWS::SQS::Queue, which the stand-in does not know",
+        ),
+        (
+            replace("requirements.txt", "msgspec==", "# msgspec=="),
+            DEPLOY,
+            "deploy",
+            "No module named 'msgspec'",
+        ),
+        (
+            replace("serverless.yml", "handler: handler.migrate", "handler: handler.migrates"),
+            DEPLOY,
+            "deploy",
+            "Handler 'migrates' missing",
+        ),
+        (
+            replace("serverless.yml", "  - extensions:", WRONG),
+            (("package", Rehearsal.package), ("lint", Rehearsal.lint)),
+            "lint",
+            "Colour",
+        ),
+        (
+            replace("serverless.yml", "logFormat: JSON", "logFormat: Text"),
+            PLAY,
+            "logs",
+            "not a line of JSON",
+        ),
+        (
+            replace("handler.py", 'begin_request("")', 'begin_request(""); print(event)'),
+            PLAY,
+            "logs",
+            "not a line of JSON",
+        ),
+        (
+            replace("serverless.yml", "TOKEN_SECRET_ID: game-login", "TOKEN_SECRET_ID: another"),
+            DEPLOY,
+            "deploy",
+            "the migration failed",
+        ),
+    ],
+    ids=[
+        *("a migration that fails", "a template that is refused", "a module that is missing"),
+        *("a function that is missing", "a wrong property", "a log of text", "a line too many"),
+        "a secret that is not there",
+    ],
+)
+def test_mistake_in_the_deployment(
+    plant: Callable[[Project], object],
+    steps: tuple[Step, ...],
+    failing: str,
+    why: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A planted mistake ends the rehearsal in the step that meets it, with the reason."""
+
+    def planted(rehearsal: Rehearsal) -> str:
+        plant(rehearsal.project)
+        return "planted"
+
+    assert rehearse(tmp_path / "rehearsal", [("plant", planted), *steps], ["dev"]) == 1
+    printed = capsys.readouterr().out
+    before, _, after = printed.partition("FAILED")
+    assert before.splitlines()[-1].split()[-1] == failing, printed
+    assert why in after
