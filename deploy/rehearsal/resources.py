@@ -315,7 +315,7 @@ class Secret(Resource):
 
 
 class SecretTargetAttachment(Resource):
-    """Puts the address of a database into a secret."""
+    """Puts into a secret what the database says of itself."""
 
     def make(self) -> None:
         self.physical_resource_id = self.properties["SecretId"]
@@ -323,10 +323,20 @@ class SecretTargetAttachment(Resource):
         kept = service.get_secret_value(
             SecretId=self.physical_resource_id, VersionStage="AWSCURRENT"
         )
-        address = {"host": where().database_host, "port": where().database_port}
+        (database,) = (
+            one for one in LIVING if one.physical_resource_id == self.properties["TargetId"]
+        )
+        # As AWS does; for a cluster, the last of them is dbClusterIdentifier.
+        said = {
+            "engine": database.properties["Engine"],
+            "host": where().database_host,
+            "port": where().database_port,
+            "dbname": database.properties["DBName"],
+            "dbInstanceIdentifier": database.physical_resource_id,
+        }
         service.put_secret_value(
             SecretId=self.physical_resource_id,
-            SecretString=json.dumps({**json.loads(kept["SecretString"]), **address}),
+            SecretString=json.dumps({**json.loads(kept["SecretString"]), **said}),
         )
 
     def change(self, properties: Mapping[str, Any]) -> None:
