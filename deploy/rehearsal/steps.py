@@ -275,6 +275,10 @@ class Rehearsal:
 
     def deploy_production(self) -> str:
         """Deploy `prod`, whose database nobody removes by mistake."""
+        unchanged = self.project.serverless("deploy", "--stage", "prod")
+        require(unchanged.status != 0, "a placeholder was deployed as an allowed origin")
+        require("corsOrigins" in unchanged.output, last_lines(unchanged.output))
+        self.project.replace("serverless.yml", "https://game.example.com", "https://game.test")
         done = self.project.must("deploy", "--stage", "prod")
         require(done.line("live: ") == "version 1", done.output)
         snap_start = self._function("live", "prod")
@@ -282,7 +286,7 @@ class Rehearsal:
         refused = self.project.serverless("remove", "--stage", "prod")
         require(refused.status != 0, "a protected stage was removed")
         require("protected" in refused.output, last_lines(refused.output))
-        return "version 1 live; `remove` refused, the database is protected"
+        return "a placeholder origin refused; version 1 live; `remove` refused: protected"
 
     def _template(self, stage: str) -> Path:
         return self.project.folder / f"out-{stage}" / COMPILED
