@@ -88,7 +88,7 @@ class Parameters {
     }
     const deploying = serverless.processedInput.commands[0] === 'deploy'
     this.hooks = {
-      'before:package:initialize': () => {
+      'before:package:cleanup': () => { // first of all, before anybody looks for credentials
         const params = chosen(serverless)
         refuse([...contradictions(params), ...(deploying ? placeholders(params) : [])])
       },
