@@ -5,7 +5,7 @@ PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke reset setup
+.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke test-faults reset setup
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -23,6 +23,10 @@ test-deploy: setup  ## test what a deployment uploads: the template, and the pac
 
 rehearse: setup  ## rehearse a deployment on this machine: everything but AWS is real
 	@$(PYTHON) -m deploy.rehearsal
+
+test-faults: setup  ## break the database, the network, the secrets and the clock under load
+	@$(PYTHON) -m local install
+	$(PYTHON) -m pytest --numprocesses=2 --dist=worksteal tests/faults
 
 check: setup  ## check style and types
 	@$(PYTHON) -m ruff check .

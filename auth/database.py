@@ -195,8 +195,8 @@ class Database:
             yield current
         try:
             pending = self._read_secret("AWSPENDING")
-        except Unavailable:
-            return  # no rotation is under way
+        except Unavailable:  # no rotation is under way, or it has just ended: what was pending is
+            pending = self._read_secret("AWSCURRENT")
         if pending not in (tried, current):
             yield pending
 

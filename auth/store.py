@@ -214,14 +214,19 @@ class Store:
     def renew_tail(
         self, session: Session, tail_hash: bytes, now: datetime, idle_expires_at: datetime
     ) -> None:
-        """Give a session a new tail, if it has not ended; every earlier token is dead then."""
+        """Give a session a new tail, if it is as it was read; every earlier token is dead then.
+
+        So a statement given up as lost, which the server runs late, changes nothing any more.
+        """
         self._database.execute(
             "UPDATE sessions SET tail_hash = %s, counter = counter + 1, rotation_key = NULL,"
-            " rotated_at = %s, idle_expires_at = %s WHERE id = %s AND ended_at IS NULL",
+            " rotated_at = %s, idle_expires_at = %s"
+            " WHERE id = %s AND tail_hash = %s AND ended_at IS NULL",
             tail_hash,
             now,
             idle_expires_at,
             session.id,
+            session.tail_hash,
         )
 
     def end_session(self, session_id: bytes, account_id: bytes, now: datetime) -> None:

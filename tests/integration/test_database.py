@@ -692,6 +692,31 @@ def test_password_change_loses_its_answer(
     assert player.on_another_device().log_in(PASSWORD).status == 401
 
 
+def test_statements_of_a_password_change_run_late(
+    warm: Database, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server runs late, after it was given up and sent again, signs nobody out."""
+    player = Player()
+    player.register()
+    run, sent = Connection.run, []
+
+    def run_and_note(connection: Connection, statement: Statement, seconds: float) -> Any:
+        sent.append(statement)
+        return run(connection, statement, seconds)
+
+    monkeypatch.setattr(Connection, "run", run_and_note)
+    assert player.change_password(NEW_PASSWORD, current=PASSWORD).status == 200
+    assert player.change_password(NEW_PASSWORD, current=PASSWORD).status == 200  # repeated
+    monkeypatch.undo()
+    late = [each for each in sent if each.sql.startswith("UPDATE") and "tail_hash" in each.sql]
+    assert len(late) == 2
+    with stack.mariadb.connect() as connection:
+        for statement in late:
+            connection.run(statement, 5.0)
+    assert player.refresh().status == 200
+    assert player.on_another_device().log_in(NEW_PASSWORD).status == 200
+
+
 @pytest.mark.parametrize("answered", [True, False])
 @pytest.mark.parametrize("times", [1, 2])
 def test_deletion_loses_its_answer(

@@ -19,6 +19,7 @@ from auth.app import create_app
 from auth.connection import DatabaseSecret
 from auth.keys import new_token_secret
 from auth.passwords import Passwords
+from auth.secret_store import SecretStore
 from auth.settings import Settings
 from local.secrets_manager import SecretsManager
 from local.stack import Stack
@@ -176,6 +177,27 @@ def test_cold_start_in_the_gap(rotation: Rotation, settings: Settings, serve: Sw
     rotation.change_in_database("second")
     serve(Container(replace(settings, database_secret_id=DATABASE)))
     assert call("GET", "/v1/health").status == 200
+
+
+def test_rotation_ends_meanwhile(rotation: Rotation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rotation that ends after AWSCURRENT was read and before AWSPENDING is fails nobody."""
+    version = rotation.secrets.put(DATABASE, rotation.with_password("second"), "AWSPENDING")
+    rotation.change_in_database("second")
+    rotation.cut_connections()
+    read, stages = SecretStore.read, []
+
+    def read_late(store: SecretStore, secret_id: str, form: Any, stage: str = "AWSCURRENT") -> Any:
+        if stage == "AWSPENDING":
+            rotation.secrets.promote(DATABASE, version)
+            rotation.secrets.client.update_secret_version_stage(
+                SecretId=DATABASE, VersionStage="AWSPENDING", RemoveFromVersionId=version
+            )
+        stages.append(stage)
+        return read(store, secret_id, form, stage)
+
+    monkeypatch.setattr(SecretStore, "read", read_late)
+    assert call("GET", "/v1/health").status == 200
+    assert stages == ["AWSCURRENT", "AWSPENDING", "AWSCURRENT"]
 
 
 def test_rotation_that_has_only_begun(

@@ -1,0 +1,96 @@
+"""Backends with one planted mistake each, which the checker has to catch.
+
+Planted in the handler processes alone, before the application is put together.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from auth.connection import Connection, Duplicate, Statement
+from auth.database import Database
+from auth.records import Account, Session
+from auth.store import Store
+
+
+@dataclass(frozen=True)
+class BrokenBuild:
+    """A mistake, how it is planted, and what it has to be caught by: one of these properties."""
+
+    mistake: str
+    plant: Callable[[], None]
+    caught_by: tuple[str, ...]
+
+
+def _limits_in_memory() -> None:
+    buckets: dict[bytes, int] = {}
+
+    def charge(
+        _: Store, bucket: bytes, now: int, interval: int, tolerance: int, slack: int
+    ) -> bool:
+        arrival = max(buckets.get(bucket, 0), now)
+        if arrival - now > tolerance:
+            return False
+        buckets[bucket] = arrival + interval
+        return True
+
+    def give_back(_: Store, charges: dict[bytes, int]) -> None:
+        for bucket, microseconds in charges.items():
+            buckets[bucket] -= microseconds
+
+    Store.charge = charge  # type: ignore[assignment,method-assign]
+    Store.arrival_time = lambda _, bucket: buckets[bucket]  # type: ignore[assignment,method-assign]
+    Store.give_back = give_back  # type: ignore[assignment,method-assign]
+
+
+def _select_then_insert() -> None:
+    add_account = Store.add_account
+
+    def look_first(
+        store: Store, account: Account, key: bytes, registration_key: bytes | None, session: Session
+    ) -> None:
+        if store.account_by_username_key(key):
+            raise Duplicate("username_key")
+        add_account(store, account, key, registration_key, session)
+
+    Store.add_account = look_first  # type: ignore[assignment,method-assign]
+
+
+def _autocommit_off() -> None:
+    begin = Connection.__init__
+
+    def begin_without(connection: Connection, *arguments: Any, **more: Any) -> None:
+        begin(connection, *arguments, **{**more, "autocommit": False})
+
+    Connection.__init__ = begin_without  # type: ignore[assignment,method-assign]
+
+
+def _commit_again() -> None:
+    """Have a repeated transaction take what its first try committed for somebody else's."""
+    transact = Database.transact
+
+    def transact_blindly(database: Database, *statements: Statement) -> None:
+        try:
+            transact(database, *statements)
+        except Duplicate as duplicate:
+            raise Duplicate("username_key") from duplicate
+
+    Database.transact = transact_blindly  # type: ignore[assignment,method-assign]
+
+
+BROKEN_BUILDS = {
+    "limits in memory": BrokenBuild(
+        "rate limits in process memory", _limits_in_memory, ("guesses are bounded",)
+    ),
+    "select then insert": BrokenBuild(
+        "SELECT then INSERT instead of a unique key",
+        _select_then_insert,
+        ("one account per name",),
+    ),
+    "autocommit off": BrokenBuild(
+        "autocommit off", _autocommit_off, ("what was ended stays ended", "nobody is signed out")
+    ),
+    "commit again": BrokenBuild(
+        "an unknown COMMIT sent again blindly", _commit_again, ("nobody's own name is taken",)
+    ),
+}

@@ -1,0 +1,303 @@
+"""What must be true of every history, whatever broke meanwhile.
+
+A pure function of the history. Each property below is a function that yields what speaks against
+it. None of them guesses: where a call had no answer, both outcomes count as possible, and where two
+calls overlapped, both orders.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tests.faults.guess_limits import guesses_are_bounded
+from tests.faults.history import Call, History, Kind, grouped
+
+LONGEST_SECONDS = 12.0
+ENDS_SESSIONS = (Kind.LOG_OUT, Kind.LOG_OUT_EVERYWHERE, Kind.CHANGE_PASSWORD, Kind.DELETE)
+REPEATED = (
+    Kind.REGISTER,
+    Kind.REFRESH,
+    Kind.CHANGE_PASSWORD,
+    Kind.LOG_OUT,
+    Kind.LOG_OUT_EVERYWHERE,
+    Kind.DELETE,
+)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A property that does not hold, and what shows it."""
+
+    of: str
+    evidence: str
+
+    def __str__(self) -> str:
+        return f"{self.of}: {self.evidence}"
+
+
+def violations(history: History) -> list[Violation]:
+    """Return all that speaks against a history; nothing: every property holds."""
+    return [
+        Violation(name, evidence)
+        for name, property_of in PROPERTIES.items()
+        for evidence in property_of(history)
+    ]
+
+
+# How the service fails
+
+
+def _only_503(history: History) -> Iterator[str]:
+    for call in history.calls:
+        if call.failed and not (call.status == 503 and call.retry_after >= 1):
+            yield f"no 503 with Retry-After: {call}"
+
+
+def _in_time(history: History) -> Iterator[str]:
+    for call in history.calls:
+        if call.ended - call.began > LONGEST_SECONDS:
+            yield f"{call.ended - call.began:.1f} s: {call}"
+
+
+def _serves(history: History) -> Iterator[str]:
+    for window in history.windows:
+        within = [c for c in history.calls if window.began <= c.began and c.ended <= window.ended]
+        if not any(call.done for call in within):
+            yield f"nothing was served from {window.began:.2f} to {window.ended:.2f} s"
+        yield from (f"failed: {call}" for call in within if call.failed)
+
+
+# Accounts
+
+
+def _one_account_per_name(history: History) -> Iterator[str]:
+    rows = grouped(history.accounts, lambda row: row[1])
+    yield from (f"{len(same)} rows for {name}" for name, same in rows.items() if len(same) > 1)
+    gone = {c.account for c in history.calls if c.kind == Kind.DELETE and c.may_have_happened}
+    given = [c for c in history.calls if c.name and c.gave_account and c.gave_account not in gone]
+    for name, calls in grouped(given, lambda call: call.name).items():
+        owners = {call.gave_account for call in calls}
+        if len(owners) > 1:
+            yield f"{len(owners)} accounts were given the name {name}"
+
+
+def _registrations_are_kept(history: History) -> Iterator[str]:
+    gone = {c.account for c in history.calls if c.kind == Kind.DELETE and c.may_have_happened}
+    there = set(history.accounts)
+    for call in history.calls:
+        is_kept = call.gave_account in gone or (call.gave_account, call.name) in there
+        if call.kind == Kind.REGISTER and call.done and not is_kept:
+            yield f"not in the database: {call}"
+
+
+def _deletions_are_kept(history: History) -> Iterator[str]:
+    there = {account for account, _ in history.accounts}
+    for call in history.calls:
+        if call.kind == Kind.DELETE and call.done and call.account in there:
+            yield f"still in the database: {call}"
+
+
+def _own_name_is_not_taken(history: History) -> Iterator[str]:
+    registrations = [call for call in history.calls if call.kind == Kind.REGISTER]
+    for calls in grouped(registrations, lambda call: call.name).values():
+        for call in calls:
+            if call.code == "username_taken" and not any(
+                _may_own(other, call) for other in calls if other is not call
+            ):
+                yield f"nobody else wanted it: {call}"
+
+
+def _may_own(other: Call, refused: Call) -> bool:
+    """Tell whether `other` can be why the name of `refused` was taken.
+
+    By the contract a repeated registration is told so only where it has no key.
+    """
+    is_own = other.intent == refused.intent
+    return other.began < refused.ended and not (is_own and refused.key)
+
+
+@dataclass(frozen=True)
+class _Write:
+    """A call that made a password valid for a name; None: it made the name nobody's."""
+
+    password: str | None
+    began: float
+    ended: float
+
+
+def _passwords_are_kept(history: History) -> Iterator[str]:
+    """Each sign-in must fit what the name's password can have been at that moment."""
+    names = {c.gave_account: c.name for c in history.calls if c.gave_account and c.name}
+    writes: dict[str, list[_Write]] = defaultdict(list)
+    for call in history.calls:
+        writes_one = call.kind in (Kind.REGISTER, Kind.CHANGE_PASSWORD, Kind.DELETE)
+        if writes_one and call.may_have_happened:
+            name = call.name or names.get(call.account, "")
+            password = None if call.kind == Kind.DELETE else call.password
+            ended = call.ended if call.done else float("inf")
+            writes[name].append(_Write(password, call.began, ended))
+    for call in history.calls:
+        # Who owns an account has always sent its password, or the one that was to replace it.
+        owns = call.kind in (Kind.CHANGE_PASSWORD, Kind.DELETE)
+        if owns and call.code == "invalid_credentials":
+            yield f"refused to its owner: {call}"
+        if call.kind != Kind.LOG_IN:
+            continue
+        if call.done and not _may_be(call, writes[call.name]):
+            yield f"a password that was not valid any more: {call}"
+        elif call.code == "invalid_credentials" and not _may_not_be(call, writes[call.name]):
+            yield f"the password was valid: {call}"
+
+
+def _may_be(login: Call, writes: list[_Write]) -> bool:
+    """Tell whether the name can have had this password during the call."""
+    return any(
+        write.password == login.password
+        and write.began < login.ended
+        and not any(
+            later.password != login.password
+            and write.ended < later.began
+            and later.ended < login.began
+            for later in writes
+        )
+        for write in writes
+    )
+
+
+def _may_not_be(login: Call, writes: list[_Write]) -> bool:
+    """Tell whether the name can have had another password, or none, during the call."""
+    surely = [w for w in writes if w.password == login.password and w.ended < login.began]
+    others = [w for w in writes if w.password != login.password and w.began < login.ended]
+    return all(any(other.ended >= write.began for other in others) for write in surely)
+
+
+# Sessions
+
+
+class _Sessions:
+    """Who opened each session, which call gave each token, and who ended what."""
+
+    def __init__(self, history: History) -> None:
+        self.opened: dict[str, Call] = {}
+        self.gave: dict[str, Call] = {}
+        self.first_try: dict[int, float] = {}
+        self.ends: dict[str, list[Call]] = defaultdict(list)
+        for call in sorted(history.calls, key=lambda call: call.began):
+            self.first_try.setdefault(call.intent, call.began)
+            if call.gave_session:
+                self.opened.setdefault(call.gave_session, call)
+                self.gave.setdefault(call.gave_token, call)
+            if call.kind in ENDS_SESSIONS and call.may_have_happened:
+                self.ends[call.account].append(call)
+
+    def surely_ended(self, use: Call) -> Call | None:
+        """Return the acknowledged call that has ended the session in use, if there is one."""
+        return next(
+            (
+                end
+                for end in self.ends[use.account]
+                if end.done and end.ended < use.began and self._surely_ends(end, use)
+            ),
+            None,
+        )
+
+    def may_have_ended(self, use: Call) -> bool:
+        """Tell whether any call can have ended the session, or made its token useless."""
+        return any(
+            end.began < use.ended and self._may_end(end, use) for end in self.ends[use.account]
+        )
+
+    def _surely_ends(self, end: Call, use: Call) -> bool:
+        if end.kind == Kind.DELETE:
+            return True
+        if end.kind == Kind.LOG_OUT:
+            return end.session == use.session
+        if end.kind == Kind.LOG_OUT_EVERYWHERE and self._had_ended(end):
+            return False  # by the contract it then does nothing
+        if end.session != use.session:
+            return self.opened[use.session].ended < self.first_try[end.intent]
+        if end.kind == Kind.LOG_OUT_EVERYWHERE:
+            return True
+        # The session that changed the password goes on; its old refresh token does not.
+        given = self.gave.get(use.token)
+        return given is not None and given.ended < self.first_try[end.intent]
+
+    def _may_end(self, end: Call, use: Call) -> bool:
+        if end.kind == Kind.DELETE:
+            return True
+        if end.session == use.session:
+            given = self.gave.get(use.token)
+            is_new = given is end or (given is not None and given.began >= end.ended)
+            return not (end.kind == Kind.CHANGE_PASSWORD and is_new)
+        return end.kind != Kind.LOG_OUT and self.opened[use.session].began < end.ended
+
+    def _had_ended(self, end: Call) -> bool:
+        """Tell whether the session that asked for it may have ended before."""
+        return any(
+            other.intent != end.intent and other.began < end.ended and self._may_end(other, end)
+            for other in self.ends[end.account]
+        )
+
+
+def _ended_sessions_stay_ended(history: History) -> Iterator[str]:
+    sessions = _Sessions(history)
+    for call in history.calls:
+        if call.done and call.kind in (Kind.REFRESH, Kind.ME, Kind.CHANGE_PASSWORD):
+            end = sessions.surely_ended(call)
+            if end is not None and end.intent != call.intent:
+                yield f"{call}, after {end}"
+
+
+def _nobody_is_signed_out(history: History) -> Iterator[str]:
+    sessions = _Sessions(history)
+    for call in history.calls:
+        if call.code == "session_ended" and not sessions.may_have_ended(call):
+            yield f"nobody had ended it: {call}"
+
+
+def _one_successor(history: History) -> Iterator[str]:
+    refreshed = [call for call in history.calls if call.kind == Kind.REFRESH and call.done]
+    for calls in grouped(refreshed, lambda call: call.token).values():
+        if len({call.gave_token for call in calls}) > 1:
+            yield f"a token has several successors: {calls[-1]}"
+
+
+# Calls without an answer
+
+
+def _unknown_outcomes_converge(history: History) -> Iterator[str]:
+    sessions = _Sessions(history)
+    ended = {c.session for c in history.calls if c.code == "session_ended"}
+    there = {account for account, _ in history.accounts}
+    for calls in grouped(history.calls, lambda call: call.intent).values():
+        last = max(calls, key=lambda call: call.ended)
+        first = min(calls, key=lambda call: call.began)
+        if first.kind not in REPEATED or not any(call.failed for call in calls):
+            continue
+        if last.done or any(call.code == "username_taken" for call in calls):
+            continue
+        # The token a repeated call needs is gone with what the first try has ended.
+        is_gone = last.kind == Kind.DELETE and last.account not in there
+        is_out = last.session in ended and last.kind in (Kind.LOG_OUT, Kind.LOG_OUT_EVERYWHERE)
+        if last.code == "invalid_token" and (is_gone or is_out):
+            continue
+        if last.code == "session_ended" and sessions.may_have_ended(last):
+            continue
+        yield f"{len(calls)} tries, the last one {last}"
+
+
+PROPERTIES: dict[str, Callable[[History], Iterator[str]]] = {
+    "the only 5xx is 503 with Retry-After": _only_503,
+    "no answer later than 12 s": _in_time,
+    "the service is there": _serves,
+    "one account per name": _one_account_per_name,
+    "no acknowledged registration is lost": _registrations_are_kept,
+    "no acknowledged deletion is lost": _deletions_are_kept,
+    "nobody's own name is taken": _own_name_is_not_taken,
+    "no acknowledged password change is lost": _passwords_are_kept,
+    "what was ended stays ended": _ended_sessions_stay_ended,
+    "nobody is signed out": _nobody_is_signed_out,
+    "a token has one successor": _one_successor,
+    "unknown outcomes converge": _unknown_outcomes_converge,
+    "guesses are bounded": guesses_are_bounded,
+}

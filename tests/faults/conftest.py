@@ -1,0 +1,83 @@
+"""The servers that all runs share, and the table at the end."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.stack import keep_proxies_out
+from tests.faults import table
+from tests.faults.beliefs import Beliefs
+from tests.faults.faults import Fault
+from tests.faults.guessers import Guesser, watch
+from tests.faults.history import History
+from tests.faults.players import Player, look_at_the_end
+from tests.faults.run import Play, Run
+from tests.faults.secrets_line import SecretsLine
+from tests.faults.servers import Servers
+
+PLAYERS = 5
+SETTLING_SECONDS = 40.0  # at most, for players to learn what came of their calls
+LOOKS = 150  # at accounts and sessions, in the end
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Return a running database and Secrets Manager stand-in, which any test may break."""
+    keep_proxies_out(os.environ)
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+
+
+@pytest.fixture
+def play(servers: Servers, tmp_path: Path) -> Play:
+    """Return a way to play while a fault is injected, and to have the history."""
+
+    def play(
+        fault: Fault, build: str = "", settling: float = SETTLING_SECONDS, looks: int = LOOKS
+    ) -> History:
+        secrets_line = SecretsLine(servers.secrets_address)
+        run = Run(servers, secrets_line, tmp_path / "run", build)
+        beliefs = Beliefs()
+        try:
+            fault.prepare(run)
+            players = [Player(run, beliefs, seed) for seed in range(1, PLAYERS + 1)]
+            run.begin(
+                *(player.live for player in players), Guesser(run, 99).guess, lambda: watch(run)
+            )
+            fault.inject(run)
+            run.settle(settling)
+            look_at_the_end(run, beliefs, looks)
+            sys.stdout.write("\n".join(run.workers.log_lines(" 503 ")))  # shown where a test fails
+            return run.history()
+        finally:
+            run.stop()
+            secrets_line.stop()
+
+    return play
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with the table."""
+    reports = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if isinstance(report, pytest.TestReport)
+    ]
+    rows = [
+        str(value)
+        for report in reports
+        for name, value in report.user_properties
+        if name == table.ROW
+    ]
+    if rows:
+        terminalreporter.section("faults")
+        for line in table.lines(rows):
+            terminalreporter.write_line(line)

@@ -1,0 +1,247 @@
+"""The faults: what is broken, when, and how.
+
+Each is a function that does it to a run while it plays. What is inside `run.down()` may make calls
+fail; five seconds after it everything has to work again, and where there is no `run.down()` no
+call may fail at all.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
+
+import msgspec
+
+from local.certificates import make_certificates
+from tests.faults.line import Cut
+from tests.faults.run import BACK_SECONDS, Run
+from tests.faults.secrets_line import Trouble
+
+WARM_SECONDS = 1.0
+AFTER_SECONDS = BACK_SECONDS + 1.0
+APPLICATION = "game_login"
+ROTATIONS = 20
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault by the name it has in the table; `prepare` starts the run, `inject` breaks it."""
+
+    name: str
+    inject: Callable[[Run], None]
+    prepare: Callable[[Run], None] = Run.start
+
+
+def nothing(run: Run) -> None:
+    """Break nothing: the load alone."""
+    run.play(5.0)
+
+
+# The database
+
+
+def kill(run: Run) -> None:
+    """End the database as a power failure would, and start it again."""
+    for _ in range(3):
+        run.play(WARM_SECONDS)
+        with run.down():
+            run.database.kill()
+            run.play(0.5)
+            run.database.start()
+    run.play(AFTER_SECONDS)
+
+
+def freeze(run: Run) -> None:
+    """Have the database do nothing, its connections open."""
+    run.play(WARM_SECONDS)
+    with run.down(), run.database.frozen():
+        run.play(5.0)
+    run.play(AFTER_SECONDS)
+
+
+def read_only(run: Run) -> None:
+    """Have the database refuse to write, as the reader of a failover does."""
+    run.play(WARM_SECONDS)
+    with run.down(), run.database.set_to("read_only", 1):
+        run.play(2.0)
+    run.play(AFTER_SECONDS)
+
+
+def exhaust(run: Run) -> None:
+    """Take all connections that the database gives."""
+    run.play(WARM_SECONDS)
+    with run.down(), run.database.exhausted():
+        run.play(3.0)
+    run.play(AFTER_SECONDS)
+
+
+def lock_rows(run: Run) -> None:
+    """Keep all rows of one table after another locked, for longer than anybody waits."""
+    for table in ("sessions", "accounts", "rate_limits"):
+        run.play(WARM_SECONDS)
+        with run.down(), run.database.locked(table):
+            run.play(4.2)
+    run.play(AFTER_SECONDS)
+
+
+# Connections
+
+
+def kill_connections(run: Run) -> None:
+    """Close connections in the midst of whatever they do."""
+    run.play(WARM_SECONDS)
+    with run.down():
+        for _ in range(40):
+            run.play(0.1)
+            connections = run.database.connections_of(APPLICATION)
+            run.database.cut(*random.sample(connections, min(2, len(connections))))
+    run.play(AFTER_SECONDS)
+
+
+def kill_idle(run: Run) -> None:
+    """Close all connections while nobody uses them."""
+    for _ in range(10):
+        run.play(0.5)
+        with run.workers.all_idle():
+            run.database.cut(*run.database.connections_of(APPLICATION))
+
+
+def time_out(run: Run) -> None:
+    """Have the database close connections that have been idle for a second."""
+    with run.database.set_to("wait_timeout", 1):
+        with run.workers.all_idle():
+            run.database.cut(*run.database.connections_of(APPLICATION))
+        for _ in range(3):
+            run.play(1.0)
+            with run.workers.all_idle():
+                _wait_until_timed_out(run)
+        run.play(WARM_SECONDS)
+
+
+def _wait_until_timed_out(run: Run) -> None:
+    end = time.monotonic() + 10.0
+    while run.database.connections_of(APPLICATION):
+        assert time.monotonic() < end, "idle connections do not time out"
+        run.play(0.2)
+
+
+def through_line(run: Run) -> None:
+    """Start a run whose handlers reach the database through a line that can be cut."""
+    secret = run.database.application
+    run.start(msgspec.structs.replace(secret, port=run.line.port))
+
+
+def cut(run: Run, *, after: bool) -> None:
+    """Cut connections at statements that write, as a broken network does."""
+    run.play(WARM_SECONDS)
+    with run.down(), run.line.cutting(Cut(after, share=0.25)):
+        run.play(6.0)
+    assert run.line.cuts > 10, "hardly anything was cut"
+    run.play(AFTER_SECONDS)
+
+
+def another_ca(run: Run) -> None:
+    """Have somebody without the database's certificate answer in its place."""
+    other = run.folder / "other-ca"
+    make_certificates(other)
+    run.play(WARM_SECONDS)
+    with run.down(), run.line.with_certificates(other):
+        run.play(0.5)
+        before = run.line.statements
+        run.play(2.5)
+        assert run.line.statements == before, "a server of another CA was sent a statement"
+    run.play(AFTER_SECONDS)
+
+
+# The database's password
+
+
+def rotating_user(run: Run) -> None:
+    """Start a run whose handlers sign in as a user whose password is rotated."""
+    run.start(run.database.new_user("rotating"))
+
+
+def rotate_one_user(run: Run) -> None:
+    """As AWS's single-user rotation: for a second AWSCURRENT is wrong and AWSPENDING right.
+
+    No call lives through two of them, however slow the machine is.
+    """
+    secret = run.secret
+    for _ in range(ROTATIONS):
+        run.play(0.2)
+        run.let_calls_end()
+        secret = msgspec.structs.replace(secret, password=secrets.token_urlsafe(16))
+        version = run.put_secret(secret, "AWSPENDING")
+        run.database.set_password(secret)
+        run.database.cut(*run.database.connections_of(secret.username))
+        run.play(1.0)
+        run.promote(version)
+
+
+def rotate_two_users(run: Run) -> None:
+    """As AWS's rotation by alternating users: what AWSCURRENT says is always right."""
+    users = (run.database.new_user("rotating_b"), run.secret)
+    for _, user in zip(range(ROTATIONS), cycle(users), strict=False):
+        run.play(0.2)
+        run.let_calls_end()
+        secret = msgspec.structs.replace(user, password=secrets.token_urlsafe(16))
+        version = run.put_secret(secret, "AWSPENDING")
+        run.database.set_password(secret)
+        run.promote(version)
+        run.database.cut(*run.database.connections_of("rotating", "rotating_b"))
+
+
+# Secrets Manager
+
+
+def trouble_with_secrets(run: Run, trouble: Trouble) -> None:
+    """Warm handlers go on serving, with new connections too; cold ones do when it is over."""
+    run.play(WARM_SECONDS)
+    with run.secrets_line.in_trouble(trouble):
+        run.database.cut(*run.database.connections_of(APPLICATION))
+        run.play(1.5)
+        with run.down():
+            run.workers.start(3)
+            run.play(4.0)
+    run.play(AFTER_SECONDS)
+    assert run.secrets_line.reads > 0
+
+
+# The clock
+
+
+def step_clock(run: Run, seconds: float) -> None:
+    """Set the clock of all handlers."""
+    run.play(2.0)
+    run.step_clock(seconds)
+    run.play(3.0)
+    expired = any(call.code == "invalid_token" for call in run.calls)
+    assert expired or seconds < 0, "the handlers do not go by the clock that was set"
+
+
+FAULTS = (
+    Fault("none", nothing),
+    Fault("database killed (-9), three times", kill),
+    Fault("database stopped for 5 s (SIGSTOP)", freeze),
+    Fault("database read-only", read_only),
+    Fault("no connections left", exhaust),
+    Fault("rows locked", lock_rows),
+    Fault("single connections killed under load", kill_connections),
+    Fault("idle connections killed", kill_idle),
+    Fault("idle connections timed out", time_out),
+    Fault("connection cut before COMMIT", partial(cut, after=False), through_line),
+    Fault("connection cut after COMMIT", partial(cut, after=True), through_line),
+    Fault("certificate of another CA", another_ca, through_line),
+    Fault(f"password rotated {ROTATIONS} times, one user", rotate_one_user, rotating_user),
+    Fault(f"password rotated {ROTATIONS} times, two users", rotate_two_users, rotating_user),
+    *(
+        Fault(f"Secrets Manager {trouble}", partial(trouble_with_secrets, trouble=trouble))
+        for trouble in (Trouble.SLOW, Trouble.THROTTLED, Trouble.DENIED)
+    ),
+    Fault("secret malformed", partial(trouble_with_secrets, trouble=Trouble.MALFORMED)),
+    Fault("clock set an hour ahead", partial(step_clock, seconds=3600.0)),
+    Fault("clock set an hour back", partial(step_clock, seconds=-3600.0)),
+)

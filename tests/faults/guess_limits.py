@@ -1,0 +1,52 @@
+"""How many guesses may pass: burst, and rate times time, as docs/security.md has them.
+
+One property of the checker's, apart because it counts where the others compare.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from tests.faults.history import Call, History, Kind, grouped
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """A bucket: whom it is for, how many at once, then one every `seconds`."""
+
+    name: str
+    kind: Kind
+    subject: Callable[[Call], str]
+    burst: int
+    seconds: int
+
+
+_LIMITS = (
+    _Limit("address", Kind.LOG_IN, lambda call: call.address, 20, 10),
+    _Limit("account and address", Kind.LOG_IN, lambda call: f"{call.name} {call.address}", 5, 60),
+    _Limit("account", Kind.LOG_IN, lambda call: call.name, 20, 300),
+    _Limit("password check", Kind.GUESS_TO_DELETE, lambda call: call.account, 5, 60),
+)
+
+
+def guesses_are_bounded(history: History) -> Iterator[str]:
+    """Yield what was guessed more often than burst and rate times time allow."""
+    wrong = [call for call in history.calls if call.code == "invalid_credentials"]
+    for limit in _LIMITS:
+        guesses = [call for call in wrong if call.kind == limit.kind]
+        for subject, calls in grouped(guesses, limit.subject).items():
+            count, allowed = _most_above(calls, limit, history.steps_back)
+            if count > allowed:
+                yield f"by {limit.name}, {subject}: {count} guesses where {allowed:.1f} may pass"
+
+
+def _most_above(calls: Iterable[Call], limit: _Limit, steps_back: int) -> tuple[int, float]:
+    """Return the count and the bound of the span that breaks the limit most."""
+    ordered = sorted(calls, key=lambda call: call.clock_ended)
+    worst = (0, 0.0)
+    for last, until in enumerate(ordered):
+        for first, since in enumerate(ordered[: last + 1]):
+            seconds = until.clock_ended - since.clock_began
+            # A clock that is set back gives one guess more (docs/decisions/0004).
+            span = (last - first + 1, limit.burst + steps_back + seconds / limit.seconds)
+            worst = max(worst, span, key=lambda each: each[0] - each[1])
+    return worst

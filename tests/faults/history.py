@@ -1,0 +1,114 @@
+"""What happened in a run: every call with its answer, and what the database held at the end."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Kind(StrEnum):
+    """What a call asked for."""
+
+    REGISTER = "register"
+    LOG_IN = "log in"
+    REFRESH = "refresh"
+    ME = "me"
+    CHANGE_PASSWORD = "change password"
+    LOG_OUT = "log out"
+    LOG_OUT_EVERYWHERE = "log out everywhere"
+    DELETE = "delete"
+    GUESS_TO_DELETE = "guess to delete"
+    HEALTH = "health"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call and its answer, as the caller saw them.
+
+    `began` and `ended` are seconds since the run began. `clock_began` and `clock_ended` say how far
+    the clock of the handlers had gone forward by then, steps included. Calls of one `intent` are
+    one wish of a player, repeated until the outcome is known.
+    """
+
+    kind: Kind
+    intent: int
+    began: float
+    ended: float
+    clock_began: float
+    clock_ended: float
+    status: int  # 0: none came
+    code: str = ""
+    retry_after: int = 0
+    # What was sent; the account and the session are those the token was given for.
+    name: str = ""
+    password: str = ""
+    address: str = ""
+    key: str = ""
+    account: str = ""
+    session: str = ""
+    token: str = ""
+    # What came back.
+    gave_account: str = ""
+    gave_session: str = ""
+    gave_token: str = ""
+    gave_access: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether the service did not do its work; what came of the call is unknown then."""
+        return self.status == 0 or self.status >= 500
+
+    @property
+    def done(self) -> bool:
+        """Tell whether it was acknowledged."""
+        return self.status in (200, 201)
+
+    @property
+    def may_have_happened(self) -> bool:
+        """Tell whether it may have taken effect."""
+        return self.done or self.failed
+
+    def __str__(self) -> str:
+        subject = self.name or self.session or self.account
+        answer = f"{self.status} {self.code}".strip()
+        return f"{self.began:.2f}-{self.ended:.2f} s: {self.kind} of {subject}: {answer}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of a run in which the service has to serve: no call in it may fail."""
+
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True)
+class History:
+    """A whole run."""
+
+    calls: tuple[Call, ...]
+    accounts: tuple[tuple[str, str], ...] = ()  # at the end: (id, canonical name)
+    windows: tuple[Window, ...] = ()
+    steps_back: int = 0  # how often the handlers' clock was set back
+
+    @property
+    def failures(self) -> int:
+        """Return how many calls failed."""
+        return sum(call.failed for call in self.calls)
+
+    @property
+    def longest(self) -> float:
+        """Return how long the slowest answer took, in seconds."""
+        return max((call.ended - call.began for call in self.calls), default=0.0)
+
+
+def grouped(values: Iterable[V], key: Callable[[V], K]) -> dict[K, list[V]]:
+    """Return values by what `key` says of them."""
+    groups: dict[K, list[V]] = defaultdict(list)
+    for value in values:
+        groups[key(value)].append(value)
+    return groups

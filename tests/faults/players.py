@@ -1,0 +1,333 @@
+"""Players: they register, come and go, and repeat what got no answer as the contract says.
+
+Each player is a thread that lives through one account after another. At the end every one of them
+goes on until nothing is unknown to it, and what each believes is put to the test.
+"""
+
+import itertools
+import secrets
+from random import Random
+
+from tests.faults.beliefs import Account, Beliefs, Device
+from tests.faults.history import Call, Kind
+from tests.faults.run import Run
+
+_numbers = itertools.count(1)
+
+
+class Player:
+    """Somebody who plays until the run ends."""
+
+    def __init__(self, run: Run, beliefs: Beliefs, seed: int) -> None:
+        self.run = run
+        self._beliefs = beliefs
+        self._random = Random(seed)
+        self._name = self._password = ""
+        self._devices: list[Device] = []
+        self._habits = (
+            (self._look, 6),
+            (self._come_back, 6),
+            (self._come_back_twice, 2),
+            (self._another_device, 4),
+            (self._new_password, 2),
+            (self._leave, 2),
+            (self._leave_everywhere, 1),
+            (self._end_during_refresh, 2),
+        )
+
+    def live(self) -> None:
+        """Live through one account after another."""
+        while not self.run.stopping.is_set():
+            if self._random.random() < 0.3:
+                self._race_for_a_name()
+            else:
+                name, password = new_name(), new_password()
+                self._begin(self.register(name, password), password)
+            habits, weights = zip(*self._habits, strict=True)
+            for habit in self._random.choices(habits, weights, k=self._random.randint(2, 7)):
+                self.run.stopping.wait(self._random.uniform(0.005, 0.03))
+                if self.run.stopping.is_set() or not self._name:
+                    break
+                if not self._devices:
+                    self._another_device()
+                if self._devices:
+                    habit()
+            if self._name:
+                self._part()
+
+    # What a player does
+
+    def register(self, name: str, password: str, *, keyless: float = 0.5) -> Device | None:
+        """Open an account; without an Idempotency-Key, signing in tells what came of it."""
+        run, intent, address = self.run, self.run.new_intent(), self._address()
+        key = "" if self._random.random() < keyless else secrets.token_urlsafe(16)
+        body = {"username": name, "password": password}
+        facts = {"name": name.lower(), "password": password}
+        is_unknown = False
+        while True:
+            call = run.call(
+                Kind.REGISTER,
+                "POST",
+                "/v1/register",
+                body,
+                intent=intent,
+                key=key,
+                address=address,
+                **facts,
+            )
+            is_unknown = is_unknown or call.failed
+            if call.done:
+                return Device.of(name, call)
+            if is_unknown and not key and call.status != 429:
+                if call.failed and not run.wait_after(call):
+                    return None
+                known = self.log_in(name, password, intent=intent)
+                if known or call.code == "username_taken":
+                    return known
+            elif not (call.failed or call.status == 429) or not run.wait_after(call):
+                return None
+
+    def log_in(self, name: str, password: str, intent: int = 0) -> Device | None:
+        """Sign in; None: refused."""
+        call = self._until_known(
+            Kind.LOG_IN,
+            "POST",
+            "/v1/login",
+            {"username": name, "password": password},
+            intent=intent or self.run.new_intent(),
+            name=name.lower(),
+            password=password,
+        )
+        return Device.of(name, call) if call.done else None
+
+    def refresh(self, device: Device, key: str = "") -> Device | None:
+        """Refresh a session; None: it has ended."""
+        call = self._until_known(
+            Kind.REFRESH,
+            "POST",
+            "/v1/refresh",
+            {"refresh_token": device.refresh},
+            intent=self.run.new_intent(),
+            key=key or secrets.token_urlsafe(16),
+            account=device.account,
+            session=device.session,
+            token=device.refresh,
+        )
+        return Device.of(device.name, call) if call.done else None
+
+    def me(self, device: Device) -> Call:
+        """Ask for the own account."""
+        return self._until_known(
+            Kind.ME,
+            "GET",
+            "/v1/me",
+            intent=self.run.new_intent(),
+            bearer=device.access,
+            account=device.account,
+            session=device.session,
+        )
+
+    # Habits
+
+    def _look(self) -> None:
+        device = self._any_device()
+        if self.me(device).code == "invalid_token":  # it has expired
+            self._keep(device, self.refresh(device))
+
+    def _come_back(self) -> None:
+        device = self._any_device()
+        self._keep(device, self.refresh(device))
+
+    def _come_back_twice(self) -> None:
+        """Two copies of the game refresh one session at once, with one key."""
+        device, key = self._any_device(), secrets.token_urlsafe(16)
+        other = self.run.together.submit(self.refresh, device, key)
+        self._keep(device, self.refresh(device, key))
+        other.result()
+
+    def _another_device(self) -> None:
+        device = self.log_in(self._name, self._password)
+        if device:
+            self._devices.append(device)
+
+    def _new_password(self) -> None:
+        self._change_password(self._any_device())
+
+    def _leave(self) -> None:
+        device = self._any_device()
+        self._log_out(device)
+        self._end([device])
+
+    def _leave_everywhere(self) -> None:
+        self._log_out(self._any_device(), everywhere=True)
+        self._end(self._devices)
+
+    def _end_during_refresh(self) -> None:
+        """One device refreshes at the very moment at which another ends its session."""
+        if len(self._devices) < 2:
+            self._another_device()
+        if len(self._devices) < 2:
+            return
+        device, other = self._random.sample(self._devices, 2)
+        refreshing = self.run.together.submit(self.refresh, other)
+        if self._random.random() < 0.5:
+            self._change_password(device)
+        else:
+            self._log_out(device, everywhere=True)
+            self._end(self._devices)
+        self._end([refreshing.result() or other])
+
+    def _race_for_a_name(self) -> None:
+        """Some strangers want one name, in whatever spelling, at the same moment."""
+        name, strangers = new_name(), self._random.randint(2, 4)
+        spellings = [name, name.upper(), name.title(), name.swapcase()]
+        passwords = [new_password() for _ in range(strangers)]
+        tries = [
+            self.run.together.submit(self.register, spelling, password)
+            for spelling, password in zip(spellings, passwords, strict=False)
+        ]
+        devices = [each.result() for each in tries]
+        self._begin(None)
+        for device, password in zip(devices, passwords, strict=True):
+            if device:
+                self._begin(device, password)
+
+    def _part(self) -> None:
+        """Delete the account, or leave it to be looked at in the end."""
+        if self._devices and self._random.random() < 0.35:
+            device = self._any_device()
+            body = {"password": self._password}
+            self._with_token(Kind.DELETE, device, "POST", "/v1/me/delete", body)
+            self._end(self._devices)
+        else:
+            account = Account(self._name, self._password, tuple(self._devices))
+            self._beliefs.accounts.append(account)
+        self._begin(None)
+
+    # How
+
+    def _change_password(self, changing: Device) -> None:
+        device: Device | None = changing
+        new, intent = new_password(), self.run.new_intent()
+        body = {"current_password": self._password, "new_password": new}
+        while device:
+            call, left = self._with_token(
+                Kind.CHANGE_PASSWORD,
+                device,
+                "PUT",
+                "/v1/me/password",
+                body,
+                intent=intent,
+                password=new,
+            )
+            if call.done:
+                mine = Device.of(device.name, call)
+                self._beliefs.replaced.append(device)
+                self._end([each for each in self._devices if each.session != mine.session])
+                self._devices, self._password = [mine], new
+                return
+            if left:  # refused, or the run is over
+                return
+            device = self.log_in(self._name, new) or self.log_in(self._name, self._password)
+
+    def _log_out(self, device: Device, *, everywhere: bool = False) -> None:
+        kind = Kind.LOG_OUT_EVERYWHERE if everywhere else Kind.LOG_OUT
+        body = {"everywhere": everywhere}
+        self._with_token(kind, device, "POST", "/v1/logout", body)
+
+    def _with_token(
+        self,
+        kind: Kind,
+        device: Device,
+        method: str,
+        path: str,
+        body: object,
+        intent: int = 0,
+        **facts: str,
+    ) -> tuple[Call, Device | None]:
+        """Send what needs an access token, with a new one when it has expired.
+
+        Returns the last answer, and the device; None: its session has ended.
+        """
+        intent = intent or self.run.new_intent()
+        left: Device | None = device
+        while True:
+            call = self._until_known(
+                kind,
+                method,
+                path,
+                body,
+                intent=intent,
+                bearer=device.access,
+                account=device.account,
+                session=device.session,
+                **facts,
+            )
+            if call.code != "invalid_token":
+                return call, left
+            left = self.refresh(device)
+            if left is None:
+                return call, None
+            self._keep(device, left)
+            device = left
+
+    def _until_known(
+        self, kind: Kind, method: str, path: str, body: object = None, **facts: object
+    ) -> Call:
+        """Send a request until it is known what came of it."""
+        while True:
+            call = self.run.call(kind, method, path, body, address=self._address(), **facts)  # type: ignore[arg-type]
+            if not (call.failed or call.status == 429) or not self.run.wait_after(call):
+                return call
+
+    def _begin(self, device: Device | None, password: str = "") -> None:
+        """Go on as somebody else, or as nobody."""
+        self._devices = [device] if device else []
+        self._name = device.name if device else ""
+        self._password = password
+
+    def _any_device(self) -> Device:
+        return self._random.choice(self._devices)
+
+    def _keep(self, old: Device, new: Device | None) -> None:
+        """Put a refreshed device in the place of the old one; None: it has gone."""
+        rest = [each for each in self._devices if each != old]
+        self._devices = [*rest, new] if new else rest
+
+    def _end(self, devices: list[Device]) -> None:
+        self._beliefs.ended += devices
+        gone = {device.session for device in devices}
+        self._devices = [each for each in self._devices if each.session not in gone]
+
+    def _address(self) -> str:
+        return ".".join(["10", *(str(self._random.randint(1, 254)) for _ in range(3))])
+
+
+def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
+    """Put to the test what players believe: passwords and sessions that are good, and that are not.
+
+    Of each at most so many. The checker judges the answers.
+    """
+    someone = Player(run, beliefs, seed=0)
+
+    def look_at(account: Account) -> None:
+        someone.log_in(account.name, account.password)
+        for device in account.devices:
+            someone.refresh(device)
+
+    accounts = beliefs.accounts[-most:]
+    list(run.together.map(look_at, accounts))
+    list(run.together.map(someone.me, beliefs.ended[-most:]))
+    list(run.together.map(someone.refresh, beliefs.ended[-most:]))
+    # A token from before a new password is taken for a stolen one, so these come last.
+    list(run.together.map(someone.refresh, beliefs.replaced[-most:]))
+
+
+def new_name() -> str:
+    """Return a name that nobody has had."""
+    return f"player-{next(_numbers)}"
+
+
+def new_password() -> str:
+    """Return a password that cannot be guessed, and is quickly judged."""
+    return secrets.token_urlsafe(9)

@@ -1,0 +1,298 @@
+"""One run: handler processes, players and guessers, and the history of what they saw.
+
+A fault is something done to a run while it plays.
+"""
+
+import itertools
+import json
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from auth.connection import DatabaseSecret
+from tests.events import http_event
+from tests.faults.history import Call, History, Kind, Window
+from tests.faults.line import Line
+from tests.faults.secrets_line import SecretsLine
+from tests.faults.servers import Servers
+from tests.faults.workers import PATIENCE_SECONDS, Worker, Workers
+
+WORKERS = 8
+BACK_SECONDS = 5.0  # so soon after the database the service is back
+REFILL_SECONDS = 300.0
+
+Play = Callable[..., History]
+"""Plays while a fault is injected, and returns the history: a fixture."""
+
+_numbers = itertools.count(1)
+
+
+class Run:
+    """A game that is being played, and recorded."""
+
+    def __init__(
+        self, servers: Servers, secrets_line: SecretsLine, folder: Path, build: str = ""
+    ) -> None:
+        self.servers = servers
+        self.database = servers.database
+        self.secrets = servers.secrets_client
+        self.secrets_line = secrets_line
+        self.secret = servers.database.application
+        self.secret_id = f"faults/database-{next(_numbers)}"
+        self.calls: list[Call] = []
+        self.stopping = threading.Event()
+        self.together = ThreadPoolExecutor(16)
+        self._clock = Clock()
+        self._windows: list[Window] = []
+        self._window_began = 0.0
+        self._give_up_at = 0.0
+        self._intents = itertools.count(1)
+        self._under_way: dict[Worker, float] = {}
+        self._threads: list[threading.Thread] = []
+        self._errors: list[BaseException] = []
+        self._line: Line | None = None
+        self.folder = folder
+        folder.mkdir(parents=True)
+        environment = {
+            **servers.environment(),
+            "AWS_ENDPOINT_URL": secrets_line.endpoint,
+            "DATABASE_SECRET_ID": self.secret_id,
+        }
+        self.workers = Workers(environment, self._clock.ahead, folder, build)
+
+    # What faults do
+
+    def start(self, secret: DatabaseSecret | None = None) -> None:
+        """Start the handlers, with this database secret if one is given."""
+        tables = ("sessions", "accounts", "rate_limits")
+        self.database.run(*(f"DELETE FROM {table}" for table in tables))
+        self.secret = secret or self.secret
+        self.secrets.create_secret(Name=self.secret_id, SecretString=_text(self.secret))
+        self.workers.start(WORKERS)
+        self.workers.warm_up()
+        self._clock.start()
+
+    @property
+    def line(self) -> Line:
+        """Return a line to the database that can be cut; it is for the secret to lead there."""
+        if self._line is None:
+            self._line = Line(self.database.port, self.database.ca_file.parent)
+        return self._line
+
+    def begin(self, *parts: Callable[[], None]) -> None:
+        """Have players and guessers play from now on."""
+        for part in parts:
+            thread = threading.Thread(target=self._live, args=(part,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def play(self, seconds: float) -> None:
+        """Let the game go on for a while."""
+        time.sleep(seconds)
+        if self._errors:
+            raise self._errors[0]
+
+    def let_calls_end(self) -> None:
+        """Wait until every call that is under way now has ended."""
+        now = self._clock.now()
+        while any(began <= now for began in list(self._under_way.values())):
+            self.play(0.02)
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Break something meanwhile; some seconds afterwards all has to work again."""
+        if self._clock.now() > self._window_began:
+            self._windows.append(Window(self._window_began, self._clock.now()))
+        yield
+        self._window_began = self._clock.now() + BACK_SECONDS
+
+    def put_secret(self, secret: DatabaseSecret, stage: str = "AWSCURRENT") -> str:
+        """Store another version of the database's secret and return its id."""
+        with self.secrets_line.alone:
+            answer = self.secrets.put_secret_value(
+                SecretId=self.secret_id, SecretString=_text(secret), VersionStages=[stage]
+            )
+        return str(answer["VersionId"])
+
+    def promote(self, version: str) -> None:
+        """Make the pending version the current one, as the end of a rotation does."""
+        current = self.secrets.get_secret_value(SecretId=self.secret_id, VersionStage="AWSCURRENT")
+        move = partial(self.secrets.update_secret_version_stage, SecretId=self.secret_id)
+        with self.secrets_line.alone:
+            move(
+                VersionStage="AWSCURRENT",
+                MoveToVersionId=version,
+                RemoveFromVersionId=current["VersionId"],
+            )
+            move(VersionStage="AWSPENDING", RemoveFromVersionId=version)
+
+    def step_clock(self, seconds: float) -> None:
+        """Set the clock of all handlers."""
+        self._clock.step(seconds)
+
+    # What players do
+
+    def new_intent(self) -> int:
+        """Return a number for a wish of a player."""
+        return next(self._intents)
+
+    def call(
+        self,
+        kind: Kind,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        intent: int,
+        bearer: str = "",
+        key: str = "",
+        address: str,
+        **facts: str,
+    ) -> Call:
+        """Send one request, and record what came of it; `facts` are what the record says besides.
+
+        Waits for an idle handler first, which is no part of the answer's time.
+        """
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if bearer:
+            headers["Authorization"] = f"Bearer {bearer}"
+        if key:
+            headers["Idempotency-Key"] = key
+        text = None if body is None else json.dumps(body)
+        event = http_event(method, path, text, headers, address)
+        worker = self.workers.take()
+        began, clock_began = self._clock.now(), self._clock.forward()
+        self._under_way[worker] = began
+        try:
+            answer = worker.send(event)
+        finally:
+            del self._under_way[worker]
+            self.workers.give_back(worker)
+        call = Call(
+            kind=kind,
+            intent=intent,
+            began=began,
+            ended=self._clock.now(),
+            clock_began=clock_began,
+            clock_ended=self._clock.forward(),
+            address=address,
+            key=key,
+            **facts,  # type: ignore[arg-type]  # they are all texts
+            **_read(answer),
+        )
+        self.calls.append(call)
+        return call
+
+    def wait_after(self, call: Call) -> bool:
+        """Wait as long as an answer says; False: it is time to give up.
+
+        At the end of a run nobody waits for a bucket to refill: time is let pass instead.
+        """
+        if not self.stopping.wait(call.retry_after):
+            return True
+        if call.status == 429:
+            self.step_clock(float(call.retry_after))
+        else:
+            time.sleep(min(call.retry_after, 1))
+        return self._clock.now() < self._give_up_at
+
+    # The end
+
+    def settle(self, seconds: float) -> None:
+        """Have all players learn what came of their calls, for so long at most, and stop."""
+        self._windows.append(Window(self._window_began, self._clock.now()))
+        self._give_up_at = self._clock.now() + seconds
+        self.step_clock(REFILL_SECONDS)
+        self.stopping.set()
+        for thread in self._threads:
+            thread.join(seconds + PATIENCE_SECONDS)
+            assert not thread.is_alive(), "a player does not come to an end"
+        if self._errors:
+            raise self._errors[0]
+
+    def history(self) -> History:
+        """Return the history, with what the database holds now."""
+        rows = self.database.run("SELECT LOWER(HEX(id)) AS id, username FROM accounts")
+        return History(
+            calls=tuple(self.calls),
+            accounts=tuple((row["id"], row["username"].lower()) for row in rows),
+            windows=tuple(self._windows),
+            steps_back=self._clock.steps_back,
+        )
+
+    def stop(self) -> None:
+        """End the handlers."""
+        self.stopping.set()
+        self.together.shutdown(cancel_futures=True)
+        self.workers.stop()
+        if self._line is not None:
+            self._line.stop()
+
+    def _live(self, part: Callable[[], None]) -> None:
+        try:
+            part()
+        except BaseException as error:  # noqa: BLE001  # raised where the test sees it
+            self._errors.append(error)
+
+
+class Clock:
+    """The time of a run, and that of its handlers."""
+
+    def __init__(self) -> None:
+        self.ahead = multiprocessing.get_context("forkserver").Value("d", 0.0)
+        self.steps_back = 0
+        self._began = time.monotonic()
+        self._stepped = 0.0
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._began = time.monotonic()
+
+    def now(self) -> float:
+        """Return the seconds since the run began."""
+        return time.monotonic() - self._began
+
+    def forward(self) -> float:
+        """Return how far the handlers' clock has gone forward."""
+        return self.now() + self._stepped
+
+    def step(self, seconds: float) -> None:
+        """Set the handlers' clock forward or back."""
+        with self._lock:
+            if seconds > 0:
+                self._stepped += seconds
+            else:
+                self.steps_back += 1
+            self.ahead.value += seconds
+
+
+def _text(secret: DatabaseSecret) -> str:
+    return json.dumps(msgspec.to_builtins(secret))
+
+
+def _read(answer: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what counts of an answer."""
+    if answer is None:
+        return {"status": 0}
+    body = json.loads(answer["body"])
+    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    read: dict[str, Any] = {
+        "status": answer["statusCode"],
+        "code": body.get("error", {}).get("code", ""),
+        "retry_after": int(headers.get("retry-after", 0)),
+    }
+    if "refresh_token" in body:
+        read["gave_account"] = body["account"]["id"].replace("-", "")
+        read["gave_session"] = body["session"]["id"]
+        read["gave_token"] = body["refresh_token"]
+        read["gave_access"] = body["access_token"]
+    return read

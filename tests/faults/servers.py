@@ -1,0 +1,164 @@
+"""The database and the Secrets Manager stand-in of the fault tests, and what can be done to them.
+
+Statements here are understood by MariaDB and MySQL alike.
+"""
+
+import os
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from auth.connection import Connection, DatabaseSecret, Failure, Statement, connect, tls_context
+from auth.database_users import grant_application
+from local.mariadb import MariaDB, Users
+from local.stack import Stack
+
+PATIENCE_SECONDS = 20.0
+
+
+class Server(MariaDB):
+    """A database server that can be broken; its admin may make it read-only too."""
+
+    def _setup_file(self) -> Path:
+        path = super()._setup_file()
+        with path.open("a") as setup:
+            setup.write(f"GRANT SUPER, READ_ONLY ADMIN ON *.* TO '{self.admin.username}'@'%';\n")
+        return path
+
+    def pid(self) -> int:
+        """Return the server's process id."""
+        return int((self.folder / "server.pid").read_text())
+
+    def kill(self) -> None:
+        """End it as a power failure would."""
+        os.kill(self.pid(), signal.SIGKILL)
+        self.stop()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have it do nothing, its connections open."""
+        pid = self.pid()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def run(self, *statements: str) -> list[dict[str, Any]]:
+        """Run statements as the admin, and return the rows of the last."""
+        rows: list[dict[str, Any]] = []
+        with self.connect() as connection:
+            for sql in statements:
+                rows = connection.run(Statement(sql), PATIENCE_SECONDS).rows
+        return rows
+
+    def connections_of(self, *users: str) -> list[int]:
+        """Return the connections that these users have."""
+        names = ", ".join(f"'{user}'" for user in users)
+        rows = self.run(
+            f"SELECT id AS number FROM information_schema.processlist WHERE user IN ({names})"
+        )
+        return [row["number"] for row in rows]
+
+    def cut(self, *numbers: int) -> None:
+        """Close connections."""
+        with self.connect() as connection:
+            for number in numbers:
+                with suppress(Failure, Exception):  # it may have gone by itself
+                    connection.run(Statement(f"KILL CONNECTION {number}"), PATIENCE_SECONDS)
+
+    def new_user(self, username: str) -> DatabaseSecret:
+        """Create a user with the application's rights, new, and return its secret."""
+        secret = msgspec.structs.replace(
+            self.application, username=username, password=secrets.token_urlsafe(16)
+        )
+        with self.connect() as connection:
+            connection.run(Statement(f"DROP USER IF EXISTS {username}"), PATIENCE_SECONDS)
+            grant_application(connection, secret)
+        return secret
+
+    def set_password(self, secret: DatabaseSecret) -> None:
+        """Give a user the password of this secret."""
+        self.run(f"ALTER USER {secret.username} IDENTIFIED BY '{secret.password}'")
+
+    @contextmanager
+    def set_to(self, variable: str, value: int) -> Iterator[None]:
+        """Set a global variable for a while."""
+        (row,) = self.run(f"SELECT @@GLOBAL.{variable} AS usual")
+        self.run(f"SET GLOBAL {variable} = {value}")
+        try:
+            yield
+        finally:
+            self.run(f"SET GLOBAL {variable} = {row['usual']}")
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Keep all rows of a table locked."""
+        with self.connect() as connection:
+            connection.run(Statement("BEGIN"), PATIENCE_SECONDS)
+            connection.run(Statement(f"SELECT * FROM {table} FOR UPDATE"), PATIENCE_SECONDS)
+            yield
+            connection.run(Statement("ROLLBACK"), PATIENCE_SECONDS)
+
+    @contextmanager
+    def exhausted(self) -> Iterator[None]:
+        """Take all connections that the server gives, those of the handlers too."""
+        tls, taken = tls_context(str(self.ca_file)), []
+        user = self.new_user("glutton")
+        with self.set_to("max_connections", 10):
+            self.cut(*self.connections_of("game_login"))
+            try:
+                end = time.monotonic() + PATIENCE_SECONDS
+                while time.monotonic() < end:
+                    try:
+                        taken.append(connect(user, tls))
+                    except Failure:
+                        break
+                yield
+            finally:
+                for connection in taken:
+                    connection.drop()
+
+
+class Servers:
+    """Both servers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._stack = Stack(folder, rate_limit_scale="1")
+        usual = self._stack.mariadb
+        users = Users(usual.admin.password, usual.application.password)
+        self.database = Server(usual.folder, users)
+        self._stack.mariadb = self.database
+
+    def start(self) -> None:
+        """Start both, with the schema and the secrets."""
+        self._stack.start()
+
+    def stop(self) -> None:
+        """Stop both."""
+        self._stack.stop()
+
+    @property
+    def secrets_address(self) -> tuple[str, int]:
+        """Return where the Secrets Manager stand-in listens."""
+        port = self._stack.secrets_manager.endpoint.rpartition(":")[2]
+        return "127.0.0.1", int(port)
+
+    @property
+    def secrets_client(self) -> Any:
+        """Return a client of the Secrets Manager stand-in."""
+        return self._stack.secrets_manager.client()
+
+    def environment(self) -> dict[str, str]:
+        """Return what the handler needs in its environment."""
+        return self._stack.environment()
+
+    def reader(self) -> Connection:
+        """Return a connection of the admin."""
+        return self.database.connect()

@@ -1,0 +1,78 @@
+"""Backends with a planted mistake: the checker catches each, so a green table means something."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from tests.faults import table
+from tests.faults.beliefs import Beliefs
+from tests.faults.broken_builds import BROKEN_BUILDS
+from tests.faults.checker import violations
+from tests.faults.faults import APPLICATION, Fault, cut, nothing, through_line
+from tests.faults.players import Player, new_name, new_password
+from tests.faults.run import Play, Run
+from tests.faults.servers import Servers
+
+
+def kill_once(run: Run) -> None:
+    """Close all connections once: what was acknowledged and not committed is gone."""
+    run.play(3.0)
+    with run.down():
+        run.database.cut(*run.database.connections_of(APPLICATION))
+        run.play(1.0)
+
+
+def cut_registrations(run: Run) -> None:
+    """Cut connections after COMMIT while some do nothing but register, without a key."""
+
+    def register(seed: int) -> None:
+        while not run.stopping.is_set():
+            Player(run, Beliefs(), seed).register(new_name(), new_password(), keyless=1.0)
+
+    run.begin(*(partial(register, seed) for seed in range(4)))
+    cut(run, after=True)
+
+
+# What brings each mistake to light.
+FAULTS = {
+    "limits in memory": Fault("none", nothing),
+    "select then insert": Fault("none", nothing),
+    "autocommit off": Fault("all connections killed once", kill_once),
+    "commit again": Fault("connection cut after COMMIT", cut_registrations, through_line),
+}
+
+
+@pytest.fixture
+def names_without_a_key(servers: Servers) -> Iterator[None]:
+    """Let two accounts have one name, as far as the database is concerned."""
+    servers.database.run(
+        "DELETE FROM accounts",
+        "ALTER TABLE accounts DROP KEY username_key, ADD KEY username_key (username_key)",
+    )
+    yield
+    servers.database.run(
+        "DELETE FROM accounts",
+        "ALTER TABLE accounts DROP KEY username_key, ADD UNIQUE KEY username_key (username_key)",
+    )
+
+
+@pytest.mark.parametrize("build", BROKEN_BUILDS)
+def test_broken_build(
+    request: pytest.FixtureRequest,
+    play: Play,
+    record_property: Callable[[str, object], None],
+    build: str,
+) -> None:
+    """A backend with this mistake does not get through, and for the right reason."""
+    broken, fault = BROKEN_BUILDS[build], FAULTS[build]
+    if build == "select then insert":
+        request.getfixturevalue("names_without_a_key")
+    history = play(fault, build, settling=5.0, looks=30)
+    found = {violation.of for violation in violations(history)}
+    caught = sorted(found & set(broken.caught_by))
+    verdict = f"caught: {', '.join(caught)}" if caught else f"NOT CAUGHT ({', '.join(found)})"
+    name = f"(planted) {broken.mistake}"
+    order = 900 + list(BROKEN_BUILDS).index(build)
+    record_property(table.ROW, table.row(order, name, history, verdict))
+    assert caught, verdict

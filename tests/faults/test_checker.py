@@ -1,0 +1,221 @@
+"""The checker finds a violation planted in a small history, and takes nothing else for one."""
+
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.faults.checker import PROPERTIES, violations
+from tests.faults.history import Call, History, Kind, Window
+
+ADA: dict[str, Any] = {"account": "a1", "session": "s1"}
+GIVEN: dict[str, Any] = {"gave_account": "a1", "gave_session": "s1"}
+
+_intents = count(1)
+
+
+def call(kind: Kind, began: float, status: int = 200, *, took: float = 0.1, **more: Any) -> Call:
+    """Return a call at a moment, with an intent of its own unless it says which."""
+    code = more.pop("code", "unavailable" if status == 503 else "")
+    more = {"intent": next(_intents), "retry_after": 2 if status == 503 else 0, **more}
+    ended = began + took
+    return Call(
+        kind=kind,
+        began=began,
+        ended=ended,
+        clock_began=more.pop("clock_began", began),
+        clock_ended=more.pop("clock_ended", ended),
+        status=status,
+        code=code,
+        **more,
+    )
+
+
+def registration(began: float = 0.0, status: int = 201, **more: Any) -> Call:
+    """Return Ada's registration, which gave the first refresh token of her session."""
+    given = {**GIVEN, "gave_token": "t0"} if status == 201 else {}
+    facts = {"name": "ada", "password": "old", "key": "k", **given, **more}
+    return call(Kind.REGISTER, began, status, **facts)
+
+
+def refresh(began: float, status: int = 200, **more: Any) -> Call:
+    """Return a refresh of Ada's first session."""
+    code = "session_ended" if status == 401 else "unavailable" if status == 503 else ""
+    return call(Kind.REFRESH, began, status, **{**ADA, "token": "t0", "code": code, **more})
+
+
+def log_in(began: float, password: str, status: int = 200, **more: Any) -> Call:
+    """Return a sign-in as Ada."""
+    code = "invalid_credentials" if status == 401 else ""
+    facts = {"name": "ada", "password": password, "code": code, **more}
+    return call(Kind.LOG_IN, began, status, **facts)
+
+
+def change(began: float, status: int = 200, **more: Any) -> Call:
+    """Return a change of Ada's password, by her first session."""
+    return call(Kind.CHANGE_PASSWORD, began, status, **{**ADA, "password": "new", **more})
+
+
+def found(*calls: Call, **more: Any) -> set[str]:
+    """Return which properties a history breaks, if Ada's account is there at the end."""
+    history = History(calls, **{"accounts": (("a1", "ada"),), **more})
+    return {violation.of for violation in violations(history)}
+
+
+def guesses(number: int, seconds: float, **more: Any) -> list[Call]:
+    """Return so many wrong passwords for one name, from one address."""
+    facts = {"address": "192.0.2.1", "took": 0.0, **more}
+    return [log_in(10 + n * seconds, f"wrong-{n}", 401, **facts) for n in range(number)]
+
+
+# What is no violation
+
+
+def test_a_life() -> None:
+    """A life in which all goes well breaks nothing."""
+    assert not found(
+        registration(),
+        refresh(1, gave_token="t1", **GIVEN),
+        log_in(2, "old", gave_account="a1", gave_session="s2", gave_token="u0"),
+        change(3, gave_token="t2", **GIVEN),
+        refresh(4, 401, session="s2", token="u0"),
+        refresh(5, token="t2", gave_token="t3", **GIVEN),
+        log_in(6, "old", 401),
+        log_in(7, "new", gave_account="a1", gave_session="s3", gave_token="v0"),
+        call(Kind.LOG_OUT, 8, account="a1", session="s3"),
+        refresh(9, 401, session="s3", token="v0"),
+        windows=(Window(0, 10),),
+    )
+
+
+def test_both_outcomes_of_an_unknown_call() -> None:
+    """What got no answer may have happened or not; both are believed."""
+    unknown = change(3, 503, intent=7)
+    done = change(20, intent=7, gave_token="t2", **GIVEN)
+    for password, other in (("new", "old"), ("old", "new")):
+        logins = (log_in(5, password, gave_account="a1"), log_in(6, other, 401))
+        assert not found(registration(), unknown, *logins, done)
+
+
+def test_both_orders_of_calls_at_once() -> None:
+    """Of two calls at the same time either may come first."""
+    changing = change(3, took=2.0, gave_token="t2", **GIVEN)
+    for password in ("old", "new"):
+        for status in (200, 401):
+            assert not found(registration(), changing, log_in(4, password, status))
+
+
+def test_guesses_as_time_passes() -> None:
+    """Guesses may go on as the buckets refill, and begin anew when the clock is set ahead."""
+    slow = guesses(12, 60.0, address="192.0.2.1")
+    assert not found(registration(), *slow)
+    quick = guesses(5, 0.1)
+    later = [
+        replace(each, clock_began=each.clock_began + 3600, clock_ended=each.clock_ended + 3600)
+        for each in guesses(5, 0.1)
+    ]
+    assert not found(registration(), *quick, *later)
+
+
+# Violations
+
+
+def planted() -> dict[str, list[set[str]]]:
+    """Return what the checker finds in histories with one violation, by the property broken."""
+    gone = call(Kind.DELETE, 5, **ADA)
+    everywhere = call(Kind.LOG_OUT_EVERYWHERE, 5, **ADA)
+    second: dict[str, Any] = {"gave_account": "a1", "gave_session": "s2", "gave_token": "u0"}
+    of_second: dict[str, Any] = {"account": "a1", "session": "s2", "token": "u0"}
+    me = call(Kind.ME, 8, **ADA)
+    start = registration()
+    return {
+        "the only 5xx is 503 with Retry-After": [
+            found(start, call(Kind.HEALTH, 2, 500)),
+            found(start, call(Kind.HEALTH, 2, 503, retry_after=0)),
+            found(start, call(Kind.HEALTH, 2, 0)),
+        ],
+        "no answer later than 12 s": [found(start, call(Kind.HEALTH, 2, took=12.1))],
+        "the service is there": [
+            found(start, call(Kind.HEALTH, 2, 503), windows=(Window(0, 10),)),
+            found(start, windows=(Window(5, 10),)),
+        ],
+        "one account per name": [
+            found(start, log_in(1, "old", gave_account="a2", gave_session="s9")),
+            found(start, accounts=(("a1", "ada"), ("a2", "ada"))),
+        ],
+        "no acknowledged registration is lost": [found(start, accounts=())],
+        "no acknowledged deletion is lost": [found(start, gone)],
+        "nobody's own name is taken": [
+            found(registration(status=409, code="username_taken")),
+            found(
+                registration(status=503, intent=7),
+                registration(2, status=409, code="username_taken", intent=7),
+            ),
+        ],
+        "no acknowledged password change is lost": [
+            found(start, change(3, gave_token="t2", **GIVEN), log_in(5, "old")),
+            found(start, change(3, gave_token="t2", **GIVEN), log_in(5, "new", 401)),
+            found(start, log_in(5, "old", 401)),
+            found(start, log_in(5, "never")),
+            found(start, change(3, 401, code="invalid_credentials")),
+            found(start, gone, log_in(9, "old"), accounts=()),
+        ],
+        "what was ended stays ended": [
+            found(start, call(Kind.LOG_OUT, 5, **ADA), refresh(8, gave_token="t1", **GIVEN)),
+            found(start, call(Kind.LOG_OUT, 5, **ADA), me),
+            found(start, log_in(2, "old", **second), everywhere, refresh(8, **of_second)),
+            found(start, log_in(2, "old", **second), change(5), refresh(8, **of_second)),
+            found(start, change(5, gave_token="t2", **GIVEN), refresh(8)),
+            found(start, gone, me, accounts=()),
+        ],
+        "nobody is signed out": [
+            found(start, refresh(3, 401)),
+            found(
+                start,
+                log_in(2, "old", **second),
+                call(Kind.LOG_OUT, 4, **ADA),
+                refresh(8, 401, **of_second),
+            ),
+            found(start, change(3, gave_token="t2", **GIVEN), refresh(8, 401, token="t2")),
+        ],
+        "a token has one successor": [
+            found(start, refresh(3, gave_token="t1", **GIVEN), refresh(4, gave_token="x", **GIVEN))
+        ],
+        "unknown outcomes converge": [
+            found(registration(status=503)),
+            found(start, refresh(3, 503, intent=7), refresh(5, 503, intent=7)),
+            found(start, change(3, 503, intent=7), change(5, 401, intent=7, code="invalid_token")),
+            found(
+                registration(status=503, intent=7),
+                registration(2, status=409, code="idempotency_key_reused", intent=7),
+            ),
+        ],
+        "guesses are bounded": [
+            found(start, *guesses(6, 0.1)),
+            found(start, *guesses(30, 40.0)),
+            found(
+                start,
+                *(
+                    call(Kind.GUESS_TO_DELETE, 10 + n, 401, code="invalid_credentials", **ADA)
+                    for n in range(6)
+                ),
+            ),
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_planted_violation(name: str) -> None:
+    """A violation of each property is found, in each of its forms, and taken for nothing else."""
+    forms = planted()[name]
+    assert forms
+    for broken in forms:
+        assert broken == {name}
+
+
+def test_guesses_from_everywhere() -> None:
+    """More guesses at one name than its own bucket holds are found, whatever their addresses."""
+    many = [replace(each, address=f"10.0.0.{n}") for n, each in enumerate(guesses(21, 0.1))]
+    assert found(registration(), *many) == {"guesses are bounded"}
+    assert not found(registration(), *many[:20])

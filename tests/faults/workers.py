@@ -1,0 +1,178 @@
+"""Handler processes: each a Lambda container of its own, sent API Gateway events through a pipe.
+
+Two things differ from the real one, both given where the application is put together: the clock,
+which can be set for all processes at once, and Argon2 parameters that cost little, so that two
+cores serve many requests. A test sees to it that nothing else in `auth` asks for the time.
+"""
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from tests.events import http_event
+
+PATIENCE_SECONDS = 30.0
+MEMORY_KIB, ITERATIONS = 8, 1
+# Loaded once, before the processes are forked; each of them imports the application for itself.
+PRELOADED = ["boto3", "botocore.session", "flask", "jwt", "pymysql", "serverless_wsgi", "zxcvbn"]
+
+Event = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class Worker:
+    """One process; it answers one request at a time."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        ahead: "Synchronized[float]",
+        log: Path,
+        build: str = "",
+    ) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        self._pipe, theirs = context.Pipe()
+        arguments = (theirs, dict(environment), ahead, str(log), build)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has imported the handler."""
+        assert self._pipe.poll(PATIENCE_SECONDS), "a handler process does not start"
+        assert self._pipe.recv() == "ready"
+
+    def send(self, event: Event) -> Answer | None:
+        """Send an event and return the answer; None: the process gives none."""
+        try:
+            self._pipe.send(event)
+            if self._pipe.poll(PATIENCE_SECONDS):
+                answer: Answer = self._pipe.recv()
+                return answer
+        except (EOFError, OSError):
+            pass
+        return None
+
+    def stop(self) -> None:
+        """End it."""
+        self._pipe.close()
+        self._process.join(2.0)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+
+
+class Workers:
+    """The processes that serve a run, each taken by one call at a time, the longest idle first."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        ahead: "Synchronized[float]",
+        folder: Path,
+        build: str = "",
+    ) -> None:
+        self._arguments = (environment, ahead)
+        self._build = build
+        self._folder = folder
+        self._all: list[Worker] = []
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        self._open = threading.Event()
+        self._open.set()
+
+    def start(self, number: int) -> None:
+        """Start so many more, which are cold: they have neither connection nor secrets yet."""
+        started = [
+            Worker(*self._arguments, self._folder / f"worker-{len(self._all) + n}.log", self._build)
+            for n in range(number)
+        ]
+        self._all += started
+        for worker in started:
+            worker.wait_until_ready()
+            self._idle.put(worker)
+
+    def log_lines(self, text: str) -> list[str]:
+        """Return the lines of all logs that hold a text."""
+        lines = [
+            line for log in self._folder.glob("*.log") for line in log.read_text().splitlines()
+        ]
+        return [line for line in lines if text in line]
+
+    def warm_up(self) -> None:
+        """Have each sign a request's way through: it has secrets and a connection then."""
+        with self.all_idle():
+            for worker in self._all:
+                for path in ("/v1/health", "/.well-known/jwks.json"):
+                    answer = worker.send(http_event("GET", path))
+                    assert answer is not None, "a handler process gives no answer"
+                    assert answer["statusCode"] == 200, answer
+
+    def take(self) -> Worker:
+        """Return an idle one, as soon as there is one."""
+        self._open.wait()
+        return self._idle.get(timeout=2 * PATIENCE_SECONDS)
+
+    def give_back(self, worker: Worker) -> None:
+        """Let the next call have it."""
+        self._idle.put(worker)
+
+    @contextmanager
+    def all_idle(self) -> Iterator[None]:
+        """Wait until all are idle, and keep them so meanwhile."""
+        self._open.clear()
+        try:
+            taken = [self._idle.get(timeout=2 * PATIENCE_SECONDS) for _ in self._all]
+            yield
+            for worker in taken:
+                self._idle.put(worker)
+        finally:
+            self._open.set()
+
+    def stop(self) -> None:
+        """End all of them."""
+        for worker in self._all:
+            worker.stop()
+
+
+def _serve(
+    pipe: "Pipe[Any, Any]",
+    environment: dict[str, str],
+    ahead: "Synchronized[float]",
+    log: str,
+    build: str,
+) -> None:
+    """Be one process."""
+    with Path(log).open("ab") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    os.environ.update(environment)
+
+    import handler
+    from auth.app import create_app
+    from auth.passwords import Passwords
+    from auth.settings import Settings
+    from auth.times import system_clock
+    from tests.faults.broken_builds import BROKEN_BUILDS
+
+    def clock() -> datetime:
+        return system_clock() + timedelta(seconds=ahead.value)
+
+    if build:
+        BROKEN_BUILDS[build].plant()
+    settings = Settings.from_environment(os.environ)
+    passwords = Passwords(MEMORY_KIB, ITERATIONS)
+    handler.application = create_app(settings, clock, passwords)
+    pipe.send("ready")
+    with suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            pipe.send(handler.http(pipe.recv(), None))
