@@ -32,12 +32,15 @@ LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 
 RUNNING = """
 Game Login is running on {url} (MariaDB on port {port}; the log is in .local/stack).
-Try it, from another terminal:
+{game}Try it, from another terminal:
 
   curl {url}/login -H 'Content-Type: application/json' \\
     -d '{{"username": "{username}", "password": "{password}"}}'
 
 Ctrl-C stops it. What is registered stays until `make reset`. Requests:
+"""
+
+GAME_RUNNING = """The example game server is on {url} (examples/socket_server.py).
 """
 
 
@@ -91,18 +94,21 @@ def run(port: int, game_port: int | None = None) -> None:
             offline.start()
         _write_environment(stack.environment())
         running.callback(ENVIRONMENT_FILE.unlink, missing_ok=True)
-        say(
-            RUNNING.format(
-                url=offline.url, port=stack.mariadb.port, username=USERNAME, password=PASSWORD
-            )
-        )
         game = None
         if game_port is not None:
             game = GameServer(game_port, STACK_FOLDER, offline.url, stack.environment())
             running.callback(game.stop)
             with step("starting the game server"):
                 game.start()
-            say(f"Game server: {game.url} (examples/socket_server.py)\n")
+        say(
+            RUNNING.format(
+                url=offline.url,
+                port=stack.mariadb.port,
+                game=GAME_RUNNING.format(url=game.url) if game else "",
+                username=USERNAME,
+                password=PASSWORD,
+            )
+        )
         running.callback(say, "stopping")
         _follow(stack, offline, game)
 
