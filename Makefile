@@ -1,11 +1,12 @@
 # What a developer runs. Each target installs what it needs and says so.
 PORT ?= 3000
+GAME_PORT ?= 8765
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke test-faults reset setup
+.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke test-faults run-game reset setup
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -13,9 +14,12 @@ help:  ## show this list
 run: setup  ## run the backend on this machine, on http://localhost:3000 (or PORT=...)
 	@exec $(PYTHON) -m local run --port $(PORT)
 
+run-game: setup  ## the same, with the example game server on ws://localhost:8765 (or GAME_PORT=...)
+	@exec $(PYTHON) -m local run --port $(PORT) --game-port $(GAME_PORT)
+
 test: check  ## run all tests, with a private MariaDB
 	@$(PYTHON) -m local install
-	$(PYTEST) tests/unit tests/integration tests/stories --cov
+	$(PYTEST) tests/unit tests/integration tests/stories tests/examples --cov
 
 test-deploy: setup  ## test what a deployment uploads: the template, and the package in a Lambda runtime
 	@$(PYTHON) -m local install

@@ -1,4 +1,4 @@
-"""The commands behind `make run` and `make reset`: `python -m local run | install | reset`."""
+"""The commands of `make run`, `run-game` and `reset`: `python -m local run | install | reset`."""
 
 import argparse
 import fcntl
@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from local.game_server import GameServer
 from local.mariadb import install_server
 from local.offline import Offline, refuse_busy
 from local.processes import end_leftovers
@@ -27,16 +28,19 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RATE_LIMIT_SCALE = "20"  # playing with it does not run into limits
 
 SEED = "from local.seed import add_test_player; add_test_player()"
-HANDLER_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
+LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 
 RUNNING = """
 Game Login is running on {url} (MariaDB on port {port}; the log is in .local/stack).
-Try it, from another terminal:
+{game}Try it, from another terminal:
 
   curl {url}/login -H 'Content-Type: application/json' \\
     -d '{{"username": "{username}", "password": "{password}"}}'
 
 Ctrl-C stops it. What is registered stays until `make reset`. Requests:
+"""
+
+GAME_RUNNING = """The example game server is on {url} (examples/socket_server.py).
 """
 
 
@@ -45,6 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local")
     parser.add_argument("command", choices=("run", "install", "reset"))
     parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--game-port", type=int, help="run the example game server there too")
     arguments = parser.parse_args()
     # Ctrl-C also where a script started us in the background, killed, the terminal closed.
     for sign in SIGNALS:
@@ -52,7 +57,7 @@ def main() -> int:
     keep_proxies_out(os.environ)
     try:
         if arguments.command == "run":
-            run(arguments.port)
+            run(arguments.port, arguments.game_port)
         elif arguments.command == "reset":
             reset()
         else:
@@ -65,8 +70,8 @@ def main() -> int:
     return 0
 
 
-def run(port: int) -> None:
-    """Run the local stack until Ctrl-C.
+def run(port: int, game_port: int | None = None) -> None:
+    """Run the local stack until Ctrl-C, and the example game server where it gets a port.
 
     Raises:
         Problem: something does not start, or ends by itself.
@@ -75,6 +80,8 @@ def run(port: int) -> None:
         end_leftovers(STACK_FOLDER)
         ENVIRONMENT_FILE.unlink(missing_ok=True)
         refuse_busy(port)
+        if game_port is not None:
+            refuse_busy(game_port, "GAME_PORT")
         install_server()
         stack = Stack(STACK_FOLDER, RATE_LIMIT_SCALE)
         running.callback(stack.stop)
@@ -87,13 +94,23 @@ def run(port: int) -> None:
             offline.start()
         _write_environment(stack.environment())
         running.callback(ENVIRONMENT_FILE.unlink, missing_ok=True)
+        game = None
+        if game_port is not None:
+            game = GameServer(game_port, STACK_FOLDER, offline.url, stack.environment())
+            running.callback(game.stop)
+            with step("starting the game server"):
+                game.start()
         say(
             RUNNING.format(
-                url=offline.url, port=stack.mariadb.port, username=USERNAME, password=PASSWORD
+                url=offline.url,
+                port=stack.mariadb.port,
+                game=GAME_RUNNING.format(url=game.url) if game else "",
+                username=USERNAME,
+                password=PASSWORD,
             )
         )
         running.callback(say, "stopping")
-        _follow(stack, offline)
+        _follow(stack, offline, game)
 
 
 def reset() -> None:
@@ -110,12 +127,16 @@ def reset() -> None:
     say("the local database and its keys are forgotten")
 
 
-def _follow(stack: Stack, offline: Offline) -> None:
-    """Show the handler's log until something ends."""
-    with offline.log.open("rb") as log:
-        log.seek(0, os.SEEK_END)
+def _follow(stack: Stack, offline: Offline, game: GameServer | None) -> None:
+    """Show the handler's log, and the game server's, until something ends."""
+    with ExitStack() as opened:
+        logs = [opened.enter_context(offline.log.open("rb"))]
+        logs[0].seek(0, os.SEEK_END)
+        if game is not None:
+            logs.append(opened.enter_context(game.log.open("rb")))
         while True:
-            _show(log)
+            for log in logs:
+                _show(log)
             if not stack.mariadb.is_running():
                 raise Problem(
                     f"MariaDB ended by itself:\n{stack.mariadb.last_lines()}\n"
@@ -126,18 +147,20 @@ def _follow(stack: Stack, offline: Offline) -> None:
                 raise Problem(
                     f"{ended} ended by itself, see {STACK_FOLDER}: `make run` starts it again"
                 )
+            if game is not None and not game.is_running():
+                raise Problem(f"the game server ended by itself:\n{game.last_lines()}")
             time.sleep(0.1)
 
 
 def _show(log: BinaryIO) -> None:
-    """Show the lines of the handler; serverless offline says the same again in three of its own."""
+    """Show the lines of ours; serverless offline says the same again in three of its own."""
     while True:
         position = log.tell()
         line = log.readline().decode(errors="replace")
         if not line.endswith("\n"):  # nothing, or half a line: the rest comes with the next look
             log.seek(position)
             return
-        if HANDLER_LINE.match(line):
+        if LOG_LINE.match(line):
             say(line.rstrip())
 
 

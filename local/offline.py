@@ -15,16 +15,17 @@ from local.terminal import Problem
 READY_SECONDS = 60.0
 
 
-def refuse_busy(port: int) -> None:
+def refuse_busy(port: int, setting: str = "PORT") -> None:
     """Refuse a port that something else listens on.
 
     Raises:
         Problem: it is in use.
     """
     if accepts(port):
+        command = "run" if setting == "PORT" else "run-game"
         raise Problem(
             f"port {port} is in use: stop what listens there, or take another one with"
-            f" `make run PORT={port + 1}`"
+            f" `make {command} {setting}={port + 1}`"
         )
 
 

@@ -36,6 +36,8 @@ def test_busy_port(busy_port: int) -> None:
     """A busy port is named, with the command that takes another one."""
     with pytest.raises(Problem, match=f"port {busy_port} is in use.*make run PORT={busy_port + 1}"):
         refuse_busy(busy_port)
+    with pytest.raises(Problem, match=f"make run-game GAME_PORT={busy_port + 1}"):
+        refuse_busy(busy_port, "GAME_PORT")
     refuse_busy(free_port())
 
 

@@ -1,0 +1,251 @@
+"""A WebSocket game server that knows its players: the tutorial's third file.
+
+It verifies each player's access token by itself (player_tokens.py), greets the player by name and
+passes on what they say to each other.
+
+    python examples/socket_server.py     # or `make run-game`, with the backend beside it
+
+A client proves who it is in the `Authorization: Bearer` header of the handshake. A game on a web
+page cannot set headers there: it sends this as its first message, within five seconds.
+
+    {"type": "authenticate", "access_token": "..."}
+
+The same message with a fresh token, at any time, keeps the connection open beyond the ten minutes
+that a token is good for. All messages are JSON objects in text frames:
+
+    from the client   chat {text}
+    from the server   welcome {name, players}   joined {name}   left {name}   chat {name, text}
+
+A connection that is refused is accepted first and then closed, with a code that the client can
+read: engines show a refused handshake as nothing but "failed".
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
+
+logger = logging.getLogger("socket_server")
+
+# Close codes, in the range for applications (RFC 6455, 7.4.2); named after HTTP's.
+BAD_MESSAGE = 4400
+BAD_TOKEN = 4401  # get a fresh one, connect again
+NO_TOKEN = 4408
+REPLACED = 4409  # the same player connected elsewhere: do not connect again by itself
+TOO_MANY_MESSAGES = 4429
+TRY_LATER = 1013  # the public keys cannot be read yet
+
+FIRST_MESSAGE_SECONDS = 5.0
+HEARTBEAT_SECONDS = 20.0  # who does not answer a ping for as long has gone
+MAX_MESSAGE_BYTES = 4096
+MAX_CHAT_LENGTH = 500
+MESSAGES_PER_SECOND = 5.0
+MESSAGES_AT_ONCE = 10.0
+
+
+class Refused(Exception):
+    """This connection is to be closed, with a code and a reason that the client may show."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass
+class Seat:
+    """One player's one live connection."""
+
+    player: Player
+    connection: ServerConnection
+    spare: float = MESSAGES_AT_ONCE
+    spoke_at: float = field(default_factory=time.monotonic)
+
+    def take_message(self) -> None:
+        """Count one message against what a player may say.
+
+        Raises:
+            Refused: that was too many.
+        """
+        now = time.monotonic()
+        refilled = self.spare + (now - self.spoke_at) * MESSAGES_PER_SECOND
+        self.spare, self.spoke_at = min(MESSAGES_AT_ONCE, refilled) - 1, now
+        if self.spare < 0:
+            raise Refused(TOO_MANY_MESSAGES, "too many messages")
+
+
+class Lobby:
+    """Who is here; every player once."""
+
+    def __init__(self, tokens: PlayerTokens) -> None:
+        self._tokens = tokens
+        self._seats: dict[str, Seat] = {}  # by account id
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def handle(self, connection: ServerConnection) -> None:
+        """Serve one connection from its handshake to its end."""
+        try:
+            player = await self._first_player(connection)
+            await self._stay(Seat(player, connection))
+        except Refused as refused:
+            await connection.close(refused.code, refused.reason)
+        except ConnectionClosed:
+            return
+
+    async def _first_player(self, connection: ServerConnection) -> Player:
+        assert connection.request is not None, "the handshake is over"
+        values = connection.request.headers.get_all("Authorization")
+        if values:
+            scheme, _, token = values[0].partition(" ")
+            if len(values) > 1 or scheme.lower() != "bearer":
+                raise Refused(BAD_TOKEN, "not a bearer token")
+            return await self._verified(token.strip())
+        try:
+            async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
+                message = parse(await connection.recv())
+        except TimeoutError:
+            raise Refused(NO_TOKEN, "no access token came") from None
+        if message["type"] != "authenticate":
+            raise Refused(BAD_TOKEN, "the first message must be authenticate")
+        return await self._verified(text_in(message, "access_token"))
+
+    async def _verified(self, token: str) -> Player:
+        try:
+            return await asyncio.to_thread(self._tokens.verify, token)
+        except InvalidToken as error:
+            raise Refused(BAD_TOKEN, f"access token: {error}") from None
+        except KeysUnavailable:
+            raise Refused(TRY_LATER, "cannot verify players yet") from None
+
+    async def _stay(self, seat: Seat) -> None:
+        """Give a player a seat, the older connection's if there is one, until it closes."""
+        account, name = seat.player.account_id, seat.player.name
+        before = self._seats.get(account)
+        self._seats[account] = seat
+        if before is not None:
+            # Not waited for: a dead connection takes its time to close.
+            closing = asyncio.create_task(before.connection.close(REPLACED, "signed in elsewhere"))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        else:
+            self._tell_others(account, {"type": "joined", "name": name})
+        logger.info("%s is here", name)
+        try:
+            names = sorted(other.player.name for other in self._seats.values())
+            welcome = {"type": "welcome", "name": name, "players": names}
+            await seat.connection.send(json.dumps(welcome))
+            await self._listen(seat)
+        finally:
+            if self._seats.get(account) is seat:
+                del self._seats[account]
+                self._tell_others(account, {"type": "left", "name": name})
+                logger.info("%s has left", name)
+
+    async def _listen(self, seat: Seat) -> None:
+        """Take messages until the connection closes or the token expires.
+
+        Raises:
+            Refused: the player must go.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(seat.player.expires_at - time.time()):
+                    message = parse(await seat.connection.recv())
+            except TimeoutError:
+                raise Refused(BAD_TOKEN, "access token: expired") from None
+            seat.take_message()
+            if message["type"] == "authenticate":
+                await self._renew(seat, text_in(message, "access_token"))
+            elif message["type"] == "chat":
+                text = text_in(message, "text").strip()[:MAX_CHAT_LENGTH]
+                if text:
+                    self._tell_all({"type": "chat", "name": seat.player.name, "text": text})
+            else:
+                raise Refused(BAD_MESSAGE, "unknown type of message")
+
+    async def _renew(self, seat: Seat, token: str) -> None:
+        player = await self._verified(token)
+        if player.account_id != seat.player.account_id:
+            raise Refused(BAD_TOKEN, "access token: another player's")
+        seat.player = player
+
+    def _tell_all(self, message: dict[str, Any]) -> None:
+        broadcast([seat.connection for seat in self._seats.values()], json.dumps(message))
+
+    def _tell_others(self, account: str, message: dict[str, Any]) -> None:
+        others = [seat.connection for key, seat in self._seats.items() if key != account]
+        broadcast(others, json.dumps(message))
+
+
+def parse(frame: str | bytes) -> dict[str, Any]:
+    """Return a message.
+
+    Raises:
+        Refused: it is none.
+    """
+    try:
+        message = json.loads(frame) if isinstance(frame, str) else None
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise Refused(BAD_MESSAGE, "not a JSON object with a type, in a text frame")
+    return message
+
+
+def text_in(message: dict[str, Any], name: str) -> str:
+    """Return a text field of a message.
+
+    Raises:
+        Refused: it has none of that name.
+    """
+    text = message.get(name)
+    if not isinstance(text, str):
+        raise Refused(BAD_MESSAGE, f"{message['type']} needs a text {name}")
+    return text
+
+
+async def main() -> None:
+    """Serve until Ctrl-C."""
+    setting = os.environ.get
+    tokens = PlayerTokens(
+        setting("GAME_LOGIN_URL", "http://localhost:3000"),
+        issuer=setting("TOKEN_ISSUER", "game-login-local"),
+        audience=setting("TOKEN_AUDIENCE", "game"),
+    )
+    host, port = setting("HOST", "127.0.0.1"), int(setting("PORT", "8765"))
+    stop = asyncio.get_running_loop().create_future()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.cancel)
+    async with serve(
+        Lobby(tokens).handle,
+        host,
+        port,
+        max_size=MAX_MESSAGE_BYTES,
+        ping_interval=HEARTBEAT_SECONDS,
+        ping_timeout=HEARTBEAT_SECONDS,
+    ):
+        logger.info("players may connect to ws://%s:%s", host, port)
+        try:
+            await stop
+        except asyncio.CancelledError:
+            logger.info("stopping")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO
+    )
+    logging.getLogger("websockets").setLevel(logging.ERROR)
+    try:
+        asyncio.run(main())
+    except (ValueError, OSError) as error:
+        sys.exit(f"socket_server: {error}")

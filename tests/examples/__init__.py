@@ -1,0 +1,1 @@
+"""The example game server and its verifier."""

@@ -1,0 +1,262 @@
+"""The game server's verifier: it refuses what the backend refuses, and asks for keys sparingly."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
+
+from auth.access_tokens import issue
+from tests.unit.test_access_tokens import CLAIMS, FORGERIES, KEYS, NOW, REALM, TEXT, TOKEN, signed
+from tests.unit.test_keys import published, ring_of, rsa_key, token_secret
+
+# The backend knows the form of its ids; for everybody else they are opaque.
+OPAQUE = {"sub no id", "sub upper case"}
+JWKS = json.dumps(KEYS.ring().jwks()).encode()
+
+
+class Backend(ThreadingHTTPServer):
+    """Serves a JWKS, and counts how often it is asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.status, self.body, self.headers = 200, JWKS, dict[str, str]()
+        self.asked: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Backend
+
+    def do_GET(self) -> None:
+        """Answer as the test says."""
+        self.server.asked.append(self.path)
+        self.send_response(self.server.status)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Watch:
+    """Both clocks of a verifier."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.ticks = 1000.0
+
+    def time(self) -> float:
+        """Return what the wall clock says."""
+        return self.now.timestamp()
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass."""
+        self.ticks += seconds
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    """Return a backend that serves the keys."""
+    backend = Backend()
+    yield backend
+    backend.shutdown()
+    backend.server_close()
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """Return the clocks."""
+    return Watch()
+
+
+@pytest.fixture
+def tokens(backend: Backend, watch: Watch) -> PlayerTokens:
+    """Return a verifier for that backend."""
+    return verifier(backend.url, watch)
+
+
+def verifier(url: str, watch: Watch) -> PlayerTokens:
+    """Return a verifier with the clocks of the test."""
+    return PlayerTokens(url, REALM.issuer, REALM.audience, watch.time, lambda: watch.ticks)
+
+
+@pytest.fixture(scope="module")
+def shared_tokens() -> Iterator[PlayerTokens]:
+    """Return a verifier for many tokens, which has its keys."""
+    backend = Backend()
+    tokens = verifier(backend.url, Watch())
+    tokens.verify(TEXT)
+    yield tokens
+    backend.shutdown()
+    backend.server_close()
+
+
+def test_player(tokens: PlayerTokens, backend: Backend) -> None:
+    """A token of the backend's says who the player is; the keys are read once."""
+    player = tokens.verify(TEXT)
+    assert player == Player(CLAIMS["sub"], CLAIMS["sid"], "Ada", CLAIMS["exp"])
+    assert tokens.verify(TEXT) == player
+    assert backend.asked == ["/.well-known/jwks.json"]
+
+
+@pytest.mark.parametrize("name", sorted(FORGERIES.keys() - OPAQUE))
+def test_forgery(shared_tokens: PlayerTokens, name: str) -> None:
+    """Whatever the backend itself refuses is refused here, and not quoted."""
+    text = FORGERIES[name]()
+    with pytest.raises(InvalidToken) as caught:
+        shared_tokens.verify(text)
+    assert not text or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("claim", ["name", "sub", "sid"])
+@pytest.mark.parametrize("value", ["", None, 1, ["Ada"]])
+def test_claims(shared_tokens: PlayerTokens, claim: str, value: Any) -> None:
+    """A token without a name or an id is none."""
+    with pytest.raises(InvalidToken):
+        shared_tokens.verify(signed(None, **{claim: value}))
+
+
+@given(text=st.text() | st.text("ey.J0-_", max_size=80))
+def test_any_text(shared_tokens: PlayerTokens, text: str) -> None:
+    """Any text is refused, in no other way."""
+    with pytest.raises(InvalidToken):
+        shared_tokens.verify(text)
+
+
+def test_lifetime(tokens: PlayerTokens, watch: Watch) -> None:
+    """A token is good for ten minutes, to the second."""
+    watch.now = NOW + timedelta(seconds=599)
+    tokens.verify(TEXT)
+    watch.now = NOW + timedelta(seconds=600)
+    with pytest.raises(InvalidToken, match="expired"):
+        tokens.verify(TEXT)
+
+
+def test_unknown_keys(tokens: PlayerTokens, backend: Backend, watch: Watch) -> None:
+    """A new key is found; made-up key ids cost one read a minute."""
+    tokens.verify(TEXT)
+    backend.body = json.dumps(ring_of(token_secret("s1", "s2")).jwks()).encode()
+    watch.pass_by(61)
+    text = signed({"kid": "s2"}, key=rsa_key(1))
+    assert tokens.verify(text).name == "Ada"
+    for number in range(50):
+        with pytest.raises(InvalidToken, match="unknown key"):
+            tokens.verify(signed({"kid": f"x{number}"}))
+    assert len(backend.asked) == 2
+
+
+def test_withdrawn_key(tokens: PlayerTokens, backend: Backend, watch: Watch) -> None:
+    """A key that the backend no longer publishes is good for five minutes more."""
+    tokens.verify(TEXT)
+    backend.body = json.dumps(ring_of(token_secret("s2")).jwks()).encode()
+    watch.pass_by(299)
+    tokens.verify(TEXT)
+    watch.pass_by(2)
+    with pytest.raises(InvalidToken, match="unknown key"):
+        tokens.verify(TEXT)
+
+
+BAD_ANSWERS: dict[str, tuple[int, bytes]] = {
+    "error": (503, JWKS),
+    "HTML": (200, b"<html>"),
+    "a list": (200, b"[]"),
+    "no keys": (200, b'{"keys": []}'),
+    "keys are a text": (200, b'{"keys": "s1"}'),
+    "symmetric": (200, b'{"keys": [{"kty": "oct", "k": "AAAA", "kid": "s1"}]}'),
+    "long": (200, JWKS[:-1] + b" " * 70_000 + b"}"),
+    "deep": (200, b"[" * 60_000),
+    "not UTF-8": (200, b"\xff\xfe\xff"),
+    "entries of all kinds": (200, b'{"keys": [1, null, [], {}, {"kty": "RSA", "kid": "s1"}]}'),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+def test_backend_in_trouble(
+    tokens: PlayerTokens, backend: Backend, watch: Watch, name: str
+) -> None:
+    """Players go on being verified with the keys at hand, whatever the backend answers."""
+    tokens.verify(TEXT)
+    backend.status, backend.body = BAD_ANSWERS[name]
+    watch.pass_by(10_000)
+    for _ in range(3):
+        tokens.verify(TEXT)
+    assert len(backend.asked) == 2
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+def test_no_keys_yet(tokens: PlayerTokens, backend: Backend, watch: Watch, name: str) -> None:
+    """Without any keys that is no verdict on the token; the backend is asked again soon."""
+    backend.status, backend.body = BAD_ANSWERS[name]
+    for _ in range(2):
+        with pytest.raises(KeysUnavailable):
+            tokens.verify(TEXT)
+    assert len(backend.asked) == 1
+    backend.status, backend.body = 200, JWKS
+    watch.pass_by(6)
+    tokens.verify(TEXT)
+
+
+def test_redirect(tokens: PlayerTokens, backend: Backend) -> None:
+    """Keys from elsewhere are not taken."""
+    other = Backend()
+    backend.status, backend.headers = 302, {"Location": other.url}
+    with pytest.raises(KeysUnavailable):
+        tokens.verify(TEXT)
+    assert other.asked == []
+    other.shutdown()
+    other.server_close()
+
+
+def test_backend_down(watch: Watch) -> None:
+    """Nobody listening is no verdict either."""
+    with pytest.raises(KeysUnavailable):
+        verifier("http://127.0.0.1:9", watch).verify(TEXT)
+
+
+def test_weak_and_private_keys(tokens: PlayerTokens, backend: Backend) -> None:
+    """Keys for encryption and keys that are not public are left out."""
+    key = published(KEYS.ring())[0]
+    backend.body = json.dumps({"keys": [{**key, "use": "enc"}, {**key, "d": "AQAB"}]}).encode()
+    with pytest.raises(KeysUnavailable):
+        tokens.verify(TEXT)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://login.example.com", "ftp://localhost", "login.example.com", "", "https://"]
+)
+def test_insecure_backend(url: str) -> None:
+    """Keys come over https, or from this machine."""
+    with pytest.raises(ValueError, match="must be https"):
+        PlayerTokens(url, "issuer", "game")
+
+
+def test_many_threads(backend: Backend, watch: Watch) -> None:
+    """Threads that start together read the keys once."""
+    tokens = verifier(backend.url, watch)
+    names: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: names.append(tokens.verify(TEXT).name)) for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (names, len(backend.asked)) == (["Ada"] * 20, 1)
+
+
+def test_the_backends_own_token(tokens: PlayerTokens) -> None:
+    """What the backend's own code issues verifies here, claim by claim."""
+    text = issue(KEYS.ring(), REALM, TOKEN, "Grace", NOW)
+    assert tokens.verify(text).name == "Grace"

@@ -1,0 +1,251 @@
+"""The example game server, as a process of its own, with tokens of the real backend."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+import handler
+from auth.access_tokens import Realm, issue
+from auth.keys import TokenKeys
+from auth.secret_store import SecretStore
+from auth.settings import Settings
+from auth.times import system_clock
+from local.game_server import GameServer
+from local.processes import free_port
+from local.stack import Stack
+from tests.conftest import Tables
+from tests.events import http_event
+from tests.examples.test_player_tokens import Backend
+from tests.players import Player
+from tests.unit.test_access_tokens import TOKEN, signed
+
+
+@pytest.fixture
+def game(stack: Stack, tables: Tables, tmp_path: Path) -> Iterator[GameServer]:
+    """Return a running game server that trusts the backend."""
+    backend = Backend()
+    backend.body = handler.http(http_event("GET", "/.well-known/jwks.json"), None)["body"].encode()
+    game = GameServer(free_port(), tmp_path, backend.url, stack.environment())
+    game.start()
+    yield game
+    game.stop()
+    log = game.log.read_text()
+    assert "Traceback" not in log
+    assert "eyJ" not in log, "a token is in the log"
+    backend.shutdown()
+    backend.server_close()
+
+
+def registered(name: str) -> Player:
+    """Return a player who has registered."""
+    player = Player(name)
+    assert player.register().status == 201
+    return player
+
+
+@asynccontextmanager
+async def connected(game: GameServer, player: Player | str) -> AsyncIterator[ClientConnection]:
+    """Connect with a token in the header, as engines do, and expect the welcome."""
+    token = player.access_token if isinstance(player, Player) else player
+    headers = {"Authorization": f"Bearer {token}"}
+    async with connect(game.url, additional_headers=headers, proxy=None) as connection:
+        yield connection
+
+
+async def receive(connection: ClientConnection) -> dict[str, Any]:
+    """Return the next message."""
+    async with asyncio.timeout(10):
+        message: dict[str, Any] = json.loads(await connection.recv())
+    return message
+
+
+async def send(connection: ClientConnection, **message: object) -> None:
+    """Send one message."""
+    await connection.send(json.dumps(message))
+
+
+async def closed(connection: ClientConnection) -> tuple[int, str]:
+    """Wait for the server to close; return its code and its reason."""
+    with suppress(ConnectionClosed):
+        async with asyncio.timeout(15):
+            while True:
+                await connection.recv()
+    return connection.close_code or 0, connection.close_reason or ""
+
+
+def test_two_players_chat(game: GameServer) -> None:
+    """Each is greeted by name, sees the other come, hears the other and sees the other leave."""
+
+    async def talk() -> None:
+        ada, eve = registered("Ada"), registered("Eve")
+        async with connected(game, ada) as one:
+            assert await receive(one) == {"type": "welcome", "name": "Ada", "players": ["Ada"]}
+            async with connected(game, eve) as two:
+                welcome = await receive(two)
+                assert welcome == {"type": "welcome", "name": "Eve", "players": ["Ada", "Eve"]}
+                assert await receive(one) == {"type": "joined", "name": "Eve"}
+                await send(two, type="chat", text="  hello \N{WAVING HAND SIGN} ")
+                said = {"type": "chat", "name": "Eve", "text": "hello \N{WAVING HAND SIGN}"}
+                assert await receive(one) == said
+                assert await receive(two) == said
+            assert await receive(one) == {"type": "left", "name": "Eve"}
+
+    asyncio.run(talk())
+
+
+def test_token_in_the_first_message(game: GameServer) -> None:
+    """A web page, which cannot set headers, sends its token first."""
+
+    async def talk() -> None:
+        async with connect(game.url, proxy=None) as connection:
+            await send(connection, type="authenticate", access_token=registered("Ada").access_token)
+            assert (await receive(connection))["name"] == "Ada"
+
+    asyncio.run(talk())
+
+
+def test_no_token(game: GameServer) -> None:
+    """Who says nothing is let go after five seconds."""
+
+    async def talk() -> None:
+        async with connect(game.url, proxy=None) as connection:
+            assert await closed(connection) == (4408, "no access token came")
+
+    asyncio.run(talk())
+
+
+def token(settings: Settings, *, audience: str = "game", minutes_ago: int = 0) -> str:
+    """Return a token that the backend's own keys have signed."""
+    ring = TokenKeys(SecretStore(), settings.token_secret_id).ring()
+    now = system_clock() - timedelta(minutes=minutes_ago)
+    return issue(ring, Realm(settings.token_issuer, audience), TOKEN, "Ada", now)
+
+
+def test_bad_tokens(game: GameServer, settings: Settings) -> None:
+    """A bad token is accepted and then closed with 4401, so that the client can read why."""
+    why = {
+        "x": "DecodeError",
+        token(settings, minutes_ago=11): "expired",
+        token(settings, audience="other"): "for another issuer or audience",
+        signed(): "signed with an unknown key",
+        token(settings)[:-8] + "AAAAAAAA": "InvalidSignatureError",
+    }
+
+    async def talk() -> None:
+        for text, reason in why.items():
+            async with connected(game, text) as connection:
+                assert await closed(connection) == (4401, f"access token: {reason}")
+        async with connected(game, token(settings)) as connection:
+            assert (await receive(connection))["name"] == "Ada"
+
+    asyncio.run(talk())
+
+
+@pytest.mark.parametrize("value", ["Basic eDp5", "Bearer", "", "bearer  "])
+def test_bad_headers(game: GameServer, value: str) -> None:
+    """A header that holds no bearer token counts as a bad token."""
+
+    async def talk() -> None:
+        headers = {"Authorization": value}
+        async with connect(game.url, additional_headers=headers, proxy=None) as connection:
+            assert (await closed(connection))[0] == 4401
+
+    asyncio.run(talk())
+
+
+BAD_MESSAGES: dict[str, tuple[str | bytes, int]] = {
+    "no JSON": ("hello", 4400),
+    "a list": ("[]", 4400),
+    "no type": ("{}", 4400),
+    "type a number": ('{"type": 1}', 4400),
+    "unknown type": ('{"type": "move"}', 4400),
+    "chat without text": ('{"type": "chat"}', 4400),
+    "binary": (b'{"type": "chat", "text": "x"}', 4400),
+    "deep": ("[" * 4000, 4400),
+    "too long": (json.dumps({"type": "chat", "text": "x" * 5000}), 1009),
+    "a bad token": ('{"type": "authenticate", "access_token": "x"}', 4401),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MESSAGES)
+def test_bad_messages(game: GameServer, name: str) -> None:
+    """A message that is none ends the connection, with a code; the server goes on."""
+    message, code = BAD_MESSAGES[name]
+
+    async def talk() -> None:
+        async with connected(game, registered("Ada")) as connection:
+            await receive(connection)
+            await connection.send(message)
+            assert (await closed(connection))[0] == code
+        async with connected(game, registered("Eve")) as connection:
+            assert (await receive(connection))["players"] == ["Eve"]
+
+    asyncio.run(talk())
+
+
+def test_one_connection_per_player(game: GameServer) -> None:
+    """The newest connection wins; the others neither see the player leave nor come."""
+
+    async def talk() -> None:
+        ada, eve = registered("Ada"), registered("Eve")
+        async with connected(game, eve) as other:
+            assert (await receive(other))["players"] == ["Eve"]
+            async with connected(game, ada) as first:
+                assert (await receive(first))["players"] == ["Ada", "Eve"]
+                async with connected(game, ada) as second:
+                    assert (await receive(second))["players"] == ["Ada", "Eve"]
+                    assert await closed(first) == (4409, "signed in elsewhere")
+                    await send(second, type="chat", text="still here")
+                    messages = [await receive(other) for _ in range(2)]
+                    assert [message["type"] for message in messages] == ["joined", "chat"]
+
+    asyncio.run(talk())
+
+
+def test_fresh_token(game: GameServer) -> None:
+    """A fresh token keeps the player in; another player's does not."""
+
+    async def talk() -> None:
+        ada, eve = registered("Ada"), registered("Eve")
+        async with connected(game, ada) as connection:
+            await receive(connection)
+            assert ada.refresh().status == 200
+            await send(connection, type="authenticate", access_token=ada.access_token)
+            await send(connection, type="chat", text="on we go")
+            assert (await receive(connection))["text"] == "on we go"
+            await send(connection, type="authenticate", access_token=eve.access_token)
+            assert await closed(connection) == (4401, "access token: another player's")
+
+    asyncio.run(talk())
+
+
+def test_flood(game: GameServer) -> None:
+    """Who talks too much is let go, with a code."""
+
+    async def talk() -> None:
+        async with connected(game, registered("Ada")) as connection:
+            for number in range(30):
+                await send(connection, type="chat", text=str(number))
+            assert (await closed(connection))[0] == 4429
+
+    asyncio.run(talk())
+
+
+def test_stop(game: GameServer) -> None:
+    """Ctrl-C ends it in good order, and says so."""
+    process = game._process  # noqa: SLF001  # its signal is what is tested
+    assert process is not None
+    os.kill(process.pid, signal.SIGINT)
+    with pytest.raises(Exception, match="ended while starting"):
+        process.wait_until(lambda: False, 15)
+    assert "stopping" in game.log.read_text()
