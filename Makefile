@@ -3,7 +3,7 @@ PORT ?= 3000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 
-.PHONY: help run test test-deploy check package rotate-token-keys smoke reset setup
+.PHONY: help run test test-deploy test-godot check package rotate-token-keys smoke reset setup
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -18,6 +18,11 @@ test: check  ## run all tests, with a private MariaDB
 test-deploy: setup  ## test what a deployment uploads: the template, and the package in a Lambda runtime
 	@$(PYTHON) -m local install
 	$(PYTEST) tests/deploy
+
+test-godot: setup  ## test the Godot addon in the real engine, fetched where there is none
+	@$(PYTHON) -m local install
+	@$(PYTHON) -m tests.godot.engine
+	$(PYTEST) --maxprocesses=2 tests/godot
 
 check: setup  ## check style and types
 	@$(PYTHON) -m ruff check .

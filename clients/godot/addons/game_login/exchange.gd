@@ -1,0 +1,92 @@
+extends Node
+## One HTTP request with exactly one answer, whatever happens: the game is paused or stands still,
+## the node leaves the tree, nobody answers.
+
+signal answered(result: Result)
+
+const Result = preload("result.gd")
+const MAX_FRAME_SECONDS: float = 0.25  # a game that stood still has not waited for the network
+const MAX_BODY_BYTES: int = 1048576
+const UNREACHED: Array[HTTPRequest.Result] = [
+	HTTPRequest.RESULT_CANT_CONNECT,
+	HTTPRequest.RESULT_CANT_RESOLVE,
+	HTTPRequest.RESULT_CONNECTION_ERROR,
+	HTTPRequest.RESULT_TLS_HANDSHAKE_ERROR,
+	HTTPRequest.RESULT_NO_RESPONSE,
+	HTTPRequest.RESULT_REQUEST_FAILED,
+]
+
+var _http: HTTPRequest = HTTPRequest.new()
+var _limit: float = 0.0
+var _waited: float = 0.0
+var _last_tick: int = 0
+var _is_done: bool = false
+
+
+func _init() -> void:
+	process_mode = Node.PROCESS_MODE_ALWAYS
+	_http.timeout = 0.0  # the engine's own fires falsely after the game stood still
+	_http.max_redirects = 0  # a redirect would take the token to another host
+	_http.body_size_limit = MAX_BODY_BYTES
+	_http.accept_gzip = not OS.has_feature("web")
+	add_child(_http)
+
+
+func _process(_delta: float) -> void:
+	var tick: int = Time.get_ticks_usec()  # the frame's own delta follows the game's time scale
+	_waited += minf((tick - _last_tick) / 1000000.0, MAX_FRAME_SECONDS)
+	_last_tick = tick
+	if _waited >= _limit:
+		_finish(Result.of(Result.Kind.TIMEOUT))
+
+
+func _exit_tree() -> void:
+	_finish(Result.of(Result.Kind.CANCELLED))
+
+
+## Trusts other certificates than the system's.
+func trust(options: TLSOptions) -> void:
+	_http.set_tls_options(options)
+
+
+## Sends the request and waits for its answer, at most `seconds`.
+func send(
+	url: String, method: HTTPClient.Method, headers: PackedStringArray, body: String, seconds: float
+) -> Result:
+	for line: String in headers:
+		if _has_control_character(line):
+			return Result.of(Result.Kind.INVALID, "invalid_header")
+	if not is_inside_tree():
+		return Result.of(Result.Kind.CANCELLED)
+	_limit = seconds
+	_last_tick = Time.get_ticks_usec()
+	@warning_ignore("return_value_discarded")
+	_http.request_completed.connect(_on_completed)
+	if _http.request(url, headers, method, body) != OK:
+		_is_done = true
+		return Result.of(Result.Kind.OFFLINE)
+	return await answered
+
+
+func _finish(result: Result) -> void:
+	set_process(false)
+	if not _is_done:
+		_is_done = true
+		_http.cancel_request()
+		answered.emit(result)
+
+
+func _on_completed(
+	outcome: int, status: int, headers: PackedStringArray, body: PackedByteArray
+) -> void:
+	if outcome == HTTPRequest.RESULT_SUCCESS:
+		_finish(Result.of_answer(status, headers, body))
+	else:
+		_finish(Result.of(Result.Kind.OFFLINE if outcome in UNREACHED else Result.Kind.PROTOCOL))
+
+
+static func _has_control_character(line: String) -> bool:
+	for character: String in line:
+		if character.unicode_at(0) < 32 or character.unicode_at(0) == 127:
+			return true
+	return false

@@ -1,0 +1,80 @@
+"""The engine, the addon's project as a player's machine has it, and the backend."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import handler
+from auth.app import create_app
+from auth.settings import Settings
+from auth.times import system_clock
+from local.certificates import make_certificates
+from local.stack import ROOT, Stack
+from tests.godot.engine import Engine, EngineMissing, find_engine
+from tests.godot.game import Game
+from tests.godot.server import Backend
+
+CACHE = ROOT / ".local" / "godot"
+REQUIRED = "GAME_LOGIN_REQUIRE_GODOT"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """Return Godot, or skip where it cannot be had."""
+    try:
+        return find_engine(CACHE)
+    except EngineMissing as missing:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(f"no Godot, but {REQUIRED}=1: {missing}")
+        pytest.skip(f"GODOT TESTS DID NOT RUN: {missing}")
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the certificate of the HTTPS server, and of its own CA."""
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def backend(stack: Stack, certificates: Path) -> Iterator[Backend]:
+    """Return the real backend behind HTTP and HTTPS, with a clock that tests can turn."""
+    ahead = timedelta()
+
+    def clock() -> datetime:
+        return system_clock() + ahead
+
+    def advance(seconds: float) -> None:
+        nonlocal ahead
+        ahead += timedelta(seconds=seconds)
+
+    application = create_app(Settings.from_environment(stack.environment()), clock=clock)
+    before, handler.application = handler.application, application
+    backend = Backend(certificates, advance)
+    backend.start()
+    yield backend
+    backend.stop()
+    handler.application = before
+    application.extensions["database"].close()
+
+
+@pytest.fixture(scope="session")
+def game(
+    engine: Engine,
+    backend: Backend,
+    certificates: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Game:
+    """Return the demo's project with the test scenes in it, imported."""
+    folder = tmp_path_factory.mktemp("game") / "project"
+    ignored = shutil.ignore_patterns(".godot")
+    shutil.copytree(ROOT / "clients" / "godot", folder, ignore=ignored)
+    shutil.copytree(ROOT / "tests" / "godot" / "scenes", folder / "tests")
+    game = Game(engine, folder, backend, certificates / "ca.pem")
+    game.import_project()
+    return game
