@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VERSION = "4.6."  # what the addon is tested with
-PACKAGES = ("godot", "godot-template-release")
+PACKAGES = ("godot", "godot-template-release", "libgl1", "libgl1-mesa-dri")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-DONE = "unpacked"
+DONE = "unpacked.txt"  # holds the names of the packages
 
 APT_SETTINGS = """\
 Dir::Etc::SourceList "{folder}/sid.sources";
@@ -50,7 +50,7 @@ class Engine:
 
     command: tuple[str, ...]
     version: str
-    release_template: tuple[str, ...] | None  # how to run it, its own path last
+    release_template: Path | None
 
     def run(
         self, *arguments: str, seconds: float = 120, environment: dict[str, str] | None = None
@@ -77,17 +77,16 @@ def find_engine(folder: Path) -> Engine:
     if named:
         return _checked((named,), None)
     root = folder / "root"
-    if not (folder / DONE).exists():
+    done = folder / DONE
+    if not done.exists() or done.read_text() != " ".join(PACKAGES):
         shutil.rmtree(folder, ignore_errors=True)
         _unpack_debian(folder, root)
-        (folder / DONE).touch()
-    template = root / "usr/share/godot/export_templates"
-    found = next(iter(sorted(template.rglob("*release*"))), None) if template.exists() else None
-    run_template = (*_loader(root), str(found)) if found else None
-    return _checked((*_loader(root), str(root / "usr/bin/godot")), run_template)
+        done.write_text(" ".join(PACKAGES))
+    template = root / "usr/bin/godot-template-release"
+    return _checked((*_loader(root), str(root / "usr/bin/godot")), template)
 
 
-def _checked(command: tuple[str, ...], template: tuple[str, ...] | None) -> Engine:
+def _checked(command: tuple[str, ...], template: Path | None) -> Engine:
     try:
         said = subprocess.run(
             [*command, "--version"], capture_output=True, text=True, timeout=30, check=False

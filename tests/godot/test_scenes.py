@@ -6,7 +6,7 @@ import pytest
 
 from tests.godot.game import Game, assert_passed
 
-SCRIPTS = ("test_account",)
+SCRIPTS = ("test_account", "test_session")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -20,7 +20,11 @@ func run(phase: String) -> bool:
 		problems = []
 		@warning_ignore("return_value_discarded")
 		await command("reset")
+		GameLogin.base_url = url
 		await call(title)
+		if GameLogin.has_session():
+			@warning_ignore("return_value_discarded")
+			await GameLogin.logout()
 		for client: Client in _clients:
 			client.queue_free()
 		_clients = []

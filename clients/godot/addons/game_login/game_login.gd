@@ -96,6 +96,11 @@ func auto_login() -> Result:
 	return result
 
 
+## Returns the name of who was signed in last, if they wished to be remembered.
+func remembered_name() -> String:
+	return str(_store.read().get("username", ""))
+
+
 ## Tells whether a session is there, the server reachable or not.
 func has_session() -> bool:
 	return _session.is_open()
@@ -138,11 +143,12 @@ func fetch(
 		result = await _ask(method, path, "Authorization: Bearer " + token, body)
 		_note_reachable(result.kind not in [Result.Kind.OFFLINE, Result.Kind.TIMEOUT])
 		if result.code != "invalid_token":
+			_take_changed(result)
 			break
 		if token == _session.access_token(0.0):
 			_was_refused = true
 			_session.drop_access_token()
-	return result
+	return _without_tokens(result)
 
 
 ## Connects to a game server, with the token where the server expects it. Poll the peer as ever.
@@ -247,6 +253,13 @@ func _take_newer() -> bool:
 	if record.get("server") != base_url or record.get("account_id") != _session.account_id:
 		return false
 	return record.get("refresh_token") != _session.refresh_token and _session.take_record(record)
+
+
+## Takes the tokens of a password change, which ends the ones before.
+func _take_changed(result: Result) -> void:
+	var sent: String = _session.refresh_token
+	if result.ok and result.data.has("refresh_token") and _session.take(result.data, Session.now()):
+		_keep(sent)
 
 
 ## Stores the session that replaces the one with token `sent`, unless another copy was faster.
