@@ -11,11 +11,19 @@ from tests.godot.engine import Engine
 from tests.godot.server import Backend
 
 SCENES = ROOT / "tests" / "godot" / "scenes"
-LONGEST_RUN = 45.0
+LONGEST_RUN = 120.0  # of a whole script, on a slow machine
 CASE = re.compile(r"^CASE (ok|failed|problem|end)(?: (.*))?$", re.MULTILINE)
 ENGINE_ERROR = re.compile(r"^(?:SCRIPT )?(?:ERROR|WARNING): .*$", re.MULTILINE)
 # The engine's own remarks on a machine without sound, screen or user.
-HARMLESS = re.compile(r"ALSA|PulseAudio|audio|XDG_|D-?Bus|libdecor|Vulkan|V-Sync", re.IGNORECASE)
+HARMLESS = re.compile(r"ALSA|PulseAudio|XDG_|D-?Bus|libdecor|Vulkan|V-Sync", re.IGNORECASE)
+# What a script provokes.
+EXPECTED = {
+    "test_tls": re.compile("TLS handshake error"),
+    "test_store": re.compile("Game Login: cannot write user://"),
+    # The engine keeps the state of a function whose node was freed while it waited.
+    "test_faults": re.compile("ObjectDB instances leaked"),
+    "test_form": re.compile("ObjectDB instances leaked"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,12 +38,14 @@ class Run:
         """Return the tests that passed."""
         return [what for kind, what in CASE.findall(self.output) if kind == "ok"]
 
-    @property
-    def problems(self) -> list[str]:
+    def problems(self, script: str = "") -> list[str]:
         """Return what the scene found to be wrong, and what the engine did."""
         found = [what for kind, what in CASE.findall(self.output) if kind in {"failed", "problem"}]
-        engine = [line for line in ENGINE_ERROR.findall(self.output) if not HARMLESS.search(line)]
-        return [*found, *engine]
+        expected = EXPECTED.get(script, HARMLESS)
+        for line in ENGINE_ERROR.findall(self.output):
+            if not HARMLESS.search(line) and not expected.search(line):
+                found.append(line)
+        return found
 
     @property
     def came_to_its_end(self) -> bool:
@@ -51,6 +61,7 @@ class Game:
         self.folder = folder
         self.backend = backend
         self._ca = ca
+        self.longest_run = LONGEST_RUN
 
     def import_project(self) -> None:
         """Let the engine make what a fresh clone lacks; without it nothing runs."""
@@ -59,7 +70,7 @@ class Game:
         done = self.engine.run(
             "--path", str(self.folder), "--import", environment=environment, seconds=180
         )
-        problems = Run(done.stdout + done.stderr, 0).problems
+        problems = Run(done.stdout + done.stderr, 0).problems()
         assert done.returncode == 0, done.stderr
         assert not problems, problems
 
@@ -73,7 +84,7 @@ class Game:
             f"res://{script.relative_to(self.folder)}",
             environment=self._environment(self.folder.parent / "editor", {}),
         )
-        problems = Run(done.stdout + done.stderr, 0).problems
+        problems = Run(done.stdout + done.stderr, 0).problems()
         return problems or (["it failed and said nothing"] if done.returncode else [])
 
     def start(
@@ -109,7 +120,7 @@ class Game:
     def finish(self, process: subprocess.Popen[str]) -> Run:
         """Wait for a process; one that hangs is killed, and has not come to its end."""
         try:
-            output, _ = process.communicate(timeout=LONGEST_RUN)
+            output, _ = process.communicate(timeout=self.longest_run)
         except subprocess.TimeoutExpired:
             process.kill()
             output, _ = process.communicate()
@@ -138,7 +149,7 @@ def assert_passed(run: Run, script: str, phase: str, secrets: set[str]) -> None:
     """See that each test of a script passed, and that nothing secret was printed."""
     leaked = [secret for secret in secrets if secret in run.output]
     assert not leaked, f"{len(leaked)} secrets in the output of {script}"  # not which
-    assert not run.problems, f"{script}:\n{run.output}"
+    assert not run.problems(script), f"{script}:\n{run.output}"
     assert run.came_to_its_end, f"{script} did not come to its end:\n{run.output}"
     expected = tests_in(script, phase)
     assert expected, f"{script} has no tests named test_{phase}*"

@@ -1,4 +1,4 @@
-extends CenterContainer
+extends Control
 ## A form to sign in or to create an account: add it to a scene and wait for [signal signed_in].
 ## All texts go through tr(), the server's reasons too; give it a theme of your own if you like.
 
