@@ -42,10 +42,10 @@ class Run:
         """Return what the scene found to be wrong, and what the engine did."""
         found = [what for kind, what in CASE.findall(self.output) if kind in {"failed", "problem"}]
         expected = EXPECTED.get(script, HARMLESS)
-        for line in ENGINE_ERROR.findall(self.output):
-            if not HARMLESS.search(line) and not expected.search(line):
-                found.append(line)
-        return found
+        said = ENGINE_ERROR.findall(self.output)
+        return found + [
+            line for line in said if not HARMLESS.search(line) and not expected.search(line)
+        ]
 
     @property
     def came_to_its_end(self) -> bool:
@@ -139,7 +139,7 @@ class Game:
         return {**kept, "HOME": str(home), **folders, **more}
 
 
-def tests_in(script: str, phase: str = "") -> list[str]:
+def cases_in(script: str, phase: str = "") -> list[str]:
     """Return the tests that a script has."""
     text = (SCENES / f"{script}.gd").read_text()
     return re.findall(rf"^func (test_{phase}\w*)\(", text, re.MULTILINE)
@@ -151,7 +151,7 @@ def assert_passed(run: Run, script: str, phase: str, secrets: set[str]) -> None:
     assert not leaked, f"{len(leaked)} secrets in the output of {script}"  # not which
     assert not run.problems(script), f"{script}:\n{run.output}"
     assert run.came_to_its_end, f"{script} did not come to its end:\n{run.output}"
-    expected = tests_in(script, phase)
+    expected = cases_in(script, phase)
     assert expected, f"{script} has no tests named test_{phase}*"
     assert run.passed == expected
     assert run.status == 0

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from local.stack import ROOT
-from tests.godot.game import Game, Run, assert_passed, tests_in
+from tests.godot.game import Game, Run, assert_passed, cases_in
 
-GOOD = "".join(f"CASE ok {name}\n" for name in tests_in("test_tls")) + "CASE end\n"
+GOOD = "".join(f"CASE ok {name}\n" for name in cases_in("test_tls")) + "CASE end\n"
 
 
 def test_a_good_run_passes() -> None:

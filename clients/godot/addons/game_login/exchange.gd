@@ -7,14 +7,6 @@ signal answered(result: Result)
 const Result = preload("result.gd")
 const MAX_FRAME_SECONDS: float = 0.25  # a game that stood still has not waited for the network
 const MAX_BODY_BYTES: int = 1048576
-const UNREACHED: Array[HTTPRequest.Result] = [
-	HTTPRequest.RESULT_CANT_CONNECT,
-	HTTPRequest.RESULT_CANT_RESOLVE,
-	HTTPRequest.RESULT_CONNECTION_ERROR,
-	HTTPRequest.RESULT_TLS_HANDSHAKE_ERROR,
-	HTTPRequest.RESULT_NO_RESPONSE,
-	HTTPRequest.RESULT_REQUEST_FAILED,
-]
 
 var _http: HTTPRequest = HTTPRequest.new()
 var _limit: float = 0.0
@@ -23,12 +15,14 @@ var _last_tick: int = 0
 var _is_done: bool = false
 
 
-func _init() -> void:
+func _init(tls_options: TLSOptions = null) -> void:
 	process_mode = Node.PROCESS_MODE_ALWAYS
 	_http.timeout = 0.0  # the engine's own fires falsely after the game stood still
 	_http.max_redirects = 0  # a redirect would take the token to another host
 	_http.body_size_limit = MAX_BODY_BYTES
 	_http.accept_gzip = not OS.has_feature("web")
+	if tls_options != null:
+		_http.set_tls_options(tls_options)
 	add_child(_http)
 
 
@@ -44,17 +38,12 @@ func _exit_tree() -> void:
 	_finish(Result.of(Result.Kind.CANCELLED))
 
 
-## Trusts other certificates than the system's.
-func trust(options: TLSOptions) -> void:
-	_http.set_tls_options(options)
-
-
 ## Sends the request and waits for its answer, at most `seconds`.
 func send(
 	url: String, method: HTTPClient.Method, headers: PackedStringArray, body: String, seconds: float
 ) -> Result:
 	for line: String in headers:
-		if _has_control_character(line):
+		if RegEx.create_from_string("[\\x00-\\x1f\\x7f]").search(line) != null:
 			return Result.of(Result.Kind.INVALID, "invalid_header")
 	if not is_inside_tree():
 		return Result.of(Result.Kind.CANCELLED)
@@ -82,11 +71,4 @@ func _on_completed(
 	if outcome == HTTPRequest.RESULT_SUCCESS:
 		_finish(Result.of_answer(status, headers, body))
 	else:
-		_finish(Result.of(Result.Kind.OFFLINE if outcome in UNREACHED else Result.Kind.PROTOCOL))
-
-
-static func _has_control_character(line: String) -> bool:
-	for character: String in line:
-		if character.unicode_at(0) < 32 or character.unicode_at(0) == 127:
-			return true
-	return false
+		_finish(Result.of(Result.Kind.OFFLINE if status == 0 else Result.Kind.PROTOCOL))

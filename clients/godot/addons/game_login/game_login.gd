@@ -56,7 +56,10 @@ var _generation: int = 0  # of the session; an answer to an earlier one is of no
 var _is_signing_in: bool = false
 var _is_refreshing: bool = false
 var _is_logging_out: bool = false
-var _is_reachable: bool = true
+var _is_reachable: bool = true:
+	set(value):
+		_is_reachable = value
+		_update_state()
 var _was_refused: bool = false  # the server ended the session before the access token's time
 
 
@@ -141,14 +144,16 @@ func fetch(
 			break
 		var token: String = _session.access_token(0.0)
 		result = await _ask(method, path, "Authorization: Bearer " + token, body)
-		_note_reachable(result.kind not in [Result.Kind.OFFLINE, Result.Kind.TIMEOUT])
+		_is_reachable = result.kind not in [Result.Kind.OFFLINE, Result.Kind.TIMEOUT]
 		if result.code != "invalid_token":
-			_take_changed(result)
 			break
 		if token == _session.access_token(0.0):
 			_was_refused = true
 			_session.drop_access_token()
-	return _without_tokens(result)
+	var sent: String = _session.refresh_token
+	if result.ok and path == "/v1/me/password" and _session.take(result.data, Session.now()):
+		_keep(sent)  # the tokens before are no good any more
+	return result
 
 
 ## Connects to a game server, with the token where the server expects it. Poll the peer as ever.
@@ -198,7 +203,7 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 		_was_refused = false
 	_is_signing_in = false
 	_update_state()
-	return _without_tokens(result)
+	return result
 
 
 func _ensure_access(min_valid: float) -> Result:
@@ -214,7 +219,7 @@ func _refresh() -> Result:
 	if _is_refreshing:
 		return await refreshed
 	_is_refreshing = true
-	var result: Result = _without_tokens(await _refresh_alone())
+	var result: Result = await _refresh_alone()
 	_is_refreshing = false
 	_update_state()
 	refreshed.emit(result)
@@ -235,7 +240,7 @@ func _refresh_alone() -> Result:
 			return Result.of(Result.Kind.CANCELLED)
 		if result.ok and not _session.take(result.data, asked_at):
 			result = Result.of(Result.Kind.PROTOCOL)
-		_note_reachable(result.ok)
+		_is_reachable = result.ok
 		if result.ok:
 			_keep(sent)
 			_was_refused = false
@@ -253,13 +258,6 @@ func _take_newer() -> bool:
 	if record.get("server") != base_url or record.get("account_id") != _session.account_id:
 		return false
 	return record.get("refresh_token") != _session.refresh_token and _session.take_record(record)
-
-
-## Takes the tokens of a password change, which ends the ones before.
-func _take_changed(result: Result) -> void:
-	var sent: String = _session.refresh_token
-	if result.ok and result.data.has("refresh_token") and _session.take(result.data, Session.now()):
-		_keep(sent)
 
 
 ## Stores the session that replaces the one with token `sent`, unless another copy was faster.
@@ -292,11 +290,6 @@ func _end_session(reason: Reason, is_confirmed: bool) -> void:
 	_was_refused = false
 	_update_state()
 	session_ended.emit(Reason.LOGOUT if _is_logging_out else reason)
-
-
-func _note_reachable(is_reachable: bool) -> void:
-	_is_reachable = is_reachable
-	_update_state()
 
 
 func _update_state() -> void:
@@ -339,10 +332,8 @@ func _ask_once(method: HTTPClient.Method, path: String, header: String, body: Va
 	if body != null:
 		headers += PackedStringArray(["Content-Type: application/json"])
 		content = JSON.stringify(body)
-	var exchange: Exchange = Exchange.new()
+	var exchange: Exchange = Exchange.new(tls_options)
 	add_child(exchange)
-	if tls_options != null:
-		exchange.trust(tls_options)
 	var result: Result = await exchange.send(url, method, headers, content, request_seconds)
 	exchange.queue_free()
 	return result
@@ -350,10 +341,3 @@ func _ask_once(method: HTTPClient.Method, path: String, header: String, body: Va
 
 func _pause(seconds: float) -> void:
 	await get_tree().create_timer(seconds, true, false, true).timeout
-
-
-static func _without_tokens(result: Result) -> Result:
-	for secret: String in ["access_token", "refresh_token"]:
-		@warning_ignore("return_value_discarded")
-		result.data.erase(secret)
-	return result

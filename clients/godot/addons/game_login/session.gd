@@ -37,6 +37,7 @@ func take(body: Dictionary, asked_at: float) -> bool:
 	_access_token = texts[2]
 	refresh_token = texts[3]
 	_access_until = asked_at + expires_in
+	body.merge({"access_token": "", "refresh_token": ""}, true)  # nobody prints them by mistake
 	return true
 
 

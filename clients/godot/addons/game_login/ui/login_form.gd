@@ -181,10 +181,6 @@ func _fit() -> void:
 	_card.custom_minimum_size.x = minf(WIDTH, size.x - MARGIN)
 
 
-func _on_name_submitted(_text: String) -> void:
-	_password.grab_focus()
-
-
 func _on_show_toggled(is_shown: bool) -> void:
 	_password.secret = not is_shown
 	_update_texts()
