@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from auth.app import create_app
 from auth.settings import Settings
 from auth.times import system_clock
 from local.certificates import make_certificates
+from local.processes import Process, accepts, free_port
 from local.stack import ROOT, Stack
 from tests.godot.engine import Engine, EngineMissing, find_engine
 from tests.godot.game import Game
@@ -20,6 +22,7 @@ from tests.godot.server import Backend
 
 CACHE = ROOT / ".local" / "godot"
 REQUIRED = "GAME_LOGIN_REQUIRE_GODOT"
+READY_SECONDS = 20.0
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +82,30 @@ def game(
     game = Game(engine, folder, backend, certificates / "ca.pem")
     game.import_project()
     return game
+
+
+@pytest.fixture(scope="session")
+def socket_url(
+    backend: Backend, stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Return where the example game server listens."""
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "GAME_LOGIN_URL": backend.url,
+        "TOKEN_ISSUER": stack.environment()["TOKEN_ISSUER"],
+        "TOKEN_AUDIENCE": stack.environment()["TOKEN_AUDIENCE"],
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+    }
+    command = [sys.executable, "-u", str(ROOT / "examples" / "socket_server.py")]
+    folder = tmp_path_factory.mktemp("socket-server")
+    process = Process("socket-server", command, folder, environment)
+    try:
+        process.wait_until(lambda: accepts(port), READY_SECONDS)
+        yield f"ws://127.0.0.1:{port}"
+    finally:
+        process.stop()
 
 
 def _relax_warnings(project: Path, folder: str) -> None:

@@ -3,8 +3,12 @@ extends MarginContainer
 
 const DEFAULT_URL: String = "ws://127.0.0.1:8765"
 const RECONNECT_SECONDS: float = 3.0
+const RENEW_SECONDS: float = 240.0  # the server lets nobody stay longer than the token is good for
 const BAD_TOKEN: int = 4401
 const REPLACED: int = 4409
+const NAME_COLOR: Color = Color("9db8ff")
+const OWN_COLOR: Color = Color("7fd8b4")
+const NOTE_COLOR: Color = Color("98a1b5")
 
 var _peer: WebSocketPeer = null
 var _visit: int = 0  # odd while somebody is inside
@@ -63,12 +67,25 @@ func _chat_until_closed() -> int:
 	_peer = peer
 	if await GameLogin.connect_socket(peer, url) != OK:
 		return -1
+	var renew_at: int = Time.get_ticks_msec() + int(RENEW_SECONDS * 1000.0)
 	while peer.get_ready_state() != WebSocketPeer.STATE_CLOSED:
 		peer.poll()
+		if Time.get_ticks_msec() > renew_at and peer == _peer:
+			renew_at += int(RENEW_SECONDS * 1000.0)
+			await _renew(peer)
 		while peer.get_available_packet_count() > 0 and peer == _peer:
 			_read(peer.get_packet().get_string_from_utf8())
 		await get_tree().process_frame
 	return peer.get_close_code()
+
+
+## Sends a fresh token, so that the connection may last.
+func _renew(peer: WebSocketPeer) -> void:
+	var token: String = await GameLogin.get_access_token(RENEW_SECONDS * 1.5)
+	var message: Dictionary = {"type": "authenticate", "access_token": token}
+	if token != "" and peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
+		if peer.send_text(JSON.stringify(message)) != OK:
+			peer.close()
 
 
 func _read(text: String) -> void:
@@ -82,22 +99,31 @@ func _read(text: String) -> void:
 			_status.text = tr("Connected")
 			var names: Array = message["players"] if message.get("players") is Array else []
 			_show_players(names)
-			_say(tr("Welcome, %s!") % player)
+			_note(tr("Welcome, %s!") % player)
 		"joined":
 			_show_players(Array(_players) + [player])
-			_say(tr("%s has come.") % player)
+			_note(tr("%s has come.") % player)
 		"left":
 			_show_players(
 				Array(_players).filter(func(other: String) -> bool: return other != player)
 			)
-			_say(tr("%s has gone.") % player)
+			_note(tr("%s has gone.") % player)
 		"chat":
-			_say("%s: %s" % [player, str(message.get("text", ""))])
+			_say(player, str(message.get("text", "")))
 
 
-## Adds a line; as plain text, since players write what they like.
-func _say(line: String) -> void:
+## Adds what a player says; as plain text, since players write what they like.
+func _say(player: String, text: String) -> void:
+	_log.push_color(OWN_COLOR if player == GameLogin.account_name else NAME_COLOR)
+	_log.add_text(player + "  ")
+	_log.pop()
+	_log.add_text(text + "\n")
+
+
+func _note(line: String) -> void:
+	_log.push_color(NOTE_COLOR)
 	_log.add_text(line + "\n")
+	_log.pop()
 
 
 func _show_players(names: Array) -> void:

@@ -3,6 +3,8 @@ extends "res://tests/case.gd"
 
 const FORM: PackedScene = preload("res://addons/game_login/ui/login_form.tscn")
 
+var socket_url: String = OS.get_environment("GAME_LOGIN_TEST_SOCKET")
+
 var _form: Control
 
 
@@ -25,6 +27,7 @@ func test_register() -> void:
 	_button("Switch").pressed.emit()
 	_edit("Name").text = "Grace"
 	_edit("Password").text = "password1"
+	_edit("Password").caret_column = 9
 	await _press("Submit")
 	await _until(func() -> bool: return (_form.get_node("%PasswordReason") as Control).visible)
 	await _save("form-register")
@@ -39,6 +42,62 @@ func test_busy() -> void:
 	await seconds(0.3)
 	await _save("form-busy")
 	await _until(func() -> bool: return not _button("Submit").disabled)
+
+
+func test_lobby() -> void:
+	var ada: String = "Ada"
+	ProjectSettings.set_setting("game_login/socket_url", socket_url)
+	GameLogin.profile = new_name()
+	await _sign_in(GameLogin, ada)
+	if _form != null:
+		_form.queue_free()
+	var demo: Node = preload("res://demo/main.tscn").instantiate()
+	add_child(demo)
+	await _until(func() -> bool: return _lobby(demo, "%Status").text == "Connected")
+	var peers: Array = []
+	for line: Array in [
+		["Grace", "Hello Ada! Is the new map up already?"],
+		["Alan", "It is. I have been lost in the east wing for ten minutes."],
+		["Grace", "Wait for us at the fountain."],
+	]:
+		await _say(line[0], line[1], peers)
+	_lobby(demo, "%Input").text_submitted.emit("On my way")
+	await seconds(0.5)
+	_lobby(demo, "%Input").text = "Who takes the lantern?"
+	_lobby(demo, "%Input").caret_column = 99
+	await _save("lobby")
+	demo.queue_free()
+
+
+func _say(username: String, text: String, peers: Array) -> void:
+	var client: Client = new_client()
+	await _sign_in(client, username)
+	var peer: WebSocketPeer = WebSocketPeer.new()
+	for known: Array in peers:
+		if known[0] == username:
+			peer = known[1]
+	if peer.get_ready_state() == WebSocketPeer.STATE_CLOSED:
+		equal(await client.connect_socket(peer, socket_url), OK, "connected")
+		peers.append([username, peer])
+	await _until(
+		func() -> bool:
+			peer.poll()
+			return peer.get_ready_state() == WebSocketPeer.STATE_OPEN
+	)
+	await seconds(0.2)
+	equal(peer.send_text(JSON.stringify({"type": "chat", "text": text})), OK, "said")
+	peer.poll()
+	await seconds(0.2)
+	peer.poll()
+
+
+func _sign_in(client: Client, username: String) -> void:
+	if not (await client.register(username, PASSWORD)).ok:
+		check((await client.login(username, PASSWORD)).ok, "signed in as " + username)
+
+
+func _lobby(demo: Node, path: String) -> Node:
+	return demo.get_node("Lobby").get_node(path)
 
 
 func _open() -> void:

@@ -200,7 +200,7 @@ func test_it_can_be_translated() -> void:
 func test_freed_while_busy() -> void:
 	await open()
 	await fault("/v1/login", "slow", {"seconds": 0.5})
-	edit("Name").text = "Ada"
+	edit("Name").text = new_name()
 	edit("Password").text = PASSWORD
 	button("Submit").pressed.emit()
 	await seconds(0.1)

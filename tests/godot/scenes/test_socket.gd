@@ -62,7 +62,7 @@ func test_two_players_chat() -> void:
 	await until(func() -> bool: return second.account_name in text_of(first, "%Players"))
 	var hello: Dictionary = {"type": "chat", "text": "[b]hello[/b]"}
 	equal(peer.send_text(JSON.stringify(hello)), OK, "sent")
-	var line: String = "%s: [b]hello[/b]" % second.account_name
+	var line: String = "%s  [b]hello[/b]" % second.account_name
 	await until(func() -> bool: return line in text_of(first, "%Log"))
 	var input: LineEdit = first.get_node("Lobby").get_node("%Input")
 	input.text_submitted.emit("welcome here")
@@ -82,6 +82,7 @@ func test_lobby_after_a_connection_from_elsewhere() -> void:
 	var demo: Node = await enter_lobby()
 	var peer: WebSocketPeer = WebSocketPeer.new()
 	equal(await GameLogin.connect_socket(peer, socket_url), OK, "the same player again")
+	equal((await message_from(peer)).get("type"), "welcome", "type")
 	await until(func() -> bool: return "somewhere else" in text_of(demo, "%Status"))
 	peer.close()
 	await leave_lobby(demo)

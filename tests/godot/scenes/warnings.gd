@@ -13,3 +13,8 @@ func test_warnings() -> void:
 			found += 1
 			equal(ProjectSettings.get_setting(title), 2, title)
 	check(found > 30, "there are warnings")
+
+
+func test_demo_compiles() -> void:
+	for title: String in ["main", "lobby"]:
+		check(load("res://demo/%s.gd" % title).can_instantiate(), title)

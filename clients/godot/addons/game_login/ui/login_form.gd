@@ -147,7 +147,9 @@ func _set_busy(is_busy: bool) -> void:
 		button.disabled = is_busy
 	_spinner.visible = is_busy
 	_update_texts()
-	if not is_busy:
+	if is_busy:
+		_submit.grab_focus()
+	else:
 		focus()
 
 
