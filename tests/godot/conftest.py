@@ -16,12 +16,10 @@ from auth.times import system_clock
 from local.certificates import make_certificates
 from local.processes import Process, accepts, free_port
 from local.stack import ROOT, Stack
-from tests.godot.engine import Engine, EngineMissing, find_engine
+from tests.godot.engine import CACHE, REQUIRED, Engine, EngineMissing, find_engine
 from tests.godot.game import Game
 from tests.godot.server import Backend
 
-CACHE = ROOT / ".local" / "godot"
-REQUIRED = "GAME_LOGIN_REQUIRE_GODOT"
 READY_SECONDS = 20.0
 
 
@@ -106,6 +104,25 @@ def socket_url(
         yield f"ws://127.0.0.1:{port}"
     finally:
         process.stop()
+
+
+@pytest.fixture(scope="session")
+def released(game: Game, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Game:
+    """Return the same as players get it: exported for release."""
+    if engine.release_template is None:
+        pytest.skip(f"NO RELEASE EXPORT WAS TESTED: there is no template for {engine.command[0]}")
+    return game.export(engine.release_template, tmp_path_factory.mktemp("released"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what was not tested, and how to insist on it."""
+    reasons = {
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    }
+    for reason in sorted(reasons):
+        terminalreporter.write_line(f"{reason} ({REQUIRED}=1 makes this a failure)", red=True)
 
 
 def _relax_warnings(project: Path, folder: str) -> None:

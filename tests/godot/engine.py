@@ -7,12 +7,21 @@ into `.local/godot` and run by their own loader: nothing is installed, and Debia
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.stack import ROOT
+from local.terminal import say
+from tests.godot.screen import install_screen
+
+CACHE = ROOT / ".local" / "godot"
+REQUIRED = "GAME_LOGIN_REQUIRE_GODOT"
 VERSION = "4.6."  # what the addon is tested with
 PACKAGES = ("godot", "godot-template-release", "libgl1", "libgl1-mesa-dri")
+LOADER = "usr/lib64/ld-linux-x86-64.so.2"
+LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib", "usr/lib/x86_64-linux-gnu/pulseaudio")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 DONE = "unpacked.txt"  # holds the names of the packages
 
@@ -50,7 +59,12 @@ class Engine:
 
     command: tuple[str, ...]
     version: str
-    release_template: Path | None
+    root: Path | None  # of Debian's packages, which have the template for release exports too
+
+    @property
+    def release_template(self) -> Path | None:
+        """Return the program that a release export is made of."""
+        return self.root / "usr/bin/godot-template-release" if self.root else None
 
     def run(
         self, *arguments: str, seconds: float = 120, environment: dict[str, str] | None = None
@@ -82,11 +96,11 @@ def find_engine(folder: Path) -> Engine:
         shutil.rmtree(folder, ignore_errors=True)
         _unpack_debian(folder, root)
         done.write_text(" ".join(PACKAGES))
-    template = root / "usr/bin/godot-template-release"
-    return _checked((*_loader(root), str(root / "usr/bin/godot")), template)
+    loader = str(root / LOADER)
+    return _checked((loader, *libraries(root), str(root / "usr/bin/godot")), root)
 
 
-def _checked(command: tuple[str, ...], template: Path | None) -> Engine:
+def _checked(command: tuple[str, ...], root: Path | None) -> Engine:
     try:
         said = subprocess.run(
             [*command, "--version"], capture_output=True, text=True, timeout=30, check=False
@@ -96,23 +110,14 @@ def _checked(command: tuple[str, ...], template: Path | None) -> Engine:
     version = said.stdout.strip().splitlines()[-1] if said.stdout.strip() else "nothing"
     if not version.startswith(VERSION):
         raise EngineMissing(f"{command[-1]} is {version}, but the tests need {VERSION}x")
-    return Engine(command, version, template)
+    return Engine(command, version, root)
 
 
-def _loader(root: Path) -> tuple[str, ...]:
-    """Return the start of a command that runs a program with the libraries unpacked beside it."""
-    libraries = (
-        root / "usr/lib/x86_64-linux-gnu",
-        root / "usr/lib",
-        root / "usr/lib/x86_64-linux-gnu/pulseaudio",
-    )
-    return (
-        str(root / "usr/lib64/ld-linux-x86-64.so.2"),
-        "--argv0",
-        "godot",
-        "--library-path",
-        ":".join(str(library) for library in libraries),
-    )
+def libraries(root: Path) -> tuple[str, ...]:
+    """Return what the packages' own loader must know to run a program with their libraries."""
+    folders = [root / folder for folder in LIBRARIES]
+    path = ":".join(str(folder) for folder in folders)
+    return ("--argv0", "godot", "--library-path", path)
 
 
 def _unpack_debian(folder: Path, root: Path) -> None:
@@ -147,3 +152,19 @@ def _call(command: Sequence[str], environment: dict[str, str]) -> None:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["no reason given"]
         raise EngineMissing(f"`{' '.join(command[:2])} ...` failed: {lines[-1]}")
+
+
+def main() -> int:
+    """Fetch the engine and a screen before the tests, so that they find both; say what is there."""
+    install_screen()
+    try:
+        engine = find_engine(CACHE)
+    except EngineMissing as missing:
+        say(f"\nNO GODOT, SO NO TEST OF THE ADDON: {missing}\n")
+        return 1 if os.environ.get(REQUIRED) == "1" else 0
+    say(f"Godot {engine.version}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,12 +2,13 @@
 
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from local.stack import ROOT
-from tests.godot.engine import Engine
+from tests.godot.engine import LOADER, Engine, libraries
 from tests.godot.server import Backend
 
 SCENES = ROOT / "tests" / "godot" / "scenes"
@@ -24,6 +25,20 @@ EXPECTED = {
     "test_faults": re.compile("ObjectDB instances leaked"),
     "test_form": re.compile("ObjectDB instances leaked"),
 }
+PRESET = """\
+[preset.0]
+name="Linux"
+platform="Linux"
+runnable=true
+export_filter="all_resources"
+export_path=""
+script_export_mode=2
+
+[preset.0.options]
+custom_template/release="{template}"
+binary_format/embed_pck=false
+binary_format/architecture="x86_64"
+"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,7 @@ class Game:
         self.backend = backend
         self._ca = ca
         self.longest_run = LONGEST_RUN
+        self._program = [*engine.command, "--path", str(folder), "res://tests/runner.tscn"]
 
     def import_project(self) -> None:
         """Let the engine make what a fresh clone lacks; without it nothing runs."""
@@ -73,6 +89,34 @@ class Game:
         problems = Run(done.stdout + done.stderr, 0).problems()
         assert done.returncode == 0, done.stderr
         assert not problems, problems
+
+    def export(self, template: Path, folder: Path) -> "Game":
+        """Export for release, with the test scenes in place of the demo; return what runs that.
+
+        The program finds its package beside the file that the system runs, which is the loader.
+        """
+        assert self.engine.root is not None
+        project = folder / "project"
+        shutil.copytree(self.folder, project)
+        settings = project / "project.godot"
+        settings.write_text(
+            settings.read_text().replace("res://demo/main.tscn", "res://tests/runner.tscn")
+        )
+        (project / "export_presets.cfg").write_text(PRESET.format(template=template))
+        game = folder / "game"
+        done = self.engine.run(
+            *("--path", str(project), "--export-release", "Linux", str(game)),
+            environment=self._environment(folder / "editor", {}),
+        )
+        problems = Run(done.stdout + done.stderr, 0).problems()
+        assert done.returncode == 0, done.stderr
+        assert not problems, problems
+        loader = folder / "loader"
+        shutil.copy(self.engine.root / LOADER, loader)
+        shutil.copy(folder / "game.pck", folder / "loader.pck")
+        released = Game(self.engine, project, self.backend, self._ca)
+        released._program = [str(loader), *libraries(self.engine.root), str(game)]
+        return released
 
     def check_script(self, script: Path) -> list[str]:
         """Return what the engine's type check says of a script."""
@@ -106,9 +150,8 @@ class Game:
         if "DISPLAY" in settings:
             screen = ["--rendering-driver", "opengl3", "--audio-driver", "Dummy"]
             screen += ["--resolution", settings["GAME_LOGIN_TEST_RESOLUTION"]]
-        path = ["--path", str(self.folder)]
         return subprocess.Popen(
-            [*self.engine.command, *screen, *path, "res://tests/runner.tscn"],
+            [*self._program, *screen],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
