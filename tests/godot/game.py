@@ -139,6 +139,7 @@ class Game:
             home,
             {
                 "GAME_LOGIN_TEST_URL": self.backend.url,
+                "GAME_LOGIN_TEST_CONTROL": self.backend.url,
                 "GAME_LOGIN_TEST_SECURE_URL": self.backend.secure_url,
                 "GAME_LOGIN_TEST_CA": str(self._ca),
                 "GAME_LOGIN_TEST_SCRIPT": f"res://tests/{script}.gd",

@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+from local.offline import Offline
+from local.processes import free_port
+from local.stack import Stack
 from tests.godot.game import Game, assert_passed
 
 PAIRS = 20
 MINUTES_BETWEEN = 2  # longer than a replaced token is forgiven
 
 
-def play(game: Game, home: Path, phase: str) -> None:
+def play(game: Game, home: Path, phase: str, **settings: str) -> None:
     """Start the game and let it come to its end."""
-    run = game.run("test_restart", home, phase)
+    run = game.run("test_restart", home, phase, **settings)
     assert_passed(run, "test_restart", phase, game.backend.secrets)
 
 
@@ -20,6 +23,17 @@ def test_a_second_start_needs_no_password(game: Game, tmp_path: Path) -> None:
     play(game, tmp_path, "2")
     game.backend.advance(86400)
     play(game, tmp_path, "2")
+
+
+def test_on_the_local_gateway(game: Game, stack: Stack, tmp_path: Path) -> None:
+    """The same through `serverless offline`, as `make run` has it."""
+    offline = Offline(free_port(), tmp_path, stack.environment())
+    try:
+        offline.start()
+        play(game, tmp_path, "1", GAME_LOGIN_TEST_URL=offline.url)
+        play(game, tmp_path, "2", GAME_LOGIN_TEST_URL=offline.url)
+    finally:
+        offline.stop()
 
 
 def test_two_copies_at_once(game: Game, tmp_path: Path) -> None:

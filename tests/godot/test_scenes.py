@@ -17,6 +17,13 @@ def test_scene(game: Game, tmp_path: Path, script: str) -> None:
     assert_passed(run, script, "", game.backend.secrets)
 
 
+@pytest.mark.parametrize("script", ["test_account", "test_session"])
+def test_scene_over_https(game: Game, tmp_path: Path, script: str) -> None:
+    """It is the same over HTTPS."""
+    run = game.run(script, tmp_path, GAME_LOGIN_TEST_URL=game.backend.secure_url)
+    assert_passed(run, script, "", game.backend.secrets)
+
+
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script not in IN_PHASES])
 def test_scene_in_a_release(released: Game, tmp_path: Path, script: str) -> None:
     """It is the same in an export for release, in which assertions are gone."""

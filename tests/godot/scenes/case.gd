@@ -54,10 +54,19 @@ func equal(actual: Variant, expected: Variant, what: String) -> void:
 func new_client(profile: String = "") -> Client:
 	var client: Client = Client.new()
 	client.base_url = url
+	if url.begins_with("https:"):
+		client.tls_options = trust()
 	client.profile = profile if profile != "" else new_name()
 	_clients.append(client)
 	add_child(client)
 	return client
+
+
+## Returns what makes a client trust the test server's own certificate.
+func trust() -> TLSOptions:
+	var authority: X509Certificate = X509Certificate.new()
+	equal(authority.load(OS.get_environment("GAME_LOGIN_TEST_CA")), OK, "certificate loaded")
+	return TLSOptions.client(authority)
 
 
 ## Returns a client that has just registered.
@@ -78,7 +87,7 @@ func command(command_name: String, body: Dictionary = {}) -> Array:
 	http.process_mode = Node.PROCESS_MODE_ALWAYS
 	add_child(http)
 	var error: Error = http.request(
-		OS.get_environment("GAME_LOGIN_TEST_URL") + "/_test/" + command_name,
+		OS.get_environment("GAME_LOGIN_TEST_CONTROL") + "/_test/" + command_name,
 		[],
 		HTTPClient.METHOD_POST,
 		JSON.stringify(body)

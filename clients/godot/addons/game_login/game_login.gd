@@ -1,7 +1,7 @@
 extends Node
 ## Registration, login, staying signed in, and tokens for the game server. The autoload GameLogin.
 ##
-## Every function that asks the server is awaited, and answers once, after 26 seconds at the latest.
+## What asks the server is awaited and answers once; signing in takes 26 seconds at the longest.
 
 ## What [member state] says has changed.
 signal state_changed(new_state: State)
@@ -37,7 +37,7 @@ var profile: String = "":
 		_store = Store.new(value)
 ## Certificates to trust instead of the system's, for a test server with one of its own.
 var tls_options: TLSOptions = null
-## How long one request may take: longer than the 12 seconds that the gateway waits.
+## How long one request may take; longer than the 12 seconds that the gateway waits.
 var request_seconds: float = 13.0
 ## Whether a socket sends its token as first message: in a browser there are no headers to set.
 var is_token_in_message: bool = OS.has_feature("web")
