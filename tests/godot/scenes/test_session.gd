@@ -81,6 +81,23 @@ func test_signing_out_while_refreshing() -> void:
 	check(not player.has_session(), "no session came back")
 
 
+func test_a_call_is_not_repeated_as_somebody_else() -> void:
+	var player: Client = await new_player()
+	var first: String = player.account_name
+	await fault("/v1/me", "slow", {"seconds": 1.0})
+	var results: Array = []
+	var ask: Callable = func() -> void: results.append(await player.fetch("/v1/me"))
+	ask.call()
+	await seconds(0.1)
+	check((await player.logout()).ok, "signed out")
+	check((await player.register(new_name(), PASSWORD)).ok, "somebody else")
+	while results.is_empty():
+		await seconds(0.05)
+	equal(results[0].code, "invalid_token", "the answer for " + first)
+	equal(await count("/v1/me"), 1, "requests")
+	check((await player.fetch("/v1/me")).ok, "the new one goes on")
+
+
 func test_a_password_change_elsewhere() -> void:
 	var first: Client = await new_player()
 	var second: Client = new_client()

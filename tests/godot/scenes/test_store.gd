@@ -64,6 +64,27 @@ func test_a_session_of_another_server() -> void:
 	equal(await count("/v1/refresh"), 0, "no token is sent there")
 
 
+func test_another_server_gets_no_token() -> void:
+	var player: Client = await new_player()
+	player.base_url = url.replace("localhost", "127.0.0.1")
+	check(not player.has_session(), "signed out there")
+	equal(player.state, Client.State.SIGNED_OUT, "state")
+	equal((await player.fetch("/v1/me")).code, "no_session", "nothing is sent")
+	player.base_url = url
+	check((await player.auto_login()).ok, "and still stored here")
+
+
+func test_two_profiles() -> void:
+	var profiles: Array = [new_name(), new_name()]
+	var player: Client = await new_player(profiles[0])
+	var first: String = player.account_id
+	player.profile = profiles[1]
+	check((await player.register(new_name(), PASSWORD)).ok, "somebody else")
+	player.profile = profiles[0]
+	check((await player.auto_login()).ok, "the first again")
+	equal(player.account_id, first, "account")
+
+
 func test_another_copy_has_refreshed() -> void:
 	var profile: String = new_name()
 	var first: Client = await new_player(profile)

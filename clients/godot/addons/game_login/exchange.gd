@@ -6,7 +6,6 @@ signal answered(result: Result)
 
 const Result = preload("result.gd")
 const MAX_FRAME_SECONDS: float = 0.25  # a game that stood still has not waited for the network
-const MAX_BODY_BYTES: int = 1048576
 
 var _http: HTTPRequest = HTTPRequest.new()
 var _limit: float = 0.0
@@ -19,7 +18,7 @@ func _init(tls_options: TLSOptions = null) -> void:
 	process_mode = Node.PROCESS_MODE_ALWAYS
 	_http.timeout = 0.0  # the engine's own fires falsely after the game stood still
 	_http.max_redirects = 0  # a redirect would take the token to another host
-	_http.body_size_limit = MAX_BODY_BYTES
+	_http.body_size_limit = 1048576  # bytes
 	_http.accept_gzip = not OS.has_feature("web")
 	if tls_options != null:
 		_http.set_tls_options(tls_options)

@@ -23,18 +23,21 @@ const Result = preload("result.gd")
 const Session = preload("session.gd")
 const Store = preload("store.gd")
 
-const DEFAULT_URL: String = "http://localhost:3000"
 const TRIES: int = 3  # of calls that may be repeated, thanks to their Idempotency-Key
 const BACK_OFF_SECONDS: float = 0.5
-const POLL_SECONDS: float = 0.05
 
 ## Where the backend is. The project setting `game_login/base_url`, unless set from code.
-var base_url: String = str(ProjectSettings.get_setting("game_login/base_url", DEFAULT_URL))
+## Another one gets no token of this one: who is signed in is forgotten, but stays stored.
+var base_url: String = ProjectSettings.get_setting("game_login/base_url", "http://localhost:3000"):
+	set(value):
+		base_url = value
+		_forget()
 ## Which of several players of this machine to remember.
 var profile: String = "":
 	set(value):
 		profile = value
 		_store = Store.new(value)
+		_forget()
 ## Certificates to trust instead of the system's, for a test server with one of its own.
 var tls_options: TLSOptions = null
 ## How long one request may take; longer than the 12 seconds that the gateway waits.
@@ -91,6 +94,8 @@ func auto_login() -> Result:
 		var record: Dictionary = _store.read()
 		if record.get("server") != base_url or not _session.take_record(record):
 			return Result.of(Result.Kind.DENIED, "no_session", "Nobody is signed in.")
+	if _is_signing_in and not _is_refreshing:
+		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
 	_is_signing_in = true
 	_update_state()
 	var result: Result = await _refresh()
@@ -137,6 +142,7 @@ func fetch(
 ) -> Result:
 	if body != null and method == HTTPClient.METHOD_GET:
 		method = HTTPClient.METHOD_POST
+	var generation: int = _generation
 	var result: Result
 	for _try: int in 2:
 		result = await _ensure_access(0.0)
@@ -144,15 +150,17 @@ func fetch(
 			break
 		var token: String = _session.access_token(0.0)
 		result = await _ask(method, path, "Authorization: Bearer " + token, body)
-		_is_reachable = result.kind not in [Result.Kind.OFFLINE, Result.Kind.TIMEOUT]
-		if result.code != "invalid_token":
+		if result.status > 0 or result.kind in [Result.Kind.OFFLINE, Result.Kind.TIMEOUT]:
+			_is_reachable = result.status > 0
+		if result.code != "invalid_token" or generation != _generation:
 			break
 		if token == _session.access_token(0.0):
 			_was_refused = true
-			_session.drop_access_token()
-	var sent: String = _session.refresh_token
-	if result.ok and path == "/v1/me/password" and _session.take(result.data, Session.now()):
-		_keep(sent)  # the tokens before are no good any more
+			_session.access_until = 0.0
+	if result.ok and path == "/v1/me/password" and generation == _generation:
+		var sent: String = _session.refresh_token
+		if _session.take(result.data, Session.now()):
+			_keep(sent)  # the tokens before are no good any more
 	return result
 
 
@@ -175,7 +183,7 @@ func connect_socket(peer: WebSocketPeer, url: String) -> Error:
 		if peer.get_ready_state() != WebSocketPeer.STATE_CONNECTING or Session.now() > end:
 			peer.close()
 			return ERR_CANT_CONNECT
-		await _pause(POLL_SECONDS)
+		await _pause(0.05)
 	return error
 
 
@@ -240,7 +248,7 @@ func _refresh_alone() -> Result:
 			return Result.of(Result.Kind.CANCELLED)
 		if result.ok and not _session.take(result.data, asked_at):
 			result = Result.of(Result.Kind.PROTOCOL)
-		_is_reachable = result.ok
+		_is_reachable = result.ok or result.code == "session_ended"
 		if result.ok:
 			_keep(sent)
 			_was_refused = false
@@ -285,19 +293,21 @@ func _end_session(reason: Reason, is_confirmed: bool) -> void:
 			record["is_open"] = false
 			if not is_confirmed or not _store.write(record):
 				_store.clear()
+	_forget()
+	session_ended.emit(Reason.LOGOUT if _is_logging_out else reason)
+
+
+func _forget() -> void:
 	_generation += 1
 	_session = Session.new()
 	_was_refused = false
 	_update_state()
-	session_ended.emit(Reason.LOGOUT if _is_logging_out else reason)
 
 
 func _update_state() -> void:
 	var new_state: State = State.SIGNED_IN if _is_reachable else State.OFFLINE
-	if not _session.is_open():
-		new_state = State.SIGNED_OUT
-	if _is_signing_in:
-		new_state = State.SIGNING_IN
+	if _is_signing_in or not _session.is_open():
+		new_state = State.SIGNING_IN if _is_signing_in else State.SIGNED_OUT
 	if new_state != state:
 		state = new_state
 		state_changed.emit(state)
@@ -340,4 +350,5 @@ func _ask_once(method: HTTPClient.Method, path: String, header: String, body: Va
 
 
 func _pause(seconds: float) -> void:
-	await get_tree().create_timer(seconds, true, false, true).timeout
+	var tree: SceneTree = Engine.get_main_loop()
+	await tree.create_timer(seconds, true, false, true).timeout

@@ -15,7 +15,6 @@ enum Kind {
 	CANCELLED,  ## overtaken by another call, or the game is ending
 }
 
-const MAX_RETRY_AFTER: float = 86400.0
 const MESSAGES: Dictionary[Kind, String] = {
 	Kind.OK: "",
 	Kind.INVALID: "The server does not accept this.",
@@ -117,4 +116,4 @@ static func _header(headers: PackedStringArray, name: String) -> String:
 
 
 static func _seconds(value: float) -> float:
-	return clampf(value, 0.0, MAX_RETRY_AFTER) if is_finite(value) else 0.0
+	return clampf(value, 0.0, 86400.0) if is_finite(value) else 0.0

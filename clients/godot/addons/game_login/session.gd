@@ -6,10 +6,10 @@ var account_id: String = ""
 var username: String = ""
 var refresh_token: String = ""
 var is_remembered: bool = false
+var access_until: float = 0.0  ## seconds since the game was started
 
 var _secret: PackedByteArray = Crypto.new().generate_random_bytes(32)
 var _access_token: String = ""
-var _access_until: float = 0.0  # seconds since the game was started
 
 
 static func now() -> float:
@@ -36,19 +36,14 @@ func take(body: Dictionary, asked_at: float) -> bool:
 	username = texts[1]
 	_access_token = texts[2]
 	refresh_token = texts[3]
-	_access_until = asked_at + expires_in
+	access_until = asked_at + expires_in
 	body.merge({"access_token": "", "refresh_token": ""}, true)  # nobody prints them by mistake
 	return true
 
 
 ## Returns the access token if it is good for some more seconds, or nothing.
 func access_token(min_valid: float) -> String:
-	return _access_token if now() + min_valid < _access_until else ""
-
-
-## Forgets the access token, which the server has refused.
-func drop_access_token() -> void:
-	_access_token = ""
+	return _access_token if now() + min_valid < access_until else ""
 
 
 ## Returns the Idempotency-Key for a call: the same one for the same call, after a restart too,

@@ -4,7 +4,6 @@ extends RefCounted
 
 const VERSION: int = 1
 const OWNER_ONLY: int = FileAccess.UNIX_READ_OWNER | FileAccess.UNIX_WRITE_OWNER
-const MAX_BYTES: int = 65536
 
 var path: String
 
@@ -21,7 +20,7 @@ func read() -> Dictionary:
 	if not FileAccess.file_exists(path):
 		return {}
 	var file: FileAccess = FileAccess.open(path, FileAccess.READ)
-	if file == null or file.get_length() > MAX_BYTES:
+	if file == null:
 		return {}
 	var json: JSON = JSON.new()
 	if json.parse(file.get_buffer(file.get_length()).get_string_from_ascii()) != OK:
