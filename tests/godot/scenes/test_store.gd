@@ -106,6 +106,24 @@ func test_another_copy_has_signed_out() -> void:
 	equal((await new_client(profile).auto_login()).code, "no_session", "nothing is stored")
 
 
+func test_another_copy_signs_in_again_meanwhile() -> void:
+	var profile: String = new_name()
+	var first: Client = await new_player(profile)
+	var second: Client = new_client(profile)
+	check((await second.auto_login()).ok, "the second copy")
+	await fault("/v1/refresh", "slow", {"seconds": 1.0})
+	var results: Array = []
+	var ask: Callable = func() -> void: results.append(await first.auto_login())
+	ask.call()
+	await seconds(0.2)
+	check((await second.logout()).ok, "signs out")
+	check((await second.login(first.account_name, PASSWORD)).ok, "and in again")
+	while results.is_empty():
+		await seconds(0.05)
+	check(results[0].ok, "the first, refused, finds the new session: %s" % results[0])
+	check((await first.fetch("/v1/me")).ok, "and goes on")
+
+
 func test_another_copy_is_somebody_else() -> void:
 	var profile: String = new_name()
 	var ada: Client = await new_player(profile)

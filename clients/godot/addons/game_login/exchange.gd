@@ -15,7 +15,6 @@ var _is_done: bool = false
 
 
 func _init(tls_options: TLSOptions = null) -> void:
-	process_mode = Node.PROCESS_MODE_ALWAYS
 	_http.timeout = 0.0  # the engine's own fires falsely after the game stood still
 	_http.max_redirects = 0  # a redirect would take the token to another host
 	_http.body_size_limit = 1048576  # bytes
