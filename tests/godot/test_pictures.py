@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.stack import ROOT
+from tests.godot.engine import REQUIRED
 from tests.godot.game import Game, assert_passed
 from tests.godot.screen import NoScreen, screen
 
@@ -23,6 +24,8 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with screen(tmp_path_factory.mktemp("screen")) as display:
             yield display
     except NoScreen as missing:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(f"no screen, but {REQUIRED}=1: {missing}")
         pytest.skip(f"NO PICTURES WERE TAKEN: {missing}")
 
 
