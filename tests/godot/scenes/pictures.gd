@@ -66,6 +66,8 @@ func test_lobby() -> void:
 	_lobby(demo, "%Input").text = "Who takes the lantern?"
 	_lobby(demo, "%Input").caret_column = 99
 	await _save("lobby")
+	check((await GameLogin.logout()).ok, "signed out")
+	await seconds(0.5)
 	demo.queue_free()
 
 
