@@ -6,7 +6,7 @@ PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke test-faults run-game reset setup
+.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke test-faults run-game test-godot reset setup
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -31,6 +31,11 @@ rehearse: setup  ## rehearse a deployment on this machine: everything but AWS is
 test-faults: setup  ## break the database, the network, the secrets and the clock under load
 	@$(PYTHON) -m local install
 	$(PYTHON) -m pytest --numprocesses=2 --dist=worksteal tests/faults
+
+test-godot: setup  ## test the Godot addon in the real engine, fetched where there is none
+	@$(PYTHON) -m local install
+	@$(PYTHON) -m tests.godot.engine
+	$(PYTEST) --maxprocesses=2 tests/godot
 
 check: setup  ## check style and types
 	@$(PYTHON) -m ruff check .

@@ -1,0 +1,354 @@
+extends Node
+## Registration, login, staying signed in, and tokens for the game server. The autoload GameLogin.
+##
+## What asks the server is awaited and answers once; signing in takes 26 seconds at the longest.
+
+## What [member state] says has changed.
+signal state_changed(new_state: State)
+## Nobody is signed in any more. No lost connection and no failing server is a reason for that.
+signal session_ended(reason: Reason)
+## One refresh has come to its end; for those who wait for it in here.
+signal refreshed(result: Result)
+
+enum State { SIGNED_OUT, SIGNING_IN, SIGNED_IN, OFFLINE }
+enum Reason {
+	LOGOUT,  ## the player signed out
+	EXPIRED,  ## it was too old, or was ended while the game was not running
+	REVOKED,  ## it was ended elsewhere, while the game was running
+}
+
+const Address = preload("address.gd")
+const Exchange = preload("exchange.gd")
+const Result = preload("result.gd")
+const Session = preload("session.gd")
+const Store = preload("store.gd")
+
+const TRIES: int = 3  # of calls that may be repeated, thanks to their Idempotency-Key
+const BACK_OFF_SECONDS: float = 0.5
+
+## Where the backend is. The project setting `game_login/base_url`, unless set from code.
+## Another one gets no token of this one: who is signed in is forgotten, but stays stored.
+var base_url: String = ProjectSettings.get_setting("game_login/base_url", "http://localhost:3000"):
+	set(value):
+		base_url = value
+		_forget()
+## Which of several players of this machine to remember.
+var profile: String = "":
+	set(value):
+		profile = value
+		_store = Store.new(value)
+		_forget()
+## Certificates to trust instead of the system's, for a test server with one of its own.
+var tls_options: TLSOptions = null
+## How long one request may take; longer than the 12 seconds that the gateway waits.
+var request_seconds: float = 13.0
+## Whether a socket sends its token as first message: in a browser there are no headers to set.
+var is_token_in_message: bool = OS.has_feature("web")
+
+var state: State = State.SIGNED_OUT
+var account_name: String:
+	get:
+		return _session.username
+var account_id: String:
+	get:
+		return _session.account_id
+
+var _session: Session = Session.new()
+var _store: Store = Store.new("")
+var _generation: int = 0  # of the session; an answer to an earlier one is of no use any more
+var _is_signing_in: bool = false
+var _is_refreshing: bool = false
+var _is_logging_out: bool = false
+var _is_reachable: bool = true:
+	set(value):
+		_is_reachable = value
+		_update_state()
+var _was_refused: bool = false  # the server ended the session before the access token's time
+
+
+func _init() -> void:
+	process_mode = Node.PROCESS_MODE_ALWAYS
+
+
+## Makes an account and signs in. Keeps its Idempotency-Key as long as name and password are the
+## same, so that trying again after a lost answer does not find the name taken.
+func register(username: String, password: String, remember: bool = true) -> Result:
+	var key: String = _session.key_for("register\n%s\n%s" % [username, password])
+	return await _sign_in("/v1/register", _credentials(username, password), key, remember)
+
+
+## Signs in with name and password.
+func login(username: String, password: String, remember: bool = true) -> Result:
+	var body: Dictionary = _credentials(username, password)
+	var record: Dictionary = _store.read()
+	var known: String = str(record.get("username", ""))
+	if record.get("server") == base_url and known.to_lower() == username.to_lower():
+		body["refresh_token"] = str(record.get("refresh_token", ""))  # a known device
+	return await _sign_in("/v1/login", body, "", remember)
+
+
+## Signs in again with what the last run of the game stored. Where the server cannot be reached,
+## the session stays stored, and this works again later.
+func auto_login() -> Result:
+	if not _session.is_open():
+		var record: Dictionary = _store.read()
+		if record.get("server") != base_url or not _session.take_record(record):
+			return Result.of(Result.Kind.DENIED, "no_session", "Nobody is signed in.")
+	if _is_signing_in and not _is_refreshing:
+		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
+	_is_signing_in = true
+	_update_state()
+	var result: Result = await _refresh()
+	_is_signing_in = false
+	_update_state()
+	return result
+
+
+## Returns the name of who was signed in last, if they wished to be remembered.
+func remembered_name() -> String:
+	return str(_store.read().get("username", ""))
+
+
+## Tells whether a session is there, the server reachable or not.
+func has_session() -> bool:
+	return _session.is_open()
+
+
+## Signs out here, or on all devices. Here it is done in any case; the result is not [code]ok[/code]
+## where the server did not hear of it.
+func logout(everywhere: bool = false) -> Result:
+	if not _session.is_open():
+		return Result.of(Result.Kind.OK)
+	var generation: int = _generation
+	_is_logging_out = true
+	var body: Dictionary = {"everywhere": everywhere}
+	var result: Result = await fetch("/v1/logout", body, HTTPClient.METHOD_POST)
+	_is_logging_out = false
+	if generation == _generation:
+		_end_session(Reason.LOGOUT, result.ok)
+	return Result.of(Result.Kind.OK) if result.code == "session_ended" else result
+
+
+## Returns an access token that is good for some more seconds, or nothing where none can be had.
+## [method fetch] and [method connect_socket] send it by themselves.
+func get_access_token(min_valid: float = 60.0) -> String:
+	var result: Result = await _ensure_access(min_valid)
+	return _session.access_token(0.0) if result.ok else ""
+
+
+## Asks the backend as the player who is signed in. A body makes it a POST, unless said otherwise.
+func fetch(
+	path: String, body: Variant = null, method: HTTPClient.Method = HTTPClient.METHOD_GET
+) -> Result:
+	if body != null and method == HTTPClient.METHOD_GET:
+		method = HTTPClient.METHOD_POST
+	var generation: int = _generation
+	var result: Result
+	for _try: int in 2:
+		result = await _ensure_access(0.0)
+		if not result.ok:
+			break
+		var token: String = _session.access_token(0.0)
+		result = await _ask(method, path, "Authorization: Bearer " + token, body)
+		if result.status > 0 or result.kind in [Result.Kind.OFFLINE, Result.Kind.TIMEOUT]:
+			_is_reachable = result.status > 0
+		if result.code != "invalid_token" or generation != _generation:
+			break
+		if token == _session.access_token(0.0):
+			_was_refused = true
+			_session.access_until = 0.0
+	if result.ok and path == "/v1/me/password" and generation == _generation:
+		var sent: String = _session.refresh_token
+		if _session.take(result.data, Session.now()):
+			_keep(sent)  # the tokens before are no good any more
+	return result
+
+
+## Connects to a game server, with the token where the server expects it. Poll the peer as ever.
+func connect_socket(peer: WebSocketPeer, url: String) -> Error:
+	if not Address.is_safe(url, "ws"):
+		return ERR_INVALID_PARAMETER
+	var token: String = await get_access_token()
+	if token == "":
+		return ERR_UNAUTHORIZED
+	if not is_token_in_message:
+		peer.handshake_headers = ["Authorization: Bearer " + token]
+	var error: Error = peer.connect_to_url(url, tls_options)
+	var end: float = Session.now() + request_seconds
+	while error == OK and is_token_in_message:
+		peer.poll()
+		if peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
+			var hello: Dictionary = {"type": "authenticate", "access_token": token}
+			return peer.send_text(JSON.stringify(hello))
+		if peer.get_ready_state() != WebSocketPeer.STATE_CONNECTING or Session.now() > end:
+			peer.close()
+			return ERR_CANT_CONNECT
+		await _pause(0.05)
+	return error
+
+
+func _credentials(username: String, password: String) -> Dictionary:
+	return {"username": username, "password": password, "device": OS.get_name()}
+
+
+func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Result:
+	if _is_signing_in:
+		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
+	_is_signing_in = true
+	_update_state()
+	var asked_at: float = Session.now()
+	var session: Session = Session.new()
+	var header: String = "Idempotency-Key: " + key if key != "" else ""
+	var result: Result = await _ask(HTTPClient.METHOD_POST, path, header, body)
+	if result.ok and not session.take(result.data, asked_at):
+		result = Result.of(Result.Kind.PROTOCOL)
+	if result.ok:
+		_generation += 1
+		_session = session
+		_session.is_remembered = remember
+		_keep("")
+		_is_reachable = true
+		_was_refused = false
+	_is_signing_in = false
+	_update_state()
+	return result
+
+
+func _ensure_access(min_valid: float) -> Result:
+	if not _session.is_open():
+		return Result.of(Result.Kind.DENIED, "no_session", "Nobody is signed in.")
+	if _session.access_token(min_valid) != "":
+		return Result.of(Result.Kind.OK)
+	return await _refresh()
+
+
+## Refreshes the session; whoever asks while that is under way gets the same answer.
+func _refresh() -> Result:
+	if _is_refreshing:
+		return await refreshed
+	_is_refreshing = true
+	var result: Result = await _refresh_alone()
+	_is_refreshing = false
+	_update_state()
+	refreshed.emit(result)
+	return result
+
+
+func _refresh_alone() -> Result:
+	var generation: int = _generation
+	while true:
+		@warning_ignore("return_value_discarded")
+		_take_newer()
+		var sent: String = _session.refresh_token
+		var key: String = "Idempotency-Key: " + _session.key_for("refresh\n" + sent)
+		var body: Dictionary = {"refresh_token": sent}
+		var asked_at: float = Session.now()
+		var result: Result = await _ask(HTTPClient.METHOD_POST, "/v1/refresh", key, body)
+		if generation != _generation:
+			return Result.of(Result.Kind.CANCELLED)
+		if result.ok and not _session.take(result.data, asked_at):
+			result = Result.of(Result.Kind.PROTOCOL)
+		_is_reachable = result.ok or result.code == "session_ended"
+		if result.ok:
+			_keep(sent)
+			_was_refused = false
+		elif result.code == "session_ended":
+			if _take_newer():
+				continue
+			_end_session(Reason.REVOKED if _was_refused else Reason.EXPIRED, true)
+		return result
+	return null
+
+
+## Takes the refresh token that another copy of the game has stored since; returns whether it did.
+func _take_newer() -> bool:
+	var record: Dictionary = _store.read() if _session.is_remembered else {}
+	if record.get("server") != base_url or record.get("account_id") != _session.account_id:
+		return false
+	return record.get("refresh_token") != _session.refresh_token and _session.take_record(record)
+
+
+## Stores the session that replaces the one with token `sent`, unless another copy was faster.
+func _keep(sent: String) -> void:
+	if not _session.is_remembered:
+		if sent == "":
+			_store.clear()  # who does not want to be remembered is not the one of last time either
+		return
+	var record: Dictionary = _store.read()
+	if sent != "" and record.get("is_open") == true:
+		if record.get("account_id") != _session.account_id:
+			return  # somebody else has signed in with another copy
+		if record.get("refresh_token") != sent and _take_newer():
+			return
+	if not _store.write(_session.to_record(base_url)):
+		push_warning("Game Login: cannot write %s: the player will have to sign in." % _store.path)
+
+
+## Forgets the session. Its token stays stored, where the server says that it has ended: it proves
+## a known device at the next login, and does nothing else.
+func _end_session(reason: Reason, is_confirmed: bool) -> void:
+	if _session.is_remembered:
+		var record: Dictionary = _store.read()
+		if record.get("account_id") == _session.account_id:
+			record["is_open"] = false
+			if not is_confirmed or not _store.write(record):
+				_store.clear()
+	_forget()
+	session_ended.emit(Reason.LOGOUT if _is_logging_out else reason)
+
+
+func _forget() -> void:
+	_generation += 1
+	_session = Session.new()
+	_was_refused = false
+	_update_state()
+
+
+func _update_state() -> void:
+	var new_state: State = State.SIGNED_IN if _is_reachable else State.OFFLINE
+	if _is_signing_in or not _session.is_open():
+		new_state = State.SIGNING_IN if _is_signing_in else State.SIGNED_OUT
+	if new_state != state:
+		state = new_state
+		state_changed.emit(state)
+
+
+## Sends a request; one with an Idempotency-Key again where that may help, but no new try is begun
+## after the time that one request may take.
+func _ask(method: HTTPClient.Method, path: String, header: String, body: Variant) -> Result:
+	var began: float = Session.now()
+	var is_repeatable: bool = header.begins_with("Idempotency-Key:")
+	var attempt: int = 0
+	while true:
+		var result: Result = await _ask_once(method, path, header, body)
+		attempt += 1
+		if not is_repeatable or not result.is_passing() or attempt == TRIES:
+			return result
+		var pause: float = maxf(BACK_OFF_SECONDS * 2 ** attempt, result.retry_after)
+		pause *= randf_range(1.0, 1.25)  # so that all players do not come back at once
+		if Session.now() + pause > began + request_seconds:
+			return result
+		await _pause(pause)
+	return null
+
+
+func _ask_once(method: HTTPClient.Method, path: String, header: String, body: Variant) -> Result:
+	var url: String = base_url.trim_suffix("/") + path
+	if not path.begins_with("/") or not Address.is_safe(url, "http"):
+		var text: String = "The server's address must begin with https://."
+		return Result.of(Result.Kind.INVALID, "unsafe_address", text)
+	var headers: PackedStringArray = [] if header == "" else [header]
+	var content: String = ""
+	if body != null:
+		headers += PackedStringArray(["Content-Type: application/json"])
+		content = JSON.stringify(body)
+	var exchange: Exchange = Exchange.new(tls_options)
+	add_child(exchange)
+	var result: Result = await exchange.send(url, method, headers, content, request_seconds)
+	exchange.queue_free()
+	return result
+
+
+func _pause(seconds: float) -> void:
+	var tree: SceneTree = Engine.get_main_loop()
+	await tree.create_timer(seconds, true, false, true).timeout

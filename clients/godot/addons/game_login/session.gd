@@ -1,0 +1,83 @@
+extends RefCounted
+## Who is signed in, and by which tokens. Their time is counted from when they came, since the
+## clock of a player may be wrong.
+
+var account_id: String = ""
+var username: String = ""
+var refresh_token: String = ""
+var is_remembered: bool = false
+var access_until: float = 0.0  ## seconds since the game was started
+
+var _secret: PackedByteArray = Crypto.new().generate_random_bytes(32)
+var _access_token: String = ""
+
+
+static func now() -> float:
+	return Time.get_ticks_msec() / 1000.0
+
+
+## Tells whether somebody is signed in.
+func is_open() -> bool:
+	return refresh_token != ""
+
+
+## Takes the tokens of an answer that was asked for at a time; returns whether they were all there.
+func take(body: Dictionary, asked_at: float) -> bool:
+	var account: Dictionary = body["account"] if body.get("account") is Dictionary else {}
+	var texts: Array = [account.get("id"), account.get("username")]
+	texts.append_array([body.get("access_token"), body.get("refresh_token")])
+	for text: Variant in texts:
+		if not text is String or str(text) == "":
+			return false
+	if not body.get("expires_in") is float:
+		return false
+	var expires_in: float = body["expires_in"]
+	account_id = texts[0]
+	username = texts[1]
+	_access_token = texts[2]
+	refresh_token = texts[3]
+	access_until = asked_at + expires_in
+	body.merge({"access_token": "", "refresh_token": ""}, true)  # nobody prints them by mistake
+	return true
+
+
+## Returns the access token if it is good for some more seconds, or nothing.
+func access_token(min_valid: float) -> String:
+	return _access_token if now() + min_valid < access_until else ""
+
+
+## Returns the Idempotency-Key for a call: the same one for the same call, after a restart too,
+## and by another copy of the game that shares the store; nobody else can tell it.
+func key_for(what: String) -> String:
+	var digest: PackedByteArray = Crypto.new().hmac_digest(
+		HashingContext.HASH_SHA256, _secret, what.to_utf8_buffer()
+	)
+	return digest.hex_encode()
+
+
+## Returns what the store keeps.
+func to_record(server: String) -> Dictionary:
+	return {
+		"server": server,
+		"account_id": account_id,
+		"username": username,
+		"refresh_token": refresh_token,
+		"secret": Marshalls.raw_to_base64(_secret),
+		"is_open": true,
+	}
+
+
+## Takes what the store keeps; returns whether it was a session that may be open.
+func take_record(record: Dictionary) -> bool:
+	for name: String in ["account_id", "username", "refresh_token", "secret"]:
+		if not record.get(name) is String or record[name] == "":
+			return false
+	if record.get("is_open") != true:
+		return false
+	account_id = record["account_id"]
+	username = record["username"]
+	refresh_token = record["refresh_token"]
+	var secret: String = record["secret"]
+	_secret = Marshalls.base64_to_raw(secret)
+	is_remembered = true
+	return true

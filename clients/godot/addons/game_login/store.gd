@@ -1,0 +1,54 @@
+extends RefCounted
+## The one file that keeps a player signed in. Other copies of the game may write it at any time,
+## so it is always replaced as a whole, and read again before it matters.
+
+const VERSION: int = 1
+const OWNER_ONLY: int = FileAccess.UNIX_READ_OWNER | FileAccess.UNIX_WRITE_OWNER
+
+var path: String
+
+
+func _init(profile: String) -> void:
+	var project: Variant = ProjectSettings.get_setting("application/config/name", "")
+	var folder: String = str(project).validate_filename()  # web games of one origin share user://
+	var file: String = "session%s.json" % ("-" + profile.validate_filename() if profile else "")
+	path = "user://%s/%s" % ["game_login-" + folder, file]
+
+
+## Returns what was written last, or nothing where it cannot be read.
+func read() -> Dictionary:
+	if not FileAccess.file_exists(path):
+		return {}
+	var file: FileAccess = FileAccess.open(path, FileAccess.READ)
+	if file == null:
+		return {}
+	var json: JSON = JSON.new()
+	if json.parse(file.get_buffer(file.get_length()).get_string_from_ascii()) != OK:
+		return {}
+	var record: Dictionary = json.data if json.data is Dictionary else {}
+	return record if record.get("version") == float(VERSION) else {}
+
+
+## Replaces the file; returns whether it worked.
+func write(record: Dictionary) -> bool:
+	var text: String = JSON.stringify(record.merged({"version": VERSION}))
+	if DirAccess.make_dir_recursive_absolute(path.get_base_dir()) != OK:
+		return false
+	var temporary: String = "%s.%d.tmp" % [path, OS.get_process_id()]
+	var file: FileAccess = FileAccess.open(temporary, FileAccess.WRITE)
+	if file == null:
+		return false
+	var mode: Error = FileAccess.set_unix_permissions(temporary, OWNER_ONLY)  # while it is empty
+	var is_written: bool = mode in [OK, ERR_UNAVAILABLE] and file.store_string(text)
+	file.close()
+	if is_written and DirAccess.rename_absolute(temporary, path) == OK:
+		return true
+	@warning_ignore("return_value_discarded")
+	DirAccess.remove_absolute(temporary)
+	return false
+
+
+## Forgets everything.
+func clear() -> void:
+	if FileAccess.file_exists(path) and DirAccess.remove_absolute(path) != OK:
+		push_warning("Game Login: cannot remove %s, which keeps the player signed in." % path)

@@ -1,0 +1,155 @@
+extends MarginContainer
+## A chat with everybody who is there, over the WebSocket server in `examples/`.
+
+const DEFAULT_URL: String = "ws://127.0.0.1:8765"
+const RECONNECT_SECONDS: float = 3.0
+const RENEW_SECONDS: float = 240.0  # the server lets nobody stay longer than the token is good for
+const BAD_TOKEN: int = 4401
+const REPLACED: int = 4409
+const NAME_COLOR: Color = Color("9db8ff")
+const OWN_COLOR: Color = Color("7fd8b4")
+const NOTE_COLOR: Color = Color("98a1b5")
+
+var _peer: WebSocketPeer = null
+var _visit: int = 0  # odd while somebody is inside
+var _players: PackedStringArray = []
+
+@onready var _greeting: Label = %Greeting
+@onready var _status: Label = %Status
+@onready var _list: Label = %Players
+@onready var _log: RichTextLabel = %Log
+@onready var _input: LineEdit = %Input
+@onready var _leave: Button = %Leave
+
+
+## Shows the lobby and stays connected until the player leaves.
+func enter() -> void:
+	_visit += 1
+	var visit: int = _visit
+	_log.clear()
+	_greeting.text = tr("Hello, %s") % GameLogin.account_name
+	show()
+	_input.grab_focus()
+	while visit == _visit:
+		_status.text = tr("Connecting ...")
+		var code: int = await _chat_until_closed()
+		if visit != _visit:
+			break
+		_show_players([])
+		if code == REPLACED:
+			_status.text = tr("You have joined from somewhere else.")
+			break
+		_status.text = tr("The game server cannot be reached. Trying again ...")
+		if code == BAD_TOKEN:
+			# Such as after a long sleep of the machine: a new one, whatever time seems to be left.
+			await GameLogin.get_access_token(INF)
+		await get_tree().create_timer(RECONNECT_SECONDS).timeout
+
+
+## Hides the lobby and disconnects.
+func leave() -> void:
+	_visit += 1
+	hide()
+	_disconnect()
+
+
+func _disconnect() -> void:
+	if _peer != null:
+		_peer.close()
+		_peer = null
+
+
+## Connects, and shows what comes; returns the code it was closed with, or -1.
+func _chat_until_closed() -> int:
+	_disconnect()
+	var peer: WebSocketPeer = WebSocketPeer.new()
+	var url: String = ProjectSettings.get_setting("game_login/socket_url", DEFAULT_URL)
+	_peer = peer
+	if await GameLogin.connect_socket(peer, url) != OK:
+		return -1
+	var renew_at: int = Time.get_ticks_msec() + int(RENEW_SECONDS * 1000.0)
+	while peer.get_ready_state() != WebSocketPeer.STATE_CLOSED:
+		peer.poll()
+		if Time.get_ticks_msec() > renew_at and peer == _peer:
+			renew_at += int(RENEW_SECONDS * 1000.0)
+			await _renew(peer)
+		while peer.get_available_packet_count() > 0 and peer == _peer:
+			_read(peer.get_packet().get_string_from_utf8())
+		await get_tree().process_frame
+	return peer.get_close_code()
+
+
+## Sends a fresh token, so that the connection may last.
+func _renew(peer: WebSocketPeer) -> void:
+	var token: String = await GameLogin.get_access_token(RENEW_SECONDS * 1.5)
+	var message: Dictionary = {"type": "authenticate", "access_token": token}
+	if token != "" and peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
+		if peer.send_text(JSON.stringify(message)) != OK:
+			peer.close()
+
+
+func _read(text: String) -> void:
+	var json: JSON = JSON.new()
+	if json.parse(text) != OK or not json.data is Dictionary:
+		return
+	var message: Dictionary = json.data
+	var player: String = str(message.get("name", ""))
+	match message.get("type"):
+		"welcome":
+			_status.text = tr("Connected")
+			var names: Array = message["players"] if message.get("players") is Array else []
+			_show_players(names)
+			_note(tr("Welcome, %s!") % player)
+		"joined":
+			_show_players(Array(_players) + [player])
+			_note(tr("%s has come.") % player)
+		"left":
+			_show_players(
+				Array(_players).filter(func(other: String) -> bool: return other != player)
+			)
+			_note(tr("%s has gone.") % player)
+		"chat":
+			_say(player, str(message.get("text", "")))
+
+
+## Adds what a player says; as plain text, since players write what they like.
+func _say(player: String, text: String) -> void:
+	_log.push_color(OWN_COLOR if player == GameLogin.account_name else NAME_COLOR)
+	_log.add_text(player + "  ")
+	_log.pop()
+	_log.add_text(text + "\n")
+
+
+func _note(line: String) -> void:
+	_log.push_color(NOTE_COLOR)
+	_log.add_text(line + "\n")
+	_log.pop()
+
+
+func _show_players(names: Array) -> void:
+	_players = []
+	for player: Variant in names:
+		if not str(player) in _players:
+			_players = _players + PackedStringArray([str(player)])
+	_list.text = "\n".join(_players)
+
+
+func _is_open() -> bool:
+	return _peer != null and _peer.get_ready_state() == WebSocketPeer.STATE_OPEN
+
+
+func _on_input_submitted(text: String) -> void:
+	if text.strip_edges() == "" or not _is_open():
+		return
+	var message: Dictionary = {"type": "chat", "text": text}
+	if _peer.send_text(JSON.stringify(message)) == OK:
+		_input.clear()
+	_input.edit()
+
+
+func _on_leave_pressed() -> void:
+	_leave.disabled = true
+	var result: GameLoginResult = await GameLogin.logout()
+	_leave.disabled = false
+	if not result.ok:
+		push_warning("Signed out here; the server has not heard of it (%s)." % result)

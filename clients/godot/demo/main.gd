@@ -1,0 +1,31 @@
+extends Control
+## The demo: the login form, and behind it a lobby in which players chat.
+
+const Form = preload("res://addons/game_login/ui/login_form.gd")
+const Lobby = preload("res://demo/lobby.gd")
+
+@onready var _form: Form = $LoginForm as Form
+@onready var _lobby: Lobby = $Lobby as Lobby
+
+
+## Two copies of the game on one machine are two players with `-- --profile=two`.
+func _init() -> void:
+	for argument: String in OS.get_cmdline_user_args():
+		if argument.begins_with("--profile="):
+			GameLogin.profile = argument.trim_prefix("--profile=")
+
+
+func _ready() -> void:
+	@warning_ignore("return_value_discarded")
+	GameLogin.session_ended.connect(_on_session_ended)
+
+
+func _on_signed_in() -> void:
+	_form.hide()
+	await _lobby.enter()
+
+
+func _on_session_ended(_reason: int) -> void:
+	_lobby.leave()
+	_form.show()
+	_form.focus()

@@ -1,0 +1,1 @@
+"""The Godot addon in the real engine, against the real backend."""

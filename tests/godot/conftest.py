@@ -1,0 +1,133 @@
+"""The engine, the addon's project as a player's machine has it, and the backend."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import handler
+from auth.app import create_app
+from auth.settings import Settings
+from auth.times import system_clock
+from local.certificates import make_certificates
+from local.processes import Process, accepts, free_port
+from local.stack import ROOT, Stack
+from tests.godot.engine import CACHE, REQUIRED, Engine, EngineMissing, find_engine
+from tests.godot.game import Game
+from tests.godot.server import Backend
+
+READY_SECONDS = 20.0
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """Return Godot, or skip where it cannot be had."""
+    try:
+        return find_engine(CACHE)
+    except EngineMissing as missing:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(f"no Godot, but {REQUIRED}=1: {missing}")
+        pytest.skip(f"GODOT TESTS DID NOT RUN ({REQUIRED}=1 makes this a failure): {missing}")
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the certificate of the HTTPS server, and of its own CA."""
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def backend(stack: Stack, certificates: Path) -> Iterator[Backend]:
+    """Return the real backend behind HTTP and HTTPS, with a clock that tests can turn."""
+    ahead = timedelta()
+
+    def clock() -> datetime:
+        return system_clock() + ahead
+
+    def advance(seconds: float) -> None:
+        nonlocal ahead
+        ahead += timedelta(seconds=seconds)
+
+    application = create_app(Settings.from_environment(stack.environment()), clock=clock)
+    before, handler.application = handler.application, application
+    backend = Backend(certificates, advance)
+    backend.start()
+    yield backend
+    backend.stop()
+    handler.application = before
+    application.extensions["database"].close()
+
+
+@pytest.fixture(scope="session")
+def game(
+    engine: Engine,
+    backend: Backend,
+    certificates: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Game:
+    """Return the demo's project with the test scenes in it, imported."""
+    folder = tmp_path_factory.mktemp("game") / "project"
+    ignored = shutil.ignore_patterns(".godot")
+    shutil.copytree(ROOT / "clients" / "godot", folder, ignore=ignored)
+    shutil.copytree(ROOT / "tests" / "godot" / "scenes", folder / "tests")
+    _relax_warnings(folder / "project.godot", "res://tests")
+    game = Game(engine, folder, backend, certificates / "ca.pem")
+    game.import_project()
+    return game
+
+
+@pytest.fixture(scope="session")
+def socket_url(
+    backend: Backend, stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Return where the example game server listens."""
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "GAME_LOGIN_URL": backend.url,
+        "TOKEN_ISSUER": stack.environment()["TOKEN_ISSUER"],
+        "TOKEN_AUDIENCE": stack.environment()["TOKEN_AUDIENCE"],
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+    }
+    command = [sys.executable, "-u", str(ROOT / "examples" / "socket_server.py")]
+    folder = tmp_path_factory.mktemp("socket-server")
+    process = Process("socket-server", command, folder, environment)
+    try:
+        process.wait_until(lambda: accepts(port), READY_SECONDS)
+        yield f"ws://127.0.0.1:{port}"
+    finally:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def released(game: Game, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Game:
+    """Return the same as players get it: exported for release."""
+    if engine.release_template is None:
+        pytest.skip(f"NO RELEASE EXPORT WAS TESTED: there is no template for {engine.command[0]}")
+    return game.export(engine.release_template, tmp_path_factory.mktemp("released"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what was not tested."""
+    reasons = {
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    }
+    for reason in sorted(reasons):
+        terminalreporter.write_line(reason, red=True)
+
+
+def _relax_warnings(project: Path, folder: str) -> None:
+    """Let the test scenes be written less strictly than what players run."""
+    strict = "gdscript/warnings/directory_rules={}"
+    text = project.read_text()
+    assert strict in text
+    project.write_text(text.replace(strict, strict.replace("{}", f'{{"{folder}": 0}}')))

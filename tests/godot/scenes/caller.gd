@@ -1,0 +1,7 @@
+extends Node
+## Somebody who asks, and may be gone when the answer comes.
+
+
+func ask(client: Node) -> void:
+	var result: GameLoginResult = await client.call("fetch", "/v1/me")
+	print("CASE problem a freed node was resumed: ", result)

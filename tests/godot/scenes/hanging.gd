@@ -1,0 +1,7 @@
+extends "res://tests/case.gd"
+## A scene that never ends, to see that the driver notices.
+
+
+func test_forever() -> void:
+	print("CASE ok test_forever")
+	await get_tree().create_timer(3600.0).timeout

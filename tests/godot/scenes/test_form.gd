@@ -1,0 +1,303 @@
+# gdlint:ignore = max-public-methods
+extends "res://tests/case.gd"
+## The login form, used as a player uses it: by keys, by a gamepad, by looking at it.
+
+const FORM: PackedScene = preload("res://addons/game_login/ui/login_form.tscn")
+
+var form: Control
+var signed_in: int
+
+
+func test_register_with_the_keyboard_alone() -> void:
+	await open()
+	equal(focused(), "Name", "focus at first")
+	var username: String = new_name()
+	await type(username)
+	await key(KEY_ENTER)
+	equal(focused(), "Password", "Enter goes on")
+	await key(KEY_TAB)
+	equal(focused(), "Show", "Tab")
+	await key(KEY_TAB)
+	equal(focused(), "Remember", "Tab")
+	await key(KEY_TAB)
+	equal(focused(), "Submit", "Tab")
+	await key(KEY_TAB)
+	equal(focused(), "Switch", "Tab")
+	await key(KEY_SPACE)
+	equal(text_of("Submit"), "Create account", "the other mode")
+	equal(focused(), "Password", "what is missing")
+	await type(PASSWORD)
+	await key(KEY_ENTER)
+	await until(func() -> bool: return signed_in == 1)
+	equal(GameLogin.account_name, username, "signed in")
+	equal(edit("Password").text, "", "the password is gone from the form")
+
+
+func test_sign_in_with_a_gamepad_alone() -> void:
+	var player: Client = await new_player()
+	await open()
+	edit("Name").text = player.account_name  # by the console's own keyboard
+	edit("Password").text = PASSWORD
+	edit("Password").unedit()
+	var way: Array = []
+	for _step: int in 12:
+		way.append(focused())
+		if focused() == "Submit":
+			break
+		await pad(JOY_BUTTON_DPAD_DOWN)
+	equal(focused(), "Submit", "the way down: %s" % [way])
+	await pad(JOY_BUTTON_A)
+	await until(func() -> bool: return signed_in == 1)
+	equal(GameLogin.account_id, player.account_id, "signed in")
+
+
+func test_gamepad_reaches_everything() -> void:
+	await open()
+	edit("Name").grab_focus()
+	var seen: Dictionary = {}
+	for direction: JoyButton in [JOY_BUTTON_DPAD_DOWN, JOY_BUTTON_DPAD_UP]:
+		for _step: int in 6:
+			seen["%s %d" % [focused(), direction]] = true
+			await pad(direction)
+	for title: String in ["Name", "Password", "Show", "Remember", "Submit", "Switch"]:
+		for direction: JoyButton in [JOY_BUTTON_DPAD_DOWN, JOY_BUTTON_DPAD_UP]:
+			var visit: String = "%s %d" % [title, direction]
+			check(seen.has(visit), "%s was never reached: %s" % [visit, seen.keys()])
+
+
+func test_password_is_masked() -> void:
+	await open()
+	check(edit("Password").secret, "masked at first")
+	await press("Show")
+	check(not edit("Password").secret, "shown on demand")
+	equal(text_of("Show"), "Hide", "the button says what it does")
+	await press("Show")
+	check(edit("Password").secret, "masked again")
+
+
+func test_wrong_password() -> void:
+	var player: Client = await new_player()
+	await open()
+	await submit(player.account_name, "something else")
+	check(node("Message").visible, "a message")
+	equal((node("MessageText") as Label).text, "The username or the password is wrong.", "text")
+	equal(focused(), "Password", "focus")
+	equal(edit("Name").text, player.account_name, "the name stays")
+	await submit(player.account_name, PASSWORD)
+	equal(signed_in, 1, "and then it works")
+
+
+func test_reasons_stand_beside_their_fields() -> void:
+	var player: Client = await new_player()
+	await open()
+	await press("Switch")
+	await submit(new_name(), "password")
+	check(node("PasswordReason").visible, "a reason beside the password")
+	check((node("PasswordReason") as Label).text.length() > 10, "that says something")
+	check(not node("NameReason").visible and not node("Message").visible, "and nowhere else")
+	equal(focused(), "Password", "focus")
+	await submit("a b", PASSWORD)
+	check(node("NameReason").visible, "a reason beside the name")
+	check(not node("PasswordReason").visible, "and nowhere else")
+	equal(focused(), "Name", "focus")
+	await submit(player.account_name, PASSWORD + "!")
+	equal((node("NameReason") as Label).text, "This username is taken.", "a taken name")
+
+
+func test_empty_fields_ask_nobody() -> void:
+	await open()
+	await submit("", "")
+	check(node("NameReason").visible, "the name first")
+	await submit("Ada", "")
+	check(node("PasswordReason").visible, "then the password")
+	equal(await count("/v1/login"), 0, "requests")
+
+
+func test_busy() -> void:
+	var player: Client = await new_player()
+	await open()
+	await fault("/v1/login", "slow", {"seconds": 1.0})
+	edit("Name").text = player.account_name
+	edit("Password").text = PASSWORD
+	button("Submit").pressed.emit()
+	await seconds(0.3)
+	check(node("Spinner").visible and button("Submit").disabled, "busy")
+	check(not edit("Name").editable and not edit("Password").editable, "nothing can be changed")
+	button("Submit").pressed.emit()
+	edit("Password").text_submitted.emit("")
+	await until(func() -> bool: return signed_in == 1)
+	check(not node("Spinner").visible and not button("Submit").disabled, "not busy any more")
+	equal(await count("/v1/login"), 1, "one request")
+
+
+func test_busy_has_an_end() -> void:
+	await open()
+	GameLogin.request_seconds = 0.5
+	await fault("/v1/login", "slow", {"seconds": 3.0})
+	await submit("Ada", PASSWORD)
+	GameLogin.request_seconds = 13.0
+	check(not node("Spinner").visible and not button("Submit").disabled, "not busy any more")
+	check("takes too long" in (node("MessageText") as Label).text, "and says why")
+	equal(focused(), "Password", "focus")
+
+
+func test_waiting_is_counted_down() -> void:
+	await open()
+	var body: String = '{"error": {"code": "too_many_attempts", "message": "Wait.", "retry_after": 2}}'
+	await fault("/v1/login", "answer", {"status": 429, "body": body})
+	await submit("Ada", PASSWORD)
+	check(button("Submit").disabled, "no use pressing it")
+	equal(text_of("Submit"), "Try again in 2 s", "says when")
+	edit("Password").text_submitted.emit("")
+	await until(func() -> bool: return not button("Submit").disabled)
+	equal(text_of("Submit"), "Sign in", "and it comes back")
+	equal(await count("/v1/login"), 1, "one request")
+
+
+func test_stays_signed_in() -> void:
+	GameLogin.profile = new_name()
+	check((await GameLogin.register(new_name(), PASSWORD)).ok, "registered")
+	GameLogin._session = Client.Session.new()  # as after a start of the game
+	await open()
+	await until(func() -> bool: return signed_in == 1)
+	equal(await count("/v1/login"), 0, "without a password")
+
+
+func test_offline_and_back() -> void:
+	GameLogin.profile = new_name()
+	var username: String = new_name()
+	check((await GameLogin.register(username, PASSWORD)).ok, "registered")
+	GameLogin._session = Client.Session.new()
+	await fault("/v1/refresh", "drop", {"times": 3})
+	await open()
+	await until(func() -> bool: return not node("Spinner").visible)
+	check(node("Message").visible and node("Resume").visible, "says so, and offers another try")
+	equal(edit("Name").text, username, "the name is filled in")
+	await press("Resume")
+	await until(func() -> bool: return signed_in == 1)
+
+
+func test_it_can_be_translated() -> void:
+	var german: Translation = Translation.new()
+	german.locale = "de"
+	german.add_message("Sign in", "Anmelden")
+	german.add_message("Password", "Passwort")
+	german.add_message("The username or the password is wrong.", "Name oder Passwort ist falsch.")
+	TranslationServer.add_translation(german)
+	await open()
+	TranslationServer.set_locale("de")
+	await get_tree().process_frame
+	equal(text_of("Submit"), "Anmelden", "a button")
+	await submit(new_name(), "something else")
+	var message: Label = node("MessageText")
+	equal(message.atr(message.text), "Name oder Passwort ist falsch.", "the server's reason")
+	TranslationServer.set_locale("en")
+	await get_tree().process_frame
+	equal(text_of("Submit"), "Sign in", "and back")
+	TranslationServer.remove_translation(german)
+
+
+func test_freed_while_busy() -> void:
+	await open()
+	await fault("/v1/login", "slow", {"seconds": 0.5})
+	edit("Name").text = new_name()
+	edit("Password").text = PASSWORD
+	button("Submit").pressed.emit()
+	await seconds(0.1)
+	form.free()
+	await seconds(1.0)
+	equal(GameLogin.state, Client.State.SIGNED_OUT, "the login came to its end")
+
+
+func test_narrow_screen() -> void:
+	await open()
+	form.set_anchors_preset(Control.PRESET_TOP_LEFT)
+	form.size = Vector2(320, 640)
+	await get_tree().process_frame
+	await get_tree().process_frame
+	var card: Control = node("Card")
+	check(card.size.x <= 320, "it fits: %s" % card.size)
+
+
+func open() -> void:
+	if is_instance_valid(form):
+		form.queue_free()
+		await get_tree().process_frame
+	signed_in = 0
+	form = FORM.instantiate()
+	form.connect("signed_in", func() -> void: signed_in += 1)
+	add_child(form)
+	await get_tree().process_frame
+	await until(func() -> bool: return not node("Spinner").visible or signed_in > 0)
+
+
+func node(title: String) -> Control:
+	return form.get_node("%" + title)
+
+
+func edit(title: String) -> LineEdit:
+	return node(title)
+
+
+func button(title: String) -> BaseButton:
+	return node(title)
+
+
+func text_of(title: String) -> String:
+	return (node(title) as Button).text
+
+
+func focused() -> String:
+	var holder: Control = get_viewport().gui_get_focus_owner()
+	return "" if holder == null else str(holder.name)
+
+
+func press(title: String) -> void:
+	if button(title).toggle_mode:
+		button(title).button_pressed = not button(title).button_pressed
+	else:
+		button(title).pressed.emit()
+	await get_tree().process_frame
+
+
+func submit(username: String, password: String) -> void:
+	edit("Name").text = username
+	edit("Password").text = password
+	button("Submit").pressed.emit()
+	await until(func() -> bool: return not node("Spinner").visible)
+
+
+func until(is_so: Callable) -> void:
+	for _tick: int in 200:
+		if is_so.call():
+			return
+		await seconds(0.05)
+	check(false, "it did not happen in time")
+
+
+func key(code: Key) -> void:
+	for is_pressed: bool in [true, false]:
+		var event: InputEventKey = InputEventKey.new()
+		event.keycode = code
+		event.physical_keycode = code
+		event.pressed = is_pressed
+		get_viewport().push_input(event)
+		await get_tree().process_frame
+
+
+func type(text: String) -> void:
+	for character: String in text:
+		var event: InputEventKey = InputEventKey.new()
+		event.unicode = character.unicode_at(0)
+		event.pressed = true
+		get_viewport().push_input(event)
+		await get_tree().process_frame
+
+
+func pad(code: JoyButton) -> void:
+	for is_pressed: bool in [true, false]:
+		var event: InputEventJoypadButton = InputEventJoypadButton.new()
+		event.button_index = code
+		event.pressed = is_pressed
+		get_viewport().push_input(event)
+		await get_tree().process_frame

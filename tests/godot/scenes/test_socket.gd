@@ -1,0 +1,146 @@
+extends "res://tests/case.gd"
+## The game server: good tokens, bad tokens, and the demo's lobby.
+
+const MAIN: PackedScene = preload("res://demo/main.tscn")
+const BAD_TOKEN: int = 4401
+
+var socket_url: String = OS.get_environment("GAME_LOGIN_TEST_SOCKET")
+
+
+func test_greeted_by_name() -> void:
+	var player: Client = await new_player()
+	var peer: WebSocketPeer = WebSocketPeer.new()
+	equal(await player.connect_socket(peer, socket_url), OK, "connected")
+	var welcome: Dictionary = await message_from(peer)
+	equal(welcome.get("type"), "welcome", "type")
+	equal(welcome.get("name"), player.account_name, "name")
+	peer.close()
+
+
+func test_token_in_the_first_message() -> void:
+	var player: Client = await new_player()
+	player.is_token_in_message = true  # as in a browser
+	var peer: WebSocketPeer = WebSocketPeer.new()
+	equal(await player.connect_socket(peer, socket_url), OK, "connected")
+	equal(peer.handshake_headers.size(), 0, "headers, which a browser does not let us set")
+	equal((await message_from(peer)).get("name"), player.account_name, "name")
+	peer.close()
+
+
+func test_nobody_there() -> void:
+	var player: Client = await new_player()
+	player.is_token_in_message = true
+	var peer: WebSocketPeer = WebSocketPeer.new()
+	equal(await player.connect_socket(peer, "ws://127.0.0.1:1"), ERR_CANT_CONNECT, "no server")
+	equal(await new_client().connect_socket(peer, socket_url), ERR_UNAUTHORIZED, "no player")
+
+
+func test_bad_tokens() -> void:
+	var player: Client = await new_player()
+	var token: String = await player.get_access_token()
+	var parts: PackedStringArray = token.split(".")
+	var other: PackedStringArray = (await (await new_player()).get_access_token()).split(".")
+	var bad: Dictionary = {
+		"forged": "%s.%s.%s" % [parts[0], other[1], parts[2]],
+		"unsigned": "%s.%s." % ["eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0", parts[1]],
+		"of another audience": OS.get_environment("GAME_LOGIN_TEST_OTHER_AUDIENCE"),
+		"expired": OS.get_environment("GAME_LOGIN_TEST_EXPIRED"),
+		"garbled": "x",
+	}
+	for what: String in bad:
+		check(bad[what] != "", "there is a token " + what)
+		equal(await close_code_for(bad[what]), BAD_TOKEN, what)
+	check(await close_code_for(token) == -1, "and the good one is let in")
+
+
+func test_two_players_chat() -> void:
+	var first: Node = await enter_lobby()
+	var second: Client = await new_player()
+	var peer: WebSocketPeer = WebSocketPeer.new()
+	equal(await second.connect_socket(peer, socket_url), OK, "connected")
+	equal((await message_from(peer)).get("type"), "welcome", "type")
+	await until(func() -> bool: return second.account_name in text_of(first, "%Players"))
+	var hello: Dictionary = {"type": "chat", "text": "[b]hello[/b]"}
+	equal(peer.send_text(JSON.stringify(hello)), OK, "sent")
+	var line: String = "%s  [b]hello[/b]" % second.account_name
+	await until(func() -> bool: return line in text_of(first, "%Log"))
+	var input: LineEdit = first.get_node("Lobby").get_node("%Input")
+	input.text_submitted.emit("welcome here")
+	var heard: Dictionary = {}
+	while heard.get("text") != "welcome here" and problems.is_empty():
+		heard = await message_from(peer)
+	equal(heard.get("name"), GameLogin.account_name, "who said it")
+	peer.close()
+	while peer.get_ready_state() != WebSocketPeer.STATE_CLOSED:
+		peer.poll()
+		await get_tree().process_frame
+	await until(func() -> bool: return "has gone" in text_of(first, "%Log"))
+	await leave_lobby(first)
+
+
+func test_lobby_after_a_connection_from_elsewhere() -> void:
+	var demo: Node = await enter_lobby()
+	var peer: WebSocketPeer = WebSocketPeer.new()
+	equal(await GameLogin.connect_socket(peer, socket_url), OK, "the same player again")
+	equal((await message_from(peer)).get("type"), "welcome", "type")
+	await until(func() -> bool: return "somewhere else" in text_of(demo, "%Status"))
+	peer.close()
+	await leave_lobby(demo)
+
+
+func enter_lobby() -> Node:
+	ProjectSettings.set_setting("game_login/socket_url", socket_url)
+	GameLogin.profile = new_name()
+	check((await GameLogin.register(new_name(), PASSWORD)).ok, "registered")
+	var demo: Node = MAIN.instantiate()
+	add_child(demo)
+	await until(func() -> bool: return text_of(demo, "%Status") == "Connected")
+	check("Hello, " + GameLogin.account_name == text_of(demo, "%Greeting"), "greeted")
+	return demo
+
+
+func leave_lobby(demo: Node) -> void:
+	(demo.get_node("Lobby").get_node("%Leave") as Button).pressed.emit()
+	await until(func() -> bool: return (demo.get_node("LoginForm") as Control).visible)
+	check(not (demo.get_node("Lobby") as Control).visible, "the lobby is left")
+	await seconds(0.3)
+	demo.queue_free()
+
+
+func text_of(demo: Node, path: String) -> String:
+	var node: Node = demo.get_node("Lobby").get_node(path)
+	return node.get_parsed_text() if node is RichTextLabel else node.text
+
+
+func until(is_so: Callable) -> void:
+	for _tick: int in 200:
+		if is_so.call():
+			return
+		await seconds(0.05)
+	check(false, "it did not happen in time")
+
+
+func message_from(peer: WebSocketPeer) -> Dictionary:
+	for _tick: int in 200:
+		peer.poll()
+		if peer.get_available_packet_count() > 0:
+			return JSON.parse_string(peer.get_packet().get_string_from_utf8())
+		await seconds(0.05)
+	check(false, "no message came; closed with %d" % peer.get_close_code())
+	return {}
+
+
+## Returns what the server closes a connection with, or -1 where it greets instead.
+func close_code_for(token: String) -> int:
+	var peer: WebSocketPeer = WebSocketPeer.new()
+	peer.handshake_headers = ["Authorization: Bearer " + token]
+	equal(peer.connect_to_url(socket_url), OK, "connects")
+	for _tick: int in 200:
+		peer.poll()
+		if peer.get_available_packet_count() > 0:
+			peer.close()
+			return -1
+		if peer.get_ready_state() == WebSocketPeer.STATE_CLOSED:
+			return peer.get_close_code()
+		await seconds(0.05)
+	return 0

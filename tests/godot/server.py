@@ -1,0 +1,202 @@
+"""The real handler behind HTTP and HTTPS, with a misbehaving network in front of it.
+
+Test scenes command it over `/_test/...`: what goes wrong with the next requests, what time it is,
+which requests came. Everything else goes to `handler.http`, with the real MariaDB behind it.
+"""
+
+import json
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import handler
+from tests.events import http_event
+
+SECRETS = ("password", "access_token", "refresh_token")
+SHORTEST = 12  # what is shorter, such as the password "password", is also just a word
+LONGEST_SLEEP = 20.0
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next requests to a path."""
+
+    path: str
+    kind: str  # drop, lose, truncate, slow, answer
+    times: int = 1
+    seconds: float = 0.0
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+
+
+class Backend:
+    """One HTTP and one HTTPS server."""
+
+    def __init__(self, certificates: Path, advance: Callable[[float], None]) -> None:
+        self.secrets: set[str] = set()  # all that came and went
+        self._advance = advance
+        self._address = "203.0.113.7"  # another one for each test: rate limits go by it
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+        self._requests: list[dict[str, Any]] = []
+        self._servers = [_server(self, None), _server(self, certificates)]
+        self.url, self.secure_url = (
+            f"{scheme}://localhost:{server.server_address[1]}"
+            for scheme, server in zip(("http", "https"), self._servers, strict=True)
+        )
+
+    def start(self) -> None:
+        """Begin to serve."""
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop serving."""
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for the backend, or turn its clock back."""
+        with self._lock:
+            self._advance(seconds)
+
+    def command(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Do what a test scene asks for."""
+        if name == "advance":
+            self.advance(body["seconds"])
+        elif name == "fault":
+            self._faults.append(Fault(**body))
+        elif name == "reset":
+            self._address = f"203.0.{random.randrange(256)}.{random.randrange(1, 255)}"
+            self._faults.clear()
+            self._requests.clear()
+        return {"requests": list(self._requests)}
+
+    def fault_for(self, path: str) -> Fault | None:
+        """Return what is to go wrong with this request."""
+        with self._lock:
+            for fault in self._faults:
+                if fault.path == path and fault.times > 0:
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
+        """Pass a request on to the handler; note what it was, and its secrets."""
+        text = body.decode() if body else None
+        event = http_event(method, path, text, headers, self._address)
+        with self._lock:
+            answer = handler.http(event, None)
+            self.note(method, path, headers, answer["statusCode"])
+            for text in (body.decode(), answer["body"]):
+                self._note_secrets(text)
+        return answer
+
+    def note(self, method: str, path: str, headers: dict[str, str], status: int) -> None:
+        """Note a request for the test scenes."""
+        self._requests.append(
+            {
+                "method": method,
+                "path": path,
+                "bearer": "authorization" in headers,
+                "key": headers.get("idempotency-key", ""),
+                "status": status,
+            }
+        )
+
+    def _note_secrets(self, text: str) -> None:
+        with suppress(ValueError):
+            content = json.loads(text)
+            if isinstance(content, dict):
+                found = [content.get(name) for name in SECRETS]
+                self.secrets.update(
+                    value for value in found if isinstance(value, str) and len(value) >= SHORTEST
+                )
+
+
+class _Exchange(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    backend: Backend
+
+    def do_GET(self) -> None:
+        """Answer any method."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.startswith("/_test/"):
+            command = json.loads(body) if body else {}
+            content = self.backend.command(self.path.removeprefix("/_test/"), command)
+            self._send(200, {"Content-Type": "application/json"}, json.dumps(content))
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        fault = self.backend.fault_for(self.path)
+        if fault is None:
+            self._pass_on(headers, body)
+        else:
+            self._fail(fault, headers, body)
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the base looks for these names
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base's name
+        """Say nothing."""
+
+    def _pass_on(self, headers: dict[str, str], body: bytes) -> None:
+        answer = self.backend.answer(self.command, self.path, headers, body)
+        self._send(answer["statusCode"], answer["headers"], answer["body"])
+
+    def _fail(self, fault: Fault, headers: dict[str, str], body: bytes) -> None:
+        if fault.kind == "lose":  # it is done, but nobody hears of it
+            self.backend.answer(self.command, self.path, headers, body)
+        elif fault.kind == "truncate":
+            answer = self.backend.answer(self.command, self.path, headers, body)
+            self._send(answer["statusCode"], answer["headers"], answer["body"], part=0.5)
+        elif fault.kind == "answer":
+            self.backend.note(self.command, self.path, headers, fault.status)
+            self._send(fault.status, fault.headers, fault.body)
+        elif fault.kind == "slow":
+            time.sleep(min(fault.seconds, LONGEST_SLEEP))
+            self._pass_on(headers, body)
+        else:
+            self.backend.note(self.command, self.path, headers, 0)
+        if fault.kind in {"lose", "truncate", "drop"}:
+            self.close_connection = True
+
+    def _send(self, status: int, headers: dict[str, str], body: str, part: float = 1.0) -> None:
+        content = body.encode()
+        with suppress(OSError):  # the client may have gone
+            self.send_response(status)
+            for name, value in headers.items():
+                if name.lower() != "content-length":
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: int(len(content) * part)])
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that went away, such as one that does not trust us."""
+
+
+def _server(backend: Backend, certificates: Path | None) -> _Server:
+    exchange = type("Exchange", (_Exchange,), {"backend": backend})
+    server = _Server(("127.0.0.1", 0), exchange)
+    if certificates is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+        # The handshake belongs to the connection's own thread, not to the one that accepts.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    return server
