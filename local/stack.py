@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from auth.keys import new_token_secret
+from local.engines import chosen
 from local.mariadb import MariaDB, Users
 from local.secrets_manager import CREDENTIALS, SecretsManager
 from local.terminal import Problem, step
@@ -35,7 +36,7 @@ class Stack:
         self._rate_limit_scale = rate_limit_scale
         self._kept = _kept_secrets(folder / "secrets.json")
         self.mariadb = MariaDB(
-            folder / "mariadb",
+            folder / chosen(),
             Users(self._kept["admin_password"], self._kept["application_password"]),
         )
         self.secrets_manager = SecretsManager(folder / "moto")
