@@ -4,17 +4,19 @@ Nothing is installed: apt downloads with settings of our own, into a folder of o
 that are newer than this system's C library run here too.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from local.terminal import Problem, step
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
-UNPACKED = "unpacked"  # marks a folder as complete
+UNPACKED = "unpacked"  # marks a folder as complete, and names the packages
 DOWNLOAD_SECONDS = 600
 
 _APT_SETTINGS = """\
@@ -48,18 +50,20 @@ def unpack(what: str, packages: Sequence[str], folder: Path) -> Path:
         Problem: they cannot be had here; says why.
     """
     root = folder / "root"
-    if (folder / UNPACKED).exists():
-        return root
-    _refuse(what)
-    shutil.rmtree(folder, ignore_errors=True)
-    with step(f"fetching {what} from Debian, into {folder.parent.name}/{folder.name}"):
-        _download(packages, folder)
-        root.mkdir()
-        for package in sorted((folder / "cache/archives").glob("*.deb")):
-            _call(["dpkg-deb", "--extract", str(package), str(root)])
-        shutil.rmtree(folder / "cache")
-        shutil.rmtree(folder / "state")
-        (folder / UNPACKED).touch()
+    done = folder / UNPACKED
+    with _only_one(folder):
+        if done.exists() and done.read_text() == " ".join(packages):
+            return root
+        _refuse(what)
+        shutil.rmtree(folder, ignore_errors=True)
+        with step(f"fetching {what} from Debian, into {folder.parent.name}/{folder.name}"):
+            _download(packages, folder)
+            root.mkdir()
+            for package in sorted((folder / "cache/archives").glob("*.deb")):
+                _call(["dpkg-deb", "--extract", str(package), str(root)])
+            shutil.rmtree(folder / "cache")
+            shutil.rmtree(folder / "state")
+            done.write_text(" ".join(packages))
     return root
 
 
@@ -70,6 +74,15 @@ def loader(root: Path, name: str, *more_libraries: str) -> list[str]:
         str(root / "usr/lib64/ld-linux-x86-64.so.2"),
         *("--argv0", name, "--library-path", ":".join(str(library) for library in libraries)),
     ]
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Let others who want the same wait for it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _refuse(what: str) -> None:

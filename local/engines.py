@@ -5,8 +5,10 @@ newest, unpacked beside the system. RDS offers all three, and so do we.
 """
 
 import os
+import re
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,11 @@ from local.terminal import Problem
 ROOT = Path(__file__).parent.parent
 DEFAULT = "mariadb"
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
+TITLES = {"mariadb": "MariaDB", "mysql": "MySQL"}
+
+Release = tuple[int, int]
+MYSQL_FROM, MYSQL_BEFORE = (8, 4), (10, 0)
+MARIADB_FROM, MARIADB_BEFORE = (11, 8), (13, 0)
 
 
 @dataclass(frozen=True)
@@ -23,9 +30,15 @@ class Engine:
     """A database server that can be run on this machine."""
 
     kind: str  # `engine` in the secret: mariadb or mysql
+    version: str  # such as 9.7.4
     server: list[str]  # the command, to which options are added
     maker: list[str]  # the command that makes an empty data folder
     maker_reads: tuple[Path, ...] = ()  # SQL files for the maker's standard input
+
+    @property
+    def title(self) -> str:
+        """Return what people call it."""
+        return f"{TITLES[self.kind]} {self.version}"
 
 
 def chosen() -> str:
@@ -58,11 +71,12 @@ def _system_mariadb() -> Engine | None:
     maker = _program("mariadb-install-db")
     if maker is None:
         raise Problem("mariadb-install-db is missing, though the server is there: reinstall it.")
-    return Engine("mariadb", [server, "--no-defaults"], [maker, "--no-defaults", *_MARIADB_MAKER])
+    command = [server, "--no-defaults"]
+    return Engine("mariadb", _version(command), command, [maker, "--no-defaults", *_MARIADB_MAKER])
 
 
 def _newer_mariadb(name: str) -> Engine:
-    root = debian.unpack("MariaDB 11.8", ["mariadb-server-core"], _folder(name))
+    root = debian.unpack("MariaDB", ["mariadb-server-core"], _folder(name))
     share = root / "usr/share/mariadb"
     server = [
         *debian.loader(root, "mariadbd"),
@@ -71,18 +85,41 @@ def _newer_mariadb(name: str) -> Engine:
     ]
     # Its mariadb-install-db would call programs that need the loader too; this is what it does.
     maker = [*server, "--bootstrap", "--enforce-storage-engine=", "--max-allowed-packet=8M"]
-    return Engine("mariadb", server, maker, tuple(share / file for file in _SYSTEM_TABLES))
+    version = _known("MariaDB", _version(server), MARIADB_FROM, MARIADB_BEFORE)
+    return Engine("mariadb", version, server, maker, tuple(share / file for file in _SYSTEM_TABLES))
 
 
 def _mysql(name: str) -> Engine:
-    root = debian.unpack("MySQL 9.7", ["mysql-server-core"], _folder(name))
+    root = debian.unpack("MySQL", ["mysql-server-core"], _folder(name))
     server = [
         *debian.loader(root, "mysqld"),
         *(str(root / "usr/sbin/mysqld"), "--no-defaults"),
         *(f"--basedir={root / 'usr'}", f"--lc-messages-dir={root / 'usr/share/mysql'}"),
     ]
     more = ["--mysqlx=OFF", "--secure-file-priv=NULL"]
-    return Engine("mysql", [*server, *more], [*server, "--initialize-insecure"])
+    version = _known("MySQL", _version(server), MYSQL_FROM, MYSQL_BEFORE)
+    return Engine("mysql", version, [*server, *more], [*server, "--initialize-insecure"])
+
+
+def _version(server: Sequence[str]) -> str:
+    """Return the version that a server says it is."""
+    said = subprocess.run(  # noqa: S603  # our own command
+        [*server, "--version"], capture_output=True, text=True, check=False
+    )
+    found = re.search(r"Ver (\d+\.\d+\.\d+)", said.stdout)
+    if found is None:
+        lines = said.stderr.strip().splitlines() or ["it does not tell its version"]
+        raise Problem(f"{server[0]} does not run here: {lines[-1]}")
+    return found[1]
+
+
+def _known(title: str, version: str, first: Release, end: Release) -> str:
+    """Return a version if it is one that we know: Debian's newest moves on."""
+    major, minor = version.split(".")[:2]
+    if not first <= (int(major), int(minor)) < end:
+        span = f"{first[0]}.{first[1]} to below {end[0]}.{end[1]}"
+        raise Problem(f"Debian has {title} {version} by now; tested is {span} (local/engines.py)")
+    return version
 
 
 def _folder(name: str) -> Path:

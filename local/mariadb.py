@@ -15,7 +15,7 @@ from pathlib import Path
 
 from auth.connection import Connection, DatabaseSecret, Failure, connect, tls_context
 from local.certificates import make_certificates
-from local.engines import Engine, chosen, find_engine
+from local.engines import TITLES, Engine, chosen, find_engine
 from local.processes import Process, accepts, free_port
 from local.terminal import Problem, say
 
@@ -63,6 +63,7 @@ class MariaDB:
         self.ca_file = folder / "tls" / "ca.pem"
         self._users = users
         self._kind = "mysql" if chosen() == "mysql" else "mariadb"
+        self.title = TITLES[self._kind]  # with its version, once it has started
         self._process: Process | None = None
 
     @property
@@ -86,6 +87,7 @@ class MariaDB:
         if engine is None:
             self._start_image()
         else:
+            self.title = engine.title
             self._start_server(engine)
 
     def stop(self) -> None:
@@ -188,7 +190,7 @@ class MariaDB:
         subprocess.run(command, capture_output=True, check=False)  # noqa: S603
 
     def _run(self, command: Sequence[str], seconds: float) -> None:
-        self._process = Process("mariadb", command, self.folder)
+        self._process = Process(self._kind, command, self.folder)
         try:
             self._process.wait_until(self._answers, seconds)
         except Problem as problem:
@@ -231,14 +233,16 @@ class MariaDB:
         return DatabaseSecret(username, password, "127.0.0.1", self.port, SCHEMA, self._kind)
 
 
-def install_server() -> None:
-    """See that the chosen server is there: from apt, from Homebrew, or by a Docker engine.
+def install_server() -> str:
+    """See that the chosen server is there, and return what it is.
+
+    From apt, from Homebrew, or by a Docker engine.
 
     Raises:
         Problem: there is no way to get it.
     """
-    if find_engine():
-        return
+    if engine := find_engine():
+        return engine.title
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     if shutil.which("apt-get") and (not sudo or shutil.which("sudo")):
         packages = ["mariadb-server-core", "mariadb-client-core"]
@@ -250,14 +254,15 @@ def install_server() -> None:
     elif shutil.which("brew"):
         say("MariaDB is missing: installing it with Homebrew (it is not made a service)")
         _call(["brew", "install", "mariadb"])
-    if find_engine():
-        return
+    if engine := find_engine():
+        return engine.title
     if not _has_docker_engine():
         raise Problem(
             "MariaDB is missing and could not be installed. Install the server (mariadb-server-core"
             " on Debian and Ubuntu, mariadb from Homebrew on macOS) or start a Docker engine."
         )
     say(f"there is no MariaDB server here: the Docker image {IMAGE} will do")
+    return f"MariaDB (the image {IMAGE})"
 
 
 def _make(engine: Engine, data: Path, temporary: Path) -> None:

@@ -1,4 +1,4 @@
-"""MariaDB and the Secrets Manager stand-in, migrated and ready for `handler.py`."""
+"""The database and the Secrets Manager stand-in, migrated and ready for `handler.py`."""
 
 import json
 import os
@@ -47,7 +47,7 @@ class Stack:
         Raises:
             Problem: something does not start; says what.
         """
-        with step("starting MariaDB"):
+        with step(f"starting {self.mariadb.title}"):
             self.mariadb.start()
         with step("starting the Secrets Manager stand-in"):
             self.secrets_manager.start()
