@@ -85,7 +85,7 @@ def _newer_mariadb(name: str) -> Engine:
     ]
     # Its mariadb-install-db would call programs that need the loader too; this is what it does.
     maker = [*server, "--bootstrap", "--enforce-storage-engine=", "--max-allowed-packet=8M"]
-    version = _known("MariaDB", _version(server), MARIADB_FROM, MARIADB_BEFORE)
+    version = known("MariaDB", _version(server), MARIADB_FROM, MARIADB_BEFORE)
     return Engine("mariadb", version, server, maker, tuple(share / file for file in _SYSTEM_TABLES))
 
 
@@ -97,7 +97,7 @@ def _mysql(name: str) -> Engine:
         *(f"--basedir={root / 'usr'}", f"--lc-messages-dir={root / 'usr/share/mysql'}"),
     ]
     more = ["--mysqlx=OFF", "--secure-file-priv=NULL"]
-    version = _known("MySQL", _version(server), MYSQL_FROM, MYSQL_BEFORE)
+    version = known("MySQL", _version(server), MYSQL_FROM, MYSQL_BEFORE)
     return Engine("mysql", version, [*server, *more], [*server, "--initialize-insecure"])
 
 
@@ -113,8 +113,12 @@ def _version(server: Sequence[str]) -> str:
     return found[1]
 
 
-def _known(title: str, version: str, first: Release, end: Release) -> str:
-    """Return a version if it is one that we know: Debian's newest moves on."""
+def known(title: str, version: str, first: Release, end: Release) -> str:
+    """Return a version if it is one that we know: Debian's newest moves on.
+
+    Raises:
+        Problem: it is another one; says which.
+    """
     major, minor = version.split(".")[:2]
     if not first <= (int(major), int(minor)) < end:
         span = f"{first[0]}.{first[1]} to below {end[0]}.{end[1]}"
