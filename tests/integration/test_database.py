@@ -40,7 +40,7 @@ from auth.times import new_id, system_clock
 from local.mariadb import Users
 from local.stack import Stack
 from tests.conftest import Tables
-from tests.engines import MYSQL, STATEMENT_LIMIT, RuledServer
+from tests.engines import MYSQL, READ_ONLY, STATEMENT_LIMIT, RuledServer
 from tests.events import Answer
 from tests.players import PASSWORD, Player, call
 
@@ -554,9 +554,10 @@ def _deadlocks(tables: Tables) -> int:
 # The server fails
 
 
-def test_server_is_read_only(fragile_player: Player, fragile_tables: Tables) -> None:
+@pytest.mark.parametrize("variable", READ_ONLY)
+def test_server_is_read_only(fragile_player: Player, fragile_tables: Tables, variable: str) -> None:
     """On a server that only reads, writing gives 503 and reading works; afterwards all does."""
-    fragile_tables.run("SET GLOBAL read_only = 1")
+    fragile_tables.run(f"SET GLOBAL {variable} = 1")
     try:
         assert is_unavailable(fragile_player.refresh())
         assert is_unavailable(Player().register())
