@@ -48,8 +48,8 @@ def chosen() -> str:
         Problem: there is none of that name.
     """
     name = os.environ.get("DATABASE") or DEFAULT
-    if name != DEFAULT and name not in _FETCHED:
-        names = ", ".join((DEFAULT, *_FETCHED))
+    if name != DEFAULT and name not in FETCHED:
+        names = ", ".join((DEFAULT, *FETCHED))
         raise Problem(f"there is no database {name!r}: DATABASE is one of {names}")
     return name
 
@@ -61,7 +61,7 @@ def find_engine() -> Engine | None:
         Problem: another one was chosen and cannot be had.
     """
     name = chosen()
-    return _system_mariadb() if name == DEFAULT else _FETCHED[name](name)
+    return _system_mariadb() if name == DEFAULT else FETCHED[name](name)
 
 
 def _system_mariadb() -> Engine | None:
@@ -143,4 +143,4 @@ _SYSTEM_TABLES = (
     "mariadb_sys_schema.sql",
 )
 _MARIADB_MAKER = ("--auth-root-authentication-method=socket", "--skip-test-db")
-_FETCHED: dict[str, Callable[[str], Engine]] = {"mariadb-11.8": _newer_mariadb, "mysql": _mysql}
+FETCHED: dict[str, Callable[[str], Engine]] = {"mariadb-11.8": _newer_mariadb, "mysql": _mysql}
