@@ -3,10 +3,11 @@ PORT ?= 3000
 GAME_PORT ?= 8765
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
+ON_MYSQL := $(addsuffix .py,concurrency contract database migrations proxy rotation secrets)
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke test-faults run-game test-godot reset setup
+.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke test-faults run-game test-godot test-mysql reset setup
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -24,6 +25,10 @@ test: check  ## run all tests, with a private MariaDB
 test-deploy: setup  ## test what a deployment uploads: the template, and the package in a Lambda runtime
 	@$(PYTHON) -m local install
 	$(PYTEST) tests/deploy
+
+test-mysql: setup  ## test what the database does on MySQL (or DATABASE=mariadb-11.8) too
+	@$(PYTHON) -m tests.on_engine $(or $(DATABASE),mysql) --numprocesses=auto --maxprocesses=4 \
+		$(addprefix tests/integration/test_,$(ON_MYSQL))
 
 rehearse: setup  ## rehearse a deployment on this machine: everything but AWS is real
 	@$(PYTHON) -m deploy.rehearsal

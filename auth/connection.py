@@ -173,7 +173,7 @@ def connect(
     """Return an open connection: TLS verified, autocommit, READ COMMITTED, strict, UTC.
 
     The server itself bounds each statement too (0: it does not), since our own time-out leaves the
-    query running there.
+    query running there. MySQL bounds a SELECT in all; a statement that writes, its waits for locks.
 
     With `proxy_host` it goes through RDS Proxy, which says all that to the server by itself
     (infrastructure/proxy.yml): said by us, it would bind a connection of the proxy's to this one.
@@ -236,6 +236,8 @@ def _session_settings(connection: Connection, statement_seconds: int) -> tuple[s
         limit = f"max_statement_time = {statement_seconds}"
     else:
         limit = f"max_execution_time = {statement_seconds * 1000}"
+    if statement_seconds:
+        limit += f", lock_wait_timeout = {LOCK_WAIT_SECONDS}"  # for a table that is being changed
     variables = (
         "time_zone = '+00:00'",
         "sql_mode = 'TRADITIONAL'",

@@ -31,7 +31,7 @@ SEED = "from local.seed import add_test_player; add_test_player()"
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 
 RUNNING = """
-Game Login is running on {url} (MariaDB on port {port}; the log is in .local/stack).
+Game Login is running on {url} ({database} on port {port}; the log is in .local/stack).
 {game}Try it, from another terminal:
 
   curl {url}/login -H 'Content-Type: application/json' \\
@@ -61,7 +61,7 @@ def main() -> int:
         elif arguments.command == "reset":
             reset()
         else:
-            install_server()
+            say(f"the database is {install_server()}")
     except Problem as problem:
         say(f"\n{problem}")
         return 1
@@ -103,6 +103,7 @@ def run(port: int, game_port: int | None = None) -> None:
         say(
             RUNNING.format(
                 url=offline.url,
+                database=stack.mariadb.title,
                 port=stack.mariadb.port,
                 game=GAME_RUNNING.format(url=game.url) if game else "",
                 username=USERNAME,
@@ -139,7 +140,7 @@ def _follow(stack: Stack, offline: Offline, game: GameServer | None) -> None:
                 _show(log)
             if not stack.mariadb.is_running():
                 raise Problem(
-                    f"MariaDB ended by itself:\n{stack.mariadb.last_lines()}\n"
+                    f"{stack.mariadb.title} ended by itself:\n{stack.mariadb.last_lines()}\n"
                     "`make run` starts it again, on the same data."
                 )
             if not (offline.is_running() and stack.secrets_manager.is_running()):

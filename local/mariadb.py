@@ -1,6 +1,7 @@
-"""A private MariaDB: its own folder, its own port, TLS with its own CA; no system service.
+"""A private MariaDB or MySQL: its own folder and port, TLS with its own CA; no system service.
 
-The server comes from the system's package manager; where there is none, from a Docker image.
+`engines` says which server that is. The system's MariaDB comes from its package manager; where
+there is none, from a Docker image.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from auth.connection import Connection, DatabaseSecret, Failure, connect, tls_context
 from local.certificates import make_certificates
+from local.engines import TITLES, Engine, chosen, find_engine
 from local.processes import Process, accepts, free_port
 from local.terminal import Problem, say
 
@@ -22,7 +24,6 @@ IMAGE = "mariadb:10.11"
 IMAGE_USER = 999  # of the image's own user
 READY_SECONDS = 30.0
 IMAGE_READY_SECONDS = 300.0  # it may have to be pulled first
-SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
 
 # As in the parameter group of the deployed database.
 SERVER_OPTIONS = (
@@ -34,6 +35,15 @@ SERVER_OPTIONS = (
     "--wait-timeout=240",
     "--skip-log-bin",
 )
+
+# The server's own root user: only from this machine, by its socket, or not at all.
+_ROOT_AWAY = {
+    "mariadb": "DELETE FROM mysql.global_priv WHERE User = '';\n"
+    "DELETE FROM mysql.global_priv WHERE User = 'root' AND Host != 'localhost';\n"
+    "FLUSH PRIVILEGES;\n",
+    "mysql": "ALTER USER 'root'@'localhost' ACCOUNT LOCK;\n",
+}
+_MAY_KILL = {"mariadb": "CONNECTION ADMIN", "mysql": "CONNECTION_ADMIN"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,8 @@ class MariaDB:
         self.port = 0
         self.ca_file = folder / "tls" / "ca.pem"
         self._users = users
+        self._kind = "mysql" if chosen() == "mysql" else "mariadb"
+        self.title = TITLES[self._kind]  # with its version, once it has started
         self._process: Process | None = None
 
     @property
@@ -71,11 +83,12 @@ class MariaDB:
             Problem: it does not start, or there is no server on this machine.
         """
         make_certificates(self.folder / "tls")
-        server = find_server()
-        if server is None:
+        engine = find_engine()
+        if engine is None:
             self._start_image()
         else:
-            self._start_server(server)
+            self.title = engine.title
+            self._start_server(engine)
 
     def stop(self) -> None:
         """Stop the server; its data stay."""
@@ -99,16 +112,15 @@ class MariaDB:
         """
         return connect(self.admin, tls_context(str(self.ca_file)))
 
-    def _start_server(self, server: str) -> None:
+    def _start_server(self, engine: Engine) -> None:
         data = self.folder / "data"
         if not (data / "mysql").is_dir():
             shutil.rmtree(data, ignore_errors=True)  # half made by a run that was killed
-            _install_into(data, self._temporary())
+            _make(engine, data, self._temporary())
         setup = self._setup_file()
         self.port = self.port or free_port()
         command = [
-            server,
-            "--no-defaults",
+            *engine.server,
             f"--datadir={data}",
             f"--tmpdir={self._temporary()}",
             f"--socket={_short_socket(self.folder)}",
@@ -178,7 +190,7 @@ class MariaDB:
         subprocess.run(command, capture_output=True, check=False)  # noqa: S603
 
     def _run(self, command: Sequence[str], seconds: float) -> None:
-        self._process = Process("mariadb", command, self.folder)
+        self._process = Process(self._kind, command, self.folder)
         try:
             self._process.wait_until(self._answers, seconds)
         except Problem as problem:
@@ -208,33 +220,29 @@ class MariaDB:
         path.touch(mode=0o600)
         path.write_text(
             f"CREATE DATABASE IF NOT EXISTS {SCHEMA};\n"
-            "DELETE FROM mysql.global_priv WHERE User = '';\n"
-            "DELETE FROM mysql.global_priv WHERE User = 'root' AND Host != 'localhost';\n"
-            "FLUSH PRIVILEGES;\n"
-            f"CREATE OR REPLACE USER {admin} IDENTIFIED BY '{self.admin.password}' REQUIRE SSL;\n"
+            f"{_ROOT_AWAY[self._kind]}"
+            f"CREATE USER IF NOT EXISTS {admin};\n"
+            f"ALTER USER {admin} IDENTIFIED BY '{self.admin.password}' REQUIRE SSL;\n"
             f"GRANT ALL ON `{schema}`.* TO {admin} WITH GRANT OPTION;\n"
-            f"GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.* TO {admin};\n"
+            f"GRANT CREATE USER, PROCESS ON *.* TO {admin};\n"
+            f"GRANT {_MAY_KILL[self._kind]} ON *.* TO {admin};\n"
         )
         return path
 
     def _secret(self, username: str, password: str) -> DatabaseSecret:
-        return DatabaseSecret(username, password, "127.0.0.1", self.port, SCHEMA, "mariadb")
+        return DatabaseSecret(username, password, "127.0.0.1", self.port, SCHEMA, self._kind)
 
 
-def find_server() -> str | None:
-    """Return the server's program, or None where there is no server on this machine."""
-    path = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
-    return shutil.which("mariadbd", path=path)
+def install_server() -> str:
+    """See that the chosen server is there, and return what it is.
 
-
-def install_server() -> None:
-    """See that there is a server: from apt, from Homebrew, or by a Docker engine.
+    From apt, from Homebrew, or by a Docker engine.
 
     Raises:
-        Problem: there is no way to get one.
+        Problem: there is no way to get it.
     """
-    if find_server():
-        return
+    if engine := find_engine():
+        return engine.title
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     if shutil.which("apt-get") and (not sudo or shutil.which("sudo")):
         packages = ["mariadb-server-core", "mariadb-client-core"]
@@ -246,35 +254,33 @@ def install_server() -> None:
     elif shutil.which("brew"):
         say("MariaDB is missing: installing it with Homebrew (it is not made a service)")
         _call(["brew", "install", "mariadb"])
-    if find_server():
-        return
+    if engine := find_engine():
+        return engine.title
     if not _has_docker_engine():
         raise Problem(
             "MariaDB is missing and could not be installed. Install the server (mariadb-server-core"
             " on Debian and Ubuntu, mariadb from Homebrew on macOS) or start a Docker engine."
         )
     say(f"there is no MariaDB server here: the Docker image {IMAGE} will do")
+    return f"MariaDB (the image {IMAGE})"
 
 
-def _install_into(data: Path, temporary: Path) -> None:
-    """Make an empty data folder, whose root user is the operating system's, by socket only."""
-    path = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
-    program = shutil.which("mariadb-install-db", path=path)
-    if program is None:
-        raise Problem("mariadb-install-db is missing, though the server is there: reinstall it.")
-    command = [
-        program,
-        "--no-defaults",
-        f"--datadir={data}",
-        f"--tmpdir={temporary}",
-        "--auth-root-authentication-method=socket",
-        "--skip-test-db",
-        *_as_root(),
-    ]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+def _make(engine: Engine, data: Path, temporary: Path) -> None:
+    """Make an empty data folder."""
+    data.mkdir(parents=True)
+    options = [f"--datadir={data}", f"--tmpdir={temporary}", *_as_root()]
+    sql = b"".join(path.read_bytes() for path in engine.maker_reads)
+    begin = b"CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = 'root';\n"
+    made = subprocess.run(  # noqa: S603  # our own command
+        [*engine.maker, *options],
+        input=begin + sql if sql else b"",
+        capture_output=True,
+        check=False,
+    )
     if made.returncode != 0:
         shutil.rmtree(data, ignore_errors=True)
-        raise Problem(f"mariadb-install-db failed:\n{made.stderr or made.stdout}")
+        said = (made.stderr or made.stdout).decode(errors="replace")
+        raise Problem(f"no empty database can be made:\n{said}")
 
 
 def _as_root() -> list[str]:

@@ -1,4 +1,4 @@
-"""MariaDB and the Secrets Manager stand-in, migrated and ready for `handler.py`."""
+"""The database and the Secrets Manager stand-in, migrated and ready for `handler.py`."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from auth.keys import new_token_secret
+from local.engines import chosen
 from local.mariadb import MariaDB, Users
 from local.secrets_manager import CREDENTIALS, SecretsManager
 from local.terminal import Problem, step
@@ -35,7 +36,7 @@ class Stack:
         self._rate_limit_scale = rate_limit_scale
         self._kept = _kept_secrets(folder / "secrets.json")
         self.mariadb = MariaDB(
-            folder / "mariadb",
+            folder / chosen(),
             Users(self._kept["admin_password"], self._kept["application_password"]),
         )
         self.secrets_manager = SecretsManager(folder / "moto")
@@ -46,7 +47,7 @@ class Stack:
         Raises:
             Problem: something does not start; says what.
         """
-        with step("starting MariaDB"):
+        with step(f"starting {self.mariadb.title}"):
             self.mariadb.start()
         with step("starting the Secrets Manager stand-in"):
             self.secrets_manager.start()

@@ -34,7 +34,8 @@ SAID_BY_PROXY = (
     "time_zone = '+00:00'",
     "sql_mode = 'TRADITIONAL'",
     "transaction_isolation = 'READ-COMMITTED'",
-    "innodb_lock_wait_timeout = 2",
+    " innodb_lock_wait_timeout = 2",
+    " lock_wait_timeout = 2",
 )
 
 

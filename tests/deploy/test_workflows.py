@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from local.engines import FETCHED
 from local.stack import ROOT
+from tests.on_engine import REQUIRE
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = GITHUB / "workflows"
@@ -100,6 +102,7 @@ def test_actionlint() -> None:
         ("deploy-stage.yml", "steps.before.outputs", "steps.befor.outputs", '"befor" is not def'),
         ("deploy.yml", "needs: test", "needs: tests", '"tests" which does not exist'),
         ("deploy.yml", "if: vars.DEPLOY", "if: varz.DEPLOY", 'undefined variable "varz"'),
+        ("databases.yml", "matrix.database }}", "matrix.databases }}", '"databases" is not def'),
         ("test.yml", "runs-on: ubuntu-24.04", "runs-on: ubunto-24.04", '"ubunto-24.04" is unkn'),
     ],
 )
@@ -133,6 +136,18 @@ def test_no_key() -> None:
         for name, job in content["jobs"].items():
             writes = {right for right, value in job["permissions"].items() if value == "write"}
             assert writes <= ({"id-token"} if name in {"dev", "prod", "deploy"} else set())
+
+
+def test_every_database() -> None:
+    """Each week, and when asked, all tests run on every database that is fetched, or fail."""
+    content = workflow("databases.yml")
+    assert content[True]["schedule"] == [{"cron": "23 4 * * 1"}]
+    assert "workflow_dispatch" in content[True]
+    job = content["jobs"]["test"]
+    assert job["strategy"] == {"fail-fast": False, "matrix": {"database": sorted(FETCHED)}}
+    assert job["env"] == {"DATABASE": "${{ matrix.database }}", REQUIRE: "1"}
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert runs[-2:] == ["make test", "make test-deploy"]
 
 
 def test_what_goes_where() -> None:

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ from auth.secret_store import SecretStore
 from local.mariadb import SCHEMA, MariaDB, Users
 from local.stack import ROOT, Stack
 from tests.conftest import Tables
+from tests.engines import wait_for_statement
 
 # A runner in a process of its own: says that it is connected, and starts when it is told to.
 RUNNER = """
@@ -294,7 +294,7 @@ def test_killed_while_it_runs(
     victim = runner()
     victim.get_ready()
     victim.go()
-    _wait_for_statement(schema, sql)
+    wait_for_statement(schema, sql)
     victim.kill()
     assert migrate(connection, migrations_in(folder)) == ["0002_second.sql", "0003_third.sql"]
     assert [finished for _, finished in noted(schema)] == [True, True, True]
@@ -303,15 +303,15 @@ def test_killed_while_it_runs(
 
 def test_connection_is_lost(server: MariaDB, connection: Connection, folder: Path) -> None:
     """A run whose connection breaks says which file it was at; the next run goes on."""
-    sql = "CREATE TABLE first AS SELECT SLEEP(5) AS n"
+    sql = "CREATE TABLE first AS SELECT SLEEP(IFNULL(@patience, 0)) AS n"
     write(folder, first=sql)
+    Tables(connection).run("SET @patience = 5")  # on this connection; the next one is quick
     with ThreadPoolExecutor() as pool, server.connect() as other:
         run = pool.submit(migrate, connection, migrations_in(folder))
-        _wait_for_statement(Tables(other), sql)
+        wait_for_statement(Tables(other), sql)
         number = connection.thread_id()  # type: ignore[no-untyped-call]
         Tables(other).run(f"KILL CONNECTION {number}")
         failure = run.exception()
-    write(folder, first="CREATE TABLE first AS SELECT SLEEP(0) AS n")
     with server.connect() as next_connection:
         assert migrate(next_connection, migrations_in(folder)) == ["0001_first.sql"]
     assert isinstance(failure, MigrationError), repr(failure)
@@ -518,12 +518,3 @@ def test_handler_fails_visibly(deployed: Tables, server: MariaDB, folder: Path) 
         with pytest.raises(MigrationError, match=r"0001_first\.sql"):
             handler.migrate({}, None)
     handler.migrate({}, None)
-
-
-def _wait_for_statement(schema: Tables, sql: str) -> None:
-    end = time.monotonic() + 10.0
-    while not schema.run(
-        "SELECT 1 FROM information_schema.processlist WHERE info = %s AND time_ms > 100", sql
-    ):
-        assert time.monotonic() < end, "the statement does not run"
-        time.sleep(0.02)

@@ -10,15 +10,19 @@ from auth.database import Database
 from auth.secret_store import SecretStore
 from auth.settings import Settings
 from local.stack import ROOT, Stack
+from tests.engines import MYSQL, STATEMENT_LIMIT
 
-VARIABLES = ("time_zone", "sql_mode", "innodb_lock_wait_timeout", "max_statement_time")
+VARIABLES = (
+    *("time_zone", "sql_mode", "innodb_lock_wait_timeout", "lock_wait_timeout"),
+    STATEMENT_LIMIT,
+)
 
 
-def said_by_proxy() -> str:
-    """Return what the proxy says to MariaDB when it connects, as the template has it."""
+def said_by_proxy(engine: str) -> str:
+    """Return what the proxy says to an engine when it connects, as the template has it."""
     query = re.search(r'InitQuery: "(.+)"', (ROOT / "infrastructure" / "proxy.yml").read_text())
-    mariadb = (ROOT / "infrastructure" / "database" / "mariadb.yml").read_text()
-    limit = re.search(r"statementLimit: (.+)", mariadb)
+    database = (ROOT / "infrastructure" / "database" / f"{engine}.yml").read_text()
+    limit = re.search(r"statementLimit: (.+)", database)
     assert query
     assert limit
     return query[1].replace("${self:custom.database.statementLimit}", limit[1])
@@ -48,9 +52,9 @@ def test_the_proxy_says_what_the_application_would(
     with connect(secret, tls) as straight, connect(secret, tls, proxy_host=secret.host) as through:
         version = straight.run(Statement("SELECT VERSION() AS v"), 4.0).rows[0]["v"]
         # MariaDB has this name for it from 11.1 on, and is 11.8 where there is a proxy.
-        old = tuple(int(number) for number in version.split(".")[:2]) < (11, 1)
+        old = not MYSQL and tuple(int(number) for number in version.split(".")[:2]) < (11, 1)
         isolation = "tx_isolation" if old else "transaction_isolation"
-        query = said_by_proxy().replace("transaction_isolation", isolation)
+        query = said_by_proxy(secret.engine).replace("transaction_isolation", isolation)
         sql = "SELECT " + ", ".join(f"@@{name} AS {name}" for name in [*names, isolation])
         wanted = straight.run(Statement(sql), 4.0).rows
         assert through.run(Statement(sql), 4.0).rows != wanted  # it says nothing by itself

@@ -24,6 +24,7 @@ from auth.settings import Settings
 from local.secrets_manager import SecretsManager
 from local.stack import Stack
 from tests.conftest import Tables
+from tests.engines import cut_connections
 from tests.events import Answer
 from tests.players import Player, call
 
@@ -133,7 +134,7 @@ class Rotation:
 
     def cut_connections(self) -> None:
         """Close the user's connections."""
-        self._tables.run(f"KILL CONNECTION USER {ROTATING_USER}")
+        cut_connections(self._tables, ROTATING_USER)
 
 
 @pytest.fixture

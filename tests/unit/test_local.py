@@ -92,7 +92,7 @@ def test_damaged_database(tmp_path: Path) -> None:
     mariadb = MariaDB(tmp_path, Users("admin", "application"))
     (tmp_path / "data" / "mysql").mkdir(parents=True)
     (tmp_path / "data" / "ibdata1").write_text("not a database")
-    with pytest.raises(Problem, match=r"mariadb ended while starting:[\s\S]*`make reset`"):
+    with pytest.raises(Problem, match=r"(mariadb|mysql) ended while starting:[\s\S]*`make reset`"):
         mariadb.start()
 
 
