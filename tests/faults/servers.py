@@ -16,24 +16,15 @@ import msgspec
 
 from auth.connection import Connection, DatabaseSecret, Failure, Statement, connect, tls_context
 from auth.database_users import grant_application
-from local.mariadb import MariaDB, Users
+from local.mariadb import Users
 from local.stack import Stack
+from tests.engines import RuledServer
 
 PATIENCE_SECONDS = 20.0
 
 
-class Server(MariaDB):
-    """A database server that can be broken; its admin may make it read-only too."""
-
-    def _setup_file(self) -> Path:
-        path = super()._setup_file()
-        with path.open("a") as setup:
-            setup.write(f"GRANT SUPER, READ_ONLY ADMIN ON *.* TO '{self.admin.username}'@'%';\n")
-        return path
-
-    def pid(self) -> int:
-        """Return the server's process id."""
-        return int((self.folder / "server.pid").read_text())
+class Server(RuledServer):
+    """A database server that can be broken."""
 
     def kill(self) -> None:
         """End it as a power failure would."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.stack import ROOT
-from tests.godot.engine import LOADER, Engine, libraries
+from tests.godot.engine import Engine, loader
 from tests.godot.server import Backend
 
 SCENES = ROOT / "tests" / "godot" / "scenes"
@@ -130,11 +130,12 @@ class Game:
         problems = Run(done.stdout + done.stderr, 0).problems()
         assert done.returncode == 0, done.stderr
         assert not problems, "\n".join(problems)
-        loader = folder / "loader"
-        shutil.copy(self.engine.root / LOADER, loader)
+        program, *its_libraries = loader(self.engine.root)
+        copy = folder / "loader"  # the game looks for its data beside the program that runs
+        shutil.copy(program, copy)
         shutil.copy(folder / "game.pck", folder / "loader.pck")
         released = Game(self.engine, project, self.backend, self._ca)
-        released._program = [str(loader), *libraries(self.engine.root), str(game)]
+        released._program = [str(copy), *its_libraries, str(game)]
         return released
 
     def check_script(self, script: Path) -> list[str]:
