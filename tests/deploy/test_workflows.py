@@ -174,7 +174,10 @@ def test_a_deployment() -> None:
         (
             "6",
             "7",
-            ["rollback STAGE=dev REGION=eu-central-1 VERSION=6", "smoke URL=https://game.example.com"],
+            [
+                "rollback STAGE=dev REGION=eu-central-1 VERSION=6",
+                "smoke URL=https://game.example.com",
+            ],
             "dev is back at version 6",
         ),
     ],
