@@ -252,6 +252,8 @@ def silent_failures(template: Template) -> Iterator[str]:
         if not properties.get("AlarmActions") or properties.get("Threshold") is None:
             continue
         metric = str(properties.get("MetricName"))
+        if metric == "DatabasePasswordDays" and not properties.get("InsufficientDataActions"):
+            yield "DatabaseSecret: nobody is told when nothing says how old its password is"
         watched.add(metric)
         for dimension in properties.get("Dimensions", []):
             watched.add(f"{metric} {dimension['Value']}")
