@@ -1,7 +1,6 @@
 """What a stage has in AWS, in the words of a workflow: `version=7`, `url=https://...`."""
 
 import argparse
-import os
 import sys
 from typing import Any
 
@@ -20,12 +19,12 @@ def live_version(client: Any, stage: str) -> str:
 
 
 def url(client: Any, stage: str) -> str:
-    """Return where the gateway answers."""
+    """Return where players reach it: the gateway's own address, or the custom domain."""
     (stack,) = client.describe_stacks(StackName=f"game-login-{stage}")["Stacks"]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
-    if "HttpApiUrl" not in outputs:
-        raise SystemExit(f"game-login-{stage} has no address of its own: set BASE_URL")
-    return str(outputs["HttpApiUrl"])
+    if "BaseUrl" not in outputs:
+        raise SystemExit(f"the stack game-login-{stage} has no output BaseUrl: deploy it again")
+    return str(outputs["BaseUrl"])
 
 
 def main() -> None:
@@ -37,8 +36,7 @@ def main() -> None:
     if arguments.what == "version":
         answer = live_version(boto3.client("lambda"), arguments.stage)
     else:
-        # A custom domain is known to whoever set it up.
-        answer = os.environ.get("BASE_URL") or url(boto3.client("cloudformation"), arguments.stage)
+        answer = url(boto3.client("cloudformation"), arguments.stage)
     sys.stdout.write(f"{arguments.what}={answer}\n")
 
 

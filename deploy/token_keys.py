@@ -160,7 +160,7 @@ def rotate_at_once(secret: Secret, stage: str, confirm: Callable[[str], str]) ->
         raise Problem("not confirmed: nothing was done")
     value, version, now = secret.read()
     secret.replace(replace_all(value, now), version)
-    say("done: no key of before is left. Deploy once more to have functions forget them at once.")
+    say("done: no key of before is left.")
 
 
 def _tidied(value: Value, now: datetime) -> Value:

@@ -164,7 +164,7 @@ def logs(case: Case) -> float:
 
 def watching(_: Case) -> float:
     """Return what the metrics, the alarms and the dashboard cost."""
-    metrics = set(declared(r"\n *(\w+):\n *Type: AWS::Logs::MetricFilter\n"))
+    metrics = set(declared(r"MetricName: (\w+), MetricValue: "))
     # An alarm is paid by the metrics it looks at: one, or those of its expression.
     alarms = set(declared(r"\n *(\w+):\n *Type: AWS::CloudWatch::Alarm\n"))
     watched = len(alarms) - len(declared(r"Expression: ")) + len(declared(r"\n *MetricStat:"))

@@ -31,7 +31,7 @@ OURS = ("game-login-${Stage}", "game-login/${Stage}/")
 NAMED_BY_AWS = re.compile(
     r":ec2:.*:(security-group|security-group-rule|subnet|vpc|vpc-endpoint)/\*$|"
     r":apigateway:.*::/(apis|apis/\*|tags/\*)$|"
-    r":secret:rds!\*$|:kms:.*:key/\*$|:role/aws-service-role/[a-z.]+\.amazonaws\.com/\*$"
+    r":secret:rds!\*$|:og:default:\*$|:route53:::hostedzone/\*$|:kms:.*:key/\*$|:role/aws-service-role/[a-z.]+\.amazonaws\.com/\*$"
 )
 LOOKING = re.compile(r"(rds|cloudwatch):Describe\w+")
 GITHUB_MAY = {"cloudformation", "iam", "s3", "lambda", "apigateway"}

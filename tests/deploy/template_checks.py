@@ -195,6 +195,15 @@ def literal_secrets(template: Template) -> Iterator[str]:
             yield f"{name}: its password is in the template"
 
 
+ALL_TO_ROTATE = {
+    "DatabaseSecretAttachment",
+    "DatabaseWriter",  # an Aurora cluster answers nobody without a member
+    "SecretsEndpoint",
+    "SecretsEndpointFromFunctions",
+    "DatabaseFromFunctions",
+}
+
+
 def standing_passwords(template: Template) -> Iterator[str]:
     """The database password is rotated, not before the first migration, and by our function."""
     rotated = set()
@@ -206,9 +215,9 @@ def standing_passwords(template: Template) -> Iterator[str]:
             yield f"{name}: not every 90 days"
         if properties.get("RotationLambdaARN") != {"Fn::GetAtt": ["RotateLambdaFunction", "Arn"]}:
             yield f"{name}: not by our function"
+        # Secrets Manager tries it at once. To an existing database nothing can be attached.
         needed = {"RotationPermission"}
-        if "Database" in template["Resources"]:  # to an existing one nothing can be attached
-            needed.add("DatabaseSecretAttachment")
+        needed |= ALL_TO_ROTATE & template["Resources"].keys()
         if not needed <= {*listed(template["Resources"][name].get("DependsOn", []))}:
             yield f"{name}: made before what it needs"
     if rotated != {"DatabaseSecret"}:
@@ -243,6 +252,8 @@ def silent_failures(template: Template) -> Iterator[str]:
         if not properties.get("AlarmActions") or properties.get("Threshold") is None:
             continue
         metric = str(properties.get("MetricName"))
+        if metric == "DatabasePasswordDays" and not properties.get("InsufficientDataActions"):
+            yield "DatabaseSecret: nobody is told when nothing says how old its password is"
         watched.add(metric)
         for dimension in properties.get("Dimensions", []):
             watched.add(f"{metric} {dimension['Value']}")

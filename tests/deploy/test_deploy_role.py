@@ -268,7 +268,8 @@ def test_a_planted_mistake(role: Template, check: str, plant: Callable[[Template
 def test_a_planted_lack(role: Template, compiled: dict[str, Template]) -> None:
     """A right that a resource takes and the role lacks is named."""
     less = copy.deepcopy(role)
-    _statement(less, "NetworkAndData/Database")["Action"].remove("rds:CreateDBInstance")
+    for name in ("NetworkAndData/Database", "NetworkAndData/DefaultOptions"):
+        _statement(less, name)["Action"].remove("rds:CreateDBInstance")
     (lack,) = uncovered(less, compiled["dev"])
     assert lack.startswith("AWS::RDS::DBInstance: rds:CreateDBInstance is missing")
     queue = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {}}}}

@@ -291,6 +291,7 @@ MISTAKES = [
     ("silent_failures", put("RotationFailedAlarm/Properties/AlarmActions", [])),
     ("silent_failures", put("RotationFailedAlarm/Properties/MetricName", "Invocations")),
     ("silent_failures", put("RotationMissingAlarm/Properties/MetricName", "Errors")),
+    ("silent_failures", put("RotationMissingAlarm/Properties/InsufficientDataActions", [])),
     ("silent_failures", put("CleanUpAlarm/Type", "AWS::CloudWatch::Dashboard")),
     ("wide_rights", put(f"{ROTATE_STATEMENTS}/2/Action", "secretsmanager:*")),
     ("wide_rights", put(f"{ROTATE_STATEMENTS}/2/Resource", "*")),

@@ -189,7 +189,10 @@ def test_a_deployment() -> None:
         (
             "6",
             "7",
-            ["rollback STAGE=dev VERSION=6", "smoke URL=https://game.example.com"],
+            [
+                "rollback STAGE=dev REGION=eu-central-1 VERSION=6",
+                "smoke URL=https://game.example.com",
+            ],
             "dev is back at version 6",
         ),
     ],
@@ -204,6 +207,7 @@ def test_going_back(tmp_path: Path, before: str, now: str, made: list[str], said
     environment = {
         "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
         "STAGE": "dev",
+        "AWS_REGION": "eu-central-1",
         "BEFORE": before,
         "URL": "https://game.example.com",
     }
