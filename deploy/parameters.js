@@ -15,7 +15,8 @@ const NEEDS = [
   ['domain', ['route53'], ['hostedZoneId']],
 ]
 
-const SPARE = 10 // concurrent runs that AWS leaves to an account's other functions, at the least
+// Concurrent runs that AWS keeps for an account's other functions: fewer where there are few.
+const spare = (limit) => (limit < 1000 ? 10 : 100)
 
 const isEmpty = (value) => value === undefined || value === null || value === '' || value.length === 0
 
@@ -57,7 +58,7 @@ const placeholders = (params) =>
 // Returns what AWS would say no to, given what Lambda's GetAccountSettings answers.
 const refusals = (params, settings) => {
   const limit = settings?.AccountLimit?.ConcurrentExecutions
-  if (String(params.reserveConcurrency) !== 'true' || !limit || params.concurrency <= limit - SPARE) return []
+  if (String(params.reserveConcurrency) !== 'true' || !limit || params.concurrency <= limit - spare(limit)) return []
   return [
     `concurrency is ${params.concurrency}, and this account may run ${limit} at once: ask AWS for more` +
     ' (Service Quotas, Lambda, concurrent executions), or set reserveConcurrency: false until you have it',

@@ -7,6 +7,7 @@ what somebody else wrote meanwhile.
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -219,7 +220,11 @@ def _client(region: str | None) -> Any:
     try:
         session = boto3.Session()
         return session.client(
-            "secretsmanager", region_name=region or session.region_name or DEFAULT_REGION
+            "secretsmanager",
+            region_name=region
+            or os.environ.get("AWS_REGION")
+            or session.region_name
+            or DEFAULT_REGION,
         )
     except (BotoCoreError, ValueError) as error:
         raise Problem(f"AWS cannot be asked: {error}") from None

@@ -19,6 +19,7 @@ from deploy.rehearsal.resources import LIVING, Resource, resource_types
 # Any, since what is here replaces parts of them.
 models: Any = importlib.import_module("moto.cloudformation.models")
 parsing: Any = importlib.import_module("moto.cloudformation.parsing")
+responses: Any = importlib.import_module("moto.cloudformation.responses")
 
 # moto's own are good enough for these.
 OF_MOTO = {
@@ -40,6 +41,7 @@ def install() -> None:
     parsing.get_model_map = lambda: types
     models.ResourceMap = Resources
     models.ChangeSet.apply = _apply
+    responses.CloudFormationResponse.update_termination_protection = _protect
     # It takes warnings for errors; cfn-lint has a step of its own.
     models.validate_template_cfn_lint = lambda _: []
 
@@ -57,6 +59,14 @@ def _apply(change_set: Any) -> None:
     stack.parameters = change_set.parameters
     stack._parse_template()  # noqa: SLF001  # moto's
     stack.output_map = stack._create_output_map()  # noqa: SLF001
+
+
+def _protect(response: Any) -> Any:
+    """Answer UpdateTerminationProtection, which moto does not have."""
+    stack = response.cloudformation_backend.get_stack(response._get_param("StackName"))  # noqa: SLF001
+    wanted = response._get_bool_param("EnableTerminationProtection")  # noqa: SLF001
+    stack.enable_termination_protection = wanted
+    return responses.ActionResult({"StackId": stack.stack_id})
 
 
 @dataclass(frozen=True)

@@ -285,7 +285,7 @@ class Rehearsal:
         require(snap_start["State"] == "Active", f"version 1 is {snap_start['State']}")
         refused = self.project.serverless("remove", "--stage", "prod")
         require(refused.status != 0, "a protected stage was removed")
-        require("protected" in refused.output, last_lines(refused.output))
+        require("deletion protection is enabled" in refused.output, last_lines(refused.output))
         return "a placeholder origin refused; version 1 live; `remove` refused: protected"
 
     def _template(self, stage: str) -> Path:

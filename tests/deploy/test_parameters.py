@@ -92,7 +92,14 @@ def test_placeholder(table: dict[str, Parameters]) -> None:
 
 @pytest.mark.parametrize(
     ("concurrency", "reserve", "limit", "lines"),
-    [(25, True, 10, 1), (25, True, 1000, 0), (25, False, 10, 0), (25, True, None, 0)],
+    [
+        (25, True, 10, 1),
+        (25, True, 1000, 0),
+        (900, True, 1000, 0),
+        (901, True, 1000, 1),
+        (25, False, 10, 0),
+        (25, True, None, 0),
+    ],
 )
 def test_too_few_concurrent_runs(
     concurrency: int, reserve: object, limit: int | None, lines: int
