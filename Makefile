@@ -1,11 +1,12 @@
 # What a developer runs. Each target installs what it needs and says so.
 PORT ?= 3000
+FUZZ_INPUTS ?= 100000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke reset setup
+.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke reset setup fuzz
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -23,6 +24,10 @@ test-deploy: setup  ## test what a deployment uploads: the template, and the pac
 
 rehearse: setup  ## rehearse a deployment on this machine: everything but AWS is real
 	@$(PYTHON) -m deploy.rehearsal
+
+fuzz: setup  ## send 100 000 hostile events to the handler (FUZZ_INPUTS=...)
+	@$(PYTHON) -m local install
+	FUZZ_INPUTS=$(FUZZ_INPUTS) $(PYTEST) tests/integration/test_hostile_events.py
 
 check: setup  ## check style and types
 	@$(PYTHON) -m ruff check .

@@ -32,6 +32,7 @@ class Description:
         self.document = _closed(document)
         resource = Resource(contents=self.document, specification=DRAFT202012)
         self._registry: Registry[Any] = Registry().with_resource("urn:openapi", resource)
+        self._validators: dict[int, jsonschema.Draft202012Validator] = {}
 
     def operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Yield method, path and description of each operation."""
@@ -50,11 +51,15 @@ class Description:
 
     def validator(self, schema: Any) -> jsonschema.Draft202012Validator:
         """Return what validates by a schema of the file, formats included."""
-        return jsonschema.Draft202012Validator(
-            _absolute(schema),
-            registry=self._registry,
-            format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
-        )
+        known = self._validators.get(id(schema))  # the file's parts live as long as this does
+        if known is None:
+            known = jsonschema.Draft202012Validator(
+                _absolute(schema),
+                registry=self._registry,
+                format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
+            )
+            self._validators[id(schema)] = known
+        return known
 
     def codes(self, response: Any) -> set[str]:
         """Return the error codes that a response can have."""
@@ -103,10 +108,9 @@ class Description:
         if method == "HEAD":
             return
         body = answer.text if kind == "text/plain" else json.loads(answer.text)
-        error = jsonschema.exceptions.best_match(
-            self.validator(response["content"][kind]["schema"]).iter_errors(body)
-        )
-        if error is not None:
+        validator = self.validator(response["content"][kind]["schema"])
+        if not validator.is_valid(body):
+            error = jsonschema.exceptions.best_match(validator.iter_errors(body))
             raise NotDescribed(f"{where}: {error.json_path}: {error.message}")
 
     def _check_headers(self, where: str, described: Any, sent: dict[str, str]) -> None:
