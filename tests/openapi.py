@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from tests.events import Answer
@@ -30,7 +30,7 @@ class Description:
 
     def __init__(self, document: Any) -> None:
         self.document = _closed(document)
-        resource = Resource(contents=self.document, specification=DRAFT202012)
+        resource = DRAFT202012.create_resource(self.document)
         self._registry: Registry[Any] = Registry().with_resource("urn:openapi", resource)
         self._validators: dict[int, jsonschema.Draft202012Validator] = {}
 

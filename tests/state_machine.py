@@ -6,6 +6,7 @@ their minds while time passes, and after every call compares the answer with the
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
@@ -93,7 +94,7 @@ class Machine(RuleBasedStateMachine):
         self.accounts: list[Account] = []
 
     @initialize(target=answers, number=st.integers(0, 2))
-    def begin(self, number: int) -> object:
+    def begin(self, number: int) -> Any:
         """Let there be a player, signed in here and there."""
         first = self.register("Ada", PASSWORDS[0], None)
         return multiple(first, *(self.log_in("Ada", None) for _ in range(number)))
@@ -138,7 +139,7 @@ class Machine(RuleBasedStateMachine):
         fresh = AccessToken(session, body["access_token"], now + ACCESS)
         return RefreshToken(session, len(session.tokens) - 1), fresh
 
-    def refused(self, answer: Answer, status: int, code: str) -> object:
+    def refused(self, answer: Answer, status: int, code: str) -> Any:
         """Check that the answer is this error, which gives no tokens."""
         assert (answer.status, answer.code) == (status, code), answer
         return multiple()
@@ -182,7 +183,7 @@ class Machine(RuleBasedStateMachine):
         password=st.sampled_from(PASSWORDS[:2]),
         key=st.sampled_from(KEYS),
     )
-    def register(self, name: str, password: str, key: str | None) -> object:
+    def register(self, name: str, password: str, key: str | None) -> Any:
         """Register, perhaps once more."""
         answer = call("POST", "/v1/register", {"username": name, "password": password}, key=key)
         keyed = [one for one in self.accounts if key and one.key == key and not one.deleted]
@@ -200,7 +201,7 @@ class Machine(RuleBasedStateMachine):
         return self.opened(account, answer, 201)
 
     @rule(target=answers, name=st.sampled_from(NAMES), guess=st.sampled_from((None, *PASSWORDS)))
-    def log_in(self, name: str, guess: str | None) -> object:
+    def log_in(self, name: str, guess: str | None) -> Any:
         """Sign in, knowing the password or not."""
         account = self.owner(name)
         password = guess or (account.password if account else PASSWORDS[0])
@@ -212,7 +213,7 @@ class Machine(RuleBasedStateMachine):
         return self.opened(account, answer)
 
     @rule(target=answers, tokens=answers, key=st.sampled_from(KEYS))
-    def refresh(self, tokens: Tokens, key: str | None) -> object:
+    def refresh(self, tokens: Tokens, key: str | None) -> Any:
         """Refresh with any token that a session ever had."""
         return self._refresh(tokens[0], key)
 
@@ -224,13 +225,13 @@ class Machine(RuleBasedStateMachine):
     )
     def refresh_twice(
         self, tokens: Tokens, keys: tuple[str | None, str | None], step: timedelta
-    ) -> object:
+    ) -> Any:
         """Refresh, lose the answer, wait, and send the same token again."""
         self._refresh(tokens[0], keys[0])
         self.clock.now += step
         return self._refresh(tokens[0], keys[1])
 
-    def _refresh(self, token: RefreshToken, key: str | None) -> object:
+    def _refresh(self, token: RefreshToken, key: str | None) -> Any:
         session, now = token.session, self.clock.now
         body = {"refresh_token": session.tokens[token.number]}
         answer = call("POST", "/v1/refresh", body, key=key)
@@ -259,7 +260,7 @@ class Machine(RuleBasedStateMachine):
         off=st.sampled_from((-SECOND, 0 * SECOND, SECOND)),
         of_session=st.booleans(),
     )
-    def come_at_the_end(self, tokens: Tokens, off: timedelta, *, of_session: bool) -> object:
+    def come_at_the_end(self, tokens: Tokens, off: timedelta, *, of_session: bool) -> Any:
         """Use tokens at about the time when they, or their session, end."""
         end = tokens[0].session.ends_at() if of_session else tokens[1].expires_at
         self.clock.now = max(self.clock.now, end + off)
@@ -317,7 +318,7 @@ class Machine(RuleBasedStateMachine):
         current=st.sampled_from((None, *PASSWORDS)),
         new=st.sampled_from(PASSWORDS),
     )
-    def change_password(self, tokens: Tokens, current: str | None, new: str) -> object:
+    def change_password(self, tokens: Tokens, current: str | None, new: str) -> Any:
         """Change the password, knowing it or not."""
         token, session, account = tokens[1], tokens[1].session, tokens[1].session.account
         body = {"current_password": current or account.password, "new_password": new}
@@ -333,7 +334,9 @@ class Machine(RuleBasedStateMachine):
         assert answer.status == 200, answer
         session.used_at, session.key = self.clock.now, None
         session.renewed_at = len(session.tokens)
-        return self.kept(session, answer)
+        fresh = self.kept(session, answer)
+        self.look(fresh)  # where the others must have gone
+        return fresh
 
     @rule(tokens=consumes(answers), right=st.sampled_from((False, False, True)))
     def delete(self, tokens: Tokens, *, right: bool) -> None:

@@ -22,7 +22,7 @@ import handler
 from tests.events import http_event
 from tests.integration.test_contract import CODES, ROUTES, TUTORIAL
 from tests.integration.test_hostile_bodies import FIELDS, _quick, junk, tokens, words  # noqa: F401
-from tests.players import PASSWORD, Player
+from tests.players import PASSWORD
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000"))
 AT_ONCE = 2000  # Hypothesis keeps what it has tried, so one run of all would take its own memory

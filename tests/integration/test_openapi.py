@@ -110,7 +110,7 @@ def often(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
 
 def broken(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
     """Let there be a bug."""
-    patch.setattr("serverless_wsgi.handle_request", lambda *_: {}["canary"])
+    patch.setattr("serverless_wsgi.handle_request", lambda *_: 1 / 0)
     return caller.send()
 
 
@@ -166,6 +166,6 @@ def test_described_error(
 
 def test_this_can_fail(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that says more than described fails the test that sees it."""
-    monkeypatch.setattr("auth.api.account_body", lambda account: {"id": "x", "epoch": 0})
+    monkeypatch.setattr("auth.api.account_body", lambda _: {"id": "x", "epoch": 0})
     with pytest.raises(NotDescribed, match="/v1/me"):
         call("GET", "/v1/me", token=player.access_token)

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -196,9 +195,8 @@ def test_what_is_not_described(
 
 def test_validator_knows_formats() -> None:
     """A time that is none is found: the library that checks it is there."""
-    with pytest.raises(jsonschema.ValidationError):
-        schema = description().document["components"]["schemas"]["Account"]["properties"]
-        description().validator(schema["created_at"]).validate("yesterday")
+    account = description().document["components"]["schemas"]["Account"]["properties"]
+    assert not description().validator(account["created_at"]).is_valid("yesterday")
 
 
 @pytest.mark.parametrize(
