@@ -4,13 +4,16 @@
 `test_hostile_bodies`.
 """
 
+import copy
 import json
 import logging
 import os
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -22,10 +25,11 @@ import handler
 from tests.events import http_event
 from tests.integration.test_contract import CODES, ROUTES, TUTORIAL
 from tests.integration.test_hostile_bodies import FIELDS, _quick, junk, tokens, words  # noqa: F401
-from tests.players import PASSWORD
+from tests.players import Player
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000"))
-AT_ONCE = 2000  # Hypothesis keeps what it has tried, so one run of all would take its own memory
+AT_ONCE = 5000  # Hypothesis keeps what it has tried, so one run of all would take its own memory
+SMALLEST_BATCH = 6
 MAX_SECONDS = 5.0
 MAX_GROWTH_MIB = 128
 
@@ -39,7 +43,7 @@ anything = st.recursive(
         | st.tuples(inner)
         | st.dictionaries(texts | st.integers() | st.none(), inner, max_size=4)
     ),
-    max_leaves=12,
+    max_leaves=8,
 )
 # Where an event can be changed, and how.
 PLACES = (
@@ -54,27 +58,73 @@ bodies = (
     st.none()
     | words
     | st.binary(max_size=100)
+    | st.dictionaries(st.sampled_from(FIELDS), junk | words, max_size=4)
     | st.dictionaries(st.sampled_from(FIELDS), junk, max_size=4).map(json.dumps)
-    | st.just(json.dumps({"username": "fuzz-1", "password": PASSWORD, "refresh_token": ""}))
-    | st.integers(1, 9000).map(lambda size: "[" * size)
+    | st.sampled_from((1, 500, 8192, 8193, 9000)).map(lambda size: "[" * size)
 )
 
 
-@st.composite
-def damaged_events(draw: st.DrawFn) -> Any:
-    """Return an event of API Gateway with up to three things changed in it."""
-    event = http_event(draw(methods), draw(paths | texts), draw(bodies))
-    event["headers"]["content-type"] = "application/json"
-    for place in draw(st.lists(st.sampled_from(PLACES), max_size=3)):
+@dataclass(frozen=True)
+class Batch:
+    """An event of API Gateway, and what is changed in it: each thing alone, then all."""
+
+    route: tuple[str, str]
+    body: str | bytes | dict[str, Any] | None  # a dictionary: other fields in the right body
+    new_name: bool
+    changes: list[tuple[tuple[str, ...], Any]]
+    no_event: Any
+
+    def events(self, player: Player) -> list[Any]:
+        """Return the events, sent by a player."""
+        body = self.body
+        if isinstance(body, dict):
+            new_name = {"username": f"{player.username}-new"} if self.new_name else {}
+            body = json.dumps(right_body(player) | new_name | body)
+        headers = {"content-type": "application/json"}
+        headers["authorization"] = f"Bearer {player.access_token}"
+        event = http_event(*self.route, body, headers)
+        alone = [changed(event, [one]) for one in self.changes]
+        return [event, *alone, changed(event, self.changes), self.no_event]
+
+
+real_routes = st.sampled_from(
+    [(route.method, route.path) for route in (*ROUTES, *TUTORIAL, *ROUTES[:2])]
+)
+other_routes = st.tuples(methods, paths | texts)
+right_bodies = st.sampled_from(
+    ({}, {}, {"device": "a" * 9000}, {"password": "12345678", "new_password": "12345678"})
+)
+batches = st.builds(
+    Batch,  # each kind in half of them
+    route=st.booleans().flatmap(lambda real: real_routes if real else other_routes),
+    body=st.booleans().flatmap(lambda right: right_bodies if right else bodies),
+    new_name=st.booleans(),
+    changes=st.lists(st.tuples(st.sampled_from(PLACES), anything), min_size=3, max_size=5),
+    no_event=anything,
+)
+
+
+def right_body(player: Player) -> dict[str, object]:
+    """Return what every route takes."""
+    return {
+        "username": player.username,
+        "password": player.password,
+        "refresh_token": player.refresh_token,
+        "current_password": player.password,
+        "new_password": player.password,
+    }
+
+
+def changed(event: dict[str, Any], changes: list[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
+    """Return an event with other values in these places."""
+    event = copy.deepcopy(event)
+    for place, value in changes:
         part: Any = event
         for name in place[:-1]:
             part = part.get(name) if isinstance(part, dict) else None
         if isinstance(part, dict):
-            part[place[-1]] = draw(anything)
+            part[place[-1]] = value
     return event
-
-
-events = damaged_events() | anything
 
 
 def peak_mib() -> float:
@@ -83,11 +133,11 @@ def peak_mib() -> float:
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
-def check(event: object) -> None:
+def check(event: object) -> int:
     """Send an event; check that it is answered in the contract's form and before long."""
     began = time.monotonic()
     answer = handler.http(event, None)
-    assert time.monotonic() - began < MAX_SECONDS
+    assert time.monotonic() - began < MAX_SECONDS, "too slow"
     assert isinstance(answer["statusCode"], int)
     assert 200 <= answer["statusCode"] < 500, answer
     assert isinstance(answer["body"], str)
@@ -96,18 +146,40 @@ def check(event: object) -> None:
     if answer["statusCode"] >= 400 and answer["body"].startswith("{"):
         assert CODES[json.loads(answer["body"])["error"]["code"]] == answer["statusCode"]
     json.dumps(answer).encode()  # Lambda sends it as JSON
+    status: int = answer["statusCode"]
+    return status
 
 
-def fuzz(inputs: int, number: int = 0) -> None:
-    """Send so many events, the same ones for the same number."""
+def fuzz(inputs: int, number: int = 0) -> Counter[int]:
+    """Send so many events, the same ones for the same number; return how they were answered."""
+    statuses: Counter[int] = Counter()
     settings = examples(
-        max_examples=inputs,
+        max_examples=-(-inputs // SMALLEST_BATCH),
         deadline=None,
         database=None,
         phases=[Phase.generate],
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
-    seed(number)(settings(given(events)(check)))()
+
+    def send(batch: Batch) -> None:
+        player = Player()
+        player.register()
+        for event in batch.events(player):
+            if statuses.total() < inputs:
+                statuses[check(event)] += 1
+
+    seed(number)(settings(given(batches)(send)))()
+    return statuses
+
+
+def fuzz_in_bounds(inputs: int, number: int = 0) -> Counter[int]:
+    """Send so many events, and check that the memory stays as it is."""
+    fuzz(100, number)  # what is loaded once is loaded then
+    before = peak_mib()
+    statuses = fuzz(inputs, number)
+    assert peak_mib() - before < MAX_GROWTH_MIB, "too much memory"
+    return statuses
 
 
 @pytest.fixture
@@ -120,14 +192,20 @@ def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("part", range(-(-INPUTS // AT_ONCE)))
 def test_any_event(part: int) -> None:
     """Whatever comes as an event is answered, in time and without using up the memory."""
-    fuzz(100, number=part)  # what is loaded once is loaded then
-    before = peak_mib()
-    fuzz(min(AT_ONCE, INPUTS), number=part)
-    assert peak_mib() - before < MAX_GROWTH_MIB
+    inputs = min(AT_ONCE, INPUTS - part * AT_ONCE)
+    statuses = fuzz_in_bounds(inputs, part)
+    assert statuses.total() == inputs
+    if inputs >= 2000:  # then they have come everywhere
+        assert set(statuses) >= {200, 201, 400, 401, 404, 405, 409, 413, 415, 422}, statuses
+
+
+class Planted(Exception):
+    """Raised by a handler that a test has broken."""
 
 
 def _raises(event: Any) -> None:
-    len(event["requestContext"])
+    if isinstance(event, dict) and not isinstance(event.get("requestContext"), dict):
+        raise Planted("raised")
 
 
 _kept: list[bytearray] = []
@@ -142,9 +220,21 @@ def _takes_long(event: Any) -> None:
 
 
 @pytest.mark.usefixtures("_silent", "player")
-@pytest.mark.parametrize("plant", [_raises, _keeps_memory, _takes_long])
-def test_this_can_fail(plant: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler that raises, keeps memory or takes its time is found."""
+@pytest.mark.parametrize(
+    ("plant", "failure", "words"),
+    [
+        (_raises, Planted, "raised"),
+        (_keeps_memory, AssertionError, "too much memory"),
+        (_takes_long, AssertionError, "too slow"),
+    ],
+)
+def test_this_can_fail(
+    plant: Callable[[Any], None],
+    failure: type[Exception],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A handler that raises, keeps memory or takes its time is found, each by its own check."""
     right = handler.http
 
     def wrong(event: object, context: object) -> dict[str, Any]:
@@ -153,12 +243,16 @@ def test_this_can_fail(plant: Callable[[Any], None], monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(handler, "http", wrong)
     monkeypatch.setattr(sys.modules[__name__], "MAX_SECONDS", 0.01 if plant is _takes_long else 5.0)
-    before = peak_mib()
     try:
-        fuzz(400)
-    except Exception:  # noqa: BLE001  # whatever the handler raised, or the check
-        return
+        with pytest.raises(failure, match=words):
+            fuzz_in_bounds(400)
     finally:
         _kept.clear()
-    assert plant is _keeps_memory
-    assert peak_mib() - before > MAX_GROWTH_MIB
+
+
+@pytest.mark.usefixtures("_silent", "player")
+def test_an_internal_error_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug that the handler answers with 500 is found."""
+    monkeypatch.setattr("serverless_wsgi.handle_request", lambda *_: 1 / 0)
+    with pytest.raises(AssertionError, match="went wrong on our side"):
+        fuzz(100)
