@@ -1,13 +1,15 @@
 # What a developer runs. Each target installs what it needs and says so.
 PORT ?= 3000
 GAME_PORT ?= 8765
+FUZZ_INPUTS ?= 100000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
-ON_MYSQL := $(addsuffix .py,concurrency contract database migrations proxy rotation secrets)
+ON_MYSQL := $(addsuffix .py,concurrency contract database migrations)
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke test-faults run-game test-godot test-mysql reset setup
+.PHONY: help setup run run-game reset check test test-deploy test-faults test-godot test-mysql fuzz \
+	package rehearse deploy rollback smoke rotate-token-keys
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -41,6 +43,10 @@ test-godot: setup  ## test the Godot addon in the real engine, fetched where the
 	@$(PYTHON) -m local install
 	@$(PYTHON) -m tests.godot.engine
 	$(PYTEST) --maxprocesses=2 tests/godot
+
+fuzz: setup  ## send 100 000 hostile events to the handler (FUZZ_INPUTS=...)
+	@$(PYTHON) -m local install
+	FUZZ_INPUTS=$(FUZZ_INPUTS) $(PYTEST) tests/integration/test_hostile_events.py
 
 check: setup  ## check style and types
 	@$(PYTHON) -m ruff check .

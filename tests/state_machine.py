@@ -1,0 +1,364 @@
+"""A plain model of accounts and sessions, and a machine that holds the real API against it.
+
+The model is written from docs/http-api.md. The machine plays players who do whatever comes to
+their minds while time passes, and after every call compares the answer with the model's.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
+
+from auth.cleaning import clean_up
+from auth.database import Database
+from tests.conftest import Tables
+from tests.events import Answer
+from tests.players import call
+
+NAMES = ("Ada", "ada", "Grace")
+PASSWORDS = ("correct horse battery staple", "quite another passphrase", "the third of all words")
+KEYS = (None, "key-0123456789abc", "key-of-another-day")
+ACCESS = timedelta(minutes=10)
+GRACE = timedelta(seconds=60)
+IDLE, LIFETIME = timedelta(days=30), timedelta(days=180)
+SECOND = timedelta(seconds=1)
+STEPS = (SECOND, SECOND, 30 * SECOND, GRACE, ACCESS, timedelta(days=10), timedelta(days=29))
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(eq=False)
+class Account:
+    """An account as the model has it."""
+
+    name: str
+    password: str
+    key: str | None
+    deleted: bool = False
+    suspended_until: datetime | None = None
+    sessions: list["Session"] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Session:
+    """A session as the model has it, with every refresh token that it ever had."""
+
+    account: Account
+    id: str
+    created_at: datetime
+    used_at: datetime
+    tokens: list[str]
+    key: str | None = None  # the one that made the last token
+    renewed_at: int = 0  # the number of the last token that came with a new password
+    ended: bool = False
+
+    def ends_at(self) -> datetime:
+        """Return when it ends by itself."""
+        return min(self.used_at + IDLE, self.created_at + LIFETIME)
+
+
+@dataclass(frozen=True)
+class RefreshToken:
+    """A refresh token in a player's hands."""
+
+    session: Session
+    number: int
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """An access token in a player's hands."""
+
+    session: Session
+    text: str
+    expires_at: datetime
+
+
+Tokens = tuple[RefreshToken, AccessToken]
+
+
+class Machine(RuleBasedStateMachine):
+    """Players, and what must come of what they do."""
+
+    tables: Tables  # set by the test
+    database: Database
+    clock: "Clock"
+
+    answers: Bundle[Tokens] = Bundle("answers")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables.empty()
+        self.clock.now = BEGIN
+        self.accounts: list[Account] = []
+
+    @initialize(target=answers, number=st.integers(0, 2))
+    def begin(self, number: int) -> Any:
+        """Let there be a player, signed in here and there."""
+        first = self.register("Ada", PASSWORDS[0], None)
+        return multiple(first, *(self.log_in("Ada", None) for _ in range(number)))
+
+    # What the model knows
+
+    def owner(self, name: str) -> Account | None:
+        """Return the account that has a name."""
+        found = [one for one in self.accounts if one.name.lower() == name.lower()]
+        return next((one for one in found if not one.deleted), None)
+
+    def suspended(self, account: Account) -> bool:
+        """Tell whether an account is suspended now."""
+        return account.suspended_until is not None and account.suspended_until > self.clock.now
+
+    def lives(self, session: Session) -> bool:
+        """Tell whether a session may be used now."""
+        account = session.account
+        gone = session.ended or account.deleted or self.suspended(account)
+        return not gone and session.ends_at() > self.clock.now
+
+    def accepts(self, token: AccessToken) -> bool:
+        """Tell whether an access token opens anything now."""
+        return token.expires_at > self.clock.now and self.lives(token.session)
+
+    def opened(self, account: Account, answer: Answer, status: int = 200) -> Tokens:
+        """Check that a session was opened, and return its tokens."""
+        assert answer.status == status, answer
+        assert answer.json["account"]["username"] == account.name
+        now = self.clock.now
+        session = Session(account, answer.json["session"]["id"], now, now, [])
+        account.sessions.append(session)
+        return self.kept(session, answer)
+
+    def kept(self, session: Session, answer: Answer) -> Tokens:
+        """Check the tokens of a session that was just used, and return them."""
+        body, now = answer.json, self.clock.now
+        assert body["session"]["id"] == session.id
+        assert body["session"]["expires_at"] == f"{session.ends_at():%Y-%m-%dT%H:%M:%SZ}"
+        assert body["refresh_token"] not in session.tokens
+        session.tokens.append(body["refresh_token"])
+        fresh = AccessToken(session, body["access_token"], now + ACCESS)
+        return RefreshToken(session, len(session.tokens) - 1), fresh
+
+    def refused(self, answer: Answer, status: int, code: str) -> Any:
+        """Check that the answer is this error, which gives no tokens."""
+        assert (answer.status, answer.code) == (status, code), answer
+        return multiple()
+
+    # Time and the operator
+
+    @rule(step=st.sampled_from(STEPS))
+    def wait(self, step: timedelta) -> None:
+        """Let time pass."""
+        self.clock.now += step
+
+    @rule(tokens=answers, days=st.sampled_from((0, 0, 1, 40)))
+    def suspend(self, tokens: Tokens, days: int) -> None:
+        """Suspend an account for some days, as docs/security.md says; none: lift it."""
+        account = tokens[0].session.account
+        if account.deleted:
+            return
+        until = self.clock.now + timedelta(days=days) if days else None
+        account.suspended_until = until
+        if until:
+            for session in account.sessions:
+                session.ended = True
+        self.tables.run(
+            "UPDATE accounts SET epoch = epoch + %s, suspended_until = %s,"
+            " suspension_reason = 'Cheating' WHERE username_key = %s",
+            1 if until else 0,
+            until,
+            account.name.lower().encode(),
+        )
+
+    @rule()
+    def clean(self) -> None:
+        """Delete what is dead: nobody may notice."""
+        clean_up(self.database, self.clock, 10.0)
+
+    # Players
+
+    @rule(
+        target=answers,
+        name=st.sampled_from(NAMES),
+        password=st.sampled_from(PASSWORDS[:2]),
+        key=st.sampled_from(KEYS),
+    )
+    def register(self, name: str, password: str, key: str | None) -> Any:
+        """Register, perhaps once more."""
+        answer = call("POST", "/v1/register", {"username": name, "password": password}, key=key)
+        keyed = [one for one in self.accounts if key and one.key == key and not one.deleted]
+        if keyed:
+            account = keyed[0]
+            if account.name.lower() != name.lower() or account.password != password:
+                return self.refused(answer, 409, "idempotency_key_reused")
+            if self.suspended(account):
+                return self.refused(answer, 403, "account_suspended")
+            return self.opened(account, answer, 201)
+        if self.owner(name):
+            return self.refused(answer, 409, "username_taken")
+        account = Account(name, password, key)
+        self.accounts.append(account)
+        return self.opened(account, answer, 201)
+
+    @rule(target=answers, name=st.sampled_from(NAMES), guess=st.sampled_from((None, *PASSWORDS)))
+    def log_in(self, name: str, guess: str | None) -> Any:
+        """Sign in, knowing the password or not."""
+        account = self.owner(name)
+        password = guess or (account.password if account else PASSWORDS[0])
+        answer = call("POST", "/v1/login", {"username": name, "password": password})
+        if account is None or account.password != password:
+            return self.refused(answer, 401, "invalid_credentials")
+        if self.suspended(account):
+            return self.refused(answer, 403, "account_suspended")
+        return self.opened(account, answer)
+
+    @rule(target=answers, tokens=answers, key=st.sampled_from(KEYS))
+    def refresh(self, tokens: Tokens, key: str | None) -> Any:
+        """Refresh with any token that a session ever had."""
+        return self._refresh(tokens[0], key)
+
+    @rule(
+        target=answers,
+        tokens=answers,
+        keys=st.tuples(*[st.sampled_from(KEYS)] * 2),
+        step=st.sampled_from((GRACE - SECOND, GRACE, GRACE + SECOND, ACCESS)),
+    )
+    def refresh_twice(
+        self, tokens: Tokens, keys: tuple[str | None, str | None], step: timedelta
+    ) -> Any:
+        """Refresh, lose the answer, wait, and send the same token again."""
+        self._refresh(tokens[0], keys[0])
+        self.clock.now += step
+        return self._refresh(tokens[0], keys[1])
+
+    def _refresh(self, token: RefreshToken, key: str | None) -> Any:
+        session, now = token.session, self.clock.now
+        body = {"refresh_token": session.tokens[token.number]}
+        answer = call("POST", "/v1/refresh", body, key=key)
+        newest = len(session.tokens) - 1
+        if not self.lives(session):
+            return self.refused(answer, 401, "session_ended")
+        if token.number == newest and key is not None and key == session.key:
+            return self.refused(answer, 409, "idempotency_key_reused")
+        if token.number == newest:
+            assert answer.status == 200, answer
+            session.used_at, session.key = now, key
+            return self.kept(session, answer)
+        is_parent = token.number == newest - 1 and session.renewed_at != newest
+        again = now - session.used_at <= GRACE or (key is not None and key == session.key)
+        if is_parent and again:
+            assert answer.status == 200, answer
+            assert answer.json["refresh_token"] == session.tokens[newest]
+            fresh = AccessToken(session, answer.json["access_token"], now + ACCESS)
+            return RefreshToken(session, newest), fresh
+        session.ended = True
+        return self.refused(answer, 401, "session_ended")
+
+    @rule(
+        target=answers,
+        tokens=answers,
+        off=st.sampled_from((-SECOND, 0 * SECOND, SECOND)),
+        of_session=st.booleans(),
+    )
+    def come_at_the_end(self, tokens: Tokens, off: timedelta, *, of_session: bool) -> Any:
+        """Use tokens at about the time when they, or their session, end."""
+        end = tokens[0].session.ends_at() if of_session else tokens[1].expires_at
+        self.clock.now = max(self.clock.now, end + off)
+        self.look(tokens)
+        return self._refresh(tokens[0], None) if of_session else multiple()
+
+    @rule(tokens=answers)
+    def look(self, tokens: Tokens) -> None:
+        """Ask for the account and the list of its sessions."""
+        token = tokens[1]
+        me = call("GET", "/v1/me", token=token.text)
+        listed = call("GET", "/v1/sessions", token=token.text)
+        if not self.accepts(token):
+            self.refused(me, 401, "invalid_token")
+            self.refused(listed, 401, "invalid_token")
+            return
+        account = token.session.account
+        assert me.json["account"]["username"] == account.name
+        living = {one.id for one in account.sessions if self.lives(one)}
+        assert {one["id"] for one in listed.json["sessions"]} == living
+        current = [one["id"] for one in listed.json["sessions"] if one["current"]]
+        assert current == [token.session.id]
+
+    @rule(tokens=answers, everywhere=st.booleans())
+    def log_out(self, tokens: Tokens, *, everywhere: bool) -> None:
+        """Sign out, here or everywhere; where the session has ended, nothing happens."""
+        token = tokens[1]
+        answer = call("POST", "/v1/logout", {"everywhere": everywhere}, token=token.text)
+        if token.expires_at <= self.clock.now:
+            self.refused(answer, 401, "invalid_token")
+            return
+        assert (answer.status, answer.json) == (200, {})
+        if not everywhere:
+            token.session.ended = True
+        elif self.lives(token.session):
+            for session in token.session.account.sessions:
+                session.ended = True
+
+    @rule(tokens=answers, others=answers)
+    def end_one(self, tokens: Tokens, others: Tokens) -> None:
+        """End another session, which may be another player's."""
+        token, other = tokens[1], others[0]
+        answer = call("DELETE", f"/v1/sessions/{other.session.id}", token=token.text)
+        if not self.accepts(token):
+            self.refused(answer, 401, "invalid_token")
+        elif other.session.account is token.session.account and self.lives(other.session):
+            assert (answer.status, answer.json) == (200, {})
+            other.session.ended = True
+        else:
+            self.refused(answer, 404, "not_found")
+
+    @rule(
+        target=answers,
+        tokens=answers,
+        current=st.sampled_from((None, *PASSWORDS)),
+        new=st.sampled_from(PASSWORDS),
+    )
+    def change_password(self, tokens: Tokens, current: str | None, new: str) -> Any:
+        """Change the password, knowing it or not."""
+        token, session, account = tokens[1], tokens[1].session, tokens[1].session.account
+        body = {"current_password": current or account.password, "new_password": new}
+        answer = call("PUT", "/v1/me/password", body, token=token.text)
+        if not self.accepts(token):
+            return self.refused(answer, 401, "invalid_token")
+        if account.password not in body.values():
+            return self.refused(answer, 401, "invalid_credentials")
+        if account.password == body["current_password"]:  # otherwise it is done already
+            account.password = new
+            for other in account.sessions:
+                other.ended = other.ended or other is not session
+        assert answer.status == 200, answer
+        session.used_at, session.key = self.clock.now, None
+        session.renewed_at = len(session.tokens)
+        fresh = self.kept(session, answer)
+        self.look(fresh)  # where the others must have gone
+        return fresh
+
+    @rule(tokens=consumes(answers), right=st.sampled_from((False, False, True)))
+    def delete(self, tokens: Tokens, *, right: bool) -> None:
+        """Delete the account, knowing the password or not."""
+        token = tokens[1]
+        account = token.session.account
+        password = account.password if right else "not the password"
+        answer = call("POST", "/v1/me/delete", {"password": password}, token=token.text)
+        if not self.accepts(token):
+            self.refused(answer, 401, "invalid_token")
+        elif right:
+            assert (answer.status, answer.json) == (200, {})
+            account.deleted = True
+        else:
+            self.refused(answer, 401, "invalid_credentials")
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = BEGIN
+
+    def __call__(self) -> datetime:
+        return self.now

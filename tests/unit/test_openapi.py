@@ -1,0 +1,214 @@
+"""docs/openapi.json is valid, and says what the code says."""
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from auth import passwords, requests, usernames
+from auth.keys import PrivateKey, SigningKey
+from tests.events import Answer
+from tests.openapi import NotDescribed, description
+from tests.unit.test_docs import errors, routes_in_code
+
+FORMS: dict[str, type[msgspec.Struct]] = {
+    "register": requests.NewAccount,
+    "logIn": requests.SignIn,
+    "refresh": requests.Refresh,
+    "logOut": requests.Logout,
+    "changePassword": requests.PasswordChange,
+    "deleteAccount": requests.Deletion,
+    "tutorialLogin": requests.Credentials,
+}
+# What happens on paths and methods that are no operation.
+OFF_ROUTE = {"method_not_allowed"}
+
+
+def form_of(operation: Any) -> Any:
+    """Return the schema of an operation's body."""
+    return description().resolved(operation["requestBody"]["content"]["application/json"]["schema"])
+
+
+def member(schema: Any, name: str) -> Any:
+    """Return what a schema says of a member."""
+    return description().resolved(schema["properties"][name])
+
+
+def types(schema: Any) -> set[str]:
+    """Return the types that a value may have."""
+    if "anyOf" in schema:
+        return {one["type"] for one in schema["anyOf"]}
+    return {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
+
+
+def longest(schema: Any) -> int | None:
+    """Return how long a value may be."""
+    lengths = [one.get("maxLength") for one in (schema, *schema.get("anyOf", ()))]
+    return next((length for length in lengths if length is not None), None)
+
+
+def test_valid() -> None:
+    """The file is valid OpenAPI 3.1, and a mistake in it would be found."""
+    document = json.loads(Path("docs/openapi.json").read_text())
+    OpenAPIV31SpecValidator(document).validate()
+    wrong = copy.deepcopy(document)
+    wrong["paths"]["/v1/login"]["post"]["responses"]["200"].pop("description")
+    assert list(OpenAPIV31SpecValidator(wrong).iter_errors())
+
+
+def test_routes() -> None:
+    """The file has the routes of the code, and no other."""
+    described = {
+        (method, path.replace("{id}", "<id>")) for method, path, _ in description().operations()
+    }
+    assert described == routes_in_code()
+
+
+def test_bodies() -> None:
+    """Each body has the fields of the struct that reads it, with its types; so has no other."""
+    for _, path, operation in description().operations():
+        form = FORMS.get(operation["operationId"])
+        if form is None:
+            assert "requestBody" not in operation, path
+            continue
+        (schema,), parts = msgspec.json.schema_components([form], ref_template="{name}")
+        read = parts[schema["$ref"]]
+        described = form_of(operation)
+        assert set(described["properties"]) == set(read["properties"]), path
+        assert set(described.get("required", ())) == set(read.get("required", ())), path
+        assert operation["requestBody"]["required"] is bool(read.get("required")), path
+        for name, sent in read["properties"].items():
+            assert types(member(described, name)) == types(sent), (path, name)
+            if not name.endswith(("username", "password")):  # their limits are no struct's
+                assert longest(member(described, name)) == longest(sent), (path, name)
+
+
+def test_limits() -> None:
+    """Names, passwords, keys and the body's size have the limits of the code."""
+    schemas = description().document["components"]["schemas"]
+    name, password = schemas["NewUsername"], schemas["NewPassword"]
+    assert (name["minLength"], name["maxLength"]) == (usernames.MIN_LENGTH, usernames.MAX_LENGTH)
+    assert name["pattern"] == f"^{usernames._SHAPE.pattern}$"  # noqa: SLF001
+    assert password["minLength"] == passwords.MIN_LENGTH
+    assert password["maxLength"] == passwords.MAX_LENGTH
+    for operation, field in (("register", "password"), ("changePassword", "new_password")):
+        found = [one for _, _, one in description().operations() if one["operationId"] == operation]
+        assert form_of(found[0])["properties"][field] == {
+            "$ref": "#/components/schemas/NewPassword"
+        }
+    key = description().document["components"]["parameters"]["IdempotencyKey"]["schema"]
+    assert key["pattern"] == f"^{requests._IDEMPOTENCY_KEY.pattern}$"  # noqa: SLF001
+    assert (
+        f"at most {requests.MAX_BODY_BYTES} bytes" in description().document["info"]["description"]
+    )
+
+
+def test_headers_that_are_read() -> None:
+    """The routes that read the bearer token or the Idempotency-Key say so, and no other does."""
+    views = (Path("auth") / "api.py").read_text()
+    rules = dict(re.findall(r'"(/[^"]+)", self\.(\w+)\)', views))
+    assert len(rules) == len(routes_in_code()) - 2  # the tutorial's read neither
+    for _, path, operation in description().operations():
+        name = rules.get(path.replace("{id}", "<session_id>"))
+        source = views.split(f"def {name}(")[1].split("\n    def ")[0] if name else ""
+        assert ("security" in operation) is ("bearer_token()" in source), path
+        keyed = {"$ref": "#/components/parameters/IdempotencyKey"} in operation.get(
+            "parameters", ()
+        )
+        assert keyed is ("idempotency_key()" in source), path
+
+
+def test_error_codes() -> None:
+    """Each code has its status, its message and its headers, and each is on some route."""
+    statuses = {error.code: error.status for error in errors()}
+    on_routes: set[str] = set()
+    for _, path, operation in description().operations():
+        for status, response in operation["responses"].items():
+            codes = description().codes(response)
+            on_routes |= codes
+            assert all(statuses[code] == int(status) for code in codes), (path, status)
+    assert on_routes | OFF_ROUTE == set(statuses)
+    messages = {
+        example["error"]["message"]
+        for schema in description().document["components"]["schemas"].values()
+        for example in schema.get("examples", ())
+        if "error" in example
+    }
+    assert messages == {error.message for error in errors() if error.__name__ != "MissingToken"}
+
+
+def test_examples() -> None:
+    """Every schema that goes over the wire has an example, and each is an example of it."""
+    schemas = description().document["components"]["schemas"]
+    seen = 0
+    for schema in schemas.values():
+        for example in schema.get("examples", ()):
+            description().validator(schema).validate(example)
+            seen += 1
+    assert seen >= len(FORMS) + len({error.code for error in errors()})
+    for _, path, operation in description().operations():
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            assert description().resolved(content["schema"])["examples"], path
+
+
+GOOD = {
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "x-request-id": "abc",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "headers", "text"),
+    [
+        ("GET", "/v1/health", 201, {}, '{"status": "ok"}'),
+        ("GET", "/v1/health", 200, {}, '{"status": "OK"}'),
+        ("GET", "/v1/health", 200, {}, '{"status": "ok", "load": 1}'),
+        ("GET", "/v1/health", 200, {"content-type": "text/plain"}, "ok"),
+        ("GET", "/v1/health", 200, {"cache-control": "public"}, '{"status": "ok"}'),
+        ("GET", "/v1/health", 200, {"retry-after": "2"}, '{"status": "ok"}'),
+        (
+            "GET",
+            "/v1/me",
+            401,
+            {},
+            '{"error": {"code": "invalid_token", "message": "", "request_id": ""}}',
+        ),
+        ("GET", "/v1/nothing", 200, {}, "{}"),
+        ("PATCH", "/v1/me", 404, {}, "{}"),
+    ],
+)
+def test_what_is_not_described(
+    method: str, path: str, status: int, headers: dict[str, str], text: str
+) -> None:
+    """An answer with another status, body, media type or header than described is found."""
+    description().check("GET", "/v1/health", Answer(200, GOOD, '{"status": "ok"}'))
+    with pytest.raises(NotDescribed):
+        description().check(method, path, Answer(status, GOOD | headers, text))
+
+
+def test_validator_knows_formats() -> None:
+    """A time that is none is found: the library that checks it is there."""
+    account = description().document["components"]["schemas"]["Account"]["properties"]
+    assert not description().validator(account["created_at"]).is_valid("yesterday")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key"),
+    [
+        ("RS256", rsa.generate_private_key(65537, 2048)),
+        ("ES256", ec.generate_private_key(ec.SECP256R1())),
+        ("EdDSA", ed25519.Ed25519PrivateKey.generate()),
+    ],
+    ids=["RS256", "ES256", "EdDSA"],
+)
+def test_kinds_of_keys(algorithm: str, key: PrivateKey) -> None:
+    """Public keys of each kind that may be in the secret are described."""
+    schema = description().document["components"]["schemas"]["PublicKey"]
+    description().validator(schema).validate(SigningKey("a", algorithm, key).jwk())
