@@ -18,7 +18,7 @@ from deploy.package import ROOT
 from deploy.python import VERSION, find_python
 from deploy.rehearsal.configuration import Configuration
 from deploy.rehearsal.players import PASSWORD, Player
-from deploy.rehearsal.serverless import COMPILED, Done, Project, last_lines
+from deploy.rehearsal.serverless import COMPILED, Project, last_lines
 from deploy.rehearsal.stand_in import StandIn
 from local.mariadb import MariaDB, Users
 from local.processes import free_port
@@ -337,12 +337,6 @@ class Rehearsal:
             found = getattr(self._stand_in.client(service), operation)()
             left += [f"{service}: {one[name]}" for one in found[listed]]
         return left
-
-
-def refusal(done: Done) -> str:
-    """Return why a command failed, in its own words."""
-    _, _, text = done.output.partition("Error:\n")
-    return text.strip().partition("\n")[0]
 
 
 def _runtime(python: str) -> Path:
