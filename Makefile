@@ -26,6 +26,7 @@ test: check  ## run all tests, with a private MariaDB
 
 test-deploy: setup  ## test what a deployment uploads: the template, and the package in a Lambda runtime
 	@$(PYTHON) -m local install
+	@$(PYTHON) -m deploy.python
 	$(PYTEST) tests/deploy
 
 test-mysql: setup  ## test what the database does on MySQL (or DATABASE=mariadb-11.8) too
@@ -33,6 +34,7 @@ test-mysql: setup  ## test what the database does on MySQL (or DATABASE=mariadb-
 		$(addprefix tests/integration/test_,$(ON_MYSQL))
 
 rehearse: setup  ## rehearse a deployment on this machine: everything but AWS is real
+	@$(PYTHON) -m deploy.python
 	@$(PYTHON) -m deploy.rehearsal
 
 test-faults: setup  ## break the database, the network, the secrets and the clock under load

@@ -1,11 +1,19 @@
-"""The Python of Lambda's runtime, found on this machine."""
+"""The Python of Lambda's runtime: found on this machine, or Debian's, unpacked beside the system.
+
+`python -m deploy.python` sees that there is one, and says where it is.
+"""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from local import debian
+from local.engines import ROOT
+from local.terminal import Problem, say
 
 VERSION = "3.13"  # as `runtime` in serverless.yml says
 
@@ -14,9 +22,11 @@ _CHECK = (
     f" or '%d.%d' % sys.version_info[:2] != '{VERSION}')"
 )
 
+_UNPACKED = ROOT / ".local" / f"python{VERSION}"
+
 
 def find_python() -> str | None:
-    """Return the path of a CPython of the runtime's version: this one, one on PATH, pyenv's."""
+    """Return the path of a CPython of that version: this one, PATH's, pyenv's or Debian's."""
     return next((path for path in _candidates() if _is_right(path)), None)
 
 
@@ -28,6 +38,39 @@ def _candidates() -> Iterator[str]:
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     for path in sorted(pyenv.glob(f"versions/{VERSION}*/bin/python{VERSION}"), reverse=True):
         yield str(path)
+    yield str(_UNPACKED / VERSION)
+
+
+def main() -> int:
+    """Fetch the runtime's Python if this machine has none."""
+    python = find_python()
+    try:
+        say(f"Python {VERSION}: {python or _fetched()}")
+    except Problem as problem:
+        say(
+            f"\nNO PYTHON {VERSION}, WHICH LAMBDA RUNS, SO THE PACKAGE CANNOT BE RUN: {problem}."
+            f"\nInstall python{VERSION}, on PATH or with pyenv.\n"
+        )
+        return 1
+    return 0
+
+
+def _fetched() -> str:
+    """Return the path of Debian's, as a script that runs it by its own loader."""
+    packages = [f"python{VERSION}-minimal", f"python{VERSION}", f"libpython{VERSION}-stdlib"]
+    root = debian.unpack(f"Python {VERSION}", packages, _UNPACKED)
+    program = root / f"usr/bin/python{VERSION}"
+    command = " ".join(
+        shlex.quote(part) for part in [*debian.loader(root, str(program)), str(program)]
+    )
+    script = _UNPACKED / VERSION
+    script.write_text(
+        f'#!/bin/sh\nPYTHONHOME={shlex.quote(str(root / "usr"))} exec {command} "$@"\n'
+    )
+    script.chmod(0o755)
+    if not _is_right(str(script)):
+        raise Problem(f"what Debian calls python{VERSION} does not run here")
+    return str(script)
 
 
 def _is_right(path: str) -> bool:
@@ -37,3 +80,7 @@ def _is_right(path: str) -> bool:
     except OSError:
         return False
     return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
