@@ -5,8 +5,11 @@ Python and boto3 are the machine's, as in Lambda; all else comes from the packag
 """
 
 import json
+import os
 import queue
+import shlex
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -17,7 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from deploy.package import IN_RUNTIME, ROOT, pinned
+from deploy.package import IN_RUNTIME, PLATFORMS, ROOT, pinned
+from deploy.python import VERSION
 from local.processes import Process
 from local.terminal import Problem
 
@@ -242,6 +246,11 @@ def unzip(package: Path, folder: Path) -> Path:
     return folder
 
 
+def _platforms() -> list[str]:
+    """Return this machine's kinds of wheels, since here it runs."""
+    return [f"--platform={name}_{os.uname().machine}" for name in PLATFORMS]
+
+
 def make_runtime(python: str, folder: Path) -> Path:
     """Make what the runtime has besides the package: Python, boto3 and the runtime's client.
 
@@ -250,12 +259,19 @@ def make_runtime(python: str, folder: Path) -> Path:
     """
     pins = {**pinned(ROOT / "requirements.txt"), **pinned(ROOT / "requirements-dev.txt")}
     wanted = [f"{name}=={pins[name]}" for name in sorted({*IN_RUNTIME, *CLIENT})]
-    own = folder / "bin" / "python"
-    for command in (
-        [python, "-m", "venv", str(folder)],
-        [str(own), "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:", *wanted],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode != 0:
-            raise Problem(f"no Lambda runtime:\n{done.stderr.strip()}")
+    packages = folder / "packages"
+    command = [
+        *(sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"),
+        *("--no-deps", "--only-binary=:all:", f"--target={packages}"),
+        *("--implementation=cp", f"--python-version={VERSION}", *_platforms()),
+        *wanted,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise Problem(f"no Lambda runtime:\n{done.stderr.strip()}")
+    own = folder / "python"
+    own.write_text(
+        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(packages))} exec {shlex.quote(python)} "$@"\n'
+    )
+    own.chmod(0o755)
     return own

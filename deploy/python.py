@@ -22,7 +22,7 @@ _CHECK = (
     f" or '%d.%d' % sys.version_info[:2] != '{VERSION}')"
 )
 
-_UNPACKED = ROOT / ".local" / f"python{VERSION}"
+_UNPACKED = ROOT / ".local" / "build" / f"python{VERSION}"
 
 
 def find_python() -> str | None:
