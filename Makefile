@@ -5,7 +5,7 @@ PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke reset setup
+.PHONY: help bench run test test-deploy rehearse check package deploy rollback rotate-token-keys smoke reset setup
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -31,6 +31,9 @@ check: setup  ## check style and types
 
 package: setup  ## build what a deployment uploads, into .serverless
 	@node node_modules/.bin/serverless package
+
+bench: setup  ## measure what docs/performance.md says, with ACCOUNTS=... accounts (200000)
+	@$(PYTHON) -m benchmarks $(if $(ACCOUNTS),--accounts "$(ACCOUNTS)")
 
 rotate-token-keys: setup  ## give STAGE=... new token keys (REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
 	@exec $(PYTHON) -m deploy.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \
