@@ -9,7 +9,7 @@ SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_mo
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
 .PHONY: help setup run run-game reset check test test-deploy test-faults test-godot test-mysql fuzz \
-	package rehearse deploy rollback smoke rotate-token-keys
+	bench package rehearse deploy rollback smoke rotate-token-keys
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -57,6 +57,9 @@ check: setup  ## check style and types
 
 package: setup  ## build what a deployment uploads, into .serverless
 	@node node_modules/.bin/serverless package
+
+bench: setup  ## measure what docs/performance.md says, with ACCOUNTS=... accounts (200000)
+	@$(PYTHON) -m benchmarks $(if $(ACCOUNTS),--accounts "$(ACCOUNTS)")
 
 rotate-token-keys: setup  ## give STAGE=... new token keys (REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
 	@exec $(PYTHON) -m deploy.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \

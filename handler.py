@@ -5,6 +5,10 @@ under `serverless offline` as a request that hangs. The others do, so that the d
 schedule or Secrets Manager that called them sees it fail.
 """
 
+import gc
+
+gc.disable()  # until all is loaded: looking for garbage where there is none takes longer than that
+
 import base64
 import binascii
 import json
@@ -54,6 +58,8 @@ try:
         prepare_for_snapshot(application.extensions["secret_store"])
 except SettingError as setting_error:
     start_error = str(setting_error)  # logged by each request, and shown by the local stack
+gc.freeze()  # what is loaded stays, and is never looked through
+gc.enable()
 
 
 def http(event: object, context: object) -> dict[str, Any]:

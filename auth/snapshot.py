@@ -28,7 +28,9 @@ def prepare_for_snapshot(secret_store: SecretStore) -> None:
 def _hold_still(secret_store: SecretStore) -> None:
     """Leave no AWS credentials and no connection in the picture; what was loaded stays."""
     secret_store.forget()
-    gc.collect()  # boto3's clients refer to themselves
+    gc.unfreeze()  # the start-up froze the client too
+    gc.collect()  # botocore's clients refer to themselves
+    gc.freeze()
 
 
 def _come_to_life(secret_store: SecretStore) -> None:

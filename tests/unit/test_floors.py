@@ -35,7 +35,7 @@ FENCES = {
     "flask": {"api", "tutorial", "requests", "answers", "app"},
     "werkzeug": {"app"},
     "pymysql": {"connection", "migrate", "database_users"},
-    "boto3": {"secret_store"},
+    "boto3": set(),
     "botocore": {"secret_store"},
     "argon2": {"passwords"},
     "zxcvbn": {"passwords"},

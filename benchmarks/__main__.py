@@ -1,0 +1,165 @@
+"""`python -m benchmarks [--accounts N]`: measure everything and print the table."""
+
+import argparse
+import datetime as dt
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import cold_start, memory, routes, tables
+from benchmarks.runtimes import Runtime, Worker, prepare
+from benchmarks.targets import TARGETS, Row, table
+from local.mariadb import install_server
+from local.stack import Stack, keep_proxies_out, without_aws
+from local.terminal import Problem, say, step
+
+PARTS = ("routes", "timing", "cold-start", "memory", "tables")
+NO_LIMITS = {"RATE_LIMIT_SCALE": "100000"}  # for those who guess two hundred times
+PASSWORD = "tutorial"  # noqa: S105  # of the tutorial's database user
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often things are done; a test does them once or twice."""
+
+    calls: int = 200
+    starts: int = 21
+    requests: int = 10_000
+    lookups: int = 60
+    accounts: int = 200_000
+
+
+class Bench:
+    """The servers, what is measured, and what has been measured."""
+
+    def __init__(self, folder: Path, counts: Counts) -> None:
+        self._folder = folder
+        self._counts = counts
+        self._stack = Stack(folder / "stack", rate_limit_scale="1")
+        self.rows: dict[str, Row] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Build the package and start the servers; stop them in the end."""
+        with step("building what is measured"):
+            self._runtime = prepare(self._folder)
+        try:
+            self._stack.start()
+            os.environ.update(self._stack.environment())
+            self._root = tables.Root(self._stack.mariadb)
+            self._settings = {**self._stack.environment(), **self._tutorial()}
+            yield
+        finally:
+            self._stack.stop()
+
+    @property
+    def runtime(self) -> Runtime:
+        """Return what the measured processes run."""
+        return self._runtime
+
+    def measure(self, part: str) -> None:
+        """Measure one part."""
+        getattr(self, "_" + part.replace("-", "_"))()
+
+    def _routes(self) -> None:
+        with routes.workers(self._runtime, self._settings, self._folder) as found:
+            self.rows |= routes.measure(found, self._counts.calls, self._runtime)
+
+    def _timing(self) -> None:
+        with routes.workers(self._runtime, self._settings | NO_LIMITS, self._folder) as found:
+            self.rows["timing"] = routes.timing(found, self._counts.calls)
+
+    def _cold_start(self) -> None:
+        with self._worker("stock", "cheap") as worker:
+            player = worker.ask("username")
+        self.rows |= cold_start.measure(
+            self._runtime, self._settings, player, self._counts.starts, self._folder
+        )
+
+    def _memory(self) -> None:
+        build = "avx2" if "avx2" in self._runtime.builds else "stock"
+        with self._worker(build, "real") as worker:
+            self.rows |= memory.measure(worker, self._counts.requests)
+
+    def _tables(self) -> None:
+        self.rows |= tables.measure(
+            self._stack, self._root, self._counts.accounts, self._counts.lookups
+        )
+
+    @contextmanager
+    def _worker(self, build: str, hashing: str) -> Iterator[Worker]:
+        log = self._folder / "worker.log"
+        worker = Worker(self._runtime, build, hashing, self._settings, log)
+        try:
+            yield worker
+        finally:
+            worker.stop()
+
+    def _tutorial(self) -> Mapping[str, str]:
+        """Make the tutorial's table and user; return the settings of its server."""
+        for sql in (
+            "CREATE DATABASE tutorial",
+            "CREATE TABLE tutorial.users (username VARCHAR(99) PRIMARY KEY, password VARCHAR(99))",
+            "INSERT INTO tutorial.users (username, password) VALUES ('Test', 'Test')",
+            f"CREATE USER tutorial@'%' IDENTIFIED BY '{PASSWORD}'",
+            "GRANT SELECT ON tutorial.* TO tutorial@'%'",
+        ):
+            self._root.run(sql)
+        return {
+            "TUTORIAL_HOST": "127.0.0.1",
+            "TUTORIAL_PORT": str(self._stack.mariadb.port),
+            "TUTORIAL_USER": "tutorial",
+            "TUTORIAL_PASSWORD": PASSWORD,
+            "TUTORIAL_DATABASE": "tutorial",
+        }
+
+
+def machine(runtime: Runtime) -> str:
+    """Return what the figures were measured on."""
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    flags = ", AVX2" if "avx2" in runtime.builds else ""
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return (
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores of"
+        f" {model}{flags}, {platform.system()} {platform.release()}; load {load}"
+    )
+
+
+def main() -> int:
+    """Measure, print, and return the exit status; a missed target is no error."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--accounts", type=int, default=Counts.accounts)
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part")
+    arguments = parser.parse_args()
+    keep_proxies_out(os.environ)
+    for name in set(os.environ) - set(without_aws(os.environ)):
+        del os.environ[name]
+    counts = Counts(accounts=arguments.accounts)
+    try:
+        install_server()
+        with tempfile.TemporaryDirectory(prefix="game-login-bench-") as folder:
+            bench = Bench(Path(folder), counts)
+            with bench.running():
+                say(machine(bench.runtime))
+                for part in arguments.only or PARTS:
+                    with step(f"measuring: {part}"):
+                        bench.measure(part)
+                say(machine(bench.runtime))
+    except Problem as problem:
+        say(f"bench: {problem}")
+        return 1
+    say("\n" + table(bench.rows, [name for name in TARGETS if name in bench.rows]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

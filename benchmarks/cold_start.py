@@ -1,0 +1,86 @@
+"""Cold start: from the start of a process to its first answer, in CPU time of the whole process."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+
+from benchmarks.runtimes import START, Runtime
+from benchmarks.targets import Row
+from deploy.package import ROOT
+from local.terminal import Problem
+from tests.events import http_event
+from tests.players import PASSWORD
+
+FLASK = "import flask"
+COMPILE = "import compileall; compileall.compile_file('tutorial.py', quiet=2)"
+
+# The hash is left out by the least parameters of Argon2; all else is as in Lambda.
+FIRST_LOGIN = """
+import json, os
+from auth.passwords import Passwords
+Passwords.__init__.__defaults__ = (8, 1)
+import handler
+answer = handler.http(json.loads(os.environ["EVENT"]), None)
+assert answer["statusCode"] == 200, answer
+"""
+TUTORIAL = """
+import json, os, tutorial
+answer = tutorial.http(json.loads(os.environ["EVENT"]), None)
+assert json.loads(answer["body"]) == {"status": True}, answer
+"""
+
+
+def event(path: str, username: str, password: str) -> str:
+    """Return the event of a login, as JSON."""
+    body = json.dumps({"username": username, "password": password})
+    headers = {"Content-Type": "application/json"}
+    return json.dumps(http_event("POST", path, body, headers))
+
+
+def measure(
+    runtime: Runtime, settings: Mapping[str, str], player: str, times: int, folder: Path
+) -> dict[str, Row]:
+    """Return the rows of the cold starts; the folder takes what the processes need besides."""
+    (folder / "tutorial.py").write_bytes((ROOT / "benchmarks" / "tutorial.py").read_bytes())
+    environment = runtime.environment(settings, folder)
+    _seconds(runtime, COMPILE, environment, folder)
+    ours = environment | {"EVENT": event("/v1/login", player, PASSWORD)}
+    theirs = environment | {"EVENT": event("/login", "Test", "Test")}
+    codes = {"flask": (FLASK, ours), "ours": (FIRST_LOGIN, ours), "tutorial": (TUTORIAL, theirs)}
+    samples: dict[str, list[float]] = {name: [] for name in codes}
+    for _ in range(times):
+        for name, (code, variables) in codes.items():
+            samples[name].append(_seconds(runtime, code, variables, folder))
+    flask, first, tutorial = (median(samples[name]) * 1000 for name in codes)
+    with_all = "secret read, TLS verified"
+    return {
+        "cold_start": Row(first / flask, f"{first:.0f} ms : {flask:.0f} ms; {with_all}"),
+        "tutorial_cold_start": Row(
+            first / tutorial, f"{first:.0f} ms : {tutorial:.0f} ms; its password is in its settings"
+        ),
+    }
+
+
+def _seconds(runtime: Runtime, code: str, environment: Mapping[str, str], folder: Path) -> float:
+    """Run code in a process of its own and return the CPU time it took, the system's too.
+
+    Raises:
+        Problem: it failed.
+    """
+    log = folder / "cold_start.log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(  # noqa: S603  # our own code
+            [str(runtime.python), *START, "-c", code],
+            stdout=stderr,
+            stderr=stderr,
+            env=dict(environment),
+            cwd=folder,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise Problem(f"a cold start failed: {(log.read_text().splitlines() or ['?'])[-1]}")
+    return usage.ru_utime + usage.ru_stime

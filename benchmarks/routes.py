@@ -1,0 +1,107 @@
+"""The routes: what they cost with the hash and without it, and what a stranger can tell by it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+from benchmarks.runtimes import Runtime, Worker
+from benchmarks.targets import Row
+
+Samples = dict[tuple[str, str], list[float]]
+
+BLOCK = 5  # of one kind, before it is the other's turn
+
+
+@contextmanager
+def workers(
+    runtime: Runtime, settings: Mapping[str, str], folder: Path
+) -> Iterator[dict[str, Worker]]:
+    """Return a process for each build of Argon2, and one without the hash."""
+    wanted = {build: (build, "real") for build in runtime.builds}
+    wanted["cheap"] = ("stock", "cheap")
+    with ExitStack() as stack:
+        found = {}
+        for name, (build, hashing) in wanted.items():
+            log = folder / f"{name}.log"
+            found[name] = Worker(runtime, build, hashing, settings, log)
+            stack.callback(found[name].stop)
+        yield found
+
+
+def measure(found: Mapping[str, Worker], times: int, runtime: Runtime) -> dict[str, Row]:
+    """Return the rows of the routes, the round trips and the tutorial."""
+    kinds = [("cheap", what) for what in ("login", "refresh", "me", "tutorial")]
+    for build in runtime.builds:
+        kinds += [(build, what) for what in ("login", "verification", "verification_and_select")]
+    samples = _in_turns(found, kinds, times)
+    return {
+        **_hashed(samples, runtime),
+        **_not_hashed(samples),
+        **_round_trips(found["cheap"]),
+    }
+
+
+def timing(found: Mapping[str, Worker], times: int) -> Row:
+    """Return how far apart the medians of an unknown name and a wrong password are."""
+    worker = found.get("avx2", found["stock"])
+    kinds = [("worker", "unknown"), ("worker", "wrong")]
+    samples = _in_turns({"worker": worker}, kinds, times, block=1)
+    unknown, wrong = (median(samples[kind]) * 1000 for kind in kinds)
+    note = f"{unknown:.2f} ms and {wrong:.2f} ms, medians of {times} interleaved calls of each"
+    return Row(abs(unknown - wrong), note)
+
+
+def _in_turns(
+    found: Mapping[str, Worker], kinds: list[tuple[str, str]], times: int, block: int = BLOCK
+) -> Samples:
+    samples: Samples = {kind: [] for kind in kinds}
+    for kind in kinds:
+        found[kind[0]].run(kind[1], 2)  # warm
+    while len(samples[kinds[-1]]) < times:
+        for worker, what in kinds:
+            samples[worker, what] += found[worker].run(what, min(block, times))
+    return samples
+
+
+def _hashed(samples: Samples, runtime: Runtime) -> dict[str, Row]:
+    rows = {}
+    for build in ("stock", "avx2"):
+        if build not in runtime.builds:
+            rows[f"login_{build}"] = Row(None, runtime.missing)
+            continue
+        login = _milliseconds(samples, build, "login")
+        least = _milliseconds(samples, build, "verification_and_select")
+        rows[f"login_{build}"] = Row(login / least, f"{login:.2f} ms : {least:.2f} ms")
+    if "avx2" not in runtime.builds:
+        return rows | {"login_deployed": Row(None, runtime.missing)}
+    login = _milliseconds(samples, "avx2", "login")
+    stock = _milliseconds(samples, "stock", "verification")
+    return rows | {"login_deployed": Row(login / stock, f"{login:.2f} ms : {stock:.2f} ms")}
+
+
+def _not_hashed(samples: Samples) -> dict[str, Row]:
+    login, refresh, me, tutorial = (
+        _milliseconds(samples, "cheap", what) for what in ("login", "refresh", "me", "tutorial")
+    )
+    return {
+        "login_without_hash": Row(login, "Argon2 with 8 KiB and one iteration"),
+        "refresh": Row(refresh, "rotation and a new signed token"),
+        "me": Row(me, "signature verified, session and account read"),
+        "tutorial": Row(
+            login / tutorial,
+            f"{login:.2f} ms : {tutorial:.2f} ms, which opens a connection and signs no token",
+        ),
+    }
+
+
+def _round_trips(worker: Worker) -> dict[str, Row]:
+    rows = {}
+    for what in ("login", "refresh", "me"):
+        trips = worker.ask("round_trips", what=what)
+        rows[f"trips_{what}"] = Row(trips, "counted on the wire, on a warm connection")
+    return rows
+
+
+def _milliseconds(samples: Samples, worker: str, what: str) -> float:
+    return median(samples[worker, what]) * 1000

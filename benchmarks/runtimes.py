@@ -1,0 +1,166 @@
+"""What the measured processes run: the package as it is deployed, with either build of Argon2.
+
+On a Python of Lambda's version if there is one, with the unzipped package; else this Python and the
+sources as they lie here. The build of Argon2 is laid over either.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import _argon2_cffi_bindings
+
+from deploy import argon2
+from deploy.lambda_runtime import make_runtime, unzip
+from deploy.package import CACHE, ROOT, build, pinned
+from deploy.python import VERSION, find_python
+from local.terminal import Problem, say
+
+BINDINGS = "_argon2_cffi_bindings"
+START = ("-B", "-s", "-P")  # as Lambda: writes no .pyc, and has no packages of the user's own
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A Python, the code it runs, and the builds of Argon2 there are: name -> folder."""
+
+    python: Path
+    code: Path
+    builds: Mapping[str, Path]
+    missing: str  # why there is no AVX2 build
+
+    def environment(self, settings: Mapping[str, str], *folders: Path) -> dict[str, str]:
+        """Return the environment of a process that finds these folders' modules, then the code."""
+        path = os.pathsep.join(str(folder) for folder in (*folders, self.code))
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": path,
+            **settings,
+        }
+
+
+class Worker:
+    """The parent's end of a process that measures (`benchmarks.worker`)."""
+
+    def __init__(
+        self, runtime: Runtime, build: str, hashing: str, settings: Mapping[str, str], log: Path
+    ) -> None:
+        self._log = log
+        environment = runtime.environment(settings, runtime.builds[build])
+        environment["PYTHONPATH"] += os.pathsep + str(ROOT)
+        with log.open("wb") as stderr:
+            self._process = subprocess.Popen(  # noqa: S603  # our own command
+                [str(runtime.python), *START, "-m", "benchmarks.worker", hashing],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env=environment,
+                cwd=log.parent,
+            )
+        try:
+            self._check(self.ask("where"), runtime, build)
+        except BaseException:
+            self.stop()
+            raise
+
+    def ask(self, do: str, **order: object) -> Any:
+        """Let it do something and return its answer.
+
+        Raises:
+            Problem: it ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps({"do": do, **order}) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            last = (self._log.read_text().strip().splitlines() or ["no reason given"])[-1]
+            raise Problem(f"the measured process ended: {last}")
+        return json.loads(line)
+
+    def run(self, what: str, times: int) -> list[float]:
+        """Return how many seconds it took, each of so many times."""
+        samples: list[float] = self.ask("run", what=what, times=times)
+        return samples
+
+    def stop(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @staticmethod
+    def _check(where: Mapping[str, str], runtime: Runtime, build: str) -> None:
+        """See that it measures what it should: this code, and this build."""
+        for found, wanted in (
+            (where["handler"], runtime.code),
+            (where["argon2"], runtime.builds[build]),
+        ):
+            if not Path(found).is_relative_to(wanted):
+                raise Problem(f"the measured process runs {found}, not what is in {wanted}")
+
+
+def prepare(folder: Path) -> Runtime:
+    """Build the package, and lay out in this folder what the measured processes run.
+
+    Raises:
+        Problem: it cannot be built.
+    """
+    builds, missing = _argon2_builds(folder)
+    python = find_python()
+    if python is None:
+        say(f"WARNING: there is no python{VERSION} here: measuring this Python, with the sources")
+        return Runtime(Path(sys.executable), ROOT, builds, missing)
+    build(folder / "game-login.zip")
+    task = unzip(folder / "game-login.zip", folder / "task")
+    return Runtime(_runtime(python), task, builds, missing)
+
+
+def _runtime(python: str) -> Path:
+    """Return the Python of the runtime, with the runtime's boto3; made once."""
+    names = ("requirements.txt", "requirements-dev.txt")
+    lists = b"".join((ROOT / name).read_bytes() for name in names)
+    folder = CACHE / f"runtime-{hashlib.sha256(lists + python.encode()).hexdigest()[:8]}"
+    own = folder / "bin" / "python"
+    if not (folder / "made").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        make_runtime(python, folder)
+        (folder / "made").touch()
+    return own
+
+
+def _argon2_builds(folder: Path) -> tuple[dict[str, Path], str]:
+    """Lay out both builds of the Argon2 library; tell why, where there is no AVX2 build."""
+    stock = Path(str(_argon2_cffi_bindings.__file__)).parent
+    builds = {"stock": folder / "stock"}
+    shutil.copytree(stock, builds["stock"] / BINDINGS)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    try:
+        library = argon2.fast_library(pinned(ROOT / "requirements.txt")[argon2.DISTRIBUTION], CACHE)
+    except argon2.Unusable as reason:
+        say(f"WARNING: there is no AVX2 build of Argon2: {reason}")
+        return builds, f"no AVX2 build of Argon2 here: {reason}"
+    builds["avx2"] = folder / "avx2"
+    shutil.copytree(stock, builds["avx2"] / BINDINGS)
+    (copy,) = (builds["avx2"] / BINDINGS).glob("*.so")
+    shutil.copyfile(library, copy)
+    return builds, ""

@@ -1,0 +1,212 @@
+"""What runs in a process that is measured: `python -m benchmarks.worker HASHING`.
+
+It reads one JSON object a line (what to do and how often) and answers each by one line. The players
+are those of the tests; only what the handler itself takes is measured. HASHING is `real`, or
+`cheap` for Argon2 with the least parameters, which leaves everything but the hash.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from argon2 import PasswordHasher
+
+import handler
+from auth.app import create_app
+from auth.passwords import ITERATIONS, LANES, MEMORY_KIB, Passwords
+from auth.settings import Settings
+from benchmarks import tutorial
+from tests import players
+from tests.events import http_event
+from tests.players import Player
+
+Clock = Callable[[], float]
+Samples = list[float]
+
+REGISTRATIONS = 100  # one request of so many, where requests are mixed
+LOGINS = 10  # likewise
+
+
+class Stopwatch:
+    """Stands where `handler.http` did, and takes the time of each call."""
+
+    def __init__(self) -> None:
+        self._http = handler.http
+        self.clock: Clock = time.process_time
+        self.seconds = 0.0
+
+    def __call__(self, event: object, context: object) -> dict[str, Any]:
+        began = self.clock()
+        answer = self._http(event, context)
+        self.seconds = self.clock() - began
+        return answer
+
+
+class Worker:
+    """Does what it is told, and measures it."""
+
+    def __init__(self, hashing: str) -> None:
+        memory_kib, iterations = (MEMORY_KIB, ITERATIONS) if hashing == "real" else (8, 1)
+        self._passwords = Passwords(memory_kib, iterations)
+        handler.application = create_app(
+            Settings.from_environment(os.environ), passwords=self._passwords
+        )
+        self._stopwatch = Stopwatch()
+        handler.http = self._stopwatch
+        self._hasher = PasswordHasher(
+            time_cost=iterations, memory_cost=memory_kib, parallelism=LANES
+        )
+        self._hash = self._passwords.hash(players.PASSWORD)
+        self._number = 0
+        self._player = self._new_player()
+
+    def login(self) -> float:
+        """Sign in."""
+        _expect(self._player.log_in().status, 200)
+        return self._stopwatch.seconds
+
+    def refresh(self) -> float:
+        """Come back without a password."""
+        _expect(self._player.refresh().status, 200)
+        return self._stopwatch.seconds
+
+    def me(self) -> float:
+        """Ask for the own account."""
+        _expect(self._player.me().status, 200)
+        return self._stopwatch.seconds
+
+    def wrong(self) -> float:
+        """Sign in with a wrong password; wall time, since that is what a stranger sees."""
+        return self._refused(self._player.username)
+
+    def unknown(self) -> float:
+        """Sign in with a name that nobody has; wall time."""
+        return self._refused(f"{self._player.username}-not")
+
+    def verification(self) -> float:
+        """Verify a password, and nothing else."""
+        began = time.process_time()
+        self._hasher.verify(self._hash, players.PASSWORD)
+        return time.process_time() - began
+
+    def verification_and_select(self) -> float:
+        """Verify a password and read an account by its key: what no login can do without."""
+        began = time.process_time()
+        self._hasher.verify(self._hash, players.PASSWORD)
+        database = handler.application.extensions["database"]
+        database.start_request()
+        rows = database.execute("SELECT * FROM accounts WHERE id = %s", self._account_id()).rows
+        seconds = time.process_time() - began
+        _expect(len(rows), 1)
+        return seconds
+
+    def tutorial(self) -> float:
+        """Sign in at the tutorial's own server."""
+        body = json.dumps({"username": "Test", "password": "Test"})
+        event = http_event("POST", "/login", body, {"Content-Type": "application/json"})
+        began = time.process_time()
+        answer = tutorial.http(event, None)
+        seconds = time.process_time() - began
+        _expect(json.loads(answer["body"]), {"status": True})
+        return seconds
+
+    def mixed(self) -> float:
+        """Do what players do: mostly ask and refresh, now and then sign in or register."""
+        self._number += 1
+        if self._number % REGISTRATIONS == 0:
+            self._player = self._new_player()
+        elif self._number % LOGINS == 0:
+            self.login()
+        elif self._number % 2:
+            self.refresh()
+        else:
+            self.me()
+        return self._stopwatch.seconds
+
+    def run(self, what: str, times: int, clock: str = "process_time") -> Samples:
+        """Do it so many times and return how long each took."""
+        self._stopwatch.clock = getattr(time, clock)
+        return [getattr(self, what)() for _ in range(times)]
+
+    def username(self) -> str:
+        """Return the name of a player who can sign in."""
+        return self._player.username
+
+    def round_trips(self, what: str) -> int:
+        """Return how often it asks the database."""
+        connection: Any = pymysql.connections.Connection
+        execute, sent = connection._execute_command, []  # noqa: SLF001
+
+        def counted(*arguments: Any) -> Any:
+            sent.append(arguments)
+            return execute(*arguments)
+
+        connection._execute_command = counted  # noqa: SLF001
+        try:
+            getattr(self, what)()
+        finally:
+            connection._execute_command = execute  # noqa: SLF001
+        return len(sent)
+
+    def memory(self) -> dict[str, float]:
+        """Return the resident memory of this process in MB, and what it is made of."""
+        fields = dict(
+            line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines()
+        )
+        return {
+            name: int(fields[name].split()[0]) * 1024 / 1e6
+            for name in ("VmRSS", "RssAnon", "RssFile", "VmHWM")
+        }
+
+    def where(self) -> dict[str, str]:
+        """Return what this process runs."""
+        import _argon2_cffi_bindings
+
+        return {
+            "python": sys.version.split()[0],
+            "handler": str(handler.__file__),
+            "argon2": str(_argon2_cffi_bindings.__file__),
+        }
+
+    def _refused(self, username: str) -> float:
+        self._stopwatch.clock = time.perf_counter
+        stranger = Player(username, "not the password", self._player.address)
+        _expect(stranger.log_in().status, 401)
+        return self._stopwatch.seconds
+
+    def _new_player(self) -> Player:
+        """Register somebody, from an address where nobody registered before."""
+        number = int.from_bytes(os.urandom(3), "big")
+        address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        player = Player(f"bench-{os.urandom(6).hex()}", address=address)
+        _expect(player.register().status, 201)
+        return player
+
+    def _account_id(self) -> bytes:
+        return bytes.fromhex(self._player.me().json["account"]["id"].replace("-", ""))
+
+
+def _expect(found: object, wanted: object) -> None:
+    if found != wanted:
+        raise RuntimeError(f"{found!r} instead of {wanted!r}")
+
+
+def main() -> None:
+    """Do one thing a line until the input ends."""
+    answers = sys.stdout
+    sys.stdout = sys.stderr
+    worker = Worker(sys.argv[1])
+    for line in sys.stdin:
+        order = json.loads(line)
+        answer = getattr(worker, order.pop("do"))(**order)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Each benchmark runs and gives plausible rows; how fast it was is for nobody to assert."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.__main__ import PARTS, Bench, Counts, machine
+from benchmarks.targets import TARGETS
+from local.stack import keep_proxies_out
+
+FEW = Counts(calls=2, starts=1, requests=40, lookups=2, accounts=3000)
+PLAUSIBLE = {"x": (0.001, 100), "ms": (0.0, 5000), "MB": (-50, 500), "": (1, 100_000)}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Return the benchmarks, with everything they need running."""
+    before = dict(os.environ)
+    keep_proxies_out(os.environ)
+    bench = Bench(tmp_path_factory.mktemp("bench"), FEW)
+    try:
+        with bench.running():
+            yield bench
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def test_every_part(bench: Bench) -> None:
+    """All parts together give one row for each target, each with a figure that can be."""
+    for part in PARTS:
+        bench.measure(part)
+    assert set(bench.rows) == set(TARGETS)
+    for name, row in bench.rows.items():
+        low, high = PLAUSIBLE[TARGETS[name].unit]
+        if row.figure is None:  # no compiler here
+            assert "AVX2" in row.note
+        else:
+            assert low <= row.figure <= high, (name, row)
+    assert [bench.rows[f"trips_{what}"].figure for what in ("login", "refresh", "me")] == [6, 2, 1]
+    assert "cores of" in machine(bench.runtime)
