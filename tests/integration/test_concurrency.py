@@ -254,7 +254,8 @@ def test_guesses_from_one_address(crowd: Crowd, tables: Tables, ada: Player) -> 
     assert statuses(answers) == {401: 5, 429: WORKERS - 5}
     for answer in answers:
         if answer.status == 429:
-            assert 1 <= int(answer.headers["retry-after"]) <= 60
+            # A request that looked at its clock first may be refused last: a second more.
+            assert 1 <= int(answer.headers["retry-after"]) <= 61
 
 
 def test_guesses_from_everywhere(crowd: Crowd, tables: Tables, ada: Player) -> None:
