@@ -50,9 +50,9 @@ def backend(stack: Stack, certificates: Path) -> Iterator[Backend]:
     def clock() -> datetime:
         return system_clock() + ahead
 
-    def advance(seconds: float) -> None:
+    def advance(seconds: float | None) -> None:
         nonlocal ahead
-        ahead += timedelta(seconds=seconds)
+        ahead = timedelta() if seconds is None else ahead + timedelta(seconds=seconds)
 
     application = create_app(Settings.from_environment(stack.environment()), clock=clock)
     before, handler.application = handler.application, application
@@ -62,6 +62,13 @@ def backend(stack: Stack, certificates: Path) -> Iterator[Backend]:
     backend.stop()
     handler.application = before
     application.extensions["database"].close()
+
+
+@pytest.fixture(autouse=True)
+def _clock(backend: Backend) -> Iterator[None]:
+    """Turn the clock back after each test, or the next one's old tokens would be good ones."""
+    yield
+    backend.set_right()
 
 
 @pytest.fixture(scope="session")

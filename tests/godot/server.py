@@ -40,7 +40,7 @@ class Fault:
 class Backend:
     """One HTTP and one HTTPS server."""
 
-    def __init__(self, certificates: Path, advance: Callable[[float], None]) -> None:
+    def __init__(self, certificates: Path, advance: Callable[[float | None], None]) -> None:
         self.secrets: set[str] = set()  # all that came and went
         self._advance = advance
         self._address = "203.0.113.7"  # another one for each test: rate limits go by it
@@ -69,6 +69,11 @@ class Backend:
         with self._lock:
             self._advance(seconds)
 
+    def set_right(self) -> None:
+        """Turn the clock of the backend to what it is for everybody else."""
+        with self._lock:
+            self._advance(None)
+
     def command(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Do what a test scene asks for."""
         if name == "advance":
@@ -78,8 +83,13 @@ class Backend:
         elif name == "reset":
             self._address = f"203.0.{random.randrange(256)}.{random.randrange(1, 255)}"
             self._faults.clear()
-            self._requests.clear()
+            self._requests = []  # those still under way are noted in the list they began with
         return {"requests": list(self._requests)}
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        """Return where a request that begins now is noted: a late one is not the next test's."""
+        return self._requests
 
     def fault_for(self, path: str) -> Fault | None:
         """Return what is to go wrong with this request."""
@@ -90,28 +100,23 @@ class Backend:
                     return fault
         return None
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
+    def answer(
+        self,
+        journal: list[dict[str, Any]],
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+    ) -> Any:
         """Pass a request on to the handler; note what it was, and its secrets."""
         text = body.decode() if body else None
         event = http_event(method, path, text, headers, self._address)
         with self._lock:
             answer = handler.http(event, None)
-            self.note(method, path, headers, answer["statusCode"])
+            note(journal, method, path, headers, answer["statusCode"])
             for text in (body.decode(), answer["body"]):
                 self._note_secrets(text)
         return answer
-
-    def note(self, method: str, path: str, headers: dict[str, str], status: int) -> None:
-        """Note a request for the test scenes."""
-        self._requests.append(
-            {
-                "method": method,
-                "path": path,
-                "bearer": "authorization" in headers,
-                "key": headers.get("idempotency-key", ""),
-                "status": status,
-            }
-        )
 
     def _note_secrets(self, text: str) -> None:
         with suppress(ValueError):
@@ -123,14 +128,31 @@ class Backend:
                 )
 
 
+def note(
+    journal: list[dict[str, Any]], method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    """Note a request for the test scenes."""
+    journal.append(
+        {
+            "method": method,
+            "path": path,
+            "bearer": "authorization" in headers,
+            "key": headers.get("idempotency-key", ""),
+            "status": status,
+        }
+    )
+
+
 class _Exchange(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
     backend: Backend
+    journal: list[dict[str, Any]]
 
     def do_GET(self) -> None:
         """Answer any method."""
+        self.journal = self.backend.journal
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.startswith("/_test/"):
             command = json.loads(body) if body else {}
@@ -150,25 +172,28 @@ class _Exchange(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _pass_on(self, headers: dict[str, str], body: bytes) -> None:
-        answer = self.backend.answer(self.command, self.path, headers, body)
+        answer = self._answer(headers, body)
         self._send(answer["statusCode"], answer["headers"], answer["body"])
 
     def _fail(self, fault: Fault, headers: dict[str, str], body: bytes) -> None:
         if fault.kind == "lose":  # it is done, but nobody hears of it
-            self.backend.answer(self.command, self.path, headers, body)
+            self._answer(headers, body)
         elif fault.kind == "truncate":
-            answer = self.backend.answer(self.command, self.path, headers, body)
+            answer = self._answer(headers, body)
             self._send(answer["statusCode"], answer["headers"], answer["body"], part=0.5)
         elif fault.kind == "answer":
-            self.backend.note(self.command, self.path, headers, fault.status)
+            note(self.journal, self.command, self.path, headers, fault.status)
             self._send(fault.status, fault.headers, fault.body)
         elif fault.kind == "slow":
             time.sleep(min(fault.seconds, LONGEST_SLEEP))
             self._pass_on(headers, body)
         else:
-            self.backend.note(self.command, self.path, headers, 0)
+            note(self.journal, self.command, self.path, headers, 0)
         if fault.kind in {"lose", "truncate", "drop"}:
             self.close_connection = True
+
+    def _answer(self, headers: dict[str, str], body: bytes) -> Any:
+        return self.backend.answer(self.journal, self.command, self.path, headers, body)
 
     def _send(self, status: int, headers: dict[str, str], body: str, part: float = 1.0) -> None:
         content = body.encode()

@@ -1,8 +1,17 @@
 """The addon and the demo's lobby against the example game server."""
 
+import base64
+import hashlib
 import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 import handler
 from auth.app import create_app
@@ -13,6 +22,12 @@ from tests.godot.game import Game, assert_passed
 from tests.godot.server import Backend
 
 ADDRESS = "198.51.100.7"
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of RFC 6455, 4.2.2
+UPGRADE = (
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: {}\r\n\r\n"
+)
+CLOSE = b"\x88\x0c" + (4401).to_bytes(2, "big") + b"bad token."
 
 
 def expired_token(backend: Backend) -> str:
@@ -48,8 +63,57 @@ def register(username: str) -> str:
     return token
 
 
+class AtOnce:
+    """A server that closes with 4401 in the same breath as it answers the handshake."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def serve(self) -> None:
+        """Answer one connection after the other, until the listener closes."""
+        with suppress(OSError):
+            while True:
+                connection, _address = self._listener.accept()
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            request = b""
+            while not request.endswith(b"\r\n\r\n"):
+                request += connection.recv(4096)
+            lines = request.decode().split("\r\n")
+            name = "sec-websocket-key: "
+            key = next(line[len(name) :] for line in lines if line.lower().startswith(name))
+            accept = hashlib.sha1(f"{key}{GUID}".encode()).digest()  # as RFC 6455 has it
+            answer = UPGRADE.format(base64.b64encode(accept).decode()).encode()
+            how = lines[0].split()[1].removeprefix("/")
+            parts = [answer + CLOSE[:3], CLOSE[3:]] if how == "split" else [answer + CLOSE]
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(0.1 * (how == "split"))
+            if how == "hang-up":
+                connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):
+                pass
+
+
+@pytest.fixture
+def at_once() -> Iterator[str]:
+    """Return where a server closes each connection at once."""
+    server = AtOnce()
+    threading.Thread(target=server.serve, daemon=True).start()
+    yield server.url
+    server.stop()
+
+
 def test_socket(
-    game: Game, backend: Backend, stack: Stack, tmp_path: Path, socket_url: str
+    game: Game, backend: Backend, stack: Stack, tmp_path: Path, socket_url: str, at_once: str
 ) -> None:
     """Good tokens are let in and greeted by name, bad ones closed with 4401; players chat."""
     expired, other = expired_token(backend), token_for_another_game(stack)
@@ -57,6 +121,7 @@ def test_socket(
         "test_socket",
         tmp_path,
         GAME_LOGIN_TEST_SOCKET=socket_url,
+        GAME_LOGIN_TEST_AT_ONCE=at_once,
         GAME_LOGIN_TEST_EXPIRED=expired,
         GAME_LOGIN_TEST_OTHER_AUDIENCE=other,
     )

@@ -3,15 +3,18 @@ extends MarginContainer
 
 const DEFAULT_URL: String = "ws://127.0.0.1:8765"
 const RECONNECT_SECONDS: float = 3.0
-const RENEW_SECONDS: float = 240.0  # the server lets nobody stay longer than the token is good for
 const BAD_TOKEN: int = 4401
 const REPLACED: int = 4409
 const NAME_COLOR: Color = Color("9db8ff")
 const OWN_COLOR: Color = Color("7fd8b4")
 const NOTE_COLOR: Color = Color("98a1b5")
 
+## How often to send a new token: the server lets nobody stay longer than one is good for.
+var renew_seconds: float = 240.0
+
 var _peer: WebSocketPeer = null
 var _visit: int = 0  # odd while somebody is inside
+var _was_welcome: bool = false  # on this connection
 var _players: PackedStringArray = []
 
 @onready var _greeting: Label = %Greeting
@@ -30,19 +33,24 @@ func enter() -> void:
 	_greeting.text = tr("Hello, %s") % GameLogin.account_name
 	show()
 	_input.grab_focus()
+	_status.text = tr("Connecting ...")
 	while visit == _visit:
-		_status.text = tr("Connecting ...")
+		_was_welcome = false
 		var code: int = await _chat_until_closed()
 		if visit != _visit:
 			break
+		if code == BAD_TOKEN:
+			# Such as after a long sleep of the machine: a new one, whatever time seems to be left.
+			var token: String = await GameLogin.get_access_token(INF)
+			if token != "" and _was_welcome:
+				continue  # at once, so that the player does not notice
+			if visit != _visit:
+				break
 		_show_players([])
 		if code == REPLACED:
 			_status.text = tr("You have joined from somewhere else.")
 			break
 		_status.text = tr("The game server cannot be reached. Trying again ...")
-		if code == BAD_TOKEN:
-			# Such as after a long sleep of the machine: a new one, whatever time seems to be left.
-			await GameLogin.get_access_token(INF)
 		await get_tree().create_timer(RECONNECT_SECONDS).timeout
 
 
@@ -67,12 +75,14 @@ func _chat_until_closed() -> int:
 	_peer = peer
 	if await GameLogin.connect_socket(peer, url) != OK:
 		return -1
-	var renew_at: int = Time.get_ticks_msec() + int(RENEW_SECONDS * 1000.0)
+	var renew_at: int = Time.get_ticks_msec() + int(renew_seconds * 1000.0)
 	while peer.get_ready_state() != WebSocketPeer.STATE_CLOSED:
 		peer.poll()
 		if Time.get_ticks_msec() > renew_at and peer == _peer:
-			renew_at += int(RENEW_SECONDS * 1000.0)
-			await _renew(peer)
+			renew_at += int(renew_seconds * 1000.0)
+			# Not awaited: a peer that is not polled answers none of the server's pings.
+			@warning_ignore("missing_await")
+			_renew(peer)
 		while peer.get_available_packet_count() > 0 and peer == _peer:
 			_read(peer.get_packet().get_string_from_utf8())
 		await get_tree().process_frame
@@ -81,7 +91,7 @@ func _chat_until_closed() -> int:
 
 ## Sends a fresh token, so that the connection may last.
 func _renew(peer: WebSocketPeer) -> void:
-	var token: String = await GameLogin.get_access_token(RENEW_SECONDS * 1.5)
+	var token: String = await GameLogin.get_access_token(renew_seconds * 1.5)
 	var message: Dictionary = {"type": "authenticate", "access_token": token}
 	if token != "" and peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
 		if peer.send_text(JSON.stringify(message)) != OK:
@@ -96,10 +106,12 @@ func _read(text: String) -> void:
 	var player: String = str(message.get("name", ""))
 	match message.get("type"):
 		"welcome":
-			_status.text = tr("Connected")
 			var names: Array = message["players"] if message.get("players") is Array else []
 			_show_players(names)
-			_note(tr("Welcome, %s!") % player)
+			_was_welcome = true
+			if _status.text != tr("Connected"):
+				_note(tr("Welcome, %s!") % player)
+			_status.text = tr("Connected")
 		"joined":
 			_show_players(Array(_players) + [player])
 			_note(tr("%s has come.") % player)

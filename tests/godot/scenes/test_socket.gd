@@ -2,7 +2,10 @@ extends "res://tests/case.gd"
 ## The game server: good tokens, bad tokens, and the demo's lobby.
 
 const MAIN: PackedScene = preload("res://demo/main.tscn")
+const Lobby = preload("res://demo/lobby.gd")
 const BAD_TOKEN: int = 4401
+const GREETED: int = -2
+const LIFETIME: float = 600.0  # of an access token, in seconds
 
 var socket_url: String = OS.get_environment("GAME_LOGIN_TEST_SOCKET")
 
@@ -50,7 +53,58 @@ func test_bad_tokens() -> void:
 	for what: String in bad:
 		check(bad[what] != "", "there is a token " + what)
 		equal(await close_code_for(bad[what]), BAD_TOKEN, what)
-	check(await close_code_for(token) == -1, "and the good one is let in")
+	equal(await close_code_for(token), GREETED, "and the good one is let in")
+
+
+func test_closed_at_once() -> void:
+	for how: String in ["together", "hang-up", "split"]:
+		var url_at_once: String = "%s/%s" % [OS.get_environment("GAME_LOGIN_TEST_AT_ONCE"), how]
+		for _time: int in 20:
+			equal(await close_code_for("x", url_at_once), BAD_TOKEN, how)
+		var player: Client = await new_player()
+		player.is_token_in_message = true
+		var peer: WebSocketPeer = WebSocketPeer.new()
+		equal(await player.connect_socket(peer, url_at_once), OK, "in a browser too, " + how)
+		equal(await code_of(peer), BAD_TOKEN, "the code in a browser, " + how)
+
+
+func test_lobby_renews_its_token() -> void:
+	await command("advance", {"seconds": 12.0 - LIFETIME})
+	var demo: Node = await enter_lobby(4.0)
+	await command("advance", {"seconds": LIFETIME - 12.0})
+	var lobby: Lobby = demo.get_node("Lobby")
+	var peer: WebSocketPeer = lobby._peer
+	GameLogin._session.access_until = Client.Session.now() + 6.0  # which is half of the truth
+	var log_before: String = text_of(demo, "%Log")
+	var refreshes: int = await count("/v1/refresh")
+	await seconds(14.0)
+	check(lobby._peer == peer, "on the same connection")
+	equal(text_of(demo, "%Status"), "Connected", "status")
+	equal(text_of(demo, "%Log"), log_before, "the player has seen nothing")
+	check(await count("/v1/refresh") > refreshes, "a new token was fetched")
+	await leave_lobby(demo)
+
+
+func test_lobby_when_the_token_expires() -> void:
+	await command("advance", {"seconds": 6.0 - LIFETIME})
+	var demo: Node = await enter_lobby()
+	await command("advance", {"seconds": LIFETIME - 6.0})
+	var lobby: Lobby = demo.get_node("Lobby")
+	var peer: WebSocketPeer = lobby._peer
+	var log_before: String = text_of(demo, "%Log")
+	var refreshes: int = await count("/v1/refresh")
+	var seen: Dictionary = {}
+	await until(
+		func() -> bool:
+			seen[text_of(demo, "%Status")] = true
+			return lobby._peer != peer and lobby._was_welcome
+	)
+	equal(peer.get_close_code(), BAD_TOKEN, "closed by the server")
+	equal(seen.keys(), ["Connected"], "what the status said meanwhile")
+	equal(text_of(demo, "%Players"), GameLogin.account_name, "players")
+	equal(text_of(demo, "%Log"), log_before, "the player has seen nothing")
+	equal(await count("/v1/refresh"), refreshes + 1, "refreshes")
+	await leave_lobby(demo)
 
 
 func test_two_players_chat() -> void:
@@ -88,11 +142,12 @@ func test_lobby_after_a_connection_from_elsewhere() -> void:
 	await leave_lobby(demo)
 
 
-func enter_lobby() -> Node:
+func enter_lobby(renew_seconds: float = 240.0) -> Node:
 	ProjectSettings.set_setting("game_login/socket_url", socket_url)
 	GameLogin.profile = new_name()
 	check((await GameLogin.register(new_name(), PASSWORD)).ok, "registered")
 	var demo: Node = MAIN.instantiate()
+	(demo.get_node("Lobby") as Lobby).renew_seconds = renew_seconds
 	add_child(demo)
 	await until(func() -> bool: return text_of(demo, "%Status") == "Connected")
 	check("Hello, " + GameLogin.account_name == text_of(demo, "%Greeting"), "greeted")
@@ -130,16 +185,20 @@ func message_from(peer: WebSocketPeer) -> Dictionary:
 	return {}
 
 
-## Returns what the server closes a connection with, or -1 where it greets instead.
-func close_code_for(token: String) -> int:
+## Returns what a server closes a connection with, or that it greets instead.
+func close_code_for(token: String, where: String = socket_url) -> int:
 	var peer: WebSocketPeer = WebSocketPeer.new()
 	peer.handshake_headers = ["Authorization: Bearer " + token]
-	equal(peer.connect_to_url(socket_url), OK, "connects")
+	equal(peer.connect_to_url(where), OK, "connects")
+	return await code_of(peer)
+
+
+func code_of(peer: WebSocketPeer) -> int:
 	for _tick: int in 200:
 		peer.poll()
 		if peer.get_available_packet_count() > 0:
 			peer.close()
-			return -1
+			return GREETED
 		if peer.get_ready_state() == WebSocketPeer.STATE_CLOSED:
 			return peer.get_close_code()
 		await seconds(0.05)

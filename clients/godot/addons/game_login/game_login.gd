@@ -180,6 +180,8 @@ func connect_socket(peer: WebSocketPeer, url: String) -> Error:
 		if peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
 			var hello: Dictionary = {"type": "authenticate", "access_token": token}
 			return peer.send_text(JSON.stringify(hello))
+		if peer.get_close_code() > 0:
+			return OK  # closed at once: the code says why, to the one who polls
 		if peer.get_ready_state() != WebSocketPeer.STATE_CONNECTING or Session.now() > end:
 			peer.close()
 			return ERR_CANT_CONNECT
