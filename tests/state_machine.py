@@ -1,9 +1,12 @@
 """A plain model of accounts and sessions, and a machine that holds the real API against it.
 
 The model is written from docs/http-api.md. The machine plays players who do whatever comes to
-their minds while time passes, and after every call compares the answer with the model's.
+their minds while time passes, and after every call compares the answer with the model's. It counts
+what it has come to, since a machine that meets closed doors only finds nothing.
 """
 
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +21,7 @@ from tests.events import Answer
 from tests.players import call
 
 NAMES = ("Ada", "ada", "Grace")
+WEAK = ("short", "password1234")
 PASSWORDS = ("correct horse battery staple", "quite another passphrase", "the third of all words")
 KEYS = (None, "key-0123456789abc", "key-of-another-day")
 ACCESS = timedelta(minutes=10)
@@ -77,6 +81,13 @@ class AccessToken:
 
 Tokens = tuple[RefreshToken, AccessToken]
 
+# Whether a player first signs in again: most tokens of a long story are dead.
+sign_in_first = st.sampled_from((True, True, False))
+
+
+class OurSideFailed(Exception):
+    """An answer that says nothing about what the API decides: it could not."""
+
 
 class Machine(RuleBasedStateMachine):
     """Players, and what must come of what they do."""
@@ -84,6 +95,7 @@ class Machine(RuleBasedStateMachine):
     tables: Tables  # set by the test
     database: Database
     clock: "Clock"
+    seen: Counter[str]  # what it has come to, by route, status and code, or in words
 
     answers: Bundle[Tokens] = Bundle("answers")
 
@@ -93,10 +105,10 @@ class Machine(RuleBasedStateMachine):
         self.clock.now = BEGIN
         self.accounts: list[Account] = []
 
-    @initialize(target=answers, number=st.integers(0, 2))
-    def begin(self, number: int) -> Any:
+    @initialize(target=answers, key=st.sampled_from(KEYS), number=st.integers(0, 2))
+    def begin(self, key: str | None, number: int) -> Any:
         """Let there be a player, signed in here and there."""
-        first = self.register("Ada", PASSWORDS[0], None)
+        first = self.register("Ada", PASSWORDS[0], key)
         return multiple(first, *(self.log_in("Ada", None) for _ in range(number)))
 
     # What the model knows
@@ -119,6 +131,22 @@ class Machine(RuleBasedStateMachine):
     def accepts(self, token: AccessToken) -> bool:
         """Tell whether an access token opens anything now."""
         return token.expires_at > self.clock.now and self.lives(token.session)
+
+    def call(self, method: str, path: str, body: object = None, **more: Any) -> Answer:
+        """Send a request, and count how it is answered."""
+        answer = call(method, path, body, **more)
+        if answer.status >= 500:
+            raise OurSideFailed(answer)
+        route = re.sub("(?<=/sessions/).+", "<id>", path)
+        self.seen[f"{method} {route} {answer.status} {answer.code}".rstrip()] += 1
+        return answer
+
+    def at_hand(self, tokens: Tokens, *, first: bool) -> Any:
+        """Return the tokens, or of the same account new ones, if it can have any."""
+        account = tokens[0].session.account
+        if not first or account.deleted or self.suspended(account):
+            return tokens
+        return self.log_in(account.name, None)
 
     def opened(self, account: Account, answer: Answer, status: int = 200) -> Tokens:
         """Check that a session was opened, and return its tokens."""
@@ -151,12 +179,12 @@ class Machine(RuleBasedStateMachine):
         """Let time pass."""
         self.clock.now += step
 
-    @rule(tokens=answers, days=st.sampled_from((0, 0, 1, 40)))
-    def suspend(self, tokens: Tokens, days: int) -> None:
+    @rule(target=answers, tokens=answers, days=st.sampled_from((0, 0, 1, 40)))
+    def suspend(self, tokens: Tokens, days: int) -> Any:
         """Suspend an account for some days, as docs/security.md says; none: lift it."""
         account = tokens[0].session.account
         if account.deleted:
-            return
+            return multiple()
         until = self.clock.now + timedelta(days=days) if days else None
         account.suspended_until = until
         if until:
@@ -169,6 +197,7 @@ class Machine(RuleBasedStateMachine):
             until,
             account.name.lower().encode(),
         )
+        return self.register(account.name, account.password, account.key)  # nobody gets around it
 
     @rule()
     def clean(self) -> None:
@@ -185,7 +214,9 @@ class Machine(RuleBasedStateMachine):
     )
     def register(self, name: str, password: str, key: str | None) -> Any:
         """Register, perhaps once more."""
-        answer = call("POST", "/v1/register", {"username": name, "password": password}, key=key)
+        answer = self.call(
+            "POST", "/v1/register", {"username": name, "password": password}, key=key
+        )
         keyed = [one for one in self.accounts if key and one.key == key and not one.deleted]
         if keyed:
             account = keyed[0]
@@ -196,16 +227,31 @@ class Machine(RuleBasedStateMachine):
             return self.opened(account, answer, 201)
         if self.owner(name):
             return self.refused(answer, 409, "username_taken")
+        if any(one.name.lower() == name.lower() for one in self.accounts):
+            self.seen["a deleted name"] += 1
         account = Account(name, password, key)
         self.accounts.append(account)
         return self.opened(account, answer, 201)
+
+    @rule(tokens=answers, password=st.sampled_from(WEAK), first=sign_in_first)
+    def choose_a_weak_password(self, tokens: Tokens, password: str, *, first: bool) -> None:
+        """Register, and change the password, with one that is too short or too common."""
+        answer = self.call("POST", "/v1/register", {"username": "Grace", "password": password})
+        self.refused(answer, 422, "weak_password")
+        token = self.at_hand(tokens, first=first)[1]
+        body = {"current_password": token.session.account.password, "new_password": password}
+        answer = self.call("PUT", "/v1/me/password", body, token=token.text)
+        if self.accepts(token):
+            self.refused(answer, 422, "weak_password")
+        else:
+            self.refused(answer, 401, "invalid_token")
 
     @rule(target=answers, name=st.sampled_from(NAMES), guess=st.sampled_from((None, *PASSWORDS)))
     def log_in(self, name: str, guess: str | None) -> Any:
         """Sign in, knowing the password or not."""
         account = self.owner(name)
         password = guess or (account.password if account else PASSWORDS[0])
-        answer = call("POST", "/v1/login", {"username": name, "password": password})
+        answer = self.call("POST", "/v1/login", {"username": name, "password": password})
         if account is None or account.password != password:
             return self.refused(answer, 401, "invalid_credentials")
         if self.suspended(account):
@@ -220,23 +266,47 @@ class Machine(RuleBasedStateMachine):
     @rule(
         target=answers,
         tokens=answers,
-        keys=st.tuples(*[st.sampled_from(KEYS)] * 2),
+        keys=st.sampled_from(((None, None), *[(KEYS[1], KEYS[1])] * 3, (KEYS[1], None), KEYS[1:])),
         step=st.sampled_from((GRACE - SECOND, GRACE, GRACE + SECOND, ACCESS)),
+        lost=st.booleans(),
+        first=sign_in_first,
     )
     def refresh_twice(
-        self, tokens: Tokens, keys: tuple[str | None, str | None], step: timedelta
+        self,
+        tokens: Tokens,
+        keys: tuple[str | None, str | None],
+        step: timedelta,
+        *,
+        lost: bool,
+        first: bool,
     ) -> Any:
-        """Refresh, lose the answer, wait, and send the same token again."""
-        self._refresh(tokens[0], keys[0])
+        """Refresh, wait, and refresh again: with the same token if the answer was lost."""
+        session = self.at_hand(tokens, first=first)[0].session
+        number = len(session.tokens) - 1
+        self._refresh(RefreshToken(session, number), keys[0])
         self.clock.now += step
-        return self._refresh(tokens[0], keys[1])
+        number = number if lost else len(session.tokens) - 1
+        return self._refresh(RefreshToken(session, number), keys[1])
+
+    @rule(target=answers, tokens=answers, times=st.sampled_from((1, 2, 7, 7)), first=sign_in_first)
+    def stay(self, tokens: Tokens, times: int, *, first: bool) -> Any:
+        """Play every 29 days, for longer than a session can live."""
+        result: Any = self.at_hand(tokens, first=first)
+        for _ in range(times):
+            session = result[0].session
+            self.clock.now += timedelta(days=29)
+            result = self._refresh(RefreshToken(session, len(session.tokens) - 1), None)
+            if not self.lives(session):
+                break
+        return result
 
     def _refresh(self, token: RefreshToken, key: str | None) -> Any:
         session, now = token.session, self.clock.now
         body = {"refresh_token": session.tokens[token.number]}
-        answer = call("POST", "/v1/refresh", body, key=key)
+        answer = self.call("POST", "/v1/refresh", body, key=key)
         newest = len(session.tokens) - 1
         if not self.lives(session):
+            self._count_why_it_ended(session)
             return self.refused(answer, 401, "session_ended")
         if token.number == newest and key is not None and key == session.key:
             return self.refused(answer, 409, "idempotency_key_reused")
@@ -247,21 +317,37 @@ class Machine(RuleBasedStateMachine):
         is_parent = token.number == newest - 1 and session.renewed_at != newest
         again = now - session.used_at <= GRACE or (key is not None and key == session.key)
         if is_parent and again:
+            in_time = now - session.used_at <= GRACE
+            self.seen["replaced just now" if in_time else "replaced earlier, by its key"] += 1
             assert answer.status == 200, answer
             assert answer.json["refresh_token"] == session.tokens[newest]
             fresh = AccessToken(session, answer.json["access_token"], now + ACCESS)
             return RefreshToken(session, newest), fresh
         session.ended = True
+        renewed = token.number == newest - 1 and not is_parent and again
+        self.seen["stolen, of before a new password" if renewed else "stolen"] += 1
         return self.refused(answer, 401, "session_ended")
+
+    def _count_why_it_ended(self, session: Session) -> None:
+        if session.ended or session.account.deleted:
+            self.seen["a session that was ended"] += 1
+        elif session.created_at + LIFETIME <= self.clock.now < session.used_at + IDLE:
+            self.seen["a session after 180 days"] += 1
+        elif session.ends_at() <= self.clock.now:
+            self.seen["a session after 30 days"] += 1
 
     @rule(
         target=answers,
         tokens=answers,
         off=st.sampled_from((-SECOND, 0 * SECOND, SECOND)),
         of_session=st.booleans(),
+        first=sign_in_first,
     )
-    def come_at_the_end(self, tokens: Tokens, off: timedelta, *, of_session: bool) -> Any:
+    def come_at_the_end(
+        self, tokens: Tokens, off: timedelta, *, of_session: bool, first: bool
+    ) -> Any:
         """Use tokens at about the time when they, or their session, end."""
+        tokens = self.at_hand(tokens, first=first)
         end = tokens[0].session.ends_at() if of_session else tokens[1].expires_at
         self.clock.now = max(self.clock.now, end + off)
         self.look(tokens)
@@ -271,9 +357,11 @@ class Machine(RuleBasedStateMachine):
     def look(self, tokens: Tokens) -> None:
         """Ask for the account and the list of its sessions."""
         token = tokens[1]
-        me = call("GET", "/v1/me", token=token.text)
-        listed = call("GET", "/v1/sessions", token=token.text)
+        me = self.call("GET", "/v1/me", token=token.text)
+        listed = self.call("GET", "/v1/sessions", token=token.text)
         if not self.accepts(token):
+            old = token.expires_at <= self.clock.now
+            self.seen["an old access token" if old else "a young one, its session dead"] += 1
             self.refused(me, 401, "invalid_token")
             self.refused(listed, 401, "invalid_token")
             return
@@ -284,11 +372,12 @@ class Machine(RuleBasedStateMachine):
         current = [one["id"] for one in listed.json["sessions"] if one["current"]]
         assert current == [token.session.id]
 
-    @rule(tokens=answers, everywhere=st.booleans())
-    def log_out(self, tokens: Tokens, *, everywhere: bool) -> None:
+    @rule(tokens=answers, everywhere=st.booleans(), first=sign_in_first)
+    def log_out(self, tokens: Tokens, *, everywhere: bool, first: bool) -> None:
         """Sign out, here or everywhere; where the session has ended, nothing happens."""
+        tokens = self.at_hand(tokens, first=first)
         token = tokens[1]
-        answer = call("POST", "/v1/logout", {"everywhere": everywhere}, token=token.text)
+        answer = self.call("POST", "/v1/logout", {"everywhere": everywhere}, token=token.text)
         if token.expires_at <= self.clock.now:
             self.refused(answer, 401, "invalid_token")
             return
@@ -298,12 +387,16 @@ class Machine(RuleBasedStateMachine):
         elif self.lives(token.session):
             for session in token.session.account.sessions:
                 session.ended = True
+        self.look(tokens)
 
-    @rule(tokens=answers, others=answers)
-    def end_one(self, tokens: Tokens, others: Tokens) -> None:
+    @rule(tokens=answers, others=answers, first=sign_in_first, other_first=st.booleans())
+    def end_one(self, tokens: Tokens, others: Tokens, *, first: bool, other_first: bool) -> None:
         """End another session, which may be another player's."""
-        token, other = tokens[1], others[0]
-        answer = call("DELETE", f"/v1/sessions/{other.session.id}", token=token.text)
+        token, other = (
+            self.at_hand(tokens, first=first)[1],
+            self.at_hand(others, first=other_first)[0],
+        )
+        answer = self.call("DELETE", f"/v1/sessions/{other.session.id}", token=token.text)
         if not self.accepts(token):
             self.refused(answer, 401, "invalid_token")
         elif other.session.account is token.session.account and self.lives(other.session):
@@ -315,22 +408,53 @@ class Machine(RuleBasedStateMachine):
     @rule(
         target=answers,
         tokens=answers,
-        current=st.sampled_from((None, *PASSWORDS)),
+        current=st.sampled_from((None, None, *PASSWORDS)),
         new=st.sampled_from(PASSWORDS),
+        first=sign_in_first,
     )
-    def change_password(self, tokens: Tokens, current: str | None, new: str) -> Any:
+    def change_password(self, tokens: Tokens, current: str | None, new: str, *, first: bool) -> Any:
         """Change the password, knowing it or not."""
+        return self._change_password(self.at_hand(tokens, first=first), current, new)
+
+    @rule(
+        target=answers,
+        tokens=answers,
+        new=st.sampled_from(PASSWORDS),
+        step=st.sampled_from((SECOND, SECOND, GRACE, ACCESS)),
+        lost=st.sampled_from((False, False, True)),
+    )
+    def change_password_with_two_devices(
+        self, tokens: Tokens, new: str, step: timedelta, *, lost: bool
+    ) -> Any:
+        """Change the password on one device, and go on with what each had before."""
+        account = tokens[0].session.account
+        here, there = (self.at_hand(tokens, first=True) for _ in range(2))
+        old = account.password
+        changed = self._change_password(here, None, new)
+        if lost:
+            self._change_password(here, old, new)
+        self.clock.now += step
+        self.look(there)
+        self._refresh(there[0], None)
+        self._refresh(here[0], None)
+        return changed
+
+    def _change_password(self, tokens: Tokens, current: str | None, new: str) -> Any:
         token, session, account = tokens[1], tokens[1].session, tokens[1].session.account
         body = {"current_password": current or account.password, "new_password": new}
-        answer = call("PUT", "/v1/me/password", body, token=token.text)
+        answer = self.call("PUT", "/v1/me/password", body, token=token.text)
         if not self.accepts(token):
             return self.refused(answer, 401, "invalid_token")
         if account.password not in body.values():
             return self.refused(answer, 401, "invalid_credentials")
         if account.password == body["current_password"]:  # otherwise it is done already
             account.password = new
+            others = [one for one in account.sessions if one is not session and self.lives(one)]
+            self.seen["a new password, and others signed in"] += bool(others)
             for other in account.sessions:
                 other.ended = other.ended or other is not session
+        else:
+            self.seen["a new password once more"] += 1
         assert answer.status == 200, answer
         session.used_at, session.key = self.clock.now, None
         session.renewed_at = len(session.tokens)
@@ -338,18 +462,22 @@ class Machine(RuleBasedStateMachine):
         self.look(fresh)  # where the others must have gone
         return fresh
 
-    @rule(tokens=consumes(answers), right=st.sampled_from((False, False, True)))
-    def delete(self, tokens: Tokens, *, right: bool) -> None:
+    @rule(
+        tokens=consumes(answers), right=st.sampled_from((False, False, True)), first=sign_in_first
+    )
+    def delete(self, tokens: Tokens, *, right: bool, first: bool) -> None:
         """Delete the account, knowing the password or not."""
+        tokens = self.at_hand(tokens, first=first)
         token = tokens[1]
         account = token.session.account
         password = account.password if right else "not the password"
-        answer = call("POST", "/v1/me/delete", {"password": password}, token=token.text)
+        answer = self.call("POST", "/v1/me/delete", {"password": password}, token=token.text)
         if not self.accepts(token):
             self.refused(answer, 401, "invalid_token")
         elif right:
             assert (answer.status, answer.json) == (200, {})
             account.deleted = True
+            self.look(tokens)
         else:
             self.refused(answer, 401, "invalid_credentials")
 
