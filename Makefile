@@ -8,7 +8,7 @@ ON_MYSQL := $(addsuffix .py,concurrency contract database migrations)
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help setup run run-game reset check test test-deploy test-faults test-godot test-mysql fuzz \
+.PHONY: help setup run run-game reset check test test-search test-deploy test-faults test-godot test-mysql fuzz \
 	bench package rehearse deploy rollback smoke rotate-token-keys
 
 help:  ## show this list
@@ -22,7 +22,11 @@ run-game: setup  ## the same, with the example game server on ws://localhost:876
 
 test: check  ## run all tests, with a private MariaDB
 	@$(PYTHON) -m local install
-	$(PYTEST) tests/unit tests/integration tests/stories tests/examples --cov
+	$(PYTEST) -m "not search" tests/unit tests/integration tests/stories tests/examples --cov
+
+test-search: setup  ## hold the API against its description and a model, and send it hostile events
+	@$(PYTHON) -m local install
+	$(PYTEST) -m search tests/integration
 
 test-deploy: setup  ## test what a deployment uploads: the template, and the package in a Lambda runtime
 	@$(PYTHON) -m local install

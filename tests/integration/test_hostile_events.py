@@ -27,6 +27,8 @@ from tests.integration.test_contract import CODES, ROUTES, TUTORIAL
 from tests.integration.test_hostile_bodies import FIELDS, _quick, junk, tokens, words  # noqa: F401
 from tests.players import Player
 
+pytestmark = pytest.mark.search
+
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000"))
 AT_ONCE = 5000  # Hypothesis keeps what it has tried, so one run of all would take its own memory
 SMALLEST_BATCH = 6

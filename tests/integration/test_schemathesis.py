@@ -22,6 +22,8 @@ from tests.gateway import gateway
 from tests.openapi import FILE
 from tests.players import Player
 
+pytestmark = pytest.mark.search
+
 DOCUMENT = json.loads(FILE.read_text())
 SOME = examples(
     max_examples=25,

@@ -25,6 +25,8 @@ from tests.conftest import Tables
 from tests.openapi import NotDescribed
 from tests.state_machine import Clock, Machine, OurSideFailed
 
+pytestmark = pytest.mark.search
+
 STORIES = examples(
     max_examples=60,
     stateful_step_count=30,
