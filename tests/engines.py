@@ -12,7 +12,7 @@ MYSQL = chosen() == "mysql"
 # Each server's own name for the same thing.
 STATEMENT_LIMIT = "max_execution_time" if MYSQL else "max_statement_time"
 READ_ONLY = ("read_only", "super_read_only") if MYSQL else ("read_only",)  # off with the first
-RULES_THE_SERVER = "SYSTEM_VARIABLES_ADMIN" if MYSQL else "READ_ONLY ADMIN"
+RULES_THE_SERVER = "SYSTEM_VARIABLES_ADMIN" if MYSQL else "SUPER, READ_ONLY ADMIN"
 
 
 class RuledServer(MariaDB):
