@@ -82,7 +82,7 @@ class AccessToken:
 Tokens = tuple[RefreshToken, AccessToken]
 
 # Whether a player first signs in again: most tokens of a long story are dead.
-sign_in_first = st.sampled_from((True, True, False))
+sign_in_first = st.sampled_from((True, True, True, False))
 
 
 class OurSideFailed(Exception):
@@ -142,11 +142,14 @@ class Machine(RuleBasedStateMachine):
         return answer
 
     def at_hand(self, tokens: Tokens, *, first: bool) -> Any:
-        """Return the tokens, or of the same account new ones, if it can have any."""
-        account = tokens[0].session.account
-        if not first or account.deleted or self.suspended(account):
+        """Return the tokens, or new ones, of another account where theirs can have none."""
+        if not first:
             return tokens
-        return self.log_in(account.name, None)
+        for account in (tokens[0].session.account, *self.accounts):
+            if not account.deleted and not self.suspended(account):
+                return self.log_in(account.name, None)
+        free = [name for name in NAMES if self.owner(name) is None]
+        return self.register(free[0], PASSWORDS[0], None) if free else tokens
 
     def opened(self, account: Account, answer: Answer, status: int = 200) -> Tokens:
         """Check that a session was opened, and return its tokens."""
@@ -197,6 +200,8 @@ class Machine(RuleBasedStateMachine):
             until,
             account.name.lower().encode(),
         )
+        if until:
+            self.log_in(account.name, None)
         return self.register(account.name, account.password, account.key)  # nobody gets around it
 
     @rule()
@@ -263,30 +268,27 @@ class Machine(RuleBasedStateMachine):
         """Refresh with any token that a session ever had."""
         return self._refresh(tokens[0], key)
 
+    @rule(target=answers, tokens=answers, keys=st.sampled_from((KEYS[1:], KEYS[1:2] * 2)))
+    def refresh_twice(self, tokens: Tokens, keys: tuple[str, str]) -> Any:
+        """Refresh, and refresh with what came of it, perhaps by the same key."""
+        session = self.at_hand(tokens, first=True)[0].session
+        self._refresh(RefreshToken(session, len(session.tokens) - 1), keys[0])
+        return self._refresh(RefreshToken(session, len(session.tokens) - 1), keys[1])
+
     @rule(
         target=answers,
         tokens=answers,
-        keys=st.sampled_from(((None, None), *[(KEYS[1], KEYS[1])] * 3, (KEYS[1], None), KEYS[1:])),
-        step=st.sampled_from((GRACE - SECOND, GRACE, GRACE + SECOND, ACCESS)),
-        lost=st.booleans(),
-        first=sign_in_first,
+        key=st.sampled_from(KEYS[:2]),
+        step=st.sampled_from((GRACE, GRACE - SECOND, GRACE + SECOND)),
     )
-    def refresh_twice(
-        self,
-        tokens: Tokens,
-        keys: tuple[str | None, str | None],
-        step: timedelta,
-        *,
-        lost: bool,
-        first: bool,
-    ) -> Any:
-        """Refresh, wait, and refresh again: with the same token if the answer was lost."""
-        session = self.at_hand(tokens, first=first)[0].session
-        number = len(session.tokens) - 1
-        self._refresh(RefreshToken(session, number), keys[0])
-        self.clock.now += step
-        number = number if lost else len(session.tokens) - 1
-        return self._refresh(RefreshToken(session, number), keys[1])
+    def lose_an_answer(self, tokens: Tokens, key: str | None, step: timedelta) -> Any:
+        """Refresh, lose the answer, wait, and send the same token again, first by the key."""
+        token = self.at_hand(tokens, first=True)[0]
+        self._refresh(token, key)
+        self.clock.now += ACCESS if key else step
+        if key:
+            self._refresh(token, key)
+        return self._refresh(token, None)
 
     @rule(target=answers, tokens=answers, times=st.sampled_from((1, 2, 7, 7)), first=sign_in_first)
     def stay(self, tokens: Tokens, times: int, *, first: bool) -> Any:
@@ -339,7 +341,7 @@ class Machine(RuleBasedStateMachine):
     @rule(
         target=answers,
         tokens=answers,
-        off=st.sampled_from((-SECOND, 0 * SECOND, SECOND)),
+        off=st.sampled_from((0 * SECOND, 0 * SECOND, -SECOND, SECOND)),
         of_session=st.booleans(),
         first=sign_in_first,
     )
@@ -408,7 +410,7 @@ class Machine(RuleBasedStateMachine):
     @rule(
         target=answers,
         tokens=answers,
-        current=st.sampled_from((None, None, *PASSWORDS)),
+        current=st.sampled_from((None, *PASSWORDS)),
         new=st.sampled_from(PASSWORDS),
         first=sign_in_first,
     )
@@ -427,9 +429,8 @@ class Machine(RuleBasedStateMachine):
         self, tokens: Tokens, new: str, step: timedelta, *, lost: bool
     ) -> Any:
         """Change the password on one device, and go on with what each had before."""
-        account = tokens[0].session.account
         here, there = (self.at_hand(tokens, first=True) for _ in range(2))
-        old = account.password
+        old = here[0].session.account.password
         changed = self._change_password(here, None, new)
         if lost:
             self._change_password(here, old, new)
@@ -462,9 +463,7 @@ class Machine(RuleBasedStateMachine):
         self.look(fresh)  # where the others must have gone
         return fresh
 
-    @rule(
-        tokens=consumes(answers), right=st.sampled_from((False, False, True)), first=sign_in_first
-    )
+    @rule(tokens=consumes(answers), right=st.booleans(), first=sign_in_first)
     def delete(self, tokens: Tokens, *, right: bool, first: bool) -> None:
         """Delete the account, knowing the password or not."""
         tokens = self.at_hand(tokens, first=first)

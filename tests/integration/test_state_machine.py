@@ -22,13 +22,12 @@ from auth.refresh_tokens import RefreshToken
 from auth.settings import Settings
 from auth.store import Store
 from tests.conftest import Tables
-from tests.openapi import NotDescribed
 from tests.state_machine import Clock, Machine, OurSideFailed
 
 pytestmark = pytest.mark.search
 
 STORIES = examples(
-    max_examples=60,
+    max_examples=70,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
@@ -70,7 +69,7 @@ def machine(
     """Return the machine, with an application that hashes with next to no effort."""
     clock = Clock()
     monkeypatch.setattr(
-        logging.getLogger("auth"), "level", logging.ERROR
+        logging.getLogger("auth"), "level", logging.CRITICAL
     )  # thousands of lines that nobody reads
     application = create_app(
         replace(settings, rate_limit_scale=1e6),
@@ -92,13 +91,10 @@ def test_the_api_is_the_model(machine: type[Machine]) -> None:
     assert not seldom(machine), machine.seen
 
 
-def test_players_who_meet_closed_doors_are_noticed(
-    machine: type[Machine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Players who never sign in again come to too little, and the machine knows it."""
-    monkeypatch.setattr(machine, "at_hand", lambda _, tokens, **__: tokens)
-    run_state_machine_as_test(machine, settings=STORIES)
-    assert "a new password, and others signed in" in seldom(machine)
+def test_too_little_is_noticed(machine: type[Machine]) -> None:
+    """Where stories do not come to everything, the check above says what is missing."""
+    run_state_machine_as_test(machine, settings=examples(STORIES, max_examples=3))
+    assert seldom(machine)
 
 
 def seldom(machine: type[Machine]) -> list[str]:
@@ -110,9 +106,7 @@ def goes_wrong(machine: type[Machine]) -> bool:
     """Tell whether the API answers other than the model; an error on our side is no such answer."""
     try:
         run_state_machine_as_test(machine, settings=UNTIL_ONE_FAILS)
-    except AssertionError as error:
-        if isinstance(error, NotDescribed):
-            raise
+    except AssertionError:
         return True
     return False
 
