@@ -391,13 +391,11 @@ class Machine(RuleBasedStateMachine):
                 session.ended = True
         self.look(tokens)
 
-    @rule(tokens=answers, others=answers, first=sign_in_first, other_first=st.booleans())
-    def end_one(self, tokens: Tokens, others: Tokens, *, first: bool, other_first: bool) -> None:
-        """End another session, which may be another player's."""
-        token, other = (
-            self.at_hand(tokens, first=first)[1],
-            self.at_hand(others, first=other_first)[0],
-        )
+    @rule(tokens=answers, others=answers, first=sign_in_first, own=st.sampled_from((True, False)))
+    def end_one(self, tokens: Tokens, others: Tokens, *, first: bool, own: bool) -> None:
+        """End another session, their own of just now or any, which may be another player's."""
+        token = self.at_hand(tokens, first=first)[1]
+        other = (self.at_hand(tokens, first=True) if own else others)[0]
         answer = self.call("DELETE", f"/v1/sessions/{other.session.id}", token=token.text)
         if not self.accepts(token):
             self.refused(answer, 401, "invalid_token")
