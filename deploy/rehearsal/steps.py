@@ -343,8 +343,5 @@ def _runtime(python: str) -> Path:
     """Return the Python of the Lambda runtime, made once for a list of versions."""
     pins = (ROOT / "requirements.txt").read_bytes() + (ROOT / "requirements-dev.txt").read_bytes()
     folder = RUNTIMES / hashlib.sha256(pins + python.encode()).hexdigest()[:12]
-    done = folder / "done"
-    if not done.exists():
-        make_runtime(python, folder)
-        done.touch()
-    return folder / "bin" / "python"
+    made = folder / "python"  # written last
+    return made if made.exists() else make_runtime(python, folder)
