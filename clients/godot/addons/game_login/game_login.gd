@@ -114,8 +114,7 @@ func has_session() -> bool:
 	return _session.is_open()
 
 
-## Signs out here, or on all devices. Here it is done in any case; the result is not [code]ok[/code]
-## where the server did not hear of it.
+## Signs out, on all devices if you like. Not [code]ok[/code] where the server did not hear of it.
 func logout(everywhere: bool = false) -> Result:
 	if not _session.is_open():
 		return Result.of(Result.Kind.OK)
