@@ -140,12 +140,8 @@ def _runtime(python: str) -> Path:
     names = ("requirements.txt", "requirements-dev.txt")
     lists = b"".join((ROOT / name).read_bytes() for name in names)
     folder = CACHE / f"runtime-{hashlib.sha256(lists + python.encode()).hexdigest()[:8]}"
-    own = folder / "bin" / "python"
-    if not (folder / "made").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        make_runtime(python, folder)
-        (folder / "made").touch()
-    return own
+    made = folder / "python"  # written last
+    return made if made.exists() else make_runtime(python, folder)
 
 
 def _argon2_builds(folder: Path) -> tuple[dict[str, Path], str]:
