@@ -270,8 +270,7 @@ def make_runtime(python: str, folder: Path) -> Path:
     if done.returncode != 0:
         raise Problem(f"no Lambda runtime:\n{done.stderr.strip()}")
     own = folder / "python"
-    own.write_text(
-        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(packages))} exec {shlex.quote(python)} "$@"\n'
-    )
+    path = f'"${{PYTHONPATH:+$PYTHONPATH:}}"{shlex.quote(str(packages))}'
+    own.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {shlex.quote(python)} "$@"\n')
     own.chmod(0o755)
     return own
