@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -37,6 +37,7 @@ class Studio:
 
     def __init__(self, stack: Stack, containers: Callable[["Studio"], list[Any]]) -> None:
         self.now = 1000.0
+        self._start = datetime.now(UTC).replace(microsecond=0)
         self.client = stack.secrets_manager.client()
         self.client.delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
         self.client.create_secret(Name=NAME, SecretString=json.dumps(new_token_secret()))
@@ -51,7 +52,8 @@ class Studio:
 
         def read_now() -> Any:
             value, version, now = read()
-            return value, version, now.replace(microsecond=0) + timedelta(seconds=self.now)
+            assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
+            return value, version, self._start + timedelta(seconds=self.now)
 
         secret.read = read_now  # type: ignore[method-assign]
         return secret
@@ -167,7 +169,7 @@ def test_it_waits(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
     seen = []
     studio.while_waiting = lambda: seen.append(studio.value()["current"])
     studio.rotate()
-    assert sum(studio.naps) >= PUBLISHED.total_seconds() == 660
+    assert sum(studio.naps) == PUBLISHED.total_seconds() + 1 == 661
     assert seen == [current] * len(studio.naps)
     assert studio.value()["current"] != current
     said = capsys.readouterr().out
@@ -235,7 +237,7 @@ def test_stopped_while_it_waits(studio: Studio, capsys: pytest.CaptureFixture[st
     studio.naps.clear()
     studio.while_waiting = lambda: None
     studio.rotate()
-    assert 59 <= sum(studio.naps) <= 63
+    assert sum(studio.naps) == 61
     assert studio.value()["current"] == {"mac": published.mac, "signing": published.signing}
     assert "published already" in capsys.readouterr().out
 
