@@ -45,7 +45,7 @@ def session_body(signed_in: SignedIn) -> dict[str, object]:
     }
 
 
-def listed_session(session: Session, current: Session) -> dict[str, object]:
+def listed_session(session: Session, current_id: bytes) -> dict[str, object]:
     """Return a session as the list of sessions shows it."""
     return {
         "id": id_text(session.id),
@@ -53,7 +53,7 @@ def listed_session(session: Session, current: Session) -> dict[str, object]:
         "created_at": rfc3339(session.created_at),
         "last_used_at": rfc3339(session.rotated_at),
         "expires_at": rfc3339(session.ends_at()),
-        "current": session.id == current.id,
+        "current": session.id == current_id,
     }
 
 

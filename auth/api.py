@@ -58,9 +58,9 @@ class Api:
         return json_answer({})
 
     def list_sessions(self) -> Response:
-        current, account = self._sessions.authenticate(bearer_token())
+        claims, account = self._sessions.authenticate(bearer_token())
         living = self._sessions.living(account)
-        return json_answer({"sessions": [listed_session(one, current) for one in living]})
+        return json_answer({"sessions": [listed_session(one, claims.session_id) for one in living]})
 
     def end_session(self, session_id: str) -> Response:
         _, account = self._sessions.authenticate(bearer_token())
@@ -76,7 +76,7 @@ class Api:
         return json_answer({"account": account_body(account)})
 
     def change_password(self) -> Response:
-        session, account = self._sessions.authenticate(bearer_token())
+        session, account = self._sessions.session_of(bearer_token())
         form = read(PasswordChange)
         signed_in = self._accounts.change_password(
             session, account, form.current_password, form.new_password

@@ -126,11 +126,25 @@ class Sessions:
         """
         return access_tokens.verify(text, self._keys, self._realm, self._clock())
 
-    def authenticate(self, text: str) -> tuple[Session, Account]:
-        """Return the living session of an access token, and its account.
+    def authenticate(self, text: str) -> tuple[AccessToken, Account]:
+        """Return what an access token says, and its account, if its session is alive.
 
         Raises:
             InvalidToken: the token is not valid, or its session has ended.
+        """
+        claims = self.verify(text)
+        account = self._store.account_of_session(
+            claims.session_id, claims.account_id, self._clock()
+        )
+        if account is None:
+            raise InvalidToken("the session is not alive")
+        return claims, account
+
+    def session_of(self, text: str) -> tuple[Session, Account]:
+        """Return the living session of an access token, and its account.
+
+        Raises:
+            InvalidToken: as for `authenticate`.
         """
         claims = self.verify(text)
         found = self._store.session(claims.session_id, claims.account_id)

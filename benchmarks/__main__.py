@@ -4,6 +4,7 @@ import argparse
 import datetime as dt
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -128,9 +129,12 @@ def machine(runtime: Runtime) -> str:
             break
     flags = ", AVX2" if "avx2" in runtime.builds else ""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    version = subprocess.run(  # noqa: S603  # our own command
+        [str(runtime.python), "-V"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     return (
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores of"
-        f" {model}{flags}, {platform.system()} {platform.release()}; load {load}"
+        f" {model}{flags}, {platform.system()} {platform.release()}, {version}; load {load}"
     )
 
 

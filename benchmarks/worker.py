@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+import serverless_wsgi
 from argon2 import PasswordHasher
+from flask import Flask
 
 import handler
 from auth.app import create_app
@@ -62,6 +64,8 @@ class Worker:
             time_cost=iterations, memory_cost=memory_kib, parallelism=LANES
         )
         self._hash = self._passwords.hash(players.PASSWORD)
+        self._empty = Flask("empty")
+        self._empty.add_url_rule("/", view_func=lambda: "")
         self._number = 0
         self._player = self._new_player()
 
@@ -103,6 +107,15 @@ class Worker:
         rows = database.execute("SELECT * FROM accounts WHERE id = %s", self._account_id()).rows
         seconds = time.process_time() - began
         _expect(len(rows), 1)
+        return seconds
+
+    def empty(self) -> float:
+        """Ask an application that does nothing: what Flask and the wrapper take by themselves."""
+        event = handler._checked(http_event("GET", "/"), None)  # noqa: SLF001
+        began = time.process_time()
+        answer = serverless_wsgi.handle_request(self._empty, event, None)
+        seconds = time.process_time() - began
+        _expect(answer["statusCode"], 200)
         return seconds
 
     def tutorial(self) -> float:

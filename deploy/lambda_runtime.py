@@ -260,15 +260,17 @@ def make_runtime(python: str, folder: Path) -> Path:
     pins = {**pinned(ROOT / "requirements.txt"), **pinned(ROOT / "requirements-dev.txt")}
     wanted = [f"{name}=={pins[name]}" for name in sorted({*IN_RUNTIME, *CLIENT})]
     packages = folder / "packages"
-    command = [
+    install = [
         *(sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"),
-        *("--no-deps", "--only-binary=:all:", f"--target={packages}"),
+        *("--no-deps", "--no-compile", "--only-binary=:all:", f"--target={packages}"),
         *("--implementation=cp", f"--python-version={VERSION}", *_platforms()),
         *wanted,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode != 0:
-        raise Problem(f"no Lambda runtime:\n{done.stderr.strip()}")
+    compile_all = [python, "-m", "compileall", "-q", str(packages)]
+    for command in (install, compile_all):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode != 0:
+            raise Problem(f"no Lambda runtime:\n{(done.stderr or done.stdout).strip()}")
     own = folder / "python"
     path = f'"${{PYTHONPATH:+$PYTHONPATH:}}"{shlex.quote(str(packages))}'
     own.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {shlex.quote(python)} "$@"\n')
