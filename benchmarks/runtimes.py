@@ -20,7 +20,7 @@ import _argon2_cffi_bindings
 from deploy import argon2
 from deploy.lambda_runtime import make_runtime, unzip
 from deploy.package import CACHE, ROOT, build, pinned
-from deploy.python import VERSION, find_python
+from deploy.python import VERSION, find_or_fetch_python
 from local.terminal import Problem, say
 
 BINDINGS = "_argon2_cffi_bindings"
@@ -126,9 +126,10 @@ def prepare(folder: Path) -> Runtime:
         Problem: it cannot be built.
     """
     builds, missing = _argon2_builds(folder)
-    python = find_python()
-    if python is None:
-        say(f"WARNING: there is no python{VERSION} here: measuring this Python, with the sources")
+    try:
+        python = find_or_fetch_python()
+    except Problem as problem:
+        say(f"WARNING: no Python {VERSION} ({problem}): measuring this Python, with the sources")
         return Runtime(Path(sys.executable), ROOT, builds, missing)
     build(folder / "game-login.zip")
     task = unzip(folder / "game-login.zip", folder / "task")

@@ -30,6 +30,15 @@ def find_python() -> str | None:
     return next((path for path in _candidates() if _is_right(path)), None)
 
 
+def find_or_fetch_python() -> str:
+    """Return the path of a CPython of that version, fetched from Debian where there is none.
+
+    Raises:
+        Problem: it cannot be had.
+    """
+    return find_python() or _fetched()
+
+
 def _candidates() -> Iterator[str]:
     yield sys.executable
     on_path = shutil.which(f"python{VERSION}")
@@ -43,9 +52,8 @@ def _candidates() -> Iterator[str]:
 
 def main() -> int:
     """Fetch the runtime's Python if this machine has none."""
-    python = find_python()
     try:
-        say(f"Python {VERSION}: {python or _fetched()}")
+        say(f"Python {VERSION}: {find_or_fetch_python()}")
     except Problem as problem:
         say(
             f"\nNO PYTHON {VERSION}, WHICH LAMBDA RUNS, SO THE PACKAGE CANNOT BE RUN: {problem}."
