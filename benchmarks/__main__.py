@@ -4,6 +4,7 @@ import argparse
 import datetime as dt
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -144,6 +145,8 @@ def main() -> int:
     parser.add_argument("--accounts", type=int, default=Counts.accounts)
     parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part")
     arguments = parser.parse_args()
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, lambda *_: sys.exit("bench: stopped"))  # and what it started, too
     keep_proxies_out(os.environ)
     for name in set(os.environ) - set(without_aws(os.environ)):
         del os.environ[name]
