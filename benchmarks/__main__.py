@@ -86,7 +86,8 @@ class Bench:
     def _memory(self) -> None:
         build = "avx2" if "avx2" in self._runtime.builds else "stock"
         with self._worker(build, "real") as worker:
-            self.rows |= memory.measure(worker, self._counts.requests)
+            parts = memory.parts(self._runtime, self._settings)
+            self.rows |= memory.measure(worker, self._counts.requests, parts)
 
     def _tables(self) -> None:
         self.rows |= tables.measure(

@@ -1,13 +1,36 @@
-"""Memory: what a handler process holds after many requests of all kinds, and whether it grows."""
+"""Memory: what a handler process holds after many requests, whether it grows, and what takes it."""
 
-from benchmarks.runtimes import Worker
+import json
+import subprocess
+from collections.abc import Mapping
+from itertools import pairwise
+
+from benchmarks.runtimes import START, Runtime, Worker
 from benchmarks.targets import Row
 
 PARTS = 4
+STAGES = {
+    "Python with Flask": "import flask, serverless_wsgi",
+    "PyMySQL with TLS": "import pymysql",
+    "tokens": "import jwt, auth.keys",
+    "botocore": (
+        "import botocore.session as b; c = b.Session().create_client('secretsmanager', 'us-east-1')"
+    ),
+    "Argon2": "import auth.passwords as p; p.Passwords()",
+    "zxcvbn": "import zxcvbn; zxcvbn.zxcvbn('correct horse')",
+}
+ONE_AFTER_THE_OTHER = """
+import json, os
+for code in json.loads(os.environ["STAGES"]):
+    exec(code)
+    with open("/proc/self/status") as file:
+        kilobytes, = [int(line.split()[1]) for line in file if line.startswith("VmRSS")]
+    print(kilobytes * 1024 / 1e6)
+"""
 
 
-def measure(worker: Worker, requests: int) -> dict[str, Row]:
-    """Return the rows of the memory, after so many requests."""
+def measure(worker: Worker, requests: int, parts: str) -> dict[str, Row]:
+    """Return the rows of the memory, after so many requests; `parts` says what takes it."""
     resident = []
     for _ in range(PARTS):
         worker.run("mixed", max(1, requests // PARTS))
@@ -17,6 +40,21 @@ def measure(worker: Worker, requests: int) -> dict[str, Row]:
     private = resident[-1]["RssAnon"]
     note = f"after each quarter of {requests} requests: {shown} MB"
     return {
-        "memory": Row(last, f"{private:.0f} MB of it are its own, the rest is files in memory"),
+        "memory": Row(last, f"{private:.0f} MB of it are its own, the rest is files; {parts}"),
         "memory_growth": Row(last - half, note),
     }
+
+
+def parts(runtime: Runtime, settings: Mapping[str, str]) -> str:
+    """Return what each part of the handler adds to a process that loads one after the other."""
+    stages = json.dumps(list(STAGES.values()))
+    done = subprocess.run(  # noqa: S603  # our own code
+        [str(runtime.python), *START, "-c", ONE_AFTER_THE_OTHER],
+        env=runtime.environment(settings) | {"STAGES": stages},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    held = [0.0, *(float(line) for line in done.stdout.splitlines())]
+    added = [after - before for before, after in pairwise(held)]
+    return ", ".join(f"{name} {more:.0f}" for name, more in zip(STAGES, added, strict=True)) + " MB"
