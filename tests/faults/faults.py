@@ -18,8 +18,9 @@ import msgspec
 from local.certificates import make_certificates
 from tests.faults.guess_limits import limits_not_reached
 from tests.faults.line import Cut
-from tests.faults.run import BACK_SECONDS, Run
+from tests.faults.run import BACK_SECONDS, WORKERS, Run
 from tests.faults.secrets_line import Trouble
+from tests.faults.workers import KEYS_SECONDS
 
 WARM_SECONDS = 1.0
 AFTER_SECONDS = BACK_SECONDS + 1.0
@@ -214,7 +215,9 @@ def trouble_with_secrets(run: Run, trouble: Trouble) -> None:
     run.play(WARM_SECONDS)
     with run.secrets_line.in_trouble(trouble):
         run.database.cut_all_of(APPLICATION)
-        run.play(1.5)
+        run.play(KEYS_SECONDS + 1.0)
+        run.let_calls_end()
+        assert run.logged("token keys not re-read") >= WORKERS, "hardly any handler has asked"
         with run.down():
             run.workers.start(3)
             run.play(4.0)

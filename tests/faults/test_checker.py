@@ -1,7 +1,6 @@
 """The checker finds a violation planted in a small history, and takes nothing else for one."""
 
 from dataclasses import replace
-from functools import partial
 from itertools import count
 from typing import Any
 
@@ -73,8 +72,8 @@ def guesses(number: int, seconds: float, **more: Any) -> list[Call]:
 
 def guesses_of(kind: Kind, number: int) -> list[Call]:
     """Return so many wrong passwords sent with a token of Ada's, one a second."""
-    refused = partial(call, status=401, code="invalid_credentials", **ADA)
-    return [refused(kind, 10 + n) for n in range(number)]
+    facts = {"code": "invalid_credentials", **ADA}
+    return [call(kind, 10 + n, 401, **facts) for n in range(number)]
 
 
 # What is no violation
