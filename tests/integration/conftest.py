@@ -1,13 +1,21 @@
-"""Every answer that these tests see is held against docs/openapi.json."""
+"""Containers to be asked, every answer of which is held against docs/openapi.json."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flask import Flask
 
 import handler
+from auth.app import create_app
+from auth.database import Database
+from auth.settings import Settings
 from local.stack import Stack
+from tests.conftest import Tables
 from tests.events import Answer
+from tests.integration.containers import Serve
 from tests.openapi import description
+from tests.players import call
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +34,26 @@ def _described(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
         return answer
 
     monkeypatch.setattr(handler, "http", checked)
+
+
+@pytest.fixture
+def serve(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Return a way to have the handler served by a new container with these settings."""
+    applications: list[Flask] = []
+
+    def serve(settings: Settings) -> Flask:
+        applications.append(create_app(settings))
+        monkeypatch.setattr(handler, "application", applications[-1])
+        return applications[-1]
+
+    yield serve
+    for application in applications:
+        application.extensions["database"].close()
+
+
+@pytest.fixture
+def warm(tables: Tables, settings: Settings, serve: Serve) -> Database:
+    """Return the database of a container that has just answered a request."""
+    database: Database = serve(settings).extensions["database"]
+    assert call("GET", "/v1/health").status == 200
+    return database
