@@ -13,7 +13,7 @@ from auth.settings import Settings
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import Answer
-from tests.integration.containers import Serve
+from tests.integration.containers import Container, Secrets, Serve, Switch
 from tests.openapi import description
 from tests.players import call
 
@@ -57,3 +57,23 @@ def warm(tables: Tables, settings: Settings, serve: Serve) -> Database:
     database: Database = serve(settings).extensions["database"]
     assert call("GET", "/v1/health").status == 200
     return database
+
+
+@pytest.fixture
+def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
+    """Return a way to say which container answers from now on."""
+    containers = []
+
+    def switch(container: Container) -> None:
+        containers.append(container)
+        monkeypatch.setattr(handler, "application", container.application)
+
+    yield switch
+    for container in containers:
+        container.close()
+
+
+@pytest.fixture
+def secrets(stack: Stack) -> Secrets:
+    """Return the secrets, to be changed."""
+    return Secrets(stack.secrets_manager.client())
