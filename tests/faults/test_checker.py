@@ -236,6 +236,13 @@ def test_guesses_from_everywhere() -> None:
     assert not found(registration(), *many[:20])
 
 
+def test_guesses_at_everybody() -> None:
+    """More guesses from one address than its bucket holds are found, whatever the names."""
+    many = [replace(each, name=f"player-{n}") for n, each in enumerate(guesses(21, 0.1))]
+    assert found(registration(), *many) == {"guesses are bounded"}
+    assert not found(registration(), *many[:20])
+
+
 def test_too_few_guesses() -> None:
     """Limits that nobody came to are named; a history says nothing of them."""
     everywhere = [replace(each, address=f"10.0.0.{n}") for n, each in enumerate(guesses(20, 0.1))]
