@@ -4,7 +4,8 @@ GAME_PORT ?= 8765
 FUZZ_INPUTS ?= 100000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
-ON_MYSQL := $(addsuffix .py,concurrency contract database migrations)
+ON_MYSQL := $(addsuffix .py,concurrency contract contract_bodies contract_tokens database \
+	database_access database_failures lost_answers migrate migrations)
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 

@@ -77,3 +77,13 @@ class Answer:
         code = self.json.get("error", {}).get("code", "")
         assert isinstance(code, str)
         return code
+
+
+def is_unavailable(answer: Answer) -> bool:
+    """Tell whether an answer is the 503 of the contract."""
+    error = answer.json["error"]
+    return (
+        (answer.status, error["code"]) == (503, "unavailable")
+        and int(answer.headers["retry-after"]) >= 1
+        and error["retry_after"] == int(answer.headers["retry-after"])
+    )

@@ -15,7 +15,7 @@ from tests.events import Answer
 
 FILE = Path(__file__).parent.parent / "docs" / "openapi.json"
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
-# Headers that are the same for every HTTP server of today, and described nowhere.
+# What every answer has: HTTP's own, and what the file says of all answers at once.
 COMMON_HEADERS = {
     *("content-type", "content-length", "strict-transport-security", "x-content-type-options"),
 }

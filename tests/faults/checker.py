@@ -13,13 +13,15 @@ from tests.faults.guess_limits import guesses_are_bounded
 from tests.faults.history import Call, History, Kind, grouped
 
 LONGEST_SECONDS = 12.0
-ENDS_SESSIONS = (Kind.LOG_OUT, Kind.LOG_OUT_EVERYWHERE, Kind.CHANGE_PASSWORD, Kind.DELETE)
+ENDS_ONE = (Kind.LOG_OUT, Kind.END_SESSION)
+ENDS_SESSIONS = (*ENDS_ONE, Kind.LOG_OUT_EVERYWHERE, Kind.CHANGE_PASSWORD, Kind.DELETE)
 REPEATED = (
     Kind.REGISTER,
     Kind.REFRESH,
     Kind.CHANGE_PASSWORD,
     Kind.LOG_OUT,
     Kind.LOG_OUT_EVERYWHERE,
+    Kind.END_SESSION,
     Kind.DELETE,
 )
 
@@ -210,7 +212,7 @@ class _Sessions:
     def _surely_ends(self, end: Call, use: Call) -> bool:
         if end.kind == Kind.DELETE:
             return True
-        if end.kind == Kind.LOG_OUT:
+        if end.kind in ENDS_ONE:
             return end.session == use.session
         if end.kind == Kind.LOG_OUT_EVERYWHERE and self._had_ended(end):
             return False  # by the contract it then does nothing
@@ -229,7 +231,7 @@ class _Sessions:
             given = self.gave.get(use.token)
             is_new = given is end or (given is not None and given.began >= end.ended)
             return not (end.kind == Kind.CHANGE_PASSWORD and is_new)
-        return end.kind != Kind.LOG_OUT and self.opened[use.session].began < end.ended
+        return end.kind not in ENDS_ONE and self.opened[use.session].began < end.ended
 
     def _had_ended(self, end: Call) -> bool:
         """Tell whether the session that asked for it may have ended before."""
@@ -280,6 +282,8 @@ def _unknown_outcomes_converge(history: History) -> Iterator[str]:
         is_gone = last.kind == Kind.DELETE and last.account not in there
         is_out = last.session in ended and last.kind in (Kind.LOG_OUT, Kind.LOG_OUT_EVERYWHERE)
         if last.code == "invalid_token" and (is_gone or is_out):
+            continue
+        if last.code == "not_found" and last.kind == Kind.END_SESSION:
             continue
         if last.code == "session_ended" and sessions.may_have_ended(last):
             continue

@@ -52,6 +52,8 @@ def play(servers: Servers, tmp_path: Path) -> Play:
                 *(player.live for player in players), Guesser(run, 99).guess, lambda: watch(run)
             )
             fault.inject(run)
+            logged = run.logged(fault.logged)
+            assert logged >= fault.times, f"{fault.logged!r} was logged {logged} times"
             run.settle(settling)
             look_at_the_end(run, beliefs, looks)
             sys.stdout.write("\n".join(run.workers.log_lines(" 503 ")))  # shown where a test fails

@@ -24,19 +24,34 @@ _LIMITS = (
     _Limit("address", Kind.LOG_IN, lambda call: call.address, 20, 10),
     _Limit("account and address", Kind.LOG_IN, lambda call: f"{call.name} {call.address}", 5, 60),
     _Limit("account", Kind.LOG_IN, lambda call: call.name, 20, 300),
+    _Limit("known device", Kind.GUESS_FROM_DEVICE, lambda call: call.account, 10, 60),
     _Limit("password check", Kind.GUESS_TO_DELETE, lambda call: call.account, 5, 60),
 )
 
 
 def guesses_are_bounded(history: History) -> Iterator[str]:
     """Yield what was guessed more often than burst and rate times time allow."""
-    wrong = [call for call in history.calls if call.code == "invalid_credentials"]
     for limit in _LIMITS:
-        guesses = [call for call in wrong if call.kind == limit.kind]
-        for subject, calls in grouped(guesses, limit.subject).items():
+        for subject, calls in _guesses(limit, history.calls).items():
             count, allowed = _most_above(calls, limit, history.steps_back)
             if count > allowed:
                 yield f"by {limit.name}, {subject}: {count} guesses where {allowed:.1f} may pass"
+
+
+def limits_not_reached(calls: Iterable[Call]) -> list[str]:
+    """Return the limits that nobody used up: about those, so few guesses prove nothing."""
+    seen = tuple(calls)
+    return [
+        limit.name
+        for limit in _LIMITS
+        if max(map(len, _guesses(limit, seen).values()), default=0) < limit.burst
+    ]
+
+
+def _guesses(limit: _Limit, calls: Iterable[Call]) -> dict[str, list[Call]]:
+    """Return the guesses that one limit was to bound, by its subject."""
+    wrong = (call for call in calls if call.code == "invalid_credentials")
+    return grouped((call for call in wrong if call.kind == limit.kind), limit.subject)
 
 
 def _most_above(calls: Iterable[Call], limit: _Limit, steps_back: int) -> tuple[int, float]:

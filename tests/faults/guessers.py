@@ -7,13 +7,17 @@ from tests.faults.history import Kind
 from tests.faults.players import Player, new_name, new_password
 from tests.faults.run import Run
 
-ADDRESSES = ("192.0.2.1", "192.0.2.2")
-PAUSE_SECONDS = 0.04
+# Half of the guesses at one name come from the first address, which also tries one name after
+# another: so every limit of `guess_limits` is come to.
+ADDRESSES = ("192.0.2.1",) * 8 + tuple(f"192.0.2.{number}" for number in range(2, 10))
+SPRAYING = "192.0.2.100"
+WATCHING = "192.0.2.200"
+PAUSE_SECONDS = 0.02
 WATCH_SECONDS = 0.05
 
 
 class Guesser:
-    """Guesses the password of one account as fast as it is let."""
+    """Guesses passwords as fast as it is let."""
 
     def __init__(self, run: Run, seed: int) -> None:
         self._run = run
@@ -21,18 +25,23 @@ class Guesser:
         self._victim = Player(run, Beliefs(), seed)
 
     def guess(self) -> None:
-        """Guess from two addresses, and with a stolen access token, until the run ends."""
-        name, password = new_name(), new_password()
-        device = self._victim.register(name, password, keyless=0.0)
+        """Guess until the run ends: at one name, at many, and with stolen tokens."""
+        name = new_name()
+        device = self._victim.register(name, new_password(), keyless=0.0)
         if device is None:
             return
         while not self._run.stopping.wait(PAUSE_SECONDS):
-            if self._random.random() < 0.3:
-                self._guess_to_delete(device)
+            way = self._random.random()
+            if way < 0.4:
+                self._guess_to_log_in(name, self._random.choice(ADDRESSES))
+            elif way < 0.7:
+                self._guess_to_log_in(new_name(), SPRAYING)
+            elif way < 0.85:
+                self._guess_from_device(device)
             else:
-                self._guess_to_log_in(name)
+                self._guess_to_delete(device)
 
-    def _guess_to_log_in(self, name: str) -> None:
+    def _guess_to_log_in(self, name: str, address: str) -> None:
         password = new_password()
         self._run.call(
             Kind.LOG_IN,
@@ -40,9 +49,21 @@ class Guesser:
             "/v1/login",
             {"username": name, "password": password},
             intent=self._run.new_intent(),
-            address=self._random.choice(ADDRESSES),
+            address=address,
             name=name,
             password=password,
+        )
+
+    def _guess_from_device(self, device: Device) -> None:
+        body = {"username": device.name, "password": new_password()}
+        self._run.call(
+            Kind.GUESS_FROM_DEVICE,
+            "POST",
+            "/v1/login",
+            {**body, "refresh_token": device.refresh},
+            intent=self._run.new_intent(),
+            address=self._random.choice(ADDRESSES),
+            account=device.account,
         )
 
     def _guess_to_delete(self, device: Device) -> None:
@@ -53,7 +74,7 @@ class Guesser:
             {"password": new_password()},
             intent=self._run.new_intent(),
             bearer=device.access,
-            address=ADDRESSES[0],
+            address=self._random.choice(ADDRESSES),
             account=device.account,
             session=device.session,
         )
@@ -62,4 +83,4 @@ class Guesser:
 def watch(run: Run) -> None:
     """Ask all the time whether the service is there."""
     while not run.stopping.wait(WATCH_SECONDS):
-        run.call(Kind.HEALTH, "GET", "/v1/health", intent=run.new_intent(), address="192.0.2.3")
+        run.call(Kind.HEALTH, "GET", "/v1/health", intent=run.new_intent(), address=WATCHING)

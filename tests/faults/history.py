@@ -20,7 +20,9 @@ class Kind(StrEnum):
     CHANGE_PASSWORD = "change password"
     LOG_OUT = "log out"
     LOG_OUT_EVERYWHERE = "log out everywhere"
+    END_SESSION = "end another session"
     DELETE = "delete"
+    GUESS_FROM_DEVICE = "guess from a known device"
     GUESS_TO_DELETE = "guess to delete"
     HEALTH = "health"
 
@@ -43,7 +45,8 @@ class Call:
     status: int  # 0: none came
     code: str = ""
     retry_after: int = 0
-    # What was sent; the account and the session are those the token was given for.
+    # What was sent; the account and the session are those the token was given for, but of another
+    # session to be ended it is that one.
     name: str = ""
     password: str = ""
     address: str = ""

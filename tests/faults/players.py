@@ -32,6 +32,7 @@ class Player:
             (self._new_password, 2),
             (self._leave, 2),
             (self._leave_everywhere, 1),
+            (self._end_another, 1),
             (self._end_during_refresh, 2),
         )
 
@@ -100,15 +101,15 @@ class Player:
         )
         return Device.of(name, call) if call.done else None
 
-    def refresh(self, device: Device, key: str = "") -> Device | None:
-        """Refresh a session; None: it has ended."""
+    def refresh(self, device: Device, key: str | None = None) -> Device | None:
+        """Refresh a session, by a new key unless one is given (or "": none); None: it has ended."""
         call = self._until_known(
             Kind.REFRESH,
             "POST",
             "/v1/refresh",
             {"refresh_token": device.refresh},
             intent=self.run.new_intent(),
-            key=key or secrets.token_urlsafe(16),
+            key=secrets.token_urlsafe(16) if key is None else key,
             account=device.account,
             session=device.session,
             token=device.refresh,
@@ -135,8 +136,9 @@ class Player:
             self._keep(device, self.refresh(device))
 
     def _come_back(self) -> None:
+        """Refresh, sometimes without a key: whoever repeats it does so within the 60 s of grace."""
         device = self._any_device()
-        self._keep(device, self.refresh(device))
+        self._keep(device, self.refresh(device, "" if self._random.random() < 0.3 else None))
 
     def _come_back_twice(self) -> None:
         """Two copies of the game refresh one session at once, with one key."""
@@ -161,6 +163,13 @@ class Player:
     def _leave_everywhere(self) -> None:
         self._log_out(self._any_device(), everywhere=True)
         self._end(self._devices)
+
+    def _end_another(self) -> None:
+        if len(self._devices) > 1:
+            device, other = self._random.sample(self._devices, 2)
+            path = f"/v1/sessions/{other.session}"
+            self._with_token(Kind.END_SESSION, device, "DELETE", path, session=other.session)
+            self._end([other])
 
     def _end_during_refresh(self) -> None:
         """One device refreshes at the very moment at which another ends its session."""
@@ -241,7 +250,7 @@ class Player:
         device: Device,
         method: str,
         path: str,
-        body: object,
+        body: object = None,
         intent: int = 0,
         **facts: str,
     ) -> tuple[Call, Device | None]:
@@ -259,9 +268,7 @@ class Player:
                 body,
                 intent=intent,
                 bearer=device.access,
-                account=device.account,
-                session=device.session,
-                **facts,
+                **{"account": device.account, "session": device.session, **facts},
             )
             if call.code != "invalid_token":
                 return call, left

@@ -114,6 +114,10 @@ class Run:
         yield
         self._window_began = self._clock.now() + BACK_SECONDS
 
+    def logged(self, text: str) -> int:
+        """Return how many lines with a text the handlers have logged."""
+        return len(self.workers.log_lines(text))
+
     def put_secret(self, secret: DatabaseSecret, stage: str = "AWSCURRENT") -> str:
         """Store another version of the database's secret and return its id."""
         with self.secrets_line.alone:
@@ -208,7 +212,6 @@ class Run:
 
     def settle(self, seconds: float) -> None:
         """Have all players learn what came of their calls, for so long at most, and stop."""
-        self._windows.append(Window(self._window_began, self._clock.now()))
         self._give_up_at = self._clock.now() + seconds
         self.step_clock(REFILL_SECONDS)
         self.stopping.set()
@@ -224,7 +227,7 @@ class Run:
         return History(
             calls=tuple(self.calls),
             accounts=tuple((row["id"], row["username"].lower()) for row in rows),
-            windows=tuple(self._windows),
+            windows=(*self._windows, Window(self._window_began, self._clock.now())),
             steps_back=self._clock.steps_back,
         )
 

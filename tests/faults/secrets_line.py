@@ -29,7 +29,6 @@ class SecretsLine:
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.trouble = Trouble.NONE
-        self.reads = 0
         self.alone = threading.Lock()  # the stand-in moves a label in two steps, AWS in one
         self._mended = threading.Event()
         line = self
@@ -87,7 +86,6 @@ class SecretsLine:
         self, address: tuple[str, int], headers: dict[str, str], body: bytes
     ) -> tuple[int, bytes]:
         trouble = self.trouble
-        self.reads += 1
         if trouble in REFUSALS:
             return 400, json.dumps({"__type": REFUSALS[trouble], "message": "no"}).encode()
         if trouble == Trouble.SLOW:

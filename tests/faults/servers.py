@@ -8,19 +8,20 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from auth.connection import Connection, DatabaseSecret, Failure, Statement, connect, tls_context
+from auth.connection import DatabaseSecret, Failure, Statement, connect, tls_context
 from auth.database_users import grant_application
 from local.mariadb import Users
 from local.stack import Stack
 from tests.engines import RuledServer
 
 PATIENCE_SECONDS = 20.0
+GONE = 1094  # there is no such connection (any more)
 
 
 class Server(RuledServer):
@@ -61,8 +62,17 @@ class Server(RuledServer):
         """Close connections."""
         with self.connect() as connection:
             for number in numbers:
-                with suppress(Failure, Exception):  # it may have gone by itself
+                try:
                     connection.run(Statement(f"KILL CONNECTION {number}"), PATIENCE_SECONDS)
+                except Failure as failure:
+                    if failure.number != GONE:
+                        raise
+
+    def cut_all_of(self, *users: str) -> None:
+        """Close the connections of these users, who must have some."""
+        connections = self.connections_of(*users)
+        assert connections, f"{' and '.join(users)} are not connected"
+        self.cut(*connections)
 
     def new_user(self, username: str) -> DatabaseSecret:
         """Create a user with the application's rights, new, and return its secret."""
@@ -103,7 +113,7 @@ class Server(RuledServer):
         tls, taken = tls_context(str(self.ca_file)), []
         user = self.new_user("glutton")
         with self.set_to("max_connections", 10):
-            self.cut(*self.connections_of("game_login"))
+            self.cut_all_of(self.application.username)
             try:
                 end = time.monotonic() + PATIENCE_SECONDS
                 while time.monotonic() < end:
@@ -149,7 +159,3 @@ class Servers:
     def environment(self) -> dict[str, str]:
         """Return what the handler needs in its environment."""
         return self._stack.environment()
-
-    def reader(self) -> Connection:
-        """Return a connection of the admin."""
-        return self.database.connect()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.faults.checker import PROPERTIES, violations
+from tests.faults.guess_limits import limits_not_reached
 from tests.faults.history import Call, History, Kind, Window
 
 ADA: dict[str, Any] = {"account": "a1", "session": "s1"}
@@ -69,6 +70,12 @@ def guesses(number: int, seconds: float, **more: Any) -> list[Call]:
     return [log_in(10 + n * seconds, f"wrong-{n}", 401, **facts) for n in range(number)]
 
 
+def guesses_of(kind: Kind, number: int) -> list[Call]:
+    """Return so many wrong passwords sent with a token of Ada's, one a second."""
+    facts = {"code": "invalid_credentials", **ADA}
+    return [call(kind, 10 + n, 401, **facts) for n in range(number)]
+
+
 # What is no violation
 
 
@@ -118,6 +125,16 @@ def test_guesses_as_time_passes() -> None:
     assert not found(registration(), *quick, *later)
 
 
+def test_another_session_that_was_ended_before() -> None:
+    """Who does not know whether it ended a session learns it: it is not there any more."""
+    of_second: dict[str, Any] = {"account": "a1", "session": "s2"}
+    second = log_in(1, "old", gave_account="a1", gave_session="s2", gave_token="u0")
+    unknown = call(Kind.END_SESSION, 2, 503, intent=7, **of_second)
+    again = call(Kind.END_SESSION, 4, 404, intent=7, code="not_found", **of_second)
+    use = refresh(6, 401, token="u0", **of_second)
+    assert not found(registration(), second, unknown, again, use)
+
+
 # Violations
 
 
@@ -127,6 +144,7 @@ def planted() -> dict[str, list[set[str]]]:
     everywhere = call(Kind.LOG_OUT_EVERYWHERE, 5, **ADA)
     second: dict[str, Any] = {"gave_account": "a1", "gave_session": "s2", "gave_token": "u0"}
     of_second: dict[str, Any] = {"account": "a1", "session": "s2", "token": "u0"}
+    of_another = call(Kind.END_SESSION, 5, account="a1", session="s2")
     me = call(Kind.ME, 8, **ADA)
     start = registration()
     return {
@@ -165,6 +183,7 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, call(Kind.LOG_OUT, 5, **ADA), refresh(8, gave_token="t1", **GIVEN)),
             found(start, call(Kind.LOG_OUT, 5, **ADA), me),
             found(start, log_in(2, "old", **second), everywhere, refresh(8, **of_second)),
+            found(start, log_in(2, "old", **second), of_another, refresh(8, **of_second)),
             found(start, log_in(2, "old", **second), change(5), refresh(8, **of_second)),
             found(start, change(5, gave_token="t2", **GIVEN), refresh(8)),
             found(start, gone, me, accounts=()),
@@ -178,6 +197,7 @@ def planted() -> dict[str, list[set[str]]]:
                 refresh(8, 401, **of_second),
             ),
             found(start, change(3, gave_token="t2", **GIVEN), refresh(8, 401, token="t2")),
+            found(start, log_in(2, "old", **second), of_another, refresh(8, 401)),
         ],
         "a token has one successor": [
             found(start, refresh(3, gave_token="t1", **GIVEN), refresh(4, gave_token="x", **GIVEN))
@@ -194,13 +214,8 @@ def planted() -> dict[str, list[set[str]]]:
         "guesses are bounded": [
             found(start, *guesses(6, 0.1)),
             found(start, *guesses(30, 40.0)),
-            found(
-                start,
-                *(
-                    call(Kind.GUESS_TO_DELETE, 10 + n, 401, code="invalid_credentials", **ADA)
-                    for n in range(6)
-                ),
-            ),
+            found(start, *guesses_of(Kind.GUESS_TO_DELETE, 6)),
+            found(start, *guesses_of(Kind.GUESS_FROM_DEVICE, 11)),
         ],
     }
 
@@ -219,3 +234,23 @@ def test_guesses_from_everywhere() -> None:
     many = [replace(each, address=f"10.0.0.{n}") for n, each in enumerate(guesses(21, 0.1))]
     assert found(registration(), *many) == {"guesses are bounded"}
     assert not found(registration(), *many[:20])
+
+
+def test_guesses_at_everybody() -> None:
+    """More guesses from one address than its bucket holds are found, whatever the names."""
+    many = [replace(each, name=f"player-{n}") for n, each in enumerate(guesses(21, 0.1))]
+    assert found(registration(), *many) == {"guesses are bounded"}
+    assert not found(registration(), *many[:20])
+
+
+def test_too_few_guesses() -> None:
+    """Limits that nobody came to are named; a history says nothing of them."""
+    everywhere = [replace(each, address=f"10.0.0.{n}") for n, each in enumerate(guesses(20, 0.1))]
+    some = [*guesses_of(Kind.GUESS_TO_DELETE, 5), *guesses_of(Kind.GUESS_FROM_DEVICE, 9)]
+    assert limits_not_reached([*everywhere, *some]) == [
+        "address",
+        "account and address",
+        "known device",
+    ]
+    others = [*guesses(20, 0.1), *guesses_of(Kind.GUESS_FROM_DEVICE, 1)]
+    assert not limits_not_reached([*everywhere, *some, *others])

@@ -1,8 +1,9 @@
 """Handler processes: each a Lambda container of its own, sent API Gateway events through a pipe.
 
-Two things differ from the real one, both given where the application is put together: the clock,
-which can be set for all processes at once, and Argon2 parameters that cost little, so that two
-cores serve many requests. A test sees to it that nothing else in `auth` asks for the time.
+Three things differ from the real one: the clock, which can be set for all processes at once; Argon2
+parameters that cost little, so that two cores serve many requests; and the token keys, which are
+read again every two seconds, not every five minutes, so that warm processes need Secrets Manager
+too. A test sees to it that nothing else in `auth` asks for the time.
 """
 
 import multiprocessing
@@ -22,6 +23,7 @@ from tests.events import http_event
 
 PATIENCE_SECONDS = 30.0
 MEMORY_KIB, ITERATIONS = 8, 1
+KEYS_SECONDS = 2.0
 # Loaded once, before the processes are forked; each of them imports the application for itself.
 PRELOADED = ["boto3", "botocore.session", "flask", "jwt", "pymysql", "serverless_wsgi", "zxcvbn"]
 
@@ -158,6 +160,7 @@ def _serve(
     os.environ.update(environment)
 
     import handler
+    from auth import keys
     from auth.app import create_app
     from auth.passwords import Passwords
     from auth.settings import Settings
@@ -169,6 +172,7 @@ def _serve(
 
     if build:
         BROKEN_BUILDS[build].plant()
+    keys.CACHE_SECONDS = KEYS_SECONDS
     settings = Settings.from_environment(os.environ)
     passwords = Passwords(MEMORY_KIB, ITERATIONS)
     handler.application = create_app(settings, clock, passwords)

@@ -1,13 +1,24 @@
-"""Every answer that these tests see is held against docs/openapi.json."""
+"""Containers to be asked, every answer of which is held against docs/openapi.json."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flask import Flask
 
 import handler
+from auth.app import create_app
+from auth.connection import Connection, connect, tls_context
+from auth.database import Database
+from auth.settings import Settings
+from local.mariadb import SCHEMA, MariaDB, Users
 from local.stack import Stack
+from tests.conftest import Tables
 from tests.events import Answer
+from tests.integration.containers import Container, Secrets, Serve, Switch
+from tests.integration.rotating import FIRST, SECOND, SECRET, SecretsManagerSide
 from tests.openapi import description
+from tests.players import call
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +37,82 @@ def _described(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
         return answer
 
     monkeypatch.setattr(handler, "http", checked)
+
+
+@pytest.fixture
+def serve(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Return a way to have the handler served by a new container with these settings."""
+    applications: list[Flask] = []
+
+    def serve(settings: Settings) -> Flask:
+        applications.append(create_app(settings))
+        monkeypatch.setattr(handler, "application", applications[-1])
+        return applications[-1]
+
+    yield serve
+    for application in applications:
+        application.extensions["database"].close()
+
+
+@pytest.fixture
+def warm(tables: Tables, settings: Settings, serve: Serve) -> Database:
+    """Return the database of a container that has just answered a request."""
+    database: Database = serve(settings).extensions["database"]
+    assert call("GET", "/v1/health").status == 200
+    return database
+
+
+@pytest.fixture
+def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
+    """Return a way to say which container answers from now on."""
+    containers = []
+
+    def switch(container: Container) -> None:
+        containers.append(container)
+        monkeypatch.setattr(handler, "application", container.application)
+
+    yield switch
+    for container in containers:
+        container.close()
+
+
+@pytest.fixture
+def secrets(stack: Stack) -> Secrets:
+    """Return the secrets, to be changed."""
+    return Secrets(stack.secrets_manager.client())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """Return a server of this file's own, which may be left in any state."""
+    server = MariaDB(tmp_path_factory.mktemp("migrations"), Users("for-admin", "for-players"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def connection(server: MariaDB) -> Iterator[Connection]:
+    """Return a connection of the admin to an empty schema."""
+    tls = tls_context(str(server.ca_file))
+    with connect(server.admin, tls, read_seconds=60.0, statement_seconds=0) as connection:
+        tables = Tables(connection)
+        tables.run(f"DROP DATABASE IF EXISTS {SCHEMA}")
+        tables.run(f"CREATE DATABASE {SCHEMA}")
+        tables.run(f"USE {SCHEMA}")
+        yield connection
+
+
+@pytest.fixture
+def aws(
+    stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SecretsManagerSide]:
+    """Return Secrets Manager with a secret whose user `migrate` has created."""
+    side = SecretsManagerSide(stack, tables)
+    monkeypatch.setenv("DATABASE_SECRET_ID", SECRET)
+    handler.migrate({}, None)
+    yield side
+    for user in (FIRST, SECOND):
+        tables.run(f"DROP USER IF EXISTS {user}")

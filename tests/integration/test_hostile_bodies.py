@@ -15,7 +15,7 @@ from auth.settings import Settings
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import Answer, http_event
-from tests.integration.test_contract import CODES, ROUTES, WITH_BODY, Route, every
+from tests.integration.contract import CODES, ROUTES, WITH_BODY, Route, every
 from tests.players import PASSWORD, Player, call
 
 # Not in `st.text()`'s reach, or seldom.

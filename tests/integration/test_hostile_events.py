@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import handler
 from tests.events import http_event
-from tests.integration.test_contract import CODES, ROUTES, TUTORIAL
+from tests.integration.contract import CODES, ROUTES, TUTORIAL
 from tests.integration.test_hostile_bodies import FIELDS, _quick, junk, tokens, words  # noqa: F401
 from tests.players import Player
 

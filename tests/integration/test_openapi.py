@@ -16,7 +16,7 @@ from auth.passwords import Passwords
 from auth.settings import Settings
 from tests.conftest import Tables
 from tests.events import Answer, http_event
-from tests.integration.test_contract import SOME_ID
+from tests.integration.contract import SOME_ID
 from tests.openapi import NotDescribed, description
 from tests.players import PASSWORD, Player, call
 

@@ -1,26 +1,16 @@
 """The rotation of the database user: on a real database, step by step as Secrets Manager asks."""
 
-import itertools
 import logging
 import re
-import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
-import msgspec
 import pytest
 
 import handler
 from auth import database_users
-from auth.app import create_app
 from auth.connection import DatabaseSecret, Failure, connect, tls_context
 from auth.database_users import UserError, other_user, sign_in, users_lock
 from auth.errors import Unavailable
-from auth.passwords import Passwords
 from auth.rotation import RotationError
 from auth.secret_store import SecretStore
 from auth.settings import Settings
@@ -28,110 +18,9 @@ from local.processes import free_port
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.engines import MYSQL
-from tests.players import Player
+from tests.integration.rotating import FIRST, SECOND, SECRET, STEPS, SecretsManagerSide
 
-SECRET = "rotation/database"
-FIRST, SECOND = "turning", "turning_clone"
-STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 HASH = re.compile(r"(BY PASSWORD|AS) '.+?'(?= REQUIRE)", re.DOTALL)
-
-
-class SecretsManagerSide:
-    """What Secrets Manager does in a rotation: a version with no value, then the four calls."""
-
-    def __init__(self, stack: Stack, tables: Tables) -> None:
-        self.client = stack.secrets_manager.client()
-        self.tables = tables
-        self.tls = tls_context(str(stack.mariadb.ca_file))
-        for user in (FIRST, SECOND):
-            tables.run(f"DROP USER IF EXISTS {user}")
-        self.client.delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
-        value = {
-            **msgspec.to_builtins(stack.mariadb.application),
-            "username": FIRST,
-            "password": "made-by-aws",
-            # What AWS's attachment adds, and the port as text as it may come.
-            "port": str(stack.mariadb.port),
-            "dbInstanceIdentifier": "game-login-database",
-        }
-        self.arn = self.client.create_secret(
-            Name=SECRET, SecretString=msgspec.json.encode(value).decode()
-        )["ARN"]
-
-    def begin(self, *, at_once: bool = True) -> str:
-        """Label a new version AWSPENDING, with no value; a copy where it is not to rotate now."""
-        token = str(uuid.uuid4())
-        for version, stages in self.stages().items():
-            if {"AWSPENDING", "AWSCURRENT"} <= set(stages):
-                # AWS begins a rotation in this state, the stand-in takes it for one under way.
-                self.client.update_secret_version_stage(
-                    SecretId=SECRET, VersionStage="AWSPENDING", RemoveFromVersionId=version
-                )
-        with suppress(self.client.exceptions.ResourceNotFoundException):  # it finds no function
-            self.client.rotate_secret(
-                SecretId=SECRET,
-                ClientRequestToken=token,
-                RotationLambdaARN="arn:aws:lambda:us-east-1:123456789012:function:rotate",
-                RotationRules={"AutomaticallyAfterDays": 30},
-                RotateImmediately=at_once,
-            )
-        assert self.stages()[token] == ["AWSPENDING"]
-        return token
-
-    def call(self, step: str, token: str) -> None:
-        """Call the function for one step."""
-        event = {"SecretId": self.arn, "ClientRequestToken": token, "Step": step}
-        handler.rotate(event, None)
-
-    def rotate(self) -> str:
-        """Rotate once."""
-        token = self.begin()
-        for step in STEPS:
-            self.call(step, token)
-        return token
-
-    def stages(self) -> dict[str, list[str]]:
-        """Return the labels of each version."""
-        found: dict[str, list[str]] = self.client.describe_secret(SecretId=SECRET)[
-            "VersionIdsToStages"
-        ]
-        return found
-
-    def read(self, stage: str = "AWSCURRENT") -> DatabaseSecret:
-        """Return a version as the application reads it."""
-        return SecretStore().read(SECRET, DatabaseSecret, stage)
-
-    def raw(self, stage: str = "AWSCURRENT") -> dict[str, Any]:
-        """Return a version with all that is in it."""
-        return SecretStore().read(SECRET, dict[str, Any], stage)
-
-    def signs_in(self, user: DatabaseSecret) -> bool:
-        """Tell whether a user's password fits."""
-        try:
-            sign_in(user, self.tls)
-        except Failure as failure:
-            if failure.number == 1045:
-                return False
-            raise
-        return True
-
-    def put(self, **changes: object) -> None:
-        """Change the current value by hand."""
-        value = msgspec.json.encode({**self.raw(), **changes}).decode()
-        self.client.put_secret_value(SecretId=SECRET, SecretString=value)
-
-
-@pytest.fixture
-def aws(
-    stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SecretsManagerSide]:
-    """Return Secrets Manager with a secret whose user `migrate` has created."""
-    side = SecretsManagerSide(stack, tables)
-    monkeypatch.setenv("DATABASE_SECRET_ID", SECRET)
-    handler.migrate({}, None)
-    yield side
-    for user in (FIRST, SECOND):
-        tables.run(f"DROP USER IF EXISTS {user}")
 
 
 def grants(aws: SecretsManagerSide, user: DatabaseSecret) -> set[str]:
@@ -417,83 +306,6 @@ def test_other_user() -> None:
         "game_login_clone",
         "game_login",
     )
-
-
-# Under load
-
-CONTAINERS = 3
-ROTATIONS = 20
-PAUSE_SECONDS = 0.35  # longer than a container takes from reading the secret to signing in
-
-
-@pytest.fixture
-def containers(
-    aws: SecretsManagerSide, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[], None]]:
-    """Return a way to let the next of several containers answer, its connection closed."""
-    quick = replace(settings, database_secret_id=SECRET, rate_limit_scale=10_000.0)
-    applications = [create_app(quick, passwords=Passwords(8, 1)) for _ in range(CONTAINERS)]
-    turns = itertools.cycle(applications)
-
-    def next_container() -> None:
-        application = next(turns)
-        monkeypatch.setattr(handler, "application", application)
-        application.extensions["database"].close()
-
-    next_container()
-    yield next_container
-    for application in applications:
-        application.extensions["database"].close()
-
-
-def test_twenty_rotations_under_load(
-    aws: SecretsManagerSide, containers: Callable[[], None]
-) -> None:
-    """Twenty rotations while players sign in and come back: not one request fails.
-
-    Every few requests another container answers and has to sign in to the database again, with
-    what it remembers of the secret.
-    """
-    player = Player()
-    assert player.register().status == 201
-    answers: list[tuple[str, int]] = []
-    over = threading.Event()
-
-    def play() -> None:
-        for number in itertools.count():
-            if over.is_set():
-                return
-            if number % 4 == 0:
-                containers()
-            act = (player.log_in, player.refresh, player.me, player.refresh)[number % 4]
-            answers.append((act.__name__, act().status))
-
-    thread = threading.Thread(target=play)
-    thread.start()
-    try:
-        for _ in range(ROTATIONS):
-            aws.rotate()
-            time.sleep(PAUSE_SECONDS)
-    finally:
-        over.set()
-        thread.join()
-    failed = [answer for answer in answers if answer[1] != 200]
-    assert failed == []
-    assert len(answers) > 10 * ROTATIONS
-    assert aws.read().username == FIRST
-
-
-def test_containers_notice_a_password_set_by_force(
-    aws: SecretsManagerSide, containers: Callable[[], None], tables: Tables
-) -> None:
-    """The load test can fail: a password changed behind the secret's back costs requests."""
-    player = Player()
-    assert player.register().status == 201
-    tables.run(f"ALTER USER {FIRST} IDENTIFIED BY 'somebody-else'")
-    containers()
-    assert player.refresh().status == 503
-    handler.migrate({}, None)
-    assert player.refresh().status == 200
 
 
 def test_age_of_the_password(

@@ -182,6 +182,22 @@ def _lifetime_of_181_days(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sessions, "LIFETIME", timedelta(days=181))
 
 
+def _name_not_free_after_a_deletion(patch: pytest.MonkeyPatch) -> None:
+    old, new = "DELETE FROM accounts", "UPDATE accounts SET epoch = epoch + 1"
+    _without_statement("delete_account", patch, old, new)
+
+
+def _theft_forgiven(patch: pytest.MonkeyPatch) -> None:
+    right = sessions.Sessions._check_replay  # noqa: SLF001
+
+    def wrong(self: sessions.Sessions, *arguments: Any) -> None:
+        with pytest.MonkeyPatch.context() as forgiving:
+            forgiving.setattr(Store, "end_session", lambda *_: None)
+            right(self, *arguments)
+
+    patch.setattr(sessions.Sessions, "_check_replay", wrong)
+
+
 def _expiry_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         store, "_ALIVE", "%s < %s + INTERVAL 1 DAY AND s.ended_at IS NULL AND s.epoch = a.epoch"
@@ -220,6 +236,8 @@ def _access_token_for_good(patch: pytest.MonkeyPatch) -> None:
         _key_forgotten,
         _idle_expiry_ignored,
         _lifetime_of_181_days,
+        _name_not_free_after_a_deletion,
+        _theft_forgiven,
         _expiry_ignored,
         _suspension_ignored,
         _access_token_for_good,

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from auth import passwords, requests, usernames
+from auth.app import HEADERS
 from auth.keys import PrivateKey, SigningKey
 from tests.events import Answer
 from tests.openapi import NotDescribed, description
@@ -122,6 +123,13 @@ def test_headers_that_are_read() -> None:
             "parameters", ()
         )
         assert keyed is ("idempotency_key()" in source), path
+
+
+def test_headers_of_every_answer() -> None:
+    """What the application says in each answer is described with each, or once for all."""
+    document = description().document
+    for name in HEADERS:
+        assert name in document["components"]["headers"] or name in document["info"]["description"]
 
 
 def test_error_codes() -> None:

@@ -1,0 +1,130 @@
+"""The routes and the codes of docs/http-api.md, and requests right in all but what a test says."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import handler
+from tests.events import REQUEST_ID, Answer, http_event
+from tests.players import Player
+
+SOME_ID = "0190a0a0-0000-7000-8000-000000000000"
+JSON = {"Content-Type": "application/json"}
+LIMIT = 8192
+
+
+@dataclass(frozen=True)
+class Route:
+    """One line of the contract."""
+
+    method: str
+    path: str
+    fields: tuple[str, ...] = ()  # required, all of them strings
+    bearer: bool = False
+    takes_body: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+ROUTES = (
+    Route("POST", "/v1/register", ("username", "password"), takes_body=True),
+    Route("POST", "/v1/login", ("username", "password"), takes_body=True),
+    Route("POST", "/v1/refresh", ("refresh_token",), takes_body=True),
+    Route("POST", "/v1/logout", bearer=True, takes_body=True),
+    Route("GET", "/v1/sessions", bearer=True),
+    Route("DELETE", f"/v1/sessions/{SOME_ID}", bearer=True),
+    Route("GET", "/v1/me", bearer=True),
+    Route(
+        "PUT", "/v1/me/password", ("current_password", "new_password"), bearer=True, takes_body=True
+    ),
+    Route("POST", "/v1/me/delete", ("password",), bearer=True, takes_body=True),
+    Route("GET", "/.well-known/jwks.json"),
+    Route("GET", "/v1/health"),
+)
+TUTORIAL = (Route("GET", "/"), Route("POST", "/login"))
+WITH_BODY = tuple(route for route in ROUTES if route.takes_body)
+WITH_FIELDS = tuple(route for route in ROUTES if route.fields)
+BEARER = tuple(route for route in ROUTES if route.bearer)
+
+# The table of docs/http-api.md.
+CODES = {
+    "invalid_request": 400,
+    "invalid_credentials": 401,
+    "invalid_token": 401,
+    "session_ended": 401,
+    "account_suspended": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "username_taken": 409,
+    "idempotency_key_reused": 409,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "invalid_username": 422,
+    "weak_password": 422,
+    "too_many_attempts": 429,
+    "internal_error": 500,
+    "unavailable": 503,
+}
+
+
+def every(*routes: Route) -> pytest.MarkDecorator:
+    """Run a test for each of these routes."""
+    return pytest.mark.parametrize("route", routes, ids=str)
+
+
+def send(
+    route: Route,
+    body: str | bytes | None = None,
+    headers: dict[str, str] | None = None,
+    token: str | None = None,
+) -> Answer:
+    """Send a body as it is."""
+    sent = {**({} if body is None else JSON), **(headers or {})}
+    if token is not None:
+        sent["Authorization"] = f"Bearer {token}"
+    return Answer.of(handler.http(http_event(route.method, route.path, body, sent), None))
+
+
+def token_for(route: Route, player: Player) -> str | None:
+    """Return the access token, where the route wants one."""
+    return player.access_token if route.bearer else None
+
+
+def form(route: Route, player: Player, **more: object) -> dict[str, object]:
+    """Return a body that the route takes."""
+    known = {
+        "username": player.username,
+        "password": player.password,
+        "refresh_token": player.refresh_token,
+        "current_password": player.password,
+        "new_password": "another long enough password",
+    }
+    return {**{name: known[name] for name in route.fields}, **more}
+
+
+def check_headers(answer: Answer, cache: str = "no-store") -> None:
+    """Check what every JSON answer carries."""
+    assert answer.headers["content-type"].partition(";")[0] == "application/json"
+    assert answer.headers["cache-control"] == cache
+    assert answer.headers["x-request-id"] == REQUEST_ID
+    assert isinstance(answer.json, dict)
+
+
+def check_error(answer: Answer, code: str) -> dict[str, Any]:
+    """Check that it is this error in the contract's form, and return its `error`."""
+    assert (answer.code, answer.status) == (code, CODES[code])
+    check_headers(answer)
+    error: dict[str, Any] = answer.json["error"]
+    assert set(answer.json) == {"error"}
+    assert isinstance(error["message"], str)
+    assert error["message"]
+    assert error["request_id"] == REQUEST_ID
+    known = {"code", "message", "request_id", "fields", "retry_after", "until", "reason"}
+    assert set(error) <= known
+    if code == "invalid_token":
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    else:
+        assert "www-authenticate" not in answer.headers
+    return error

@@ -1,0 +1,185 @@
+"""What a deployment calls: it makes schema, users, rights and keys what they should be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import handler
+from auth.connection import Connection, DatabaseSecret, Failure, connect, tls_context
+from auth.database_users import grant_application
+from auth.keys import TokenSecret, key_ring
+from auth.migrate import FOLDER, MigrationError
+from auth.secret_store import SecretStore
+from local.mariadb import MariaDB
+from local.stack import Stack
+from tests.conftest import Tables
+
+
+@pytest.fixture
+def deployed(
+    stack: Stack, server: MariaDB, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> Tables:
+    """Return the empty schema of a server that the handler's environment names."""
+    admin = Tables(connection)
+    admin.run(f"DROP USER IF EXISTS {server.application.username}")
+    for name, secret in (("admin", server.admin), ("application", server.application)):
+        stack.secrets_manager.client().delete_secret(
+            SecretId=f"migrations/{name}", ForceDeleteWithoutRecovery=True
+        )
+        stack.secrets_manager.put(f"migrations/{name}", msgspec.to_builtins(secret))
+    monkeypatch.setenv("DATABASE_ADMIN_SECRET_ID", "migrations/admin")
+    monkeypatch.setenv("DATABASE_SECRET_ID", "migrations/application")
+    monkeypatch.setenv("DATABASE_CA_FILE", str(server.ca_file))
+    return admin
+
+
+def test_handler_migrates(deployed: Tables, server: MariaDB) -> None:
+    """The Lambda function brings schema and user from nothing to what serves players; twice too."""
+    tls = tls_context(str(server.ca_file))
+    with pytest.raises(Failure):
+        connect(server.application, tls)
+    assert handler.migrate({}, None) == {"applied": sorted(p.name for p in FOLDER.glob("*.sql"))}
+    connect(server.application, tls).close()
+    assert handler.migrate({}, None) == {"applied": []}
+    with connect(server.application, tls) as application:
+        assert Tables(application).count("accounts") == 0
+
+
+def set_by_hand(deployed: Tables, username: str, password: str) -> None:
+    """Change a user's password in the database alone."""
+    deployed.run(f"ALTER USER '{username}'@'%%' IDENTIFIED BY '{password}'")  # its sign is doubled
+
+
+def put_version(stack: Stack, stage: str, secret: DatabaseSecret) -> None:
+    """Put another version of the application's secret there."""
+    stack.secrets_manager.client().put_secret_value(
+        SecretId="migrations/application",
+        SecretString=json.dumps(msgspec.to_builtins(secret)),
+        VersionStages=[stage],
+    )
+
+
+def test_handler_keeps_a_rotated_password(deployed: Tables, server: MariaDB, stack: Stack) -> None:
+    """A password that AWSPENDING is about to make the current one is not set back.
+
+    So it is between two steps of a rotation that changes the password of the one user there is, as
+    AWS's own for an existing database does.
+    """
+    handler.migrate({}, None)
+    rotated = msgspec.structs.replace(server.application, password="the next one")
+    put_version(stack, "AWSPENDING", rotated)
+    set_by_hand(deployed, rotated.username, rotated.password)
+    handler.migrate({}, None)
+    tls = tls_context(str(server.ca_file))
+    connect(rotated, tls).close()
+    with pytest.raises(Failure, match="1045"):
+        connect(server.application, tls)
+
+
+def test_handler_keeps_a_password_that_fits(
+    deployed: Tables, server: MariaDB, stack: Stack
+) -> None:
+    """While AWSCURRENT signs in nothing is set, whatever AWSPENDING says."""
+    handler.migrate({}, None)
+    pending = msgspec.structs.replace(server.application, password="the next one")
+    put_version(stack, "AWSPENDING", pending)
+    handler.migrate({}, None)
+    tls = tls_context(str(server.ca_file))
+    connect(server.application, tls).close()
+    with pytest.raises(Failure, match="1045"):
+        connect(pending, tls)
+
+
+@pytest.mark.parametrize("pending", [None, "same user", "other user", "other address"])
+def test_handler_heals_a_password_that_fits_nowhere(
+    deployed: Tables,
+    server: MariaDB,
+    stack: Stack,
+    caplog: pytest.LogCaptureFixture,
+    pending: str | None,
+) -> None:
+    """Where no version of the secret fits, as after a restore, the current one's password is set.
+
+    The other user of a rotation is none of its business: that one's password stays as it is.
+    """
+    handler.migrate({}, None)
+    waiting = msgspec.structs.replace(server.application, username="game_login_clone")
+    waiting = msgspec.structs.replace(waiting, password="it waits")
+    deployed.run("DROP USER IF EXISTS game_login_clone")
+    with server.connect() as admin:
+        grant_application(admin, waiting)
+    changes: dict[str, dict[str, Any]] = {
+        "same user": {"password": "never set"},
+        "other user": {"username": waiting.username, "password": waiting.password},
+        "other address": {"password": "never set", "port": 1},
+    }
+    if pending:
+        changed = msgspec.structs.replace(server.application, **changes[pending])
+        put_version(stack, "AWSPENDING", changed)
+    set_by_hand(deployed, server.application.username, "of the restored database")
+    handler.migrate({}, None)
+    tls = tls_context(str(server.ca_file))
+    connect(server.application, tls).close()
+    connect(waiting, tls).close()
+    assert [r for r in caplog.records if getattr(r, "event", "") == "password_set"]
+    assert server.application.password not in caplog.text
+    caplog.clear()
+    handler.migrate({}, None)
+    assert not [r for r in caplog.records if getattr(r, "event", "") == "password_set"]
+
+
+def test_handler_heals_missing_rights(deployed: Tables, server: MariaDB) -> None:
+    """A user whose rights were taken away has them again, with the same password."""
+    handler.migrate({}, None)
+    schema = server.application.dbname.replace("_", r"\_")
+    deployed.run(f"REVOKE ALL ON `{schema}`.* FROM {server.application.username}")
+    handler.migrate({}, None)
+    with connect(server.application, tls_context(str(server.ca_file))) as application:
+        assert Tables(application).count("accounts") == 0
+
+
+def test_handler_sets_no_password_of_a_database_out_of_reach(
+    deployed: Tables, server: MariaDB, stack: Stack
+) -> None:
+    """Only a refused password is one to set; any other failure fails the deployment."""
+    handler.migrate({}, None)
+    elsewhere = msgspec.structs.replace(server.application, port=1, password="not this one")
+    put_version(stack, "AWSCURRENT", elsewhere)
+    with pytest.raises(Failure, match="2003"):
+        handler.migrate({}, None)
+    connect(server.application, tls_context(str(server.ca_file))).close()
+
+
+def test_handler_takes_what_rds_manages(deployed: Tables, stack: Stack, server: MariaDB) -> None:
+    """RDS keeps its admin's name and password in a secret, and no address: that is enough."""
+    client = stack.secrets_manager.client()
+    value = json.dumps({"username": server.admin.username, "password": server.admin.password})
+    client.put_secret_value(SecretId="migrations/admin", SecretString=value)
+    assert handler.migrate({}, None)["applied"]
+
+
+def test_handler_makes_the_first_token_keys(
+    deployed: Tables, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty token secret gets keys that work, once."""
+    client = stack.secrets_manager.client()
+    client.create_secret(Name="migrations/tokens")
+    monkeypatch.setenv("TOKEN_SECRET_ID", "migrations/tokens")
+    handler.migrate({}, None)
+    made = SecretStore().read("migrations/tokens", TokenSecret)
+    assert key_ring(made).current_signing.algorithm == "RS256"
+    handler.migrate({}, None)
+    assert SecretStore().read("migrations/tokens", TokenSecret) == made
+
+
+def test_handler_fails_visibly(deployed: Tables, tmp_path: Path) -> None:
+    """A migration that fails fails the invocation, and with it the deployment."""
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handler, "FOLDER", tmp_path)
+        with pytest.raises(MigrationError, match=r"0001_first\.sql"):
+            handler.migrate({}, None)
+    handler.migrate({}, None)
