@@ -61,7 +61,7 @@ def kill(run: Run) -> None:
             run.database.kill()
             run.play(0.5)
             run.database.start()
-    run.play(AFTER_SECONDS)
+        run.play(AFTER_SECONDS)
 
 
 def freeze(run: Run) -> None:
