@@ -113,6 +113,12 @@ def test_both_orders_of_calls_at_once() -> None:
             assert not found(registration(), changing, log_in(4, password, status))
 
 
+def test_an_old_access_token() -> None:
+    """An access token is refused when it is ten minutes old, as the handlers' clock goes."""
+    facts = {"code": "invalid_token", "clock_began": 3608.0, "clock_ended": 3608.1, **ADA}
+    assert not found(registration(), call(Kind.ME, 8, 401, **facts))
+
+
 def test_guesses_as_time_passes() -> None:
     """Guesses may go on as the buckets refill, and begin anew when the clock is set ahead."""
     slow = guesses(12, 60.0, address="192.0.2.1")
@@ -198,6 +204,7 @@ def planted() -> dict[str, list[set[str]]]:
             ),
             found(start, change(3, gave_token="t2", **GIVEN), refresh(8, 401, token="t2")),
             found(start, log_in(2, "old", **second), of_another, refresh(8, 401)),
+            found(start, call(Kind.ME, 8, 401, code="invalid_token", **ADA)),
         ],
         "a token has one successor": [
             found(start, refresh(3, gave_token="t1", **GIVEN), refresh(4, gave_token="x", **GIVEN))

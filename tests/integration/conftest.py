@@ -1,6 +1,8 @@
 """Containers to be asked, every answer of which is held against docs/openapi.json."""
 
+import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ import handler
 from auth.app import create_app
 from auth.connection import Connection, connect, tls_context
 from auth.database import Database
+from auth.keys import TokenKeys
+from auth.passwords import Passwords
 from auth.settings import Settings
 from local.mariadb import SCHEMA, MariaDB, Users
 from local.stack import Stack
@@ -17,6 +21,7 @@ from tests.conftest import Tables
 from tests.events import Answer
 from tests.integration.containers import Container, Secrets, Serve, Switch
 from tests.integration.rotating import FIRST, SECOND, SECRET, SecretsManagerSide
+from tests.integration.studio import NAME, Studio
 from tests.openapi import description
 from tests.players import call
 
@@ -116,3 +121,22 @@ def aws(
     yield side
     for user in (FIRST, SECOND):
         tables.run(f"DROP USER IF EXISTS {user}")
+
+
+@pytest.fixture
+def studio(
+    stack: Stack, tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Studio]:
+    """Return a studio whose containers answer in turn."""
+
+    def start(studio: Studio) -> list[Any]:
+        keys = functools.partial(TokenKeys, monotonic=lambda: studio.now)
+        monkeypatch.setattr("auth.app.TokenKeys", keys)
+        quick = replace(settings, token_secret_id=NAME, rate_limit_scale=10_000.0)
+        return [create_app(quick, passwords=Passwords(8, 1)) for _ in range(3)]
+
+    studio = Studio(stack, start)
+    monkeypatch.setattr(handler, "application", studio.containers[0])
+    yield studio
+    for container in studio.containers:
+        container.extensions["database"].close()

@@ -1,11 +1,9 @@
-"""The command that rotates the token keys, on the stand-in, with the code that uses the keys."""
+"""Rotating the token keys, on the stand-in, with the code that uses the keys."""
 
-import functools
 import json
 import os
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,86 +14,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import handler
 from auth.app import create_app
-from auth.keys import TokenKeys, TokenSecret, key_ring, new_token_secret
+from auth.keys import TokenSecret, key_ring, new_token_secret
 from auth.passwords import Passwords
 from auth.secret_store import SecretStore
 from auth.settings import Settings
 from deploy import token_keys
-from deploy.key_schedule import KEPT, PUBLISHED, Schedule, ring_of, schedule_of
-from deploy.token_keys import Secret, drop_old, main, rotate, rotate_at_once
-from local.stack import Stack
+from deploy.key_schedule import KEPT, PUBLISHED, Schedule, ring_of
+from deploy.token_keys import Secret, drop_old, rotate, rotate_at_once
 from local.terminal import Problem
-from tests.conftest import Tables
+from tests.integration.studio import NAME, STAGE, Studio
 from tests.players import Player, call
-
-NAME = "game-login/keys/tokens"
-STAGE = "keys"
-
-
-class Studio:
-    """An operator with the command, three containers, and one clock for all of them."""
-
-    def __init__(self, stack: Stack, containers: Callable[["Studio"], list[Any]]) -> None:
-        self.now = 1000.0
-        self._start = datetime.now(UTC).replace(microsecond=0)
-        self.client = stack.secrets_manager.client()
-        self.client.delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
-        self.client.create_secret(Name=NAME, SecretString=json.dumps(new_token_secret()))
-        self.containers = containers(self)
-        self.naps: list[float] = []
-        self.while_waiting: Callable[[], None] = lambda: None
-
-    def secret(self) -> Secret:
-        """Return the secret as the command sees it, by this clock instead of that of AWS."""
-        secret = Secret(self.client, NAME)
-        read = secret.read
-
-        def read_now() -> Any:
-            value, version, now = read()
-            assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
-            return value, version, self._start + timedelta(seconds=self.now)
-
-        secret.read = read_now  # type: ignore[method-assign]
-        return secret
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass, and players play."""
-        self.naps.append(seconds)
-        self.now += seconds
-        self.while_waiting()
-
-    def rotate(self) -> None:
-        """Run the command to its end."""
-        rotate(self.secret(), self.sleep, lambda: self.now)
-
-    def value(self) -> dict[str, Any]:
-        """Return what the secret holds."""
-        text = self.client.get_secret_value(SecretId=NAME, VersionStage="AWSCURRENT")
-        value: dict[str, Any] = json.loads(text["SecretString"])
-        return value
-
-    def schedule(self) -> Schedule:
-        """Return what the secret says of its keys."""
-        return schedule_of(self.value())
-
-
-@pytest.fixture
-def studio(
-    stack: Stack, tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Studio]:
-    """Return a studio whose containers answer in turn."""
-
-    def start(studio: Studio) -> list[Any]:
-        keys = functools.partial(TokenKeys, monotonic=lambda: studio.now)
-        monkeypatch.setattr("auth.app.TokenKeys", keys)
-        quick = replace(settings, token_secret_id=NAME, rate_limit_scale=10_000.0)
-        return [create_app(quick, passwords=Passwords(8, 1)) for _ in range(3)]
-
-    studio = Studio(stack, start)
-    monkeypatch.setattr(handler, "application", studio.containers[0])
-    yield studio
-    for container in studio.containers:
-        container.extensions["database"].close()
 
 
 def test_nobody_notices(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,71 +322,3 @@ def test_what_it_writes_is_what_functions_read(studio: Studio) -> None:
     assert set(value) == {"mac_keys", "signing_keys", "current", "rotation"}
     secret = SecretStore().read(NAME, TokenSecret)
     assert key_ring(secret).current_mac.key_id == ring_of(value).current_mac.key_id
-
-
-# The command itself
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "text"),
-    [
-        (["--stage", "nowhere"], 1, "no keys in game-login/nowhere/tokens in us-east-1"),
-        (["--stage", "nowhere", "--region", "no region"], 1, "AWS cannot be asked"),
-        (["--stage", "nowhere", "--emergency"], 1, "not confirmed"),
-    ],
-)
-def test_problems_are_one_line(
-    stack: Stack,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    status: int,
-    text: str,
-) -> None:
-    """What is wrong is said in one line."""
-    monkeypatch.setattr("builtins.input", lambda _: "")
-    assert main(arguments) == status
-    said = capsys.readouterr().err
-    assert text in said
-    assert said.count("\n") == 1
-
-
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, EOFError])
-def test_ctrl_c_is_answered(
-    stack: Stack,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    stop: type[BaseException],
-) -> None:
-    """Ctrl-C says that nothing is broken, and how to go on."""
-
-    def stopped(_: str) -> str:
-        raise stop
-
-    monkeypatch.setattr("builtins.input", stopped)
-    assert main(["--stage", "local", "--emergency"]) == 130
-    assert "Run it again to go on" in capsys.readouterr().err
-
-
-def test_tidy_by_command(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
-    """`TIDY=yes` drops nothing that is still needed, by the clock of AWS."""
-    before = studio.value()
-    assert main(["--stage", STAGE, "--tidy"]) == 0
-    assert "no previous key is left" in capsys.readouterr().out
-    after = studio.value()
-    assert {name: after[name] for name in before} == before
-
-
-@pytest.mark.parametrize("text", ["x", "[]", '{"mac_keys": {}}', '{"canary": "4711"}'])
-def test_malformed_secret(studio: Studio, text: str) -> None:
-    """A secret in no form of ours is left alone, and named."""
-    studio.client.put_secret_value(SecretId=NAME, SecretString=text)
-    with pytest.raises(Problem, match=f"{NAME} is not what it should be") as problem:
-        studio.rotate()
-    assert "4711" not in str(problem.value)
-
-
-def test_which_stage() -> None:
-    """Without a stage the command says how to name one."""
-    with pytest.raises(SystemExit):
-        main(["--stage", ""])

@@ -1,0 +1,61 @@
+"""A studio that rotates its token keys: the command, three containers, and one clock for all."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from auth.keys import new_token_secret
+from deploy.key_schedule import Schedule, schedule_of
+from deploy.token_keys import Secret, rotate
+from local.stack import Stack
+
+NAME = "game-login/keys/tokens"
+STAGE = "keys"
+
+
+class Studio:
+    """An operator with the command, three containers, and one clock for all of them."""
+
+    def __init__(self, stack: Stack, containers: Callable[["Studio"], list[Any]]) -> None:
+        self.now = 1000.0
+        self._start = datetime.now(UTC).replace(microsecond=0)
+        self.client = stack.secrets_manager.client()
+        self.client.delete_secret(SecretId=NAME, ForceDeleteWithoutRecovery=True)
+        self.client.create_secret(Name=NAME, SecretString=json.dumps(new_token_secret()))
+        self.containers = containers(self)
+        self.naps: list[float] = []
+        self.while_waiting: Callable[[], None] = lambda: None
+
+    def secret(self) -> Secret:
+        """Return the secret as the command sees it, by this clock instead of that of AWS."""
+        secret = Secret(self.client, NAME)
+        read = secret.read
+
+        def read_now() -> Any:
+            value, version, now = read()
+            assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
+            return value, version, self._start + timedelta(seconds=self.now)
+
+        secret.read = read_now  # type: ignore[method-assign]
+        return secret
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, and players play."""
+        self.naps.append(seconds)
+        self.now += seconds
+        self.while_waiting()
+
+    def rotate(self) -> None:
+        """Run the command to its end."""
+        rotate(self.secret(), self.sleep, lambda: self.now)
+
+    def value(self) -> dict[str, Any]:
+        """Return what the secret holds."""
+        text = self.client.get_secret_value(SecretId=NAME, VersionStage="AWSCURRENT")
+        value: dict[str, Any] = json.loads(text["SecretString"])
+        return value
+
+    def schedule(self) -> Schedule:
+        """Return what the secret says of its keys."""
+        return schedule_of(self.value())
