@@ -112,10 +112,18 @@ def at_once() -> Iterator[str]:
     server.stop()
 
 
+@pytest.mark.parametrize("kind", ["game", "released"])
 def test_socket(
-    game: Game, backend: Backend, stack: Stack, tmp_path: Path, socket_url: str, at_once: str
+    request: pytest.FixtureRequest,
+    kind: str,
+    backend: Backend,
+    stack: Stack,
+    tmp_path: Path,
+    socket_url: str,
+    at_once: str,
 ) -> None:
     """Good tokens are let in and greeted by name, bad ones closed with 4401; players chat."""
+    game: Game = request.getfixturevalue(kind)
     expired, other = expired_token(backend), token_for_another_game(stack)
     run = game.run(
         "test_socket",
