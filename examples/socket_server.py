@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
-from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
 logger = logging.getLogger("socket_server")
@@ -213,7 +213,7 @@ def text_in(message: dict[str, Any], name: str) -> str:
     return text
 
 
-def listening(tokens: PlayerTokens, host: str, port: int) -> serve:
+def listening(tokens: PlayerTokens, host: str, port: int) -> Server:
     """Return a server with a lobby of its own, to be entered with `async with`."""
     return serve(
         Lobby(tokens).handle,
