@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-import os
+import secrets
 import socket
 import threading
 import time
@@ -53,7 +53,8 @@ def token_for_another_game(stack: Stack) -> str:
 
 def register(username: str) -> str:
     """Register straight at the handler; return the access token."""
-    body = f'{{"username": "{username}{os.getpid()}", "password": "correct horse battery staple"}}'
+    name = username + secrets.token_hex(4)
+    body = f'{{"username": "{name}", "password": "correct horse battery staple"}}'
     headers = {"content-type": "application/json"}
     event = http_event("POST", "/v1/register", body, headers, ADDRESS)
     answer = Answer.of(handler.http(event, None))
