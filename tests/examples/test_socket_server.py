@@ -261,6 +261,20 @@ def test_heartbeat(stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch
     backend.server_close()
 
 
+def test_no_keys_yet() -> None:
+    """Where no key can be read, the client is told to come back, not that its token is bad."""
+    tokens = PlayerTokens("http://127.0.0.1:9", "game-login-local", "game")
+
+    async def talk() -> None:
+        async with socket_server.listening(tokens, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            headers = {"Authorization": f"Bearer {signed()}"}
+            async with connect(url, additional_headers=headers, proxy=None) as connection:
+                assert await closed(connection) == (1013, "cannot verify players yet")
+
+    asyncio.run(talk())
+
+
 def test_flood(game: GameServer) -> None:
     """Who talks too much is let go, with a code."""
 

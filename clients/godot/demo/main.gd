@@ -30,5 +30,5 @@ func _on_session_ended(reason: int) -> void:
 	_form.show()
 	_form.focus()
 	if reason == GameLogin.Reason.REVOKED:
-		var text: String = "You have been signed out: by yourself elsewhere, or by the server."
+		var text: String = "You have been signed out from somewhere else. Sign in again."
 		_form.show_result(GameLoginResult.of(GameLoginResult.Kind.DENIED, "session_ended", text))
