@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
-from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
 logger = logging.getLogger("socket_server")
@@ -213,6 +213,18 @@ def text_in(message: dict[str, Any], name: str) -> str:
     return text
 
 
+def listening(tokens: PlayerTokens, host: str, port: int) -> Server:
+    """Return a server with a lobby of its own, to be entered with `async with`."""
+    return serve(
+        Lobby(tokens).handle,
+        host,
+        port,
+        max_size=MAX_MESSAGE_BYTES,
+        ping_interval=HEARTBEAT_SECONDS,
+        ping_timeout=HEARTBEAT_SECONDS,
+    )
+
+
 async def main() -> None:
     """Serve until Ctrl-C."""
     setting = os.environ.get
@@ -225,14 +237,7 @@ async def main() -> None:
     stop = asyncio.get_running_loop().create_future()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.cancel)
-    async with serve(
-        Lobby(tokens).handle,
-        host,
-        port,
-        max_size=MAX_MESSAGE_BYTES,
-        ping_interval=HEARTBEAT_SECONDS,
-        ping_timeout=HEARTBEAT_SECONDS,
-    ):
+    async with listening(tokens, host, port):
         logger.info("players may connect to ws://%s:%s", host, port)
         try:
             await stop

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import socket_server
+from player_tokens import PlayerTokens
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -62,9 +64,9 @@ async def connected(game: GameServer, player: Player | str) -> AsyncIterator[Cli
         yield connection
 
 
-async def receive(connection: ClientConnection) -> dict[str, Any]:
+async def receive(connection: ClientConnection, seconds: float = 10) -> dict[str, Any]:
     """Return the next message."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(seconds):
         message: dict[str, Any] = json.loads(await connection.recv())
     return message
 
@@ -225,6 +227,50 @@ def test_fresh_token(game: GameServer) -> None:
             assert (await receive(connection))["text"] == "on we go"
             await send(connection, type="authenticate", access_token=eve.access_token)
             assert await closed(connection) == (4401, "access token: another player's")
+
+    asyncio.run(talk())
+
+
+def test_heartbeat(stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers no ping has gone, though the connection looks open; who answers stays."""
+    monkeypatch.setattr(socket_server, "HEARTBEAT_SECONDS", 0.3)
+    settings = Settings.from_environment(stack.environment())
+    backend = Backend()
+    backend.body = handler.http(http_event("GET", "/.well-known/jwks.json"), None)["body"].encode()
+    tokens = PlayerTokens(backend.url, settings.token_issuer, settings.token_audience)
+    ada, eve = registered("Ada"), registered("Eve")
+
+    async def talk() -> None:
+        async with socket_server.listening(tokens, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            headers = [{"Authorization": f"Bearer {player.access_token}"} for player in (ada, eve)]
+            async with (
+                connect(url, additional_headers=headers[0], proxy=None) as alive,
+                connect(url, additional_headers=headers[1], proxy=None) as dead,
+            ):
+                messages = [await receive(alive) for _ in range(2)]
+                assert [message["type"] for message in messages] == ["welcome", "joined"]
+                dead.transport.pause_reading()  # as behind a network that has gone
+                assert await receive(alive, 20) == {"type": "left", "name": "Eve"}
+                await send(alive, type="chat", text="alone")
+                assert (await receive(alive))["text"] == "alone"
+                dead.transport.abort()
+
+    asyncio.run(talk())
+    backend.shutdown()
+    backend.server_close()
+
+
+def test_no_keys_yet() -> None:
+    """Where no key can be read, the client is told to come back, not that its token is bad."""
+    tokens = PlayerTokens("http://127.0.0.1:9", "game-login-local", "game")
+
+    async def talk() -> None:
+        async with socket_server.listening(tokens, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            headers = {"Authorization": f"Bearer {signed()}"}
+            async with connect(url, additional_headers=headers, proxy=None) as connection:
+                assert await closed(connection) == (1013, "cannot verify players yet")
 
     asyncio.run(talk())
 

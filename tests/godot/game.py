@@ -101,7 +101,7 @@ class Game:
     def import_project(self) -> None:
         """Let the engine make what a fresh clone lacks; without it nothing runs."""
         home = self.folder.parent / "editor"
-        environment = self._environment(home, {})
+        environment = self.environment(home, {})
         done = self.engine.run(
             "--path", str(self.folder), "--import", environment=environment, seconds=180
         )
@@ -125,7 +125,7 @@ class Game:
         game = folder / "game"
         done = self.engine.run(
             *("--path", str(project), "--export-release", "Linux", str(game)),
-            environment=self._environment(folder / "editor", {}),
+            environment=self.environment(folder / "editor", {}),
         )
         problems = Run(done.stdout + done.stderr, 0).problems()
         assert done.returncode == 0, done.stderr
@@ -146,7 +146,7 @@ class Game:
             "--check-only",
             "-s",
             f"res://{script.relative_to(self.folder)}",
-            environment=self._environment(self.folder.parent / "editor", {}),
+            environment=self.environment(self.folder.parent / "editor", {}),
         )
         problems = Run(done.stdout + done.stderr, 0).problems()
         return problems or (["it failed and said nothing"] if done.returncode else [])
@@ -155,7 +155,7 @@ class Game:
         self, script: str, home: Path, phase: str = "", **settings: str
     ) -> subprocess.Popen[str]:
         """Start the engine with one script of tests."""
-        environment = self._environment(
+        environment = self.environment(
             home,
             {
                 "GAME_LOGIN_TEST_URL": self.backend.url,
@@ -195,7 +195,7 @@ class Game:
         """Run one script of tests to its end."""
         return self.finish(self.start(script, home, phase, **settings))
 
-    def _environment(self, home: Path, more: dict[str, str]) -> dict[str, str]:
+    def environment(self, home: Path, more: dict[str, str]) -> dict[str, str]:
         """Return an environment in which the game's `user://` is below a folder."""
         folders = {f"XDG_{kind}_HOME": str(home / kind) for kind in ("DATA", "CONFIG", "CACHE")}
         home.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,12 @@ def test_a_second_start_needs_no_password(game: Game, tmp_path: Path) -> None:
     play(game, tmp_path, "2")
 
 
+def test_a_second_start_of_a_release(released: Game, tmp_path: Path) -> None:
+    """It is the same in an export for release."""
+    play(released, tmp_path, "1")
+    play(released, tmp_path, "2")
+
+
 def test_on_the_local_gateway(game: Game, stack: Stack, tmp_path: Path) -> None:
     """The same through `serverless offline`, as `make run` has it."""
     offline = Offline(free_port(), tmp_path, stack.environment())
@@ -61,6 +67,7 @@ def test_what_is_stored(game: Game, tmp_path: Path) -> None:
     files = [path for path in (tmp_path / "DATA").rglob("game_login-*/*") if path.is_file()]
     assert [path.name for path in files] == ["session-restart.json"]
     assert files[0].stat().st_mode & 0o777 == 0o600
+    assert files[0].parent.stat().st_mode & 0o777 == 0o700
     text = files[0].read_text()
     assert text.count("eyJ") == 0
     assert not [secret for secret in game.backend.secrets if secret in text and " " in secret]

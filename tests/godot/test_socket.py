@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-import os
+import secrets
 import socket
 import threading
 import time
@@ -53,7 +53,8 @@ def token_for_another_game(stack: Stack) -> str:
 
 def register(username: str) -> str:
     """Register straight at the handler; return the access token."""
-    body = f'{{"username": "{username}{os.getpid()}", "password": "correct horse battery staple"}}'
+    name = username + secrets.token_hex(4)
+    body = f'{{"username": "{name}", "password": "correct horse battery staple"}}'
     headers = {"content-type": "application/json"}
     event = http_event("POST", "/v1/register", body, headers, ADDRESS)
     answer = Answer.of(handler.http(event, None))
@@ -112,10 +113,18 @@ def at_once() -> Iterator[str]:
     server.stop()
 
 
+@pytest.mark.parametrize("kind", ["game", "released"])
 def test_socket(
-    game: Game, backend: Backend, stack: Stack, tmp_path: Path, socket_url: str, at_once: str
+    request: pytest.FixtureRequest,
+    kind: str,
+    backend: Backend,
+    stack: Stack,
+    tmp_path: Path,
+    socket_url: str,
+    at_once: str,
 ) -> None:
     """Good tokens are let in and greeted by name, bad ones closed with 4401; players chat."""
+    game: Game = request.getfixturevalue(kind)
     expired, other = expired_token(backend), token_for_another_game(stack)
     run = game.run(
         "test_socket",

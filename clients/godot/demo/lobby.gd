@@ -13,7 +13,7 @@ const NOTE_COLOR: Color = Color("98a1b5")
 var renew_seconds: float = 240.0
 
 var _peer: WebSocketPeer = null
-var _visit: int = 0  # odd while somebody is inside
+var _visit: int = 0  # another one whenever somebody comes or goes
 var _was_welcome: bool = false  # on this connection
 var _players: PackedStringArray = []
 

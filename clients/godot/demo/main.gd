@@ -25,7 +25,10 @@ func _on_signed_in() -> void:
 	await _lobby.enter()
 
 
-func _on_session_ended(_reason: int) -> void:
+func _on_session_ended(reason: int) -> void:
 	_lobby.leave()
 	_form.show()
 	_form.focus()
+	if reason == GameLogin.Reason.REVOKED:
+		var text: String = "You have been signed out from somewhere else. Sign in again."
+		_form.show_result(GameLoginResult.of(GameLoginResult.Kind.DENIED, "session_ended", text))

@@ -1,3 +1,4 @@
+# gdlint:ignore = max-public-methods
 extends "res://tests/case.gd"
 ## A network and a server that misbehave, and a game that does.
 
@@ -35,7 +36,7 @@ func test_nobody_listens() -> void:
 	var result: GameLoginResult = await client.login(new_name(), PASSWORD)
 	equal(result.kind, GameLoginResult.Kind.OFFLINE, "kind")
 	check(Time.get_ticks_msec() - began < 5000, "at once")
-	client.base_url = "https://name.invalid"
+	client.base_url = "https://%s.invalid" % "x".repeat(64)  # no name server need be asked
 	result = await client.login(new_name(), PASSWORD)
 	equal(result.kind, GameLoginResult.Kind.OFFLINE, "kind")
 
@@ -68,6 +69,19 @@ func test_a_login_is_not_repeated() -> void:
 	equal(result.kind, GameLoginResult.Kind.SERVER, "kind")
 	equal(result.retry_after, 1.0, "the time to wait")
 	equal(await count("/v1/login"), 1, "requests")
+
+
+func test_a_gateway_says_when_to_come_back() -> void:
+	var kinds: Dictionary = {
+		429: GameLoginResult.Kind.RATE_LIMITED, 503: GameLoginResult.Kind.SERVER
+	}
+	for status: int in kinds:
+		var answer: Dictionary = {"status": status, "headers": {"retry-after": "7"}}
+		await fault("/v1/login", "answer", answer.merged({"body": '{"message": "Later"}'}))
+		var result: GameLoginResult = await new_client().login(new_name(), PASSWORD)
+		equal(result.kind, kinds[status], "kind")
+		equal(result.retry_after, 7.0, "the time to wait, which only the header says")
+		check(result.message.length() > 10, "words of our own: " + result.message)
 
 
 func test_a_long_wait_is_left_to_the_player() -> void:

@@ -142,6 +142,20 @@ func test_lobby_after_a_connection_from_elsewhere() -> void:
 	await leave_lobby(demo)
 
 
+func test_the_demo_says_why_a_player_is_out() -> void:
+	var demo: Node = await enter_lobby()
+	var elsewhere: Client = new_client()
+	check((await elsewhere.login(GameLogin.account_name, PASSWORD)).ok, "signed in elsewhere")
+	check((await elsewhere.logout(true)).ok, "signed out everywhere")
+	equal(await GameLogin.get_access_token(INF), "", "no token")
+	var form: Control = demo.get_node("LoginForm")
+	check(form.visible and not (demo.get_node("Lobby") as Control).visible, "back at the form")
+	var message: Label = form.get_node("%MessageText")
+	check(message.is_visible_in_tree() and "signed out" in message.text, "and why")
+	await seconds(0.3)
+	demo.queue_free()
+
+
 func enter_lobby(renew_seconds: float = 240.0) -> Node:
 	ProjectSettings.set_setting("game_login/socket_url", socket_url)
 	GameLogin.profile = new_name()

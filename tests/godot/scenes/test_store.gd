@@ -10,6 +10,7 @@ func test_its_place_and_its_permissions() -> void:
 	var path: String = Store.new(profile).path
 	check(path.begins_with("user://game_login-Game Login Demo/"), "in the game's folder: " + path)
 	equal(FileAccess.get_unix_permissions(path), 0x180, "only the owner may read it")
+	equal(FileAccess.get_unix_permissions(path.get_base_dir()), 0x1c0, "nor look for it")
 	var text: String = FileAccess.get_file_as_string(path)
 	var token: String = await player.get_access_token()
 	check(not token in text and not PASSWORD in text, "no access token and no password in it")

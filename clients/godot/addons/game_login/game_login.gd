@@ -25,6 +25,7 @@ const Store = preload("store.gd")
 
 const TRIES: int = 3  # of calls that may be repeated, thanks to their Idempotency-Key
 const BACK_OFF_SECONDS: float = 0.5
+const NOT_CLOSED_BY_SERVER: Array[int] = [-1, 1006]  # an engine's and a browser's "failed"
 
 ## Where the backend is. The project setting `game_login/base_url`, unless set from code.
 ## Another one gets no token of this one: who is signed in is forgotten, but stays stored.
@@ -63,7 +64,6 @@ var _is_reachable: bool = true:
 	set(value):
 		_is_reachable = value
 		_update_state()
-var _was_refused: bool = false  # the server ended the session before the access token's time
 
 
 func _init() -> void:
@@ -154,11 +154,11 @@ func fetch(
 		if result.code != "invalid_token" or generation != _generation:
 			break
 		if token == _session.access_token(0.0):
-			_was_refused = true
-			_session.access_until = 0.0
-	if result.ok and path == "/v1/me/password" and generation == _generation:
-		var sent: String = _session.refresh_token
-		if _session.take(result.data, Session.now()):
+			_session.access_until = Session.now()
+	if result.ok and path == "/v1/me/password":
+		var session: Session = _session if generation == _generation else Session.new()
+		var sent: String = session.refresh_token
+		if session.take(result.data, Session.now()) and session == _session:
 			_keep(sent)  # the tokens before are no good any more
 	return result
 
@@ -179,11 +179,9 @@ func connect_socket(peer: WebSocketPeer, url: String) -> Error:
 		if peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
 			var hello: Dictionary = {"type": "authenticate", "access_token": token}
 			return peer.send_text(JSON.stringify(hello))
-		if peer.get_close_code() > 0:
-			return OK  # closed at once: the code says why, to the one who polls
 		if peer.get_ready_state() != WebSocketPeer.STATE_CONNECTING or Session.now() > end:
 			peer.close()
-			return ERR_CANT_CONNECT
+			return ERR_CANT_CONNECT if peer.get_close_code() in NOT_CLOSED_BY_SERVER else OK
 		await _pause(0.05)
 	return error
 
@@ -209,7 +207,6 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 		_session.is_remembered = remember
 		_keep("")
 		_is_reachable = true
-		_was_refused = false
 	_is_signing_in = false
 	_update_state()
 	return result
@@ -252,11 +249,11 @@ func _refresh_alone() -> Result:
 		_is_reachable = result.ok or result.code == "session_ended"
 		if result.ok:
 			_keep(sent)
-			_was_refused = false
 		elif result.code == "session_ended":
 			if _take_newer():
 				continue
-			_end_session(Reason.REVOKED if _was_refused else Reason.EXPIRED, true)
+			var was_open: bool = _session.access_until > 0.0  # in this run of the game
+			_end_session(Reason.REVOKED if was_open else Reason.EXPIRED, true)
 		return result
 	return null
 
@@ -301,7 +298,6 @@ func _end_session(reason: Reason, is_confirmed: bool) -> void:
 func _forget() -> void:
 	_generation += 1
 	_session = Session.new()
-	_was_refused = false
 	_update_state()
 
 

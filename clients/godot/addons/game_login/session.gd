@@ -6,7 +6,7 @@ var account_id: String = ""
 var username: String = ""
 var refresh_token: String = ""
 var is_remembered: bool = false
-var access_until: float = 0.0  ## seconds since the game was started
+var access_until: float = 0.0  ## seconds since the game was started; 0 before the first token
 
 var _secret: PackedByteArray = Crypto.new().generate_random_bytes(32)
 var _access_token: String = ""

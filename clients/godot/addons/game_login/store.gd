@@ -32,8 +32,11 @@ func read() -> Dictionary:
 ## Replaces the file; returns whether it worked.
 func write(record: Dictionary) -> bool:
 	var text: String = JSON.stringify(record.merged({"version": VERSION}))
-	if DirAccess.make_dir_recursive_absolute(path.get_base_dir()) != OK:
+	var folder: String = path.get_base_dir()
+	if DirAccess.make_dir_recursive_absolute(folder) != OK:
 		return false
+	@warning_ignore("return_value_discarded")
+	FileAccess.set_unix_permissions(folder, OWNER_ONLY | FileAccess.UNIX_EXECUTE_OWNER)
 	var temporary: String = "%s.%d.tmp" % [path, OS.get_process_id()]
 	var file: FileAccess = FileAccess.open(temporary, FileAccess.WRITE)
 	if file == null:

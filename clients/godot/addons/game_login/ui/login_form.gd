@@ -81,7 +81,7 @@ func _resume_session() -> void:
 	if result.ok:
 		signed_in.emit()
 	elif result.code != "no_session":
-		_show_result(result)
+		show_result(result)
 
 
 func _on_submitted(_text: String = "") -> void:
@@ -104,10 +104,11 @@ func _on_submitted(_text: String = "") -> void:
 		_password.clear()
 		signed_in.emit()
 	else:
-		_show_result(result)
+		show_result(result)
 
 
-func _show_result(result: Result) -> void:
+## Says what a call came to: beside the fields, or above the button.
+func show_result(result: Result) -> void:
 	_clear_reasons()
 	for field: String in result.fields:
 		if field in _reasons:
