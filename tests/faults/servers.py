@@ -8,13 +8,13 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from auth.connection import DatabaseSecret, Failure, Statement, connect, tls_context
+from auth.connection import Connection, DatabaseSecret, Failure, Statement, connect, tls_context
 from auth.database_users import grant_application
 from local.mariadb import Users
 from local.stack import Stack
@@ -52,21 +52,13 @@ class Server(RuledServer):
 
     def connections_of(self, *users: str) -> list[int]:
         """Return the connections that these users have."""
-        names = ", ".join(f"'{user}'" for user in users)
-        rows = self.run(
-            f"SELECT id AS number FROM information_schema.processlist WHERE user IN ({names})"
-        )
-        return [row["number"] for row in rows]
+        with self.connect() as admin:
+            return _connections_of(admin, *users)
 
     def cut(self, *numbers: int) -> None:
         """Close connections."""
-        with self.connect() as connection:
-            for number in numbers:
-                try:
-                    connection.run(Statement(f"KILL CONNECTION {number}"), PATIENCE_SECONDS)
-                except Failure as failure:
-                    if failure.number != GONE:
-                        raise
+        with self.connect() as admin:
+            _cut(admin, *numbers)
 
     def cut_all_of(self, *users: str) -> None:
         """Close the connections of these users, who must have some."""
@@ -110,21 +102,37 @@ class Server(RuledServer):
     @contextmanager
     def exhausted(self) -> Iterator[None]:
         """Take all connections that the server gives, those of the handlers too."""
-        tls, taken = tls_context(str(self.ca_file)), []
-        user = self.new_user("glutton")
-        with self.set_to("max_connections", 10):
-            self.cut_all_of(self.application.username)
+        tls, taken = tls_context(str(self.ca_file)), list[Connection]()
+        user, handlers = self.new_user("glutton"), self.application.username
+        # The admin comes first: later, those who are turned away would be in the way.
+        with self.connect() as admin, self.set_to("max_connections", 10):
             try:
                 end = time.monotonic() + PATIENCE_SECONDS
-                while time.monotonic() < end:
-                    try:
-                        taken.append(connect(user, tls))
-                    except Failure:
-                        break
+                while not taken or _connections_of(admin, handlers):
+                    assert time.monotonic() < end, "the handlers were always quicker"
+                    _cut(admin, *_connections_of(admin, handlers))
+                    with suppress(Failure):
+                        while True:
+                            taken.append(connect(user, tls))
                 yield
             finally:
                 for connection in taken:
                     connection.drop()
+
+
+def _connections_of(admin: Connection, *users: str) -> list[int]:
+    names = ", ".join(f"'{user}'" for user in users)
+    sql = f"SELECT id AS number FROM information_schema.processlist WHERE user IN ({names})"
+    return [row["number"] for row in admin.run(Statement(sql), PATIENCE_SECONDS).rows]
+
+
+def _cut(admin: Connection, *numbers: int) -> None:
+    for number in numbers:
+        try:
+            admin.run(Statement(f"KILL CONNECTION {number}"), PATIENCE_SECONDS)
+        except Failure as failure:
+            if failure.number != GONE:
+                raise
 
 
 class Servers:
