@@ -38,10 +38,12 @@ REQUEST_SECONDS = 8.0
 LEAST_SECONDS = 0.2  # less than this is not worth a statement
 CONNECTION_ATTEMPTS = 3  # per request, whatever the reasons
 PAUSE_SECONDS = (0.1, 0.3)
+# Those whom one deadlock threw out must not come back together, or they only make the next one.
+DEADLOCK_PAUSE_SECONDS = (0.01, 0.15)
 
 # How often the work is done at most, by what went wrong. A lost connection is tried again only
 # where that does no harm; the others were refused, so nothing took effect.
-TRIES = {Kind.LOST: 2, Kind.READ_ONLY: 2, Kind.LOCK_WAIT: 2, Kind.DEADLOCK: 3}
+TRIES = {Kind.LOST: 2, Kind.READ_ONLY: 2, Kind.LOCK_WAIT: 2, Kind.DEADLOCK: 4}
 CONNECTION_IS_GOOD = {Kind.LOCK_WAIT, Kind.DEADLOCK, Kind.TOO_SLOW}
 
 
@@ -133,6 +135,8 @@ class Database:
                 if failures.count(failure.kind) >= tries:
                     raise Unavailable(f"database: {failure}") from None
                 _log_retry(failure)
+                if failure.kind == Kind.DEADLOCK:
+                    self._pause(DEADLOCK_PAUSE_SECONDS)
             except BaseException:
                 self.close()  # a transaction may be open
                 raise
@@ -216,9 +220,9 @@ class Database:
             proxy_host=self._proxy_host,
         )
 
-    def _pause(self) -> None:
+    def _pause(self, seconds: tuple[float, float] = PAUSE_SECONDS) -> None:
         """Wait a little, and not as long as everybody else does."""
-        self._sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311  # nothing secret
+        self._sleep(random.uniform(*seconds))  # noqa: S311  # nothing secret
 
 
 def _log_retry(failure: Failure) -> None:

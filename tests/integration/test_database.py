@@ -212,8 +212,12 @@ def test_row_is_locked(warm: Database, stack: Stack) -> None:
     assert player.me().status == 200
 
 
-def test_deadlock(warm: Database, stack: Stack, tables: Tables) -> None:
-    """A request that the server chose as a deadlock's victim is done again, unseen."""
+def test_deadlock(
+    warm: Database, stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that the server chose as a deadlock's victim is done again, a little later."""
+    pauses: list[float] = []
+    monkeypatch.setattr(warm, "_sleep", pauses.append)
     player = Player()
     player.register()
     with stack.mariadb.connect() as other, ThreadPoolExecutor() as pool:
@@ -229,6 +233,8 @@ def test_deadlock(warm: Database, stack: Stack, tables: Tables) -> None:
         answer = deleting.result()
     assert answer.status == 200, answer.text
     assert _deadlocks(tables) >= 1
+    assert len(pauses) == 1
+    assert 0.01 <= pauses[0] <= 0.15
     assert tables.count("accounts") == 0
 
 
