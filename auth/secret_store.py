@@ -50,6 +50,7 @@ class SecretStore:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._client: Any = None
+        self._loader: Any = None
         self._down_until = 0.0
         self._latest = math.inf  # until a request begins
 
@@ -212,7 +213,10 @@ class SecretStore:
             from botocore.config import Config
             from botocore.session import Session
 
-            self._client = Session().create_client(
+            session = Session()
+            if self._loader is not None:
+                session.register_component("data_loader", self._loader)
+            self._client = session.create_client(
                 "secretsmanager",
                 config=Config(
                     connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -220,4 +224,6 @@ class SecretStore:
                     retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                 ),
             )
+            # What it has read of botocore's own files, most of the work of making a client.
+            self._loader = session.get_component("data_loader")
         return self._client

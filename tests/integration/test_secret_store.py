@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from auth.connection import DatabaseSecret
 from auth.errors import Unavailable
@@ -41,6 +42,27 @@ def test_no_read_begins_late_in_a_request(stack: Stack) -> None:
         secret_store.read("game-login/local/database", DatabaseSecret)
     secret_store.start_request()
     assert secret_store.read("game-login/local/database", DatabaseSecret).username == "game_login"
+
+
+def test_a_forgotten_client_is_made_again_from_memory(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client after a snapshot is another, and takes none of botocore's files to make."""
+    secret_store = SecretStore()
+    read: list[str] = []
+    load_file = JSONFileLoader.load_file
+
+    def spy(loader: JSONFileLoader, path: str) -> object:
+        read.append(path)
+        return load_file(loader, path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", spy)
+    secret_store.prepare()
+    assert read
+    read.clear()
+    secret_store.forget()
+    assert secret_store.read("game-login/local/database", DatabaseSecret).username == "game_login"
+    assert read == []
 
 
 @pytest.fixture
