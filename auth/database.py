@@ -38,7 +38,8 @@ REQUEST_SECONDS = 8.0
 LEAST_SECONDS = 0.2  # less than this is not worth a statement
 CONNECTION_ATTEMPTS = 3  # per request, whatever the reasons
 PAUSE_SECONDS = (0.1, 0.3)
-# Those whom one deadlock threw out must not come back together, or they only make the next one.
+# Those whom one deadlock threw out must not come back together, or they only make the next one. The
+# longest pause doubles each time.
 DEADLOCK_PAUSE_SECONDS = (0.01, 0.15)
 
 # How often the work is done at most, by what went wrong. A lost connection is tried again only
@@ -136,7 +137,8 @@ class Database:
                     raise Unavailable(f"database: {failure}") from None
                 _log_retry(failure)
                 if failure.kind == Kind.DEADLOCK:
-                    self._pause(DEADLOCK_PAUSE_SECONDS)
+                    shortest, longest = DEADLOCK_PAUSE_SECONDS
+                    self._pause((shortest, longest * 2 ** (failures.count(Kind.DEADLOCK) - 1)))
             except BaseException:
                 self.close()  # a transaction may be open
                 raise

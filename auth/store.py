@@ -297,7 +297,7 @@ class Store:
         return int(result.rows[0]["tat"]) if result.rows else 0
 
     def give_back(self, charges: Mapping[bytes, int]) -> None:
-        """Take charges back: bucket -> microseconds. Never sent twice, or it would give twice."""
+        """Take charges back: bucket -> microseconds. Never done twice, or it would give twice."""
         cases = " ".join("WHEN %s THEN %s" for _ in charges)
         self._database.execute(
             f"UPDATE rate_limits SET tat = tat - CASE bucket {cases} END"

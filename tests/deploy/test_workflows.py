@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from local.engines import FETCHED
+from local.engines import DEFAULT, FETCHED
 from local.stack import ROOT
 from tests.on_engine import REQUIRE
 
@@ -151,7 +151,7 @@ def test_every_database() -> None:
     assert runs[-len(targets) :] == targets
 
 
-@pytest.mark.parametrize("database", ["", *sorted(FETCHED)])
+@pytest.mark.parametrize("database", ["", DEFAULT, *sorted(FETCHED)])
 def test_the_faults_on_every_database(database: str) -> None:
     """`make test` on another database than the system's has the faults in it, too."""
     outside = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
@@ -164,7 +164,7 @@ def test_the_faults_on_every_database(database: str) -> None:
         check=True,
     ).stdout
     assert "tests/integration" in commands
-    assert ("tests/faults" in commands) == bool(database)
+    assert ("tests/faults" in commands) == (database in FETCHED)
 
 
 def test_what_goes_where() -> None:

@@ -1,5 +1,6 @@
 """The connection to the database when all is well, and when it is slow or locked."""
 
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -220,6 +221,7 @@ def test_deadlock(
     monkeypatch.setattr(warm, "_sleep", pauses.append)
     player = Player()
     player.register()
+    before = _deadlocks(tables)
     with stack.mariadb.connect() as other, ThreadPoolExecutor() as pool:
         other.run(Statement("BEGIN"), 5.0)
         for number in range(200):  # the server picks whoever has changed less
@@ -232,10 +234,32 @@ def test_deadlock(
         other.run(Statement("COMMIT"), 5.0)
         answer = deleting.result()
     assert answer.status == 200, answer.text
-    assert _deadlocks(tables) >= 1
+    assert _deadlocks(tables) == before + 1
     assert len(pauses) == 1
     assert 0.01 <= pauses[0] <= 0.15
     assert tables.count("accounts") == 0
+
+
+def test_a_victim_each_time(
+    warm: Database, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is chosen four times gives up, and held no lock while it waited, each time longer."""
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        assert tables.run("SELECT tat FROM rate_limits FOR UPDATE NOWAIT") == []
+
+    monkeypatch.setattr(warm, "_sleep", pause)
+    monkeypatch.setattr(random, "uniform", lambda _shortest, longest: longest)
+    warm.start_request()
+    with pytest.raises(Unavailable, match="deadlock"):
+        warm.transact(
+            Statement("INSERT INTO rate_limits VALUES (%s, %s)", (bytes(16), 1)),
+            Statement("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213"),
+        )
+    assert pauses == [0.15, 0.3, 0.6]
+    assert tables.count("rate_limits") == 0
 
 
 def test_table_is_locked(warm: Database, stack: Stack, tables: Tables) -> None:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from botocore.loaders import JSONFileLoader
+from botocore.session import Session
 
 from auth.connection import DatabaseSecret
 from auth.errors import Unavailable
@@ -57,11 +59,20 @@ def test_a_forgotten_client_is_made_again_from_memory(
         return load_file(loader, path)
 
     monkeypatch.setattr(JSONFileLoader, "load_file", spy)
+    made: list[object] = []
+    create_client = Session.create_client
+
+    def count(session: Session, *arguments: Any, **options: Any) -> object:
+        made.append(create_client(session, *arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(Session, "create_client", count)
     secret_store.prepare()
     assert read
     read.clear()
     secret_store.forget()
     assert secret_store.read("game-login/local/database", DatabaseSecret).username == "game_login"
+    assert len(made) == 2
     assert read == []
 
 
