@@ -21,6 +21,7 @@ from tests.events import Answer, http_event
 from tests.godot.game import Game, assert_passed
 from tests.godot.server import Backend
 
+MUTE_SECONDS = 30.0
 ADDRESS = "198.51.100.7"
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of RFC 6455, 4.2.2
 UPGRADE = (
@@ -65,7 +66,10 @@ def register(username: str) -> str:
 
 
 class AtOnce:
-    """A server that closes with 4401 in the same breath as it answers the handshake."""
+    """A server that closes with 4401 in the same breath as it answers the handshake.
+
+    Or it says nothing any more: at `/mute` after the handshake, at `/silent` not even that.
+    """
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -94,6 +98,10 @@ class AtOnce:
             accept = hashlib.sha1(f"{key}{GUID}".encode()).digest()  # as RFC 6455 has it
             answer = UPGRADE.format(base64.b64encode(accept).decode()).encode()
             how = lines[0].split()[1].removeprefix("/")
+            if how in {"mute", "silent"}:
+                connection.sendall(answer * (how == "mute"))
+                time.sleep(MUTE_SECONDS)
+                return
             parts = [answer + CLOSE[:3], CLOSE[3:]] if how == "split" else [answer + CLOSE]
             for part in parts:
                 connection.sendall(part)

@@ -11,6 +11,10 @@ const NOTE_COLOR: Color = Color("98a1b5")
 
 ## How often to send a new token: the server lets nobody stay longer than one is good for.
 var renew_seconds: float = 240.0
+## How often to ask whether the server is there: a network that has gone says nothing.
+var heartbeat_seconds: float = 20.0
+## How long a connection may take to open.
+var connect_seconds: float = 13.0
 
 var _peer: WebSocketPeer = null
 var _visit: int = 0  # another one whenever somebody comes or goes
@@ -73,11 +77,16 @@ func _chat_until_closed() -> int:
 	var peer: WebSocketPeer = WebSocketPeer.new()
 	var url: String = ProjectSettings.get_setting("game_login/socket_url", DEFAULT_URL)
 	_peer = peer
+	peer.heartbeat_interval = heartbeat_seconds
 	if await GameLogin.connect_socket(peer, url) != OK:
 		return -1
+	var give_up_at: int = Time.get_ticks_msec() + int(connect_seconds * 1000.0)
 	var renew_at: int = Time.get_ticks_msec() + int(renew_seconds * 1000.0)
 	while peer.get_ready_state() != WebSocketPeer.STATE_CLOSED:
 		peer.poll()
+		if peer.get_ready_state() == WebSocketPeer.STATE_CONNECTING:
+			if Time.get_ticks_msec() > give_up_at:
+				peer.close()
 		if Time.get_ticks_msec() > renew_at and peer == _peer:
 			renew_at += int(renew_seconds * 1000.0)
 			# Not awaited: a peer that is not polled answers none of the server's pings.

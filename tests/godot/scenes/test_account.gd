@@ -92,6 +92,7 @@ func test_logout() -> void:
 	@warning_ignore("return_value_discarded")
 	player.session_ended.connect(func(reason: int) -> void: reasons.append(reason))
 	check((await player.logout()).ok, "ok")
+	await get_tree().process_frame
 	equal(reasons, [Client.Reason.LOGOUT], "reasons")
 	equal(player.state, Client.State.SIGNED_OUT, "state")
 	equal(await player.get_access_token(), "", "no token")
@@ -112,6 +113,7 @@ func test_logout_everywhere_reaches_the_other_client() -> void:
 	equal(result.code, "session_ended", "code")
 	equal(result.kind, GameLoginResult.Kind.DENIED, "kind")
 	equal(second.state, Client.State.SIGNED_OUT, "state")
+	await get_tree().process_frame
 	equal(reasons, [Client.Reason.REVOKED], "reasons")
 
 
@@ -124,6 +126,7 @@ func test_logout_of_an_ended_session() -> void:
 	@warning_ignore("return_value_discarded")
 	second.session_ended.connect(func(reason: int) -> void: reasons.append(reason))
 	check((await second.logout()).ok, "it is what was wanted")
+	await get_tree().process_frame
 	equal(reasons, [Client.Reason.LOGOUT], "reasons")
 
 

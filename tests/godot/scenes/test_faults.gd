@@ -110,6 +110,7 @@ func test_no_failing_server_signs_anybody_out() -> void:
 	player.request_seconds = 13.0
 	await command("reset")
 	check((await player.auto_login()).ok, "still signed in")
+	await get_tree().process_frame
 	equal(ended, [], "ended")
 
 
@@ -280,3 +281,64 @@ func test_header_lines() -> void:
 		)
 		equal(result.code, "invalid_header", "a header of two lines")
 	exchange.queue_free()
+
+
+func test_a_lost_answer_to_a_password_change() -> void:
+	var player: Client = await new_player()
+	await fault("/v1/me/password", "lose")
+	var change: Dictionary = {"current_password": PASSWORD, "new_password": PASSWORD + " 2"}
+	var result: GameLoginResult = await player.fetch(
+		"/v1/me/password", change, HTTPClient.METHOD_PUT
+	)
+	check(result.ok, "sent again, and done: %s" % result)
+	equal(await count("/v1/me/password"), 2, "requests")
+	check((await player.auto_login()).ok, "this device stays signed in")
+
+
+func test_a_sign_in_that_is_answered_too_late() -> void:
+	for setting: String in ["base_url", "profile"]:
+		var client: Client = new_client()
+		await fault("/v1/register", "slow", {"seconds": 0.5})
+		var results: Array = []
+		var ask: Callable = func() -> void:
+			results.append(await client.register(new_name(), PASSWORD))
+		ask.call()
+		await seconds(0.1)
+		client.set(setting, NOWHERE if setting == "base_url" else new_name())
+		while results.is_empty():
+			await seconds(0.05)
+		equal(results[0].kind, GameLoginResult.Kind.CANCELLED, "kind after another " + setting)
+		equal(results[0].data, {}, "what is in the result")
+		check(not client.has_session(), "no session for another " + setting)
+		equal(client.remembered_name(), "", "nothing is stored for another " + setting)
+		equal(client.state, Client.State.SIGNED_OUT, "state")
+
+
+func test_a_second_try_goes_where_the_first_went() -> void:
+	var player: Client = await new_player()
+	await fault("/v1/refresh", "drop")
+	var results: Array = []
+	var ask: Callable = func() -> void: results.append(await player.auto_login())
+	ask.call()
+	await seconds(0.3)  # the first try is over
+	player.base_url = url + "/elsewhere"
+	while results.is_empty():
+		await seconds(0.05)
+	equal(results[0].kind, GameLoginResult.Kind.CANCELLED, "kind")
+	equal(await count("/elsewhere/v1/refresh"), 0, "requests to another server")
+	equal(await count("/v1/refresh"), 2, "requests")
+
+
+func test_a_client_that_is_freed_between_two_tries() -> void:
+	var client: Client = Client.new()
+	client.base_url = url
+	add_child(client)
+	await fault("/v1/register", "drop")
+	var results: Array = []
+	var ask: Callable = func() -> void: results.append(await client.register(new_name(), PASSWORD))
+	ask.call()
+	await seconds(0.3)
+	equal(results.size(), 0, "it waits for the second try")
+	client.free()
+	equal(results.size(), 1, "one answer")
+	equal(results[0].kind, GameLoginResult.Kind.CANCELLED, "kind")

@@ -65,7 +65,17 @@ func test_gamepad_reaches_everything() -> void:
 			check(seen.has(visit), "%s was never reached: %s" % [visit, seen.keys()])
 
 
+func test_gamepad_edits_a_field() -> void:
+	await open()
+	for title: String in ["Name", "Password"]:
+		edit(title).grab_focus()
+		edit(title).unedit()
+		await pad(JOY_BUTTON_A)
+		check(edit(title).is_editing(), "the lower button opens " + title)
+
+
 func test_password_is_masked() -> void:
+	var player: Client = await new_player()
 	await open()
 	check(edit("Password").secret, "masked at first")
 	await press("Show")
@@ -73,6 +83,9 @@ func test_password_is_masked() -> void:
 	equal(text_of("Show"), "Hide", "the button says what it does")
 	await press("Show")
 	check(edit("Password").secret, "masked again")
+	await press("Show")
+	await submit(player.account_name, PASSWORD)
+	check(edit("Password").secret, "masked for who comes next")
 
 
 func test_wrong_password() -> void:
@@ -154,6 +167,26 @@ func test_waiting_is_counted_down() -> void:
 	equal(await count("/v1/login"), 1, "one request")
 
 
+func test_waiting_to_sign_in_keeps_nobody_from_registering() -> void:
+	await open()
+	await fault("/v1/login", "answer", {"status": 429, "headers": {"Retry-After": "90"}})
+	await submit("Ada", PASSWORD)
+	check(button("Submit").disabled, "no use pressing it")
+	await press("Switch")
+	check(not button("Submit").disabled, "but an account can be made")
+
+
+func test_a_password_that_is_too_long() -> void:
+	await open()
+	await press("Switch")
+	edit("Name").text = new_name()
+	edit("Password").text = ""
+	edit("Password").insert_text_at_caret(PASSWORD.repeat(6))
+	button("Submit").pressed.emit()
+	await until(func() -> bool: return not node("Spinner").visible)
+	check("128" in (node("PasswordReason") as Label).text, "the server's reason")
+
+
 func test_stays_signed_in() -> void:
 	GameLogin.profile = new_name()
 	check((await GameLogin.register(new_name(), PASSWORD)).ok, "registered")
@@ -175,6 +208,7 @@ func test_offline_and_back() -> void:
 	equal(edit("Name").text, username, "the name is filled in")
 	await press("Resume")
 	await until(func() -> bool: return signed_in == 1)
+	check(not node("Message").visible and not node("Resume").visible, "and takes it back")
 
 
 func test_it_can_be_translated() -> void:
@@ -217,6 +251,19 @@ func test_narrow_screen() -> void:
 	await get_tree().process_frame
 	var card: Control = node("Card")
 	check(card.size.x <= 320, "it fits: %s" % card.size)
+
+
+func test_low_screen() -> void:
+	await open()
+	form.set_anchors_preset(Control.PRESET_TOP_LEFT)
+	form.size = Vector2(640, 360)
+	await seconds(0.1)
+	for title: String in ["Switch", "Name"]:
+		node(title).grab_focus()
+		for _frame: int in 3:
+			await get_tree().process_frame
+		var place: Rect2 = node(title).get_global_rect()
+		check(form.get_global_rect().encloses(place), "%s can be seen: %s" % [title, place])
 
 
 func open() -> void:

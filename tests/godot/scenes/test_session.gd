@@ -59,6 +59,7 @@ func test_a_session_that_ended_elsewhere_is_found_by_a_refresh() -> void:
 	@warning_ignore("return_value_discarded")
 	second.session_ended.connect(func(reason: int) -> void: reasons.append(reason))
 	equal(await second.get_access_token(INF), "", "no token")
+	await get_tree().process_frame
 	equal(reasons, [Client.Reason.REVOKED], "reasons")
 
 
@@ -72,11 +73,54 @@ func test_a_session_that_is_too_old() -> void:
 	later.session_ended.connect(func(reason: int) -> void: reasons.append(reason))
 	var result: GameLoginResult = await later.auto_login()
 	equal(result.code, "session_ended", "code")
+	await get_tree().process_frame
 	equal(reasons, [Client.Reason.EXPIRED], "reasons")
 	equal(later.state, Client.State.SIGNED_OUT, "state")
 	equal((await later.auto_login()).code, "no_session", "not asked for again")
 	equal(later.remembered_name(), player.account_name, "the name is still filled in")
 	await command("advance", {"seconds": -31.0 * DAY})
+
+
+func test_who_hears_that_it_has_ended_may_sign_in_again() -> void:
+	var profile: String = new_name()
+	var player: Client = await new_player(profile)
+	check((await player.fetch("/v1/logout", {})).ok, "ended, and still stored")
+	var later: Client = new_client(profile)
+	var results: Array = []
+	@warning_ignore("return_value_discarded")
+	later.session_ended.connect(
+		func(_reason: int) -> void: results.append(await later.register(new_name(), PASSWORD))
+	)
+	equal((await later.auto_login()).code, "session_ended", "code")
+	while results.is_empty():
+		await seconds(0.05)
+	check(results[0].ok, "registered: %s" % results[0])
+	equal(later.state, Client.State.SIGNED_IN, "state")
+
+
+func test_a_setting_that_stays_as_it_is() -> void:
+	var player: Client = await new_player()
+	player.base_url = player.base_url
+	player.profile = player.profile
+	check(player.has_session(), "nobody is forgotten")
+
+
+func test_another_profile_while_refreshing() -> void:
+	var profiles: Array[String] = [new_name(), new_name()]
+	var second: Client = await new_player(profiles[1])
+	var player: Client = await new_player(profiles[0])
+	await fault("/v1/refresh", "slow", {"seconds": 0.5})
+	var results: Array = []
+	var ask: Callable = func() -> void: results.append(await player.auto_login())
+	ask.call()
+	await seconds(0.1)
+	player.profile = profiles[1]
+	var result: GameLoginResult = await player.auto_login()
+	check(result.ok, "signed in as the other one: %s" % result)
+	equal(player.account_id, second.account_id, "account")
+	check(await player.get_access_token() != "", "with a token")
+	equal(results[0].kind, GameLoginResult.Kind.CANCELLED, "the refresh for the first one")
+	equal(await count("/v1/refresh"), 2, "one refresh each")
 
 
 func test_signing_out_while_refreshing() -> void:

@@ -148,12 +148,32 @@ func test_the_demo_says_why_a_player_is_out() -> void:
 	check((await elsewhere.login(GameLogin.account_name, PASSWORD)).ok, "signed in elsewhere")
 	check((await elsewhere.logout(true)).ok, "signed out everywhere")
 	equal(await GameLogin.get_access_token(INF), "", "no token")
+	await get_tree().process_frame
 	var form: Control = demo.get_node("LoginForm")
 	check(form.visible and not (demo.get_node("Lobby") as Control).visible, "back at the form")
 	var message: Label = form.get_node("%MessageText")
 	check(message.is_visible_in_tree() and "signed out" in message.text, "and why")
 	await seconds(0.3)
 	demo.queue_free()
+
+
+func test_lobby_notices_that_nobody_is_there() -> void:
+	var demo: Node = await enter_lobby()
+	var lobby: Lobby = demo.get_node("Lobby")
+	lobby.heartbeat_seconds = 1.0
+	lobby.connect_seconds = 1.0
+	for how: String in ["mute", "silent"]:  # after the handshake, and before it
+		var url_of_nobody: String = "%s/%s" % [OS.get_environment("GAME_LOGIN_TEST_AT_ONCE"), how]
+		ProjectSettings.set_setting("game_login/socket_url", url_of_nobody)
+		lobby._peer.close()
+		await until(func() -> bool: return "Trying again" in text_of(demo, "%Status"))
+		var peer: WebSocketPeer = lobby._peer
+		await until(func() -> bool: return lobby._peer != peer)
+		peer = lobby._peer
+		await until(func() -> bool: return peer.get_ready_state() == WebSocketPeer.STATE_CLOSED)
+	ProjectSettings.set_setting("game_login/socket_url", socket_url)
+	await until(func() -> bool: return text_of(demo, "%Status") == "Connected")
+	await leave_lobby(demo)
 
 
 func enter_lobby(renew_seconds: float = 240.0) -> Node:

@@ -134,3 +134,13 @@ func test_another_copy_is_somebody_else() -> void:
 	var later: Client = new_client(profile)
 	check((await later.auto_login()).ok, "the next start")
 	equal(later.account_id, grace.account_id, "is who signed in last")
+
+
+func test_signing_out_leaves_the_session_of_another_copy() -> void:
+	var profile: String = new_name()
+	var first: Client = await new_player(profile)
+	var second: Client = new_client(profile)
+	check((await second.login(first.account_name, PASSWORD)).ok, "a session of its own")
+	check((await first.logout()).ok, "the first one has signed out")
+	check((await new_client(profile).auto_login()).ok, "the second one's is still stored")
+	check((await second.fetch("/v1/me")).ok, "and good")

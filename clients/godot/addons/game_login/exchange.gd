@@ -43,15 +43,20 @@ func send(
 	for line: String in headers:
 		if RegEx.create_from_string("[\\x00-\\x1f\\x7f]").search(line) != null:
 			return Result.of(Result.Kind.INVALID, "invalid_header")
+	@warning_ignore("return_value_discarded")
+	_http.request_completed.connect(_on_completed)
+	if is_inside_tree() and _http.request(url, headers, method, body) != OK:
+		_is_done = true
+		return Result.of(Result.Kind.OFFLINE)
+	return await wait(seconds)
+
+
+## Waits for the answer to what was sent, if anything was: TIMEOUT is the end of `seconds`.
+func wait(seconds: float) -> Result:
 	if not is_inside_tree():
 		return Result.of(Result.Kind.CANCELLED)
 	_limit = seconds
 	_last_tick = Time.get_ticks_usec()
-	@warning_ignore("return_value_discarded")
-	_http.request_completed.connect(_on_completed)
-	if _http.request(url, headers, method, body) != OK:
-		_is_done = true
-		return Result.of(Result.Kind.OFFLINE)
 	return await answered
 
 

@@ -23,22 +23,26 @@ const Result = preload("result.gd")
 const Session = preload("session.gd")
 const Store = preload("store.gd")
 
-const TRIES: int = 3  # of calls that may be repeated, thanks to their Idempotency-Key
+const TRIES: int = 3  # of calls that may be repeated, such as those with an Idempotency-Key
+const PASSWORD_PATH: String = "/v1/me/password"
 const BACK_OFF_SECONDS: float = 0.5
+const OVERTAKEN: String = "overtaken"  # a refresh, by a session that is not its own
 const NOT_CLOSED_BY_SERVER: Array[int] = [-1, 1006]  # an engine's and a browser's "failed"
 
 ## Where the backend is. The project setting `game_login/base_url`, unless set from code.
 ## Another one gets no token of this one: who is signed in is forgotten, but stays stored.
 var base_url: String = ProjectSettings.get_setting("game_login/base_url", "http://localhost:3000"):
 	set(value):
-		base_url = value
-		_forget()
+		if value != base_url:
+			base_url = value
+			_forget()
 ## Which of several players of this machine to remember.
 var profile: String = "":
 	set(value):
-		profile = value
-		_store = Store.new(value)
-		_forget()
+		if value != profile:
+			profile = value
+			_store = Store.new(value)
+			_forget()
 ## Certificates to trust instead of the system's, for a test server with one of its own.
 var tls_options: TLSOptions = null
 ## How long one request may take; longer than the 12 seconds that the gateway waits.
@@ -57,7 +61,10 @@ var account_id: String:
 var _session: Session = Session.new()
 var _store: Store = Store.new("")
 var _generation: int = 0  # of the session; an answer to an earlier one is of no use any more
-var _is_signing_in: bool = false
+var _is_signing_in: bool = false:
+	set(value):
+		_is_signing_in = value
+		_update_state()
 var _is_refreshing: bool = false
 var _is_logging_out: bool = false
 var _is_reachable: bool = true:
@@ -81,8 +88,7 @@ func register(username: String, password: String, remember: bool = true) -> Resu
 func login(username: String, password: String, remember: bool = true) -> Result:
 	var body: Dictionary = _credentials(username, password)
 	var record: Dictionary = _store.read()
-	var known: String = str(record.get("username", ""))
-	if record.get("server") == base_url and known.to_lower() == username.to_lower():
+	if record.get("server") == base_url and remembered_name().to_lower() == username.to_lower():
 		body["refresh_token"] = str(record.get("refresh_token", ""))  # a known device
 	return await _sign_in("/v1/login", body, "", remember)
 
@@ -97,10 +103,8 @@ func auto_login() -> Result:
 	if _is_signing_in and not _is_refreshing:
 		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
 	_is_signing_in = true
-	_update_state()
 	var result: Result = await _refresh()
 	_is_signing_in = false
-	_update_state()
 	return result
 
 
@@ -155,7 +159,7 @@ func fetch(
 			break
 		if token == _session.access_token(0.0):
 			_session.access_until = Session.now()
-	if result.ok and path == "/v1/me/password":
+	if result.ok and path == PASSWORD_PATH:
 		var session: Session = _session if generation == _generation else Session.new()
 		var sent: String = session.refresh_token
 		if session.take(result.data, Session.now()) and session == _session:
@@ -182,7 +186,7 @@ func connect_socket(peer: WebSocketPeer, url: String) -> Error:
 		if peer.get_ready_state() != WebSocketPeer.STATE_CONNECTING or Session.now() > end:
 			peer.close()
 			return ERR_CANT_CONNECT if peer.get_close_code() in NOT_CLOSED_BY_SERVER else OK
-		await _pause(0.05)
+		error = OK if await _pause(0.05) else ERR_CANT_CONNECT
 	return error
 
 
@@ -194,13 +198,15 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 	if _is_signing_in:
 		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
 	_is_signing_in = true
-	_update_state()
+	var asker: Array = [base_url, _store]
 	var asked_at: float = Session.now()
 	var session: Session = Session.new()
 	var header: String = "Idempotency-Key: " + key if key != "" else ""
 	var result: Result = await _ask(HTTPClient.METHOD_POST, path, header, body)
 	if result.ok and not session.take(result.data, asked_at):
 		result = Result.of(Result.Kind.PROTOCOL)
+	if result.ok and asker != [base_url, _store]:
+		result = Result.of(Result.Kind.CANCELLED)  # its tokens are not for this server, or store
 	if result.ok:
 		_generation += 1
 		_session = session
@@ -208,7 +214,6 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 		_keep("")
 		_is_reachable = true
 	_is_signing_in = false
-	_update_state()
 	return result
 
 
@@ -222,8 +227,11 @@ func _ensure_access(min_valid: float) -> Result:
 
 ## Refreshes the session; whoever asks while that is under way gets the same answer.
 func _refresh() -> Result:
-	if _is_refreshing:
-		return await refreshed
+	var generation: int = _generation
+	while _is_refreshing:
+		var shared: Result = await refreshed
+		if shared.code != OVERTAKEN or generation != _generation:
+			return shared
 	_is_refreshing = true
 	var result: Result = await _refresh_alone()
 	_is_refreshing = false
@@ -243,7 +251,7 @@ func _refresh_alone() -> Result:
 		var asked_at: float = Session.now()
 		var result: Result = await _ask(HTTPClient.METHOD_POST, "/v1/refresh", key, body)
 		if generation != _generation:
-			return Result.of(Result.Kind.CANCELLED)
+			return Result.of(Result.Kind.CANCELLED, OVERTAKEN)
 		if result.ok and not _session.take(result.data, asked_at):
 			result = Result.of(Result.Kind.PROTOCOL)
 		_is_reachable = result.ok or result.code == "session_ended"
@@ -287,12 +295,13 @@ func _keep(sent: String) -> void:
 func _end_session(reason: Reason, is_confirmed: bool) -> void:
 	if _session.is_remembered:
 		var record: Dictionary = _store.read()
-		if record.get("account_id") == _session.account_id:
+		if record.get("secret") == _session.to_record(base_url)["secret"]:  # not another copy's
 			record["is_open"] = false
 			if not is_confirmed or not _store.write(record):
 				_store.clear()
 	_forget()
-	session_ended.emit(Reason.LOGOUT if _is_logging_out else reason)
+	# Deferred: whoever hears of it may sign in again, and no call is under way any more.
+	session_ended.emit.call_deferred(Reason.LOGOUT if _is_logging_out else reason)
 
 
 func _forget() -> void:
@@ -310,26 +319,9 @@ func _update_state() -> void:
 		state_changed.emit(state)
 
 
-## Sends a request; one with an Idempotency-Key again where that may help, but no new try is begun
-## after the time that one request may take.
+## Sends a request; one that bears repeating again where that may help, but no new try is begun
+## after the time that one request may take, nor at another server.
 func _ask(method: HTTPClient.Method, path: String, header: String, body: Variant) -> Result:
-	var began: float = Session.now()
-	var is_repeatable: bool = header.begins_with("Idempotency-Key:")
-	var attempt: int = 0
-	while true:
-		var result: Result = await _ask_once(method, path, header, body)
-		attempt += 1
-		if not is_repeatable or not result.is_passing() or attempt == TRIES:
-			return result
-		var pause: float = maxf(BACK_OFF_SECONDS * 2 ** attempt, result.retry_after)
-		pause *= randf_range(1.0, 1.25)  # so that all players do not come back at once
-		if Session.now() + pause > began + request_seconds:
-			return result
-		await _pause(pause)
-	return null
-
-
-func _ask_once(method: HTTPClient.Method, path: String, header: String, body: Variant) -> Result:
 	var url: String = base_url.trim_suffix("/") + path
 	if not path.begins_with("/") or not Address.is_safe(url, "http"):
 		var text: String = "The server's address must begin with https://."
@@ -339,13 +331,30 @@ func _ask_once(method: HTTPClient.Method, path: String, header: String, body: Va
 	if body != null:
 		headers += PackedStringArray(["Content-Type: application/json"])
 		content = JSON.stringify(body)
-	var exchange: Exchange = Exchange.new(tls_options)
+	var began: float = Session.now()
+	var is_repeatable: bool = header.begins_with("Idempotency-Key:") or path == PASSWORD_PATH
+	var attempt: int = 0
+	while true:
+		var exchange: Exchange = Exchange.new(tls_options)
+		add_child(exchange)
+		var result: Result = await exchange.send(url, method, headers, content, request_seconds)
+		exchange.queue_free()
+		attempt += 1
+		if not is_repeatable or not result.is_passing() or attempt == TRIES:
+			return result
+		var pause: float = maxf(BACK_OFF_SECONDS * 2 ** attempt, result.retry_after)
+		pause *= randf_range(1.0, 1.25)  # so that all players do not come back at once
+		if Session.now() + pause > began + request_seconds:
+			return result
+		if not await _pause(pause):
+			return Result.of(Result.Kind.CANCELLED)
+	return null
+
+
+## Waits; returns whether it was to the end, and not only until the node left the tree.
+func _pause(seconds: float) -> bool:
+	var exchange: Exchange = Exchange.new()
 	add_child(exchange)
-	var result: Result = await exchange.send(url, method, headers, content, request_seconds)
+	var result: Result = await exchange.wait(seconds)
 	exchange.queue_free()
-	return result
-
-
-func _pause(seconds: float) -> void:
-	var tree: SceneTree = Engine.get_main_loop()
-	await tree.create_timer(seconds, true, false, true).timeout
+	return result.kind == Result.Kind.TIMEOUT

@@ -84,9 +84,7 @@ func _read_error(error: Dictionary) -> void:
 	code = str(error.get("code", ""))
 	message = str(error.get("message", message))
 	data = error
-	if error.get("retry_after") is float:
-		var seconds: float = error["retry_after"]
-		retry_after = _seconds(seconds)
+	retry_after = _seconds(str(error.get("retry_after", "")).to_float())
 	if error.get("fields") is Dictionary:
 		var reasons: Dictionary = error["fields"]
 		for field: Variant in reasons:

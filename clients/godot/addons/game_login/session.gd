@@ -49,10 +49,8 @@ func access_token(min_valid: float) -> String:
 ## Returns the Idempotency-Key for a call: the same one for the same call, after a restart too,
 ## and by another copy of the game that shares the store; nobody else can tell it.
 func key_for(what: String) -> String:
-	var digest: PackedByteArray = Crypto.new().hmac_digest(
-		HashingContext.HASH_SHA256, _secret, what.to_utf8_buffer()
-	)
-	return digest.hex_encode()
+	var bytes: PackedByteArray = what.to_utf8_buffer()
+	return Crypto.new().hmac_digest(HashingContext.HASH_SHA256, _secret, bytes).hex_encode()
 
 
 ## Returns what the store keeps.
@@ -77,7 +75,6 @@ func take_record(record: Dictionary) -> bool:
 	account_id = record["account_id"]
 	username = record["username"]
 	refresh_token = record["refresh_token"]
-	var secret: String = record["secret"]
-	_secret = Marshalls.base64_to_raw(secret)
+	_secret = Marshalls.base64_to_raw(str(record["secret"]))
 	is_remembered = true
 	return true

@@ -17,8 +17,6 @@ func _init(profile: String) -> void:
 
 ## Returns what was written last, or nothing where it cannot be read.
 func read() -> Dictionary:
-	if not FileAccess.file_exists(path):
-		return {}
 	var file: FileAccess = FileAccess.open(path, FileAccess.READ)
 	if file == null:
 		return {}

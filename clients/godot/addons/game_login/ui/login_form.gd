@@ -40,7 +40,6 @@ var _wait_until: float = 0.0
 
 func _ready() -> void:
 	_name.text = _client.remembered_name()
-	_fit()
 	_update_texts()
 	focus()
 	if is_automatic:
@@ -48,10 +47,8 @@ func _ready() -> void:
 
 
 func _notification(what: int) -> void:
-	if what == NOTIFICATION_TRANSLATION_CHANGED and is_node_ready():
+	if what in [NOTIFICATION_TRANSLATION_CHANGED, NOTIFICATION_RESIZED] and is_node_ready():
 		_update_texts()
-	elif what == NOTIFICATION_RESIZED and is_node_ready():
-		_fit()
 
 
 func _process(delta: float) -> void:
@@ -60,13 +57,16 @@ func _process(delta: float) -> void:
 		_update_texts()
 
 
-## Lets a gamepad's lower button press what has the focus, which Godot's own actions do not.
+## Lets a gamepad's lower button press or edit what has the focus, which Godot's own actions do not.
 func _input(event: InputEvent) -> void:
 	var press: InputEventJoypadButton = event as InputEventJoypadButton
-	if press == null or press.button_index != JOY_BUTTON_A or event.is_action("ui_accept"):
-		return
 	var focused: Control = get_viewport().gui_get_focus_owner()
-	if focused is BaseButton and is_ancestor_of(focused):
+	if press == null or press.button_index != JOY_BUTTON_A:
+		return
+	if focused is LineEdit and is_ancestor_of(focused) and press.pressed:
+		(focused as LineEdit).edit()
+		get_viewport().set_input_as_handled()
+	elif focused is BaseButton and is_ancestor_of(focused) and not event.is_action("ui_accept"):
 		var accept: InputEventAction = InputEventAction.new()
 		accept.action = "ui_accept"
 		accept.pressed = press.pressed
@@ -75,6 +75,7 @@ func _input(event: InputEvent) -> void:
 
 
 func _resume_session() -> void:
+	_clear_reasons()
 	_set_busy(true)
 	var result: Result = await _client.auto_login()
 	_set_busy(false)
@@ -93,15 +94,12 @@ func _on_submitted(_text: String = "") -> void:
 			_show_reason(field, "Enter your name." if field == "username" else "Enter a password.")
 			return
 	_set_busy(true)
-	var remember: bool = _remember.button_pressed
-	var result: Result
-	if _is_new:
-		result = await _client.register(_name.text, _password.text, remember)
-	else:
-		result = await _client.login(_name.text, _password.text, remember)
+	var way: Callable = _client.register if _is_new else _client.login
+	var result: Result = await way.call(_name.text, _password.text, _remember.button_pressed)
 	_set_busy(false)
 	if result.ok:
 		_password.clear()
+		_show.button_pressed = false
 		signed_in.emit()
 	else:
 		show_result(result)
@@ -155,14 +153,11 @@ func _set_busy(is_busy: bool) -> void:
 
 
 func _update_texts() -> void:
+	_card.custom_minimum_size.x = minf(WIDTH, size.x - MARGIN)
 	_title.text = tr("Create an account") if _is_new else tr("Sign in")
-	_hint.text = (
-		tr("A name and a password are enough.") if _is_new else tr("Good to see you again.")
-	)
+	_hint.text = tr("A name and a password are enough." if _is_new else "Good to see you again.")
 	_show.text = tr("Show") if _password.secret else tr("Hide")
-	_switch.text = (
-		tr("I have an account: sign in") if _is_new else tr("New here? Create an account")
-	)
+	_switch.text = tr("I have an account: sign in" if _is_new else "New here? Create an account")
 	var seconds: int = ceili(_wait_until - Session.now()) if _wait_until > 0.0 else 0
 	if seconds <= 0:
 		_wait_until = 0.0
@@ -180,10 +175,6 @@ func focus() -> void:
 		(_name if _name.text == "" else _password).grab_focus()
 
 
-func _fit() -> void:
-	_card.custom_minimum_size.x = minf(WIDTH, size.x - MARGIN)
-
-
 func _on_show_toggled(is_shown: bool) -> void:
 	_password.secret = not is_shown
 	_update_texts()
@@ -191,6 +182,7 @@ func _on_show_toggled(is_shown: bool) -> void:
 
 func _on_switch_pressed() -> void:
 	_is_new = not _is_new
+	_wait_until = 0.0  # it was the other call that has to wait
 	_clear_reasons()
 	_update_texts()
 	focus()
