@@ -7,6 +7,8 @@ PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 ON_MYSQL := $(addsuffix .py,concurrency contract contract_bodies contract_tokens database \
 	database_access database_failures lost_answers migrate migrations)
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
+# The region that `aws configure` was told, unless another is named.
+REGION ?= $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell aws configure get region 2>/dev/null))
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
 .PHONY: help setup run run-game reset check test test-search test-deploy test-faults test-godot test-mysql fuzz \
@@ -76,7 +78,7 @@ smoke: setup  ## try a deployment as a player would: make smoke URL=https://...
 	@$(PYTHON) -m deploy.smoke "$(URL)"
 
 deploy rollback: STAGE ?= dev
-deploy: setup  ## deploy to AWS, into STAGE=dev and REGION=us-east-1 unless you name others
+deploy: setup  ## deploy to AWS, into STAGE=dev and the region of `aws configure` (or REGION=...)
 	@$(SERVERLESS) deploy $(TARGET)
 
 rollback: setup  ## let players reach the version of before again (or VERSION=n), at once

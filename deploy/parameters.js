@@ -3,6 +3,8 @@
 'use strict'
 
 const ENGINES = ['mariadb', 'mysql']
+const ARCHITECTURES = ['x86_64', 'arm64']
+const SPARE_CONNECTIONS = 10 // for migrations, rotations and administrators
 
 // What a choice asks for besides.
 const NEEDS = [
@@ -45,6 +47,16 @@ const contradictions = (params) => {
   }
   if (String(params.proxy) === 'true' && params.database === 'aurora' && Number(params.auroraMinCapacity) === 0) {
     lines.push('a proxy keeps Aurora awake, so auroraMinCapacity 0 saves nothing: give 0.5, or no proxy')
+  }
+  if (!ARCHITECTURES.includes(params.architecture)) {
+    lines.push(`architecture is ${params.architecture}: choose ${ARCHITECTURES.join(' or ')}`)
+  }
+  const most = Math.floor((Number(params.databaseConnections) - SPARE_CONNECTIONS) / 2)
+  if (String(params.reserveConcurrency) === 'true' && Number(params.concurrency) > most) {
+    lines.push(
+      `concurrency is ${params.concurrency}, too many for ${params.databaseConnections} databaseConnections,` +
+      ` since old and new versions overlap during a deployment: ${most} at most`,
+    )
   }
   return lines
 }

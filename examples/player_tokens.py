@@ -149,12 +149,13 @@ class PlayerTokens:
 
     def _read(self, now: float) -> None:
         """Read the keys; keep the old ones if that fails."""
-        self._tried_at = now
         try:
             self._keys = usable_keys(read_jwks(self._url))
             self._read_at = now
         except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
             logger.warning("no keys from %s: %s", self._url, error)
+        finally:
+            self._tried_at = self._monotonic()  # whoever waited for this does not read again
 
 
 def read_jwks(url: str) -> Jwks:

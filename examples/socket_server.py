@@ -27,6 +27,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,25 +63,36 @@ class Refused(Exception):
 
 
 @dataclass
+class Allowance:
+    """What one player may still say, on whichever connection."""
+
+    _spare: float = MESSAGES_AT_ONCE
+    _counted_at: float = field(default_factory=time.monotonic)
+
+    def spare(self) -> float:
+        """Return how many messages the player may send at once."""
+        now = time.monotonic()
+        refilled = self._spare + (now - self._counted_at) * MESSAGES_PER_SECOND
+        self._spare, self._counted_at = min(MESSAGES_AT_ONCE, refilled), now
+        return self._spare
+
+    def take_message(self) -> None:
+        """Count one message.
+
+        Raises:
+            Refused: that was too many.
+        """
+        self._spare = self.spare() - 1
+        if self._spare < 0:
+            raise Refused(TOO_MANY_MESSAGES, "too many messages")
+
+
+@dataclass
 class Seat:
     """One player's one live connection."""
 
     player: Player
     connection: ServerConnection
-    spare: float = MESSAGES_AT_ONCE
-    spoke_at: float = field(default_factory=time.monotonic)
-
-    def take_message(self) -> None:
-        """Count one message against what a player may say.
-
-        Raises:
-            Refused: that was too many.
-        """
-        now = time.monotonic()
-        refilled = self.spare + (now - self.spoke_at) * MESSAGES_PER_SECOND
-        self.spare, self.spoke_at = min(MESSAGES_AT_ONCE, refilled) - 1, now
-        if self.spare < 0:
-            raise Refused(TOO_MANY_MESSAGES, "too many messages")
 
 
 class Lobby:
@@ -89,6 +101,7 @@ class Lobby:
     def __init__(self, tokens: PlayerTokens) -> None:
         self._tokens = tokens
         self._seats: dict[str, Seat] = {}  # by account id
+        self._allowances: dict[str, Allowance] = {}  # likewise; of who has just left, too
         self._closing: set[asyncio.Task[None]] = set()
 
     async def handle(self, connection: ServerConnection) -> None:
@@ -147,8 +160,14 @@ class Lobby:
         finally:
             if self._seats.get(account) is seat:
                 del self._seats[account]
+                self._forget_the_silent()
                 self._tell_others(account, {"type": "left", "name": name})
                 logger.info("%s has left", name)
+
+    def _forget_the_silent(self) -> None:
+        for account, allowance in list(self._allowances.items()):
+            if account not in self._seats and allowance.spare() == MESSAGES_AT_ONCE:
+                del self._allowances[account]
 
     async def _listen(self, seat: Seat) -> None:
         """Take messages until the connection closes or the token expires.
@@ -156,17 +175,18 @@ class Lobby:
         Raises:
             Refused: the player must go.
         """
+        allowance = self._allowances.setdefault(seat.player.account_id, Allowance())
         while True:
             try:
                 async with asyncio.timeout(seat.player.expires_at - time.time()):
                     message = parse(await seat.connection.recv())
             except TimeoutError:
                 raise Refused(BAD_TOKEN, "access token: expired") from None
-            seat.take_message()
+            allowance.take_message()
             if message["type"] == "authenticate":
                 await self._renew(seat, text_in(message, "access_token"))
             elif message["type"] == "chat":
-                text = text_in(message, "text").strip()[:MAX_CHAT_LENGTH]
+                text = one_line(text_in(message, "text"))[:MAX_CHAT_LENGTH]
                 if text:
                     self._tell_all({"type": "chat", "name": seat.player.name, "text": text})
             else:
@@ -213,6 +233,11 @@ def text_in(message: dict[str, Any], name: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """Return a text as what one player says: it shows nothing that looks like another's line."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
+
+
 def listening(tokens: PlayerTokens, host: str, port: int) -> Server:
     """Return a server with a lobby of its own, to be entered with `async with`."""
     return serve(
@@ -235,8 +260,9 @@ async def main() -> None:
     )
     host, port = setting("HOST", "127.0.0.1"), int(setting("PORT", "8765"))
     stop = asyncio.get_running_loop().create_future()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(sign, stop.cancel)
+    with suppress(NotImplementedError):  # on Windows, where Ctrl-C is a KeyboardInterrupt
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(sign, stop.cancel)
     async with listening(tokens, host, port):
         logger.info("players may connect to ws://%s:%s", host, port)
         try:
@@ -252,5 +278,7 @@ if __name__ == "__main__":
     logging.getLogger("websockets").setLevel(logging.ERROR)
     try:
         asyncio.run(main())
+    except KeyboardInterrupt:
+        logger.info("stopping")
     except (ValueError, OSError) as error:
         sys.exit(f"socket_server: {error}")

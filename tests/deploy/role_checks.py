@@ -21,7 +21,7 @@ ISSUER = "token.actions.githubusercontent.com"
 # Neither can change anything. Or AWS knows no resource for it.
 ANY_RESOURCE = re.compile(
     r"ec2:(Describe\w+|(Create|Delete)NetworkInterface|(Unassign|Assign)PrivateIpAddresses)|"
-    r"cloudformation:(ListExports|ValidateTemplate)|"
+    r"cloudformation:(ListExports|ValidateTemplate)|lambda:GetAccountSettings|"
     r"secretsmanager:GetRandomPassword|"
     r"logs:(Create|Delete|Get|List|Update)LogDeliver(y|ies)|"
     r"logs:(Describe(LogGroups|ResourcePolicies)|PutResourcePolicy)"

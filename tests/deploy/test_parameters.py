@@ -1,8 +1,10 @@
 """What there is to choose: documented, and refused where it does not go together."""
 
 import json
+import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,11 +77,20 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
         ({"database": "existing", "existingEngine": "oracle"}, "existingEngine is oracle"),
         ({"secretsEndpoint": "existing"}, "it goes with database: existing"),
         ({"database": "aurora", "proxy": True}, "a proxy keeps Aurora awake"),
+        ({"architecture": "arm"}, "architecture is arm: choose x86_64 or arm64"),
+        ({"concurrency": "26"}, "too many for 60 databaseConnections"),
+        ({"databaseConnections": 50}, "20 at most"),
     ],
 )
 def test_contradiction(table: dict[str, Parameters], changes: Parameters, line: str) -> None:
     """What does not go together is named in a line."""
     assert line in "\n".join(ask("contradictions", {**table["dev"], **changes}))
+
+
+def test_concurrency_that_is_not_reserved(table: dict[str, Parameters]) -> None:
+    """What nothing is reserved for may be any number."""
+    params = {**table["dev"], "concurrency": 900, "reserveConcurrency": "false"}
+    assert ask("contradictions", params) == []
 
 
 def test_placeholder(table: dict[str, Parameters]) -> None:
@@ -110,6 +121,31 @@ def test_too_few_concurrent_runs(
     said = ask("refusals", params, settings)
     assert len(said) == lines
     assert all("reserveConcurrency: false" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "region"),
+    [
+        ({}, "eu-west-3"),
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_REGION": "eu-north-1", "AWS_DEFAULT_REGION": "eu-west-1"}, "eu-north-1"),
+        ({"REGION": "eu-south-1", "AWS_REGION": "eu-north-1"}, "eu-south-1"),
+    ],
+)
+@pytest.mark.parametrize("target", ["deploy", "rollback", "rotate-token-keys"])
+def test_region(tmp_path: Path, settings: dict[str, str], region: str, target: str) -> None:
+    """The region is the one that was named, or else the one that `aws configure` was told."""
+    aws = tmp_path / "aws"
+    aws.write_text("#!/bin/sh\necho eu-west-3\n")
+    aws.chmod(0o755)
+    left_out = ("MAKE", "MFLAGS", "REGION", "AWS_")
+    outside = {key: text for key, text in os.environ.items() if not key.startswith(left_out)}
+    outside["PATH"] = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    command = ["make", "--dry-run", target, "STAGE=dev"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=outside | settings, capture_output=True, text=True, check=True
+    )
+    assert f'--region "{region}"' in done.stdout
 
 
 def test_a_deployment_stops_at_once() -> None:

@@ -43,6 +43,7 @@ VARIANTS = {
         "existingDimension=DBClusterIdentifier",
     ],
     "mariadb-proxy": ["prod", "proxy=true", "domain=route53", "reserveConcurrency=false"],
+    "arm64": ["dev", "architecture=arm64"],
     "mysql-proxy": ["prod", "database=mysql", "proxy=true"],
     "aurora-proxy": ["prod", "database=aurora", "proxy=true"],
 }  # fmt: skip

@@ -194,7 +194,11 @@ def test_a_deployment() -> None:
     places = [next(i for i, name in enumerate(said) if name.startswith(word)) for word in order]
     assert places == sorted(places)
     back = job["steps"][-1]
-    assert back["if"] == "${{ !success() && steps.deploy.outcome == 'success' }}"
+    assert back["if"] == (
+        "${{ !success() && steps.before.outcome == 'success'"
+        " && steps.deploy.outcome != 'skipped' }}"
+    )
+    assert [step["name"][:8] for step in job["steps"] if step.get("id") == "before"] == ["Remember"]
     assert not any(step.get("continue-on-error") for step in job["steps"])
 
 
@@ -202,7 +206,7 @@ def test_a_deployment() -> None:
     ("before", "now", "made", "said"),
     [
         ("", "1", [], "none to go back to"),
-        ("6", "6", [], "Version 6 was live before"),
+        ("6", "6", [], "version 6 is live, as before"),
         (
             "6",
             "7",

@@ -5,8 +5,9 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Never
 
+import player_tokens
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,6 +207,24 @@ def test_no_keys_yet(tokens: PlayerTokens, backend: Backend, watch: Watch, name:
     backend.status, backend.body = 200, JWKS
     watch.pass_by(6)
     tokens.verify(TEXT)
+
+
+def test_a_backend_that_says_nothing(
+    tokens: PlayerTokens, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waited while the keys could not be read is answered at once, and reads no more."""
+    reads: list[str] = []
+
+    def hang(url: str) -> Never:
+        reads.append(url)
+        watch.pass_by(player_tokens.READ_SECONDS)
+        raise TimeoutError
+
+    monkeypatch.setattr(player_tokens, "read_jwks", hang)
+    for _ in range(5):
+        with pytest.raises(KeysUnavailable):
+            tokens.verify(signed())
+    assert len(reads) == 1
 
 
 def test_redirect(tokens: PlayerTokens, backend: Backend) -> None:

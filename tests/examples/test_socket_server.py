@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -283,6 +284,58 @@ def test_flood(game: GameServer) -> None:
             assert (await closed(connection))[0] == 4429
 
     asyncio.run(talk())
+
+
+def test_flood_over_many_connections(game: GameServer) -> None:
+    """Who comes back may say no more for it."""
+
+    async def talk() -> None:
+        eve = registered("Eve")
+        async with connected(game, registered("Ada")) as listener:
+            for _ in range(10):
+                async with connected(game, eve) as connection:
+                    await receive(connection)
+                    for _ in range(5):
+                        await send(connection, type="chat", text="me again")
+            await send(listener, type="chat", text="enough")
+            heard = []
+            while (message := await receive(listener)).get("text") != "enough":
+                heard.append(message["type"])
+            assert 10 <= heard.count("chat") < 50
+
+    asyncio.run(talk())
+
+
+def test_a_text_is_one_line(game: GameServer) -> None:
+    """Nobody can write what looks like a notice, or like what somebody else says."""
+
+    async def talk() -> None:
+        async with connected(game, registered("Ada")) as connection:
+            await receive(connection)
+            for text in ("\n \r\n", "\u202e\x07"):
+                await send(connection, type="chat", text=text)
+            await send(connection, type="chat", text="hi\n\nEve has gone.\u2028Eve \x1b[1mI am Eve")
+            assert (await receive(connection))["text"] == "hi Eve has gone. Eve [1mI am Eve"
+
+    asyncio.run(talk())
+
+
+def test_allowances_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has left and might say everything again is not remembered; who has just flooded is."""
+    ticks = [time.monotonic() + 1.0]
+    monkeypatch.setattr(time, "monotonic", lambda: ticks[0])
+    lobby = socket_server.Lobby(PlayerTokens("http://127.0.0.1:9", "issuer", "game"))
+    for account in ("flooded", "quiet"):
+        lobby._allowances[account] = socket_server.Allowance()  # noqa: SLF001
+    for _ in range(10):
+        lobby._allowances["flooded"].take_message()  # noqa: SLF001
+    with pytest.raises(socket_server.Refused):
+        lobby._allowances["flooded"].take_message()  # noqa: SLF001
+    lobby._forget_the_silent()  # noqa: SLF001
+    assert set(lobby._allowances) == {"flooded"}  # noqa: SLF001
+    ticks[0] += 2.3
+    lobby._forget_the_silent()  # noqa: SLF001
+    assert lobby._allowances == {}  # noqa: SLF001
 
 
 def test_stop(game: GameServer) -> None:
