@@ -1,0 +1,82 @@
+"""`make run-game`, as two players see it: the backend and the game server, from start to Ctrl-C."""
+
+import json
+import signal
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from local.processes import Process, accepts, free_port
+from local.stack import ROOT
+
+START_SECONDS = 90.0
+# In a folder of its own: a `make run` that is under way, and its players, are left alone.
+RUN = """
+import sys
+from pathlib import Path
+from local import __main__ as commands
+commands.FOLDER = Path(sys.argv.pop(1))
+commands.STACK_FOLDER = commands.FOLDER / "stack"
+commands.ENVIRONMENT_FILE = commands.FOLDER / "env"
+sys.exit(commands.main())
+"""
+
+
+@pytest.fixture
+def ports() -> tuple[int, int]:
+    """Return the backend's port and the game server's."""
+    return free_port(), free_port()
+
+
+@pytest.fixture
+def running(tmp_path: Path, ports: tuple[int, int]) -> Iterator[Process]:
+    """Return what `make run-game` starts, when it says that it runs."""
+    command = [sys.executable, "-c", RUN, str(tmp_path / "local"), "run"]
+    options = [f"--port={ports[0]}", f"--game-port={ports[1]}"]
+    process = Process("run-game", [*command, *options], tmp_path, directory=ROOT)
+    try:
+        process.wait_until(lambda: "Requests:" in process.log.read_text(), START_SECONDS)
+        yield process
+    finally:
+        process.stop(signal.SIGINT)
+
+
+def enter(ports: tuple[int, int], username: str) -> ClientConnection:
+    """Register, and connect to the game server with the token."""
+    body = json.dumps({"username": username, "password": "correct horse battery staple"})
+    request = urllib.request.Request(
+        f"http://localhost:{ports[0]}/v1/register",
+        body.encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=13) as answer:
+        token = json.load(answer)["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    return connect(f"ws://localhost:{ports[1]}", additional_headers=headers, proxy=None)
+
+
+def hear(connection: ClientConnection) -> dict[str, Any]:
+    """Return the next message."""
+    message: dict[str, Any] = json.loads(connection.recv(timeout=10))
+    return message
+
+
+def test_two_players_chat(running: Process, ports: tuple[int, int]) -> None:
+    """Both are greeted by name and hear each other; Ctrl-C stops all of it."""
+    with enter(ports, "Ada") as ada, enter(ports, "Eve") as eve:
+        assert hear(ada) == {"type": "welcome", "name": "Ada", "players": ["Ada"]}
+        assert hear(eve) == {"type": "welcome", "name": "Eve", "players": ["Ada", "Eve"]}
+        assert hear(ada) == {"type": "joined", "name": "Eve"}
+        eve.send(json.dumps({"type": "chat", "text": "hello"}))
+        assert hear(ada) == {"type": "chat", "name": "Eve", "text": "hello"}
+    said = running.log.read_text()
+    assert f"The example game server is on ws://localhost:{ports[1]}" in said
+    assert "Traceback" not in said
+    running.stop(signal.SIGINT)
+    assert running.log.read_text().splitlines()[-2:] == ["stopping", "stopped"]
+    assert not any(accepts(port) for port in ports)
