@@ -28,9 +28,10 @@ test: check  ## run the backend's tests, with a private MariaDB; with DATABASE=m
 	$(PYTEST) -m "not search" tests/unit tests/integration tests/stories tests/examples --cov
 	$(if $(filter-out mariadb,$(DATABASE)),@$(MAKE) --no-print-directory test-faults)
 
-test-search: setup  ## hold the API against its description and a model, and send it hostile events
+test-search: setup  ## hold the API against its description and a model, send it hostile events, generate clients
 	@$(PYTHON) -m local install
-	$(PYTEST) -m search tests/integration
+	@$(PYTHON) -m tests.openapi_tools.npm_tools
+	$(PYTEST) -m search tests/integration tests/openapi_tools
 
 test-deploy: setup  ## test what a deployment uploads: the template, and the package in a Lambda runtime
 	@$(PYTHON) -m local install

@@ -19,12 +19,12 @@ from auth.passwords import Passwords
 from auth.settings import Settings
 from tests.conftest import Tables
 from tests.gateway import gateway
-from tests.openapi import FILE
+from tests.openapi import FILE, ours
 from tests.players import Player
 
 pytestmark = pytest.mark.search
 
-DOCUMENT = json.loads(FILE.read_text())
+DOCUMENT = ours(json.loads(FILE.read_text()))
 SOME = examples(
     max_examples=25,
     deadline=None,

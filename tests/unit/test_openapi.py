@@ -15,7 +15,7 @@ from auth import passwords, requests, usernames
 from auth.app import HEADERS
 from auth.keys import PrivateKey, SigningKey
 from tests.events import Answer
-from tests.openapi import NotDescribed, description
+from tests.openapi import FILE, GATEWAY, NotDescribed, description
 from tests.unit.test_docs import errors, routes_in_code
 
 FORMS: dict[str, type[msgspec.Struct]] = {
@@ -118,7 +118,7 @@ def test_headers_that_are_read() -> None:
     for _, path, operation in description().operations():
         name = rules.get(path.replace("{id}", "<session_id>"))
         source = views.split(f"def {name}(")[1].split("\n    def ")[0] if name else ""
-        assert ("security" in operation) is ("bearer_token()" in source), path
+        assert bool(operation.get("security")) is ("bearer_token()" in source), path
         keyed = {"$ref": "#/components/parameters/IdempotencyKey"} in operation.get(
             "parameters", ()
         )
@@ -163,6 +163,57 @@ def test_examples() -> None:
     for _, path, operation in description().operations():
         for content in operation.get("requestBody", {}).get("content", {}).values():
             assert description().resolved(content["schema"])["examples"], path
+
+
+# What a client can meet without our function: a request that API Gateway cannot read, does not let
+# through or knows no route for, one that is too long, throttling, a crash, a timeout.
+GATEWAY_STATUSES = {"400", "403", "404", "413", "429", "500", "503"}
+
+
+def test_answers_of_api_gateway() -> None:
+    """Each status that API Gateway also sends can have its body, and none of our headers."""
+    document = json.loads(FILE.read_text())
+    shared, headers = document["components"]["responses"], document["components"]["headers"]
+    described = [
+        (status, shared[response["$ref"].rpartition("/")[2]])
+        for responses in (
+            document["x-off-route"],
+            *(one["responses"] for item in document["paths"].values() for one in item.values()),
+        )
+        for status, response in responses.items()
+        if "$ref" in response
+    ]
+    assert {status for status, _ in described} >= GATEWAY_STATUSES
+    for status, response in described:
+        either = response["content"]["application/json"]["schema"].get("anyOf", ())
+        assert (GATEWAY in either) is (status in GATEWAY_STATUSES), response
+        names = [one["$ref"].rpartition("/")[2] for one in response["headers"].values()]
+        required = any(headers[name]["required"] for name in names)
+        assert required is (status not in GATEWAY_STATUSES), response
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        (method, path, int(status))
+        for method, path, operation in description().operations()
+        for status in operation["responses"]
+        if status in GATEWAY_STATUSES
+    ],
+)
+def test_our_function_is_no_gateway(method: str, path: str, status: int) -> None:
+    """Our function may answer neither with API Gateway's body nor without one of our headers."""
+    response = description().response(method, path, status)
+    schema = response["content"]["application/json"]["schema"]
+    body = description().resolved(schema)["examples"][0]
+    headers = GOOD | ({"retry-after": "2"} if "Retry-After" in response["headers"] else {})
+    description().check(method, path, Answer(status, headers, json.dumps(body)))
+    with pytest.raises(NotDescribed):
+        description().check(method, path, Answer(status, headers, '{"message": "Slow down"}'))
+    for name in headers.keys() - {"content-type"}:
+        fewer = {one: value for one, value in headers.items() if one != name}
+        with pytest.raises(NotDescribed, match=f"(?i){name} is missing"):
+            description().check(method, path, Answer(status, fewer, json.dumps(body)))
 
 
 GOOD = {

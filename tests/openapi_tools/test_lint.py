@@ -1,0 +1,57 @@
+"""The linters of Redocly and Stoplight have nothing to say against docs/openapi.json."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.openapi import FILE
+from tests.openapi_tools import npm_tools
+
+pytestmark = pytest.mark.search
+
+Lint = Callable[[Path], list[str]]
+
+
+def redocly(file: Path) -> list[str]:
+    """Return the rules that Redocly finds broken in a file."""
+    config = npm_tools.HERE / "redocly.yaml"
+    done = npm_tools.run("redocly", "lint", "--format=json", f"--config={config}", file)
+    return [problem["ruleId"] for problem in json.loads(done.stdout)["problems"]]
+
+
+def spectral(file: Path) -> list[str]:
+    """Return the rules that Spectral finds broken in a file."""
+    ruleset = npm_tools.HERE / "spectral.yaml"
+    done = npm_tools.run(
+        "spectral", "lint", "--quiet", "--format=json", f"--ruleset={ruleset}", file
+    )
+    return [problem["code"] for problem in json.loads(done.stdout)]
+
+
+LINTERS = pytest.mark.parametrize("lint", [redocly, spectral])
+
+
+@LINTERS
+def test_clean(lint: Lint) -> None:
+    """The file has no error and no warning."""
+    assert lint(FILE) == []
+
+
+@LINTERS
+def test_this_can_fail(lint: Lint, tmp_path: Path) -> None:
+    """Two operations of one name are found by each linter."""
+    document = json.loads(FILE.read_text())
+    document["paths"]["/v1/me"]["get"]["operationId"] = "logIn"
+    wrong = tmp_path / "openapi.json"
+    wrong.write_text(json.dumps(document))
+    assert lint(wrong) == ["operation-operationId-unique"]
+
+
+def test_packages_are_pinned() -> None:
+    """Each package of the lock file has a checksum, and none an address."""
+    packages = json.loads(npm_tools.LOCK.read_text())["packages"]
+    packages.pop("")
+    assert packages
+    assert all("integrity" in one and "resolved" not in one for one in packages.values())
