@@ -41,8 +41,8 @@ from auth.times import system_clock
 
 logger = logging.getLogger("auth.handler")
 
-# What of a request reaches the application. The rest, such as X-Forwarded-For, is the caller's to
-# invent; and Transfer-Encoding would make Werkzeug see an empty body.
+# The headers that reach the application, beside those of a trusted proxy. The rest, such as
+# X-Forwarded-For, is the caller's to invent; Transfer-Encoding would make Werkzeug see no body.
 HEADERS_READ = ("authorization", "content-type", "idempotency-key")
 MIGRATION_SECONDS = 600.0
 ROTATION_SECONDS = 30.0
@@ -126,7 +126,9 @@ def clean_up(event: object, context: Any) -> dict[str, int]:
     if hasattr(context, "get_remaining_time_in_millis"):
         seconds = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
     try:
-        deleted = delete_expired(database, system_clock, seconds)
+        deleted = delete_expired(
+            database, system_clock, seconds, history_days=settings.session_history_days
+        )
     finally:
         database.close()
     logger.info("cleaned up: %s", deleted, extra={"event": "cleaned_up", **deleted})
@@ -178,7 +180,7 @@ def _checked(event: object, context: object) -> dict[str, Any]:
 
     Raises:
         InvalidRequest: it is not an HTTP request, or its body is not what it says it is.
-        NotFound: the path is one that Werkzeug would take for another.
+        NotFound: Werkzeug would take the path for another one.
     """
     if not isinstance(event, dict) or event.get("version") != "2.0":
         raise InvalidRequest("This is no request of an HTTP API (payload format 2.0).")
@@ -187,7 +189,9 @@ def _checked(event: object, context: object) -> dict[str, Any]:
     if not (isinstance(method, str) and isinstance(path, str)):
         raise InvalidRequest("This is no HTTP request.")
     begin_request(_request_id(event["requestContext"].get("requestId"), context))
-    if not path.startswith("/") or path.startswith("//") or "?" in path:
+    # The gateway has decoded the path already and serverless-wsgi decodes it once more, so that
+    # /v1/%6cogin would be a login that the gateway's limit on logins never saw.
+    if not path.startswith("/") or path.startswith("//") or "?" in path or "%" in path:
         raise NotFound
     return {
         "version": "2.0",
@@ -226,7 +230,8 @@ def _request_id(gateway_id: object, context: object) -> str:
 def _headers(headers: dict[Any, Any]) -> dict[str, str]:
     """Return the headers that are read, by their names in lower case."""
     named = {str(name).lower(): value for name, value in headers.items()}
-    read = {name: named[name] for name in HEADERS_READ if isinstance(named.get(name), str)}
+    names = (*HEADERS_READ, *application.extensions["trusted_proxy"].headers())
+    read = {name: named[name] for name in names if isinstance(named.get(name), str)}
     for name, value in read.items():
         if not value.isprintable():
             raise InvalidRequest(fields={name: "Control characters are not allowed."})

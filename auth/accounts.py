@@ -1,35 +1,43 @@
 """What a player can do with an account. Each use case reads as the policy does.
 
 Passwords are verified and hashed outside any transaction: they take a hundred times as long as a
-statement. Rate limits are charged before hashing and given back when it was no guess.
+statement. Rate limits are charged before hashing and refunded unless the password was wrong.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from auth.connection import Duplicate, MissingParent
 from auth.errors import (
     AccountSuspended,
+    ApiError,
     IdempotencyKeyReused,
     InvalidCredentials,
+    TooManyAttempts,
     Unavailable,
     UsernameTaken,
+    WeakNewPassword,
     WeakPassword,
+    WrongCurrentPassword,
+    WrongPassword,
 )
 from auth.logs import note
-from auth.passwords import Passwords, check_password, refuse_guessable
+from auth.passwords import Passwords, check_password, refuse_guessable, same_password
 from auth.rate_limits import (
     LOGIN_BY_ACCOUNT,
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
     LOGIN_BY_ADDRESS,
     LOGIN_FROM_KNOWN_DEVICE,
+    PASSWORD_CHANGE_BY_ACCOUNT,
     PASSWORD_CHECK_BY_ACCOUNT,
     REGISTRATION_BY_ADDRESS,
     Charge,
     RateLimits,
     network_of,
 )
-from auth.records import Account, Session
+from auth.records import Account, Session, SignIn
+from auth.refresh_tokens import RefreshToken
 from auth.sessions import Sessions, SignedIn, new_session
 from auth.store import Store
 from auth.times import Clock, id_text, new_id
@@ -82,7 +90,7 @@ class Accounts:
         now = self._clock()
         network = network_of(login.address)
         charge = self._rate_limits.charge(REGISTRATION_BY_ADDRESS, network, now=now)
-        self._refuse_guessable(login.password, login.username, charge)
+        self._refuse_guessable(login.password, login.username, [charge])
         account = Account(
             id=new_id(now),
             username=login.username,
@@ -100,7 +108,8 @@ class Accounts:
             )
         except Duplicate as duplicate:
             return self._registered_before(login, registration_key, duplicate)
-        _note("registered", account)
+        _note(account, session)
+        note("registered")
         return self._sessions.signed_in(account, session, token, now)
 
     def _registered_before(
@@ -112,22 +121,27 @@ class Accounts:
             IdempotencyKeyReused: the key registered another name, or with another password.
             UsernameTaken: somebody else has the name.
         """
-        account = registration_key and self._store.account_by_registration_key(registration_key)
-        if not account:
+        now = self._clock()
+        sign_in = registration_key and self._store.sign_in_by_registration_key(
+            registration_key, now
+        )
+        if not sign_in:
             if duplicate.key == "registration_key":
                 raise Unavailable("the account of this registration was deleted meanwhile")
             raise UsernameTaken
+        account = sign_in.account
         if username_key(account.username) != username_key(login.username):
             raise IdempotencyKeyReused
+        _note(account)
         # Or the key would open a way around the limit on signing in.
         key = username_key(login.username)
-        charge = self._rate_limits.charge(LOGIN_BY_ACCOUNT, key, now=self._clock())
+        charge = self._rate_limits.charge(LOGIN_BY_ACCOUNT, key, now=now)
         if not self._passwords.verify(account.password_hash, login.password):
             note("sign_in_failed")
             raise IdempotencyKeyReused
         self._refuse_suspended(account)
         self._rate_limits.give_back([charge])
-        return self._open_session(account, login.device)
+        return self._open_session(sign_in, login.device)
 
     # Signing in
 
@@ -135,39 +149,59 @@ class Accounts:
         """Sign a player in.
 
         Args:
-            known_device: a refresh token of an earlier session, as proof of a known device.
+            known_device: a refresh token of an earlier session, as proof of a known device. If it
+                is the current token of a living session, that session ends.
 
         Raises:
             InvalidCredentials, AccountSuspended, TooManyAttempts.
         """
-        return self._open_session(self.check_credentials(login, known_device), login.device)
+        presented = self._sessions.presented(known_device)
+        return self._open_session(self._proven(login, presented), login.device, presented)
 
-    def check_credentials(self, login: Login, known_device: str | None = None) -> Account:
-        """Return the account that name and password belong to; takes as long for an unknown name.
+    def check_credentials(self, login: Login) -> Account:
+        """Return the account that name and password belong to, and open no session.
 
         Raises:
             InvalidCredentials, AccountSuspended, TooManyAttempts.
         """
-        account = self._store.account_by_username_key(username_key(login.username))
-        charges = self._charge_login(login, account, self._sessions.known_account_id(known_device))
-        fits = self._passwords.verify(account.password_hash if account else None, login.password)
-        if account is None or not fits:
-            note("sign_in_failed")
-            raise InvalidCredentials
-        self._refuse_suspended(account)
-        self._rate_limits.give_back(charges)
-        if self._passwords.needs_rehash(account.password_hash):
-            return self._rehash(account, login.password)
+        account = self._proven(login, None).account
+        note("signed_in")
         return account
 
+    def _proven(self, login: Login, presented: RefreshToken | None) -> SignIn:
+        """Return the account whose password this is; takes as long for an unknown name."""
+        key = username_key(login.username)
+        sign_in = self._store.sign_in_by_username_key(key, presented, self._clock())
+        if sign_in is not None:
+            _note(sign_in.account)
+        charges = self._charge_login(login, sign_in, presented)
+        password_hash = sign_in.account.password_hash if sign_in else None
+        fits = self._passwords.verify(password_hash, login.password)
+        if sign_in is None or not fits:
+            note("sign_in_failed")
+            raise InvalidCredentials
+        self._refuse_suspended(sign_in.account)
+        self._rate_limits.give_back(charges)
+        if self._passwords.needs_rehash(sign_in.account.password_hash):
+            return replace(sign_in, account=self._rehash(sign_in.account, login.password))
+        return sign_in
+
     def _charge_login(
-        self, login: Login, account: Account | None, known_account_id: bytes | None
+        self, login: Login, sign_in: SignIn | None, presented: RefreshToken | None
     ) -> list[Charge]:
-        """Charge what limits guessing; a known device has a bucket that no stranger can empty."""
-        if account is not None and account.id == known_account_id:
-            return self._rate_limits.charge_all(
-                [(LOGIN_FROM_KNOWN_DEVICE, (account.id,))], self._clock()
-            )
+        """Charge what limits guessing.
+
+        A known device has a bucket for each session it had, which no holder of another session's
+        token can empty. If it is empty, the device is limited like any other.
+        """
+        if sign_in is not None and presented is not None and sign_in.device_is_known:
+            subject = (sign_in.account.id, presented.session_id)
+            try:
+                return [
+                    self._rate_limits.charge(LOGIN_FROM_KNOWN_DEVICE, *subject, now=self._clock())
+                ]
+            except TooManyAttempts:
+                pass
         # Keyed by the name, whether or not an account has it.
         key, network = username_key(login.username), network_of(login.address)
         return self._rate_limits.charge_all(
@@ -182,7 +216,7 @@ class Accounts:
     def _refuse_suspended(self, account: Account) -> None:
         if account.suspended_until is not None and account.is_suspended(self._clock()):
             for_good = account.suspended_until.year == FOR_GOOD
-            _note("suspended_sign_in", account)
+            note("suspended_sign_in")
             raise AccountSuspended(
                 None if for_good else account.suspended_until, account.suspension_reason or ""
             )
@@ -193,12 +227,15 @@ class Accounts:
         self._store.replace_hash(account, password_hash)
         return replace(account, password_hash=password_hash)
 
-    def _open_session(self, account: Account, device: str | None) -> SignedIn:
+    def _open_session(
+        self, sign_in: SignIn, device: str | None, presented: RefreshToken | None = None
+    ) -> SignedIn:
         try:
-            signed_in = self._sessions.open(account, device)
+            signed_in = self._sessions.open(sign_in, device, presented)
         except MissingParent:
             raise InvalidCredentials("the account was deleted meanwhile") from None
-        _note("signed_in", account)
+        _note(signed_in.account, signed_in.session)
+        note("signed_in")
         return signed_in
 
     # The account's own settings
@@ -208,27 +245,51 @@ class Accounts:
     ) -> SignedIn:
         """Change the password; this session goes on with new tokens, all others end.
 
-        A call whose answer was lost can be repeated: where `current` no longer fits but `new`
-        already does, there is nothing left to do but to hand out tokens again.
+        A call whose answer was lost can be repeated: if `current` no longer fits but `new` does,
+        the tokens of the first answer are given again, unless they have been used.
 
         Raises:
-            WeakPassword, TooManyAttempts.
-            InvalidCredentials: `current` is wrong.
+            WeakNewPassword, TooManyAttempts.
+            WrongCurrentPassword: `current` is wrong.
             InvalidToken: the session ended meanwhile.
         """
-        check_password(new, account.username)
-        charges = [self._charge_password_check(account)]
-        self._refuse_guessable(new, account.username, charges[0])
-        new_hash: str | None = None
-        if self._passwords.verify(account.password_hash, current):
-            new_hash = self._passwords.hash(new)
-        else:
-            # A second guess at the password, so a second charge.
-            charges.append(self._charge_password_check(account))
-            self._verify_password(account, new)
-        signed_in = self._sessions.renew(session, account, new_hash)
+        _check_new_password(current, new, account.username)
+        attempt, success = self._rate_limits.charge_all(
+            [
+                (PASSWORD_CHECK_BY_ACCOUNT, (account.id,)),
+                (PASSWORD_CHANGE_BY_ACCOUNT, (account.id,)),
+            ],
+            self._clock(),
+        )
+        try:
+            self._refuse_guessable(new, account.username, [attempt], WeakNewPassword)
+            if not self._passwords.verify(account.password_hash, current):
+                return self._repeated_change(session, account, new, [attempt, success])
+            signed_in = self._sessions.change_password(
+                session,
+                account,
+                self._passwords.hash(new),
+                lambda stored: self._passwords.verify(stored, new),
+            )
+        except ApiError:
+            self._rate_limits.give_back([success])
+            raise
+        self._rate_limits.give_back([attempt])
+        note("password_changed")
+        return signed_in
+
+    def _repeated_change(
+        self, session: Session, account: Account, new: str, charges: list[Charge]
+    ) -> SignedIn:
+        """Give the answer of an earlier call again, which changed the password to `new`."""
+        # A second guess at the password, so a second charge.
+        charges = [*charges, self._charge_password_check(account)]
+        self._verify_password(account, new, WrongCurrentPassword)
+        signed_in = self._sessions.renewed(session, account, self._clock())
+        if signed_in is None:
+            raise WrongCurrentPassword
         self._rate_limits.give_back(charges)
-        _note("password_changed", account)
+        note("password_change_repeated")
         return signed_in
 
     def delete(self, account: Account, password: str) -> None:
@@ -236,31 +297,48 @@ class Accounts:
 
         Raises:
             TooManyAttempts.
-            InvalidCredentials: the password is wrong.
+            WrongPassword: the password is wrong.
         """
         charge = self._charge_password_check(account)
-        self._verify_password(account, password)
-        # Not deleted may also mean: by our own first try, whose answer was lost.
-        if not self._store.delete_account(account) and self._store.account_by_id(account.id):
+        self._verify_password(account, password, WrongPassword)
+        # If nothing was deleted, our own first try may have done it, whose answer was lost.
+        if not self._store.delete_account(account) and self._store.account_exists(account.id):
             raise Unavailable("the account changed while it was deleted")
         self._rate_limits.give_back([charge])
-        _note("account_deleted", account)
+        note("account_deleted")
 
     def _charge_password_check(self, account: Account) -> Charge:
         return self._rate_limits.charge(PASSWORD_CHECK_BY_ACCOUNT, account.id, now=self._clock())
 
-    def _refuse_guessable(self, password: str, username: str, charge: Charge) -> None:
-        """Refuse a password that is easy to guess; what is refused was no guess at anything."""
+    def _refuse_guessable(
+        self,
+        password: str,
+        username: str,
+        charges: Sequence[Charge],
+        error: type[WeakPassword] = WeakPassword,
+    ) -> None:
+        """Refuse a password that is easy to guess, and refund: nothing was guessed at."""
         try:
             refuse_guessable(password, username)
-        except WeakPassword:
-            self._rate_limits.give_back([charge])
-            raise
+        except WeakPassword as weak:
+            self._rate_limits.give_back(charges)
+            raise error(weak.fields["password"]) from None
 
-    def _verify_password(self, account: Account, password: str) -> None:
+    def _verify_password(
+        self, account: Account, password: str, error: type[InvalidCredentials]
+    ) -> None:
         if not self._passwords.verify(account.password_hash, password):
-            _note("password_check_failed", account)
-            raise InvalidCredentials
+            note("password_check_failed")
+            raise error
+
+
+def _check_new_password(current: str, new: str, username: str) -> None:
+    try:
+        check_password(new, username)
+    except WeakPassword as weak:
+        raise WeakNewPassword(weak.fields["password"]) from None
+    if same_password(current, new):
+        raise WeakNewPassword("Choose a password other than the current one.")
 
 
 def _digest(idempotency_key: str | None) -> bytes | None:
@@ -270,5 +348,7 @@ def _digest(idempotency_key: str | None) -> bytes | None:
     return hashlib.sha256(b"registration" + idempotency_key.encode()).digest()[:16]
 
 
-def _note(event: str, account: Account) -> None:
-    note(event, account_id=id_text(account.id))
+def _note(account: Account, session: Session | None = None) -> None:
+    note(account_id=id_text(account.id))
+    if session is not None:
+        note(session_id=id_text(session.id))

@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 
 from auth.accounts import Accounts, Login
 from auth.answers import account_body, json_answer, listed_session, session_body
-from auth.errors import NotFound
+from auth.errors import ApiError, NotFound
 from auth.keys import TokenKeys
 from auth.requests import (
     Deletion,
@@ -15,12 +15,14 @@ from auth.requests import (
     SignIn,
     bearer_token,
     client_address,
+    device_label,
     idempotency_key,
     read,
 )
 from auth.sessions import Sessions
 from auth.store import Store
 from auth.times import parse_id
+from auth.trusted_proxy import TrustedProxy
 
 JWKS_CACHE = "public, max-age=300"
 
@@ -29,22 +31,28 @@ class Api:
     """The views, with the use cases they call."""
 
     def __init__(
-        self, accounts: Accounts, sessions: Sessions, keys: TokenKeys, store: Store
+        self,
+        accounts: Accounts,
+        sessions: Sessions,
+        keys: TokenKeys,
+        store: Store,
+        proxy: TrustedProxy,
     ) -> None:
         self._accounts = accounts
         self._sessions = sessions
         self._keys = keys
         self._store = store
+        self._proxy = proxy
 
     def register(self) -> Response:
-        form = read(NewAccount)
-        login = Login(form.username, form.password, client_address(), form.device)
+        login = self._login(read(NewAccount))
         return json_answer(session_body(self._accounts.register(login, idempotency_key())), 201)
 
     def log_in(self) -> Response:
         form = read(SignIn)
-        login = Login(form.username, form.password, client_address(), form.device)
-        return json_answer(session_body(self._accounts.log_in(login, form.refresh_token)))
+        return json_answer(
+            session_body(self._accounts.log_in(self._login(form), form.refresh_token))
+        )
 
     def refresh(self) -> Response:
         form = read(Refresh)
@@ -53,13 +61,21 @@ class Api:
         )
 
     def log_out(self) -> Response:
-        claims = self._sessions.verify(bearer_token())
-        self._sessions.end(claims, everywhere=bool(read(Logout).everywhere))
+        try:
+            form = read(Logout)
+        except ApiError:
+            self._sessions.verify(bearer_token())  # as on every such route, this is refused first
+            raise
+        if form.refresh_token is not None:
+            self._sessions.end_by_token(form.refresh_token, everywhere=bool(form.everywhere))
+        else:
+            claims = self._sessions.verify(bearer_token())
+            self._sessions.end(claims, everywhere=bool(form.everywhere))
         return json_answer({})
 
     def list_sessions(self) -> Response:
         claims, account = self._sessions.authenticate(bearer_token())
-        living = self._sessions.living(account)
+        living = self._sessions.living(account, claims.session_id)
         return json_answer({"sessions": [listed_session(one, claims.session_id) for one in living]})
 
     def end_session(self, session_id: str) -> Response:
@@ -96,6 +112,10 @@ class Api:
     def health(self) -> Response:
         self._store.ping()
         return json_answer({"status": "ok"})
+
+    def _login(self, form: NewAccount) -> Login:
+        device = device_label(form.device)
+        return Login(form.username, form.password, client_address(self._proxy), device)
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""

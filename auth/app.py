@@ -1,6 +1,5 @@
 """The composition root: the one place that knows every concrete thing."""
 
-import logging
 import time
 
 from flask import Flask, Response, request
@@ -19,24 +18,20 @@ from auth.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
-    Unavailable,
 )
 from auth.keys import TokenKeys
-from auth.logs import notes, request_id, where
+from auth.logs import request_id
 from auth.passwords import Passwords
 from auth.rate_limits import RateLimits
+from auth.request_log import RequestLog
 from auth.requests import check_size
 from auth.secret_store import SecretStore
 from auth.sessions import Sessions
 from auth.settings import Settings
 from auth.store import Store
 from auth.times import Clock, system_clock
+from auth.trusted_proxy import TrustedProxy
 from auth.tutorial import Tutorial
-
-logger = logging.getLogger(__name__)
-
-# What a log line says of a method; any other is whatever the caller made up.
-METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"}
 
 # What every answer says unless its route says otherwise.
 HEADERS = {
@@ -87,17 +82,22 @@ def create_app(
     sessions = Sessions(store, keys, realm, clock)
     limits = RateLimits(store, keys, settings.rate_limit_scale)
     accounts = Accounts(store, sessions, limits, passwords or Passwords(), clock)
+    proxy = TrustedProxy(
+        secret_store, settings.trusted_proxy_secret_id, settings.trusted_proxy_header
+    )
+    request_log = RequestLog(limits, proxy)
 
     app = Application("auth", static_folder=None)
     app.extensions["database"] = database
     app.extensions["secret_store"] = secret_store
+    app.extensions["trusted_proxy"] = proxy
     # No answer is ever a redirect: game engines send credentials along or drop the body.
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
-    app.register_blueprint(Api(accounts, sessions, keys, store).blueprint())
-    app.register_blueprint(Tutorial(accounts).blueprint())
+    app.register_blueprint(Api(accounts, sessions, keys, store, proxy).blueprint())
+    app.register_blueprint(Tutorial(accounts, proxy).blueprint())
     app.before_request(lambda: _begin(database))
-    app.after_request(_finish)
+    app.after_request(lambda answer: _finish(answer, request_log))
     app.register_error_handler(ApiError, _answer_to)
     app.register_error_handler(HTTPException, _answer_to_http_error)
     app.register_error_handler(Exception, _answer_to_bug)
@@ -109,11 +109,11 @@ def _begin(database: Database) -> None:
     check_size()
 
 
-def _finish(answer: Response) -> Response:
+def _finish(answer: Response, request_log: RequestLog) -> Response:
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     answer.headers["X-Request-Id"] = request_id.get()
-    _log_request(answer)
+    request_log.write(answer, request.environ[_BEGAN_AT], request.environ.get(_ERROR))
     return answer
 
 
@@ -130,31 +130,3 @@ def _answer_to_http_error(error: HTTPException) -> Response:
 
 def _answer_to_bug(_: Exception) -> Response:
     return _answer_to(InternalError())
-
-
-def _log_request(answer: Response) -> None:
-    """Write one line: the route, never the path, since a path holds what the caller likes."""
-    error = request.environ.get(_ERROR)
-    route = request.url_rule.rule if request.url_rule else "(no route)"
-    milliseconds = (time.perf_counter() - request.environ[_BEGAN_AT]) * 1000
-    code = error.code if isinstance(error, ApiError) else ""
-    fields = {"event": "request", "code": code, **notes()}
-    outcome = code or (fields["event"] if notes() else "")
-    method = request.method if request.method in METHODS else "(other)"
-    text = f"{method} {route} {answer.status_code} {milliseconds:.0f} ms {outcome}".rstrip()
-    level = logging.INFO
-    if isinstance(error, Unavailable):
-        level, text = logging.WARNING, f"{text}: {error}"
-    elif error is not None and not isinstance(error, ApiError | HTTPException):
-        level, text = logging.ERROR, f"{text}: {where(error)}"
-    logger.log(
-        level,
-        text,
-        extra={
-            **fields,
-            "method": method,
-            "route": route,
-            "status": answer.status_code,
-            "duration_ms": round(milliseconds, 1),
-        },
-    )

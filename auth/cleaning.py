@@ -5,12 +5,16 @@ Walks each table by its primary key, since an index on the expiry would cost mor
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
 
 from auth.database import Database
+from auth.records import MAX_SESSIONS
 from auth.store import Store
 from auth.times import Clock
 
 BATCH = 500
+ACCOUNTS = ("accounts", "id")
 SESSIONS = ("sessions", "id")
 BUCKETS = ("rate_limits", "bucket")
 _LAST_KEY = b"\xff" * 16
@@ -21,27 +25,42 @@ def clean_up(
     clock: Clock,
     seconds: float,
     monotonic: Callable[[], float] = time.monotonic,
+    *,
+    history_days: int,
 ) -> dict[str, int]:
-    """Delete dead sessions and full buckets for at most about `seconds`; return how many of each.
+    """Delete old sessions and full buckets for at most about `seconds`; return how many of each.
 
-    What is not reached is left for the next run.
+    A session is old if it ended or expired `history_days` ago, or if its account has more than
+    `MAX_SESSIONS` and it is not among those used last. The next run goes on where this one stops.
 
     Raises:
         Unavailable: the database is out of reach.
     """
     store = Store(database)
-    end = monotonic() + seconds
-    deleted = {"sessions": 0, "rate_limits": 0}
     now = clock()
     microseconds = int(now.timestamp() * 1_000_000)
-    for after, to in _batches(database, store, *SESSIONS):
-        deleted["sessions"] += store.delete_dead_sessions(after, to, now)
-        if monotonic() > end:
-            return deleted
-    for after, to in _batches(database, store, *BUCKETS):
-        deleted["rate_limits"] += store.delete_drained_buckets(after, to, microseconds)
-        if monotonic() > end:
-            return deleted
+    kept_since = now - timedelta(days=history_days)
+
+    def trim(after: bytes, to: bytes) -> int:
+        """Trim these accounts, a bounded number of rows each."""
+        trimmed = 0
+        for account_id, epoch, sessions in store.crowded_accounts(after, to, MAX_SESSIONS):
+            database.start_request()
+            trimmed += store.trim_sessions(account_id, epoch, b"", now, sessions - MAX_SESSIONS)
+        return trimmed
+
+    walks: tuple[tuple[tuple[str, str], str, Callable[[bytes, bytes], int]], ...] = (
+        (SESSIONS, "sessions", partial(store.delete_old_sessions, moment=kept_since)),
+        (BUCKETS, "rate_limits", partial(store.delete_drained_buckets, now=microseconds)),
+        (ACCOUNTS, "sessions", trim),
+    )
+    end = monotonic() + seconds
+    deleted = {"sessions": 0, "rate_limits": 0}
+    for (table, key), what, delete in walks:
+        for after, to in _batches(database, store, table, key):
+            deleted[what] += delete(after, to)
+            if monotonic() > end:
+                return deleted
     return deleted
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pymysql
-from pymysql.constants import FIELD_TYPE
+from pymysql.constants import ER, FIELD_TYPE
 from pymysql.cursors import DictCursor
 
 from auth.settings import SettingError
@@ -35,6 +35,7 @@ class Kind(StrEnum):
     UNREACHABLE = "unreachable"
     EXHAUSTED = "connections exhausted"
     REFUSED = "credentials refused"
+    TLS = "TLS failed: the server's certificate or host name does not fit DATABASE_CA_FILE"
     LOST = "connection lost"
     READ_ONLY = "read-only"
     DEADLOCK = "deadlock"
@@ -47,6 +48,7 @@ NUMBERS = {
     Kind.UNREACHABLE: (2002, 2003, 2005),
     Kind.EXHAUSTED: (1040, 1203, 1226),
     Kind.REFUSED: (1044, 1045, 1698),
+    Kind.TLS: (2026,),
     # 0: PyMySQL's own, for a connection that failed before.
     Kind.LOST: (0, 1053, *range(1152, 1162), 1317, 1927, 2006, 2013, 2055, 3169, 4031),
     Kind.READ_ONLY: (1290, 1792, 1836),
@@ -65,7 +67,14 @@ _NO_TABLE = 1146
 _UNKNOWN_HOST = 2005
 _WRONG_CREDENTIALS = 1045
 _NO_PARENT = 1452
+_TLS_FAILED = 2026
 _KEY_NAME = re.compile(r"for key '(?:\w+\.)?(\w+)'\Z")
+
+
+# As MySQL and MariaDB name them in their manuals: 1062 is DUP_ENTRY.
+ER_NAMES = {
+    number: name for name, number in vars(ER).items() if name.isupper() and isinstance(number, int)
+}
 
 
 class Failure(Exception):
@@ -254,9 +263,23 @@ def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def _number(error: pymysql.Error) -> int:
+def _number(error: pymysql.MySQLError) -> int:
+    # PyMySQL says 2003, "cannot connect", of a certificate that does not verify.
+    if isinstance(getattr(error, "original_exception", None), ssl.SSLError):
+        return _TLS_FAILED
     number = error.args[0] if error.args else 0
     return number if isinstance(number, int) else 0
+
+
+def described(error: pymysql.MySQLError) -> str:
+    """Return an error's number and the key that it names: the server's own text may hold values."""
+    key = _KEY_NAME.search(str(error.args[-1])) if error.args else None
+    name = ER_NAMES.get(_number(error), "")
+    return " ".join(
+        part
+        for part in (f"error {_number(error)}", name, f"on key {key[1]}" if key else "")
+        if part
+    )
 
 
 def _constraint(error: pymysql.IntegrityError) -> Exception:

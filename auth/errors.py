@@ -6,9 +6,26 @@ raised with. The two never mix, so no database message and no secret can reach a
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar
 
 from auth.times import rfc3339
+
+
+class Reason(StrEnum):
+    """Why a token was refused. Only the log reads it; every client gets the same answer."""
+
+    MISSING = "missing"
+    GARBLED = "garbled"
+    SIGNATURE = "signature"
+    UNKNOWN_KEY = "unknown key"
+    CLAIMS = "claims"  # signed by us, but of another type, issuer, audience or lifetime
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    REUSED = "reused"
+    AHEAD = "ahead"  # newer than its session: the database was restored from a backup
+    SUSPENDED = "suspended"
+    GONE = "gone"  # the session or its account has been deleted
 
 
 class ApiError(Exception):
@@ -28,6 +45,20 @@ class ApiError(Exception):
     def headers(self) -> dict[str, str]:
         """Return the headers this error adds to the answer."""
         return {}
+
+    def log_fields(self) -> dict[str, str]:
+        """Return what only the log learns, beside the code."""
+        return {}
+
+
+class Unauthorized(ApiError):
+    """The root of every 401, which always names a scheme (RFC 9110, section 15.5.2).
+
+    `Bearer` makes no browser ask for a password, and old Android clients lose the body without it.
+    """
+
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
 
 
 class FieldError(ApiError):
@@ -58,7 +89,7 @@ class InvalidUsername(FieldError):
 
 
 class WeakPassword(FieldError):
-    """The password chosen is too short, too long or too easy to guess."""
+    """The password chosen is too short, too long, too easy to guess, or the one in use."""
 
     code, status, message = "weak_password", 422, "This password cannot be used."
 
@@ -66,19 +97,46 @@ class WeakPassword(FieldError):
         super().__init__(fields={"password": reason})
 
 
-class InvalidCredentials(ApiError):
+class WeakNewPassword(WeakPassword):
+    """The same for a route whose field is called `new_password`; `password` names it as before."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.fields["new_password"] = reason
+
+
+class InvalidCredentials(Unauthorized):
     """Wrong name or wrong password; which of the two is never said."""
 
     code, status, message = "invalid_credentials", 401, "The username or the password is wrong."
 
 
-class InvalidToken(ApiError):
+class WrongPassword(InvalidCredentials):
+    """The player is signed in, and the password that confirms the call is wrong."""
+
+    message = "The password is wrong."
+
+
+class WrongCurrentPassword(InvalidCredentials):
+    """The current password of a password change is wrong."""
+
+    message = "The current password is wrong."
+
+
+class InvalidToken(Unauthorized):
     """The access token is missing, malformed, expired or revoked (RFC 6750, section 3)."""
 
     code, status, message = "invalid_token", 401, "The access token is not valid."
 
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
     def headers(self) -> dict[str, str]:
         return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+    def log_fields(self) -> dict[str, str]:
+        return {"reason": self.reason}
 
 
 class MissingToken(InvalidToken):
@@ -86,14 +144,24 @@ class MissingToken(InvalidToken):
 
     message = "This route needs an access token."
 
+    def __init__(self) -> None:
+        super().__init__(Reason.MISSING)
+
     def headers(self) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
 
 
-class SessionEnded(ApiError):
+class SessionEnded(Unauthorized):
     """The refresh token is not usable any more; the player has to sign in again."""
 
     code, status, message = "session_ended", 401, "The session has ended. Sign in again."
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def log_fields(self) -> dict[str, str]:
+        return {"reason": self.reason}
 
 
 class AccountSuspended(ApiError):
@@ -149,20 +217,24 @@ class PayloadTooLarge(ApiError):
 
 
 class UnsupportedMediaType(ApiError):
-    """There is a body and it does not say that it is JSON."""
+    """There is a body, and its Content-Type is not JSON in UTF-8."""
 
     code, status = "unsupported_media_type", 415
-    message = "Send the body as Content-Type: application/json."
+    message = "Send the body as Content-Type: application/json, in UTF-8."
 
 
 class TooManyAttempts(ApiError):
-    """A rate limit refuses; `retry_after` is in seconds."""
+    """A rate limit refuses; `retry_after` is in seconds, `limit` the limit's name for the log."""
 
     code, status, message = "too_many_attempts", 429, "Too many attempts. Wait and try again."
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, limit: str) -> None:
         super().__init__()
         self.retry_after = retry_after
+        self.limit = limit
+
+    def log_fields(self) -> dict[str, str]:
+        return {"limit": self.limit}
 
     def details(self) -> dict[str, object]:
         return {"retry_after": self.retry_after}

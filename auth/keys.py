@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import jwt
 import msgspec
@@ -41,7 +42,7 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 
 class UnknownKey(Exception):
-    """No key of that id, as far as the secrets store knows."""
+    """No key of that id: the token is forged, or its key has been retired."""
 
 
 class CurrentKeys(msgspec.Struct, frozen=True):
@@ -86,6 +87,9 @@ class SigningKey:
         return {**key, "kid": self.kid, "use": "sig", "alg": self.algorithm}
 
 
+Key = TypeVar("Key", MacKey, SigningKey)
+
+
 @dataclass(frozen=True)
 class KeyRing:
     """All keys of one reading of the secret."""
@@ -113,6 +117,7 @@ class TokenKeys:
         self._secret_id = secret_id
         self._monotonic = monotonic
         self._ring: KeyRing | None = None
+        self._read_at = 0.0
         self._stale_at = 0.0
         self._next_search_at = 0.0
 
@@ -129,24 +134,23 @@ class TokenKeys:
         try:
             return self._read()
         except Unavailable as error:
-            logger.warning("token keys not re-read: %s", error, extra={"event": "keys_stale"})
-            self._stale_at = self._monotonic() + REREAD_SECONDS
+            _log_stale(error)
+            self._stale_at = self._next_search_at = self._monotonic() + REREAD_SECONDS
             return self._ring
+
+    def ring_in_memory(self) -> KeyRing | None:
+        """Return the keys if they have been read, however old; never reads the secret."""
+        return self._ring
 
     def mac_key(self, key_id: bytes) -> MacKey:
         """Return the MAC key a refresh token names.
 
         Raises:
-            UnknownKey: there is none, as a fresh read of the secret says.
-            Unavailable: there is none here, and it is too early to read again: nobody is signed
-                out for a key that this container may only not have heard of.
+            UnknownKey: there is none. Keys are published longer before they are used than they
+                are cached here, so a ring that is up to date has every key in use.
+            Unavailable: there is none here, and the ring is out of date and cannot be read again.
         """
-        key = self.ring().mac_keys.get(key_id)
-        if key is None:
-            key = self._searched().mac_keys.get(key_id)
-        if key is None:
-            raise UnknownKey
-        return key
+        return self._found(lambda ring: ring.mac_keys.get(key_id))
 
     def signing_key(self, kid: str) -> SigningKey:
         """Return the key an access token names.
@@ -154,20 +158,28 @@ class TokenKeys:
         Raises:
             UnknownKey, Unavailable: as for `mac_key`.
         """
-        key = self.ring().signing_keys.get(kid)
-        if key is None:
-            key = self._searched().signing_keys.get(kid)
-        if key is None:
-            raise UnknownKey
-        return key
+        return self._found(lambda ring: ring.signing_keys.get(kid))
 
-    def _searched(self) -> KeyRing:
-        now = self._monotonic()
-        if now < self._next_search_at:
-            wait = int(self._next_search_at - now) + 1
-            raise Unavailable("unknown key id, re-reading is throttled", retry_after=wait)
-        self._next_search_at = now + REREAD_SECONDS
-        return self._read()
+    def _found(self, look_up: Callable[[KeyRing], Key | None]) -> Key:
+        ring = self.ring()
+        key = look_up(ring)
+        if key is None and self._monotonic() >= self._next_search_at:
+            key = look_up(self._searched(ring))
+        if key is not None:
+            return key
+        if self._monotonic() < self._read_at + CACHE_SECONDS:
+            raise UnknownKey
+        wait = int(self._next_search_at - self._monotonic()) + 1
+        raise Unavailable("unknown key id, and the token keys are out of date", retry_after=wait)
+
+    def _searched(self, ring: KeyRing) -> KeyRing:
+        """Return the keys, read again if they can be: one may have been added meanwhile."""
+        self._next_search_at = self._monotonic() + REREAD_SECONDS
+        try:
+            return self._read()
+        except Unavailable as error:
+            _log_stale(error)
+            return ring
 
     def _read(self) -> KeyRing:
         secret = self._secret_store.read(self._secret_id, TokenSecret)
@@ -175,8 +187,17 @@ class TokenKeys:
             self._ring = key_ring(secret)
         except ValueError as error:
             raise Unavailable(f"secret {self._secret_id}: {error}") from None
-        self._stale_at = self._monotonic() + CACHE_SECONDS
+        self._read_at = self._monotonic()
+        self._stale_at = self._read_at + CACHE_SECONDS
         return self._ring
+
+
+def _log_stale(error: Unavailable) -> None:
+    logger.warning(
+        "token keys could not be read again, so the old ones serve: %s",
+        error,
+        extra={"event": "keys_stale"},
+    )
 
 
 def new_token_secret() -> dict[str, object]:

@@ -35,12 +35,12 @@ def begin_request(identifier: str) -> None:
     _notes.set({})
 
 
-def note(event: str, **fields: str) -> None:
-    """Note what happened, for the request's line; the last event counts.
+def note(event: str = "", **fields: str) -> None:
+    """Note what happened and to whom, for the request's line; the last event counts.
 
-    Metrics are counted by these events: signed_in, sign_in_failed, registered, refresh_reused, ...
+    Metrics are counted by these events; docs/security.md lists them all.
     """
-    _notes.get({}).update(event=event, **fields)
+    _notes.get({}).update({"event": event, **fields} if event else fields)
 
 
 def notes() -> dict[str, str]:

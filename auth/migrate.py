@@ -16,7 +16,7 @@ from pathlib import Path
 import pymysql
 from pymysql.cursors import DictCursor
 
-from auth.connection import Connection
+from auth.connection import Connection, described
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def _apply(cursor: DictCursor, migration: Migration, noted: Mapping[str, object]
             with suppress(pymysql.MySQLError):  # the connection may be what failed
                 cursor.execute("ROLLBACK")
                 cursor.execute("DELETE FROM schema_migrations WHERE name = %s", (migration.name,))
-            raise MigrationError(f"{migration.name}: {error.args[-1]}") from error
+            raise MigrationError(f"{migration.name}: {described(error)}") from None
     cursor.execute(
         "UPDATE schema_migrations SET finished_at = UTC_TIMESTAMP(6) WHERE name = %s",
         (migration.name,),

@@ -81,6 +81,11 @@ def check_password(password: str, username: str) -> None:
         raise WeakPassword("Leave your username out of the password.")
 
 
+def same_password(one: str, other: str) -> bool:
+    """Tell whether two texts are one password, however their accents are typed."""
+    return _normalised(one) == _normalised(other)
+
+
 def refuse_guessable(password: str, username: str) -> None:
     """Refuse a password that is easy to guess. Slow, so charge a rate limit first.
 

@@ -1,7 +1,7 @@
 """Rate limits: GCRA buckets in the database, charged by one atomic statement each.
 
-Nobody is ever locked out hard: a bucket refills with time, and what a stranger uses up is never
-the bucket of a device the player already uses. Which limits apply when is for the use cases.
+No account is ever locked: a bucket refills with time, and strangers cannot use up the bucket of a
+device that the player already uses. Which limits apply when is for the use cases.
 """
 
 import hmac
@@ -13,7 +13,7 @@ from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from auth.errors import TooManyAttempts, Unavailable
-from auth.keys import TokenKeys
+from auth.keys import KeyRing, TokenKeys
 from auth.store import Store
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ CLOCK_SLACK_SECONDS = 60  # how far the clocks of two containers may differ
 
 @dataclass(frozen=True)
 class Limit:
-    """So many at once, then one every `seconds` (NIST SP 800-63B-4, section 3.2.2)."""
+    """So many at once, then one every `seconds`."""
 
     name: str
     burst: int
@@ -36,6 +36,7 @@ LOGIN_BY_ACCOUNT = Limit("login account", burst=20, seconds=300)
 LOGIN_FROM_KNOWN_DEVICE = Limit("login known device", burst=10, seconds=60)
 REGISTRATION_BY_ADDRESS = Limit("registration address", burst=20, seconds=60)
 PASSWORD_CHECK_BY_ACCOUNT = Limit("password check", burst=5, seconds=60)
+PASSWORD_CHANGE_BY_ACCOUNT = Limit("password change", burst=5, seconds=600)  # those that succeed
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,13 @@ class RateLimits:
         slack = CLOCK_SLACK_SECONDS * 1_000_000
         if not self._store.charge(bucket, time, interval, tolerance, slack):
             wait = self._store.arrival_time(bucket) - tolerance - time
-            raise TooManyAttempts(retry_after=max(1, -(-wait // 1_000_000)))
+            raise TooManyAttempts(max(1, -(-wait // 1_000_000)), limit.name)
         return Charge(bucket, interval)
 
     def charge_all(
         self, limited: Sequence[tuple[Limit, tuple[bytes, ...]]], now: datetime
     ) -> list[Charge]:
-        """Charge several buckets for one attempt, all or none: what is refused was no guess.
+        """Charge several buckets for one attempt, all or none.
 
         Raises:
             TooManyAttempts, Unavailable: as for `charge`.
@@ -89,9 +90,9 @@ class RateLimits:
         return charges
 
     def give_back(self, charges: Sequence[Charge]) -> None:
-        """Undo charges, because what they were for was no guess.
+        """Refund charges.
 
-        Where that fails they stay, which is the safe side: what was asked for has been done.
+        If that fails they stay, which is the safe side: the player has what was asked for.
         """
         if not charges:
             return
@@ -101,19 +102,30 @@ class RateLimits:
         try:
             self._store.give_back(owed)
         except Unavailable as error:
-            logger.warning("charge not given back: %s", error, extra={"event": "charge_kept"})
+            logger.warning("charge not refunded: %s", error, extra={"event": "charge_kept"})
+
+    def network_digest(self, address: str) -> str:
+        """Return what the log says of an address: a MAC of its network.
+
+        Equal digests are one network, until the MAC key is rotated. Empty before a key was read.
+        """
+        ring = self._keys.ring_in_memory()
+        return _mac(ring, b"network", network_of(address)).hex() if ring else ""
 
     def _bucket(self, limit: Limit, subject: tuple[bytes, ...]) -> bytes:
         """Return the bucket's key: a MAC, so that no name and no address is at rest."""
-        parts = (b"bucket", limit.name.encode(), *subject)
-        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return hmac.digest(self._keys.ring().current_mac.secret, message, "sha256")[:16]
+        return _mac(self._keys.ring(), b"bucket", limit.name.encode(), *subject)
+
+
+def _mac(ring: KeyRing, *parts: bytes) -> bytes:
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return hmac.digest(ring.current_mac.secret, message, "sha256")[:16]
 
 
 def network_of(address: str) -> bytes:
     """Return what counts as one address: an IPv4 address, or an IPv6 /64, which one home has.
 
-    What is no address at all shares one bucket.
+    Everything that is no address shares one bucket.
     """
     try:
         ip = ip_address(address)

@@ -6,6 +6,10 @@ The rows of the tables as values; `store` reads and writes them.
 from dataclasses import dataclass
 from datetime import datetime
 
+from auth.errors import Reason
+
+MAX_SESSIONS = 50  # rows of one account, living and dead (OWASP ASVS 5.0, 7.1.2)
+
 
 @dataclass(frozen=True)
 class Account:
@@ -50,9 +54,27 @@ class Session:
 
     def is_alive(self, account: Account, now: datetime) -> bool:
         """Tell whether this session of `account` may still be used."""
-        return (
-            self.ended_at is None
-            and self.ends_at() > now
-            and self.epoch == account.epoch
-            and not account.is_suspended(now)
-        )
+        return self.refusal(account, now) is None
+
+    def refusal(self, account: Account, now: datetime) -> Reason | None:
+        """Return why this session of `account` may not be used; None: it may."""
+        if self.ended_at is not None or self.epoch != account.epoch:
+            return Reason.REVOKED
+        if self.ends_at() <= now:
+            return Reason.EXPIRED
+        return Reason.SUSPENDED if account.is_suspended(now) else None
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """What a sign-in needs to know of an account: one statement reads all of it.
+
+    `sessions` counts its rows, living and dead. `device_is_known`: the refresh token presented is
+    of a session with the account's epoch. `session_goes_on`: it is the current one of a living
+    session.
+    """
+
+    account: Account
+    sessions: int
+    device_is_known: bool
+    session_goes_on: bool

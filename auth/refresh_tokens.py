@@ -15,17 +15,23 @@ import secrets
 import struct
 from dataclasses import dataclass
 
+from auth.errors import Reason
 from auth.keys import KeyRing, MacKey, TokenKeys, UnknownKey
 
 PREFIX = "glrt_"  # lets secret scanners recognise one
 _VERSION = 1
 _PAYLOAD = struct.Struct(">B4s16s16sI16s")
 _MAC_BYTES = 32
+_TAIL_BYTES = 16
 _TEXT_LENGTH = len(PREFIX) + -(-(_PAYLOAD.size + _MAC_BYTES) * 8 // 6)
 
 
 class InvalidRefreshToken(Exception):
-    """Garbled, forged, or made with a key that is no longer known."""
+    """Garbled, forged, or made with a key that is no longer known: `reason` says which."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,17 @@ class RefreshToken:
 
 def new_tail() -> bytes:
     """Return the secret part of a token that has no predecessor."""
-    return secrets.token_bytes(16)
+    return secrets.token_bytes(_TAIL_BYTES)
+
+
+def renewed_tail(key: MacKey, session_id: bytes, counter: int, password_hash: str) -> bytes:
+    """Return the secret part of the token that a password change gives.
+
+    No earlier token leads to it. It follows from what the change stored, so a repeated call finds
+    the same token; it needs the MAC key, so a leak of the database does not give it away.
+    """
+    message = session_id + counter.to_bytes(4, "big") + password_hash.encode()
+    return hmac.digest(key.secret, b"renew\0" + message, "sha256")[:_TAIL_BYTES]
 
 
 def hash_of(tail: bytes) -> bytes:
@@ -83,27 +99,27 @@ def decode(text: str, keys: TokenKeys) -> RefreshToken:
     payload, mac = raw[: _PAYLOAD.size], raw[_PAYLOAD.size :]
     version, key_id, account_id, session_id, counter, tail = _PAYLOAD.unpack(payload)
     if version != _VERSION:
-        raise InvalidRefreshToken
+        raise InvalidRefreshToken(Reason.GARBLED)
     try:
         key = keys.mac_key(key_id)
     except UnknownKey:
-        raise InvalidRefreshToken from None
+        raise InvalidRefreshToken(Reason.UNKNOWN_KEY) from None
     if not hmac.compare_digest(mac, _mac(key, payload)):
-        raise InvalidRefreshToken
+        raise InvalidRefreshToken(Reason.SIGNATURE)
     return RefreshToken(account_id, session_id, counter, tail)
 
 
 def _raw(text: str) -> bytes:
     """Return the bytes of a token, refusing all spellings but the one `encode` writes."""
     if len(text) != _TEXT_LENGTH or not text.startswith(PREFIX):
-        raise InvalidRefreshToken
+        raise InvalidRefreshToken(Reason.GARBLED)
     body = text[len(PREFIX) :]
     try:
         raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidRefreshToken from None
+        raise InvalidRefreshToken(Reason.GARBLED) from None
     if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != body:
-        raise InvalidRefreshToken
+        raise InvalidRefreshToken(Reason.GARBLED)
     return raw
 
 

@@ -3,7 +3,9 @@
 Refuses with the contract's errors; knows nothing of what the values are for.
 """
 
+import codecs
 import re
+import unicodedata
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -15,7 +17,14 @@ from auth.errors import (
     PayloadTooLarge,
     UnsupportedMediaType,
 )
+from auth.trusted_proxy import TrustedProxy
 
+CHARSETS = {"utf-8", "utf8", "us-ascii"}  # the last is a part of UTF-8
+# Unicode's Bidi_Control: they reorder the text around them (UAX #9).
+BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+CONTROLS = {"Cc", "Zl", "Zp"}  # Unicode's general categories
 MAX_BODY_BYTES = 8192
 MAX_DEVICE_LENGTH = 64
 
@@ -60,9 +69,10 @@ class Refresh(Form):
 
 
 class Logout(Form):
-    """Signing out."""
+    """Signing out, by the access token unless there is a refresh token."""
 
     everywhere: bool | None = None
+    refresh_token: str | None = None
 
 
 class PasswordChange(Form):
@@ -84,8 +94,9 @@ def read(form: type[T]) -> T:
     Raises:
         InvalidRequest, UnsupportedMediaType: the body is not one.
     """
-    body = request.get_data(cache=False)
-    if body and request.mimetype != "application/json":
+    # Unity's and .NET's clients send a byte order mark.
+    body = request.get_data(cache=False).removeprefix(codecs.BOM_UTF8)
+    if body and not _says_json_in_utf8():
         raise UnsupportedMediaType
     try:
         body.decode()  # msgspec lets invalid UTF-8 pass in fields that the form does not have
@@ -96,6 +107,23 @@ def read(form: type[T]) -> T:
         raise InvalidRequest("The body is not valid JSON in UTF-8.") from None
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply.") from None
+
+
+def _says_json_in_utf8() -> bool:
+    charset = request.mimetype_params.get("charset", "utf-8")
+    return request.mimetype == "application/json" and charset.lower() in CHARSETS
+
+
+def device_label(text: str | None) -> str | None:
+    """Return the label that a player gave to a device, to be shown in the list of sessions.
+
+    Raises:
+        InvalidRequest: it has control characters.
+    """
+    for character in text or "":
+        if unicodedata.category(character) in CONTROLS or character in BIDI_CONTROLS:
+            raise InvalidRequest(fields={"device": "Control characters are not allowed."})
+    return text
 
 
 def check_size() -> None:
@@ -134,16 +162,18 @@ def idempotency_key() -> str | None:
     return key
 
 
-def gateway_context() -> dict[str, Any]:
-    """Return what API Gateway itself says of the request, which no caller can invent."""
+def client_address(proxy: TrustedProxy) -> str:
+    """Return the caller's address: the one that API Gateway saw, or the one a trusted proxy names.
+
+    X-Forwarded-For alone is the caller's to invent.
+
+    Raises:
+        Unavailable: the trusted proxy's secret cannot be read.
+    """
     event: dict[str, Any] = request.environ.get("serverless.event", {})
     context: dict[str, Any] = event.get("requestContext", {})
-    return context
-
-
-def client_address() -> str:
-    """Return the address API Gateway saw; X-Forwarded-For is the caller's to invent."""
-    return str(gateway_context().get("http", {}).get("sourceIp", ""))
+    seen = str(context.get("http", {}).get("sourceIp", ""))
+    return proxy.address(seen, request.headers.get)
 
 
 def _invalid(complaint: str) -> InvalidRequest:

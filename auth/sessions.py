@@ -6,23 +6,34 @@ since a replaced one that turns up later ends the session.
 """
 
 import hashlib
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from auth import access_tokens, refresh_tokens
 from auth.access_tokens import AccessToken, Realm
-from auth.errors import IdempotencyKeyReused, InvalidToken, NotFound, SessionEnded, Unavailable
+from auth.errors import (
+    IdempotencyKeyReused,
+    InvalidToken,
+    NotFound,
+    Reason,
+    SessionEnded,
+    Unavailable,
+)
 from auth.keys import TokenKeys
 from auth.logs import note
-from auth.records import Account, Session
+from auth.records import MAX_SESSIONS, Account, Session, SignIn
 from auth.refresh_tokens import InvalidRefreshToken, RefreshToken
 from auth.store import Store
 from auth.times import Clock, id_text, new_id
 
+logger = logging.getLogger(__name__)
+
 IDLE_LIFETIME = timedelta(days=30)
 LIFETIME = timedelta(days=180)
 GRACE = timedelta(seconds=60)
-MAX_LISTED = 100
+TRIES = 3  # of a password change that meets refreshes of the same session
 
 
 @dataclass(frozen=True)
@@ -49,16 +60,39 @@ class Sessions:
         self._realm = realm
         self._clock = clock
 
-    def open(self, account: Account, device: str | None) -> SignedIn:
+    def open(
+        self, sign_in: SignIn, device: str | None, presented: RefreshToken | None = None
+    ) -> SignedIn:
         """Open a session and store it.
+
+        The session that `presented` keeps going ends: the device has one session, not two. It ends
+        after the new one is stored, so that no failure leaves the device without any.
 
         Raises:
             MissingParent: the account is gone.
+            Unavailable: the database did not do it.
         """
-        now = self._clock()
+        now, account = self._clock(), sign_in.account
         session, token = new_session(account, device, now)
         self._store.add_session(session)
+        if presented is not None and sign_in.session_goes_on:
+            self._store.end_session(presented.session_id, account.id, now)
+            note(replaced_session_id=id_text(presented.session_id))
+        self._make_room(sign_in, session, now)
         return self.signed_in(account, session, token, now)
+
+    def _make_room(self, sign_in: SignIn, session: Session, now: datetime) -> None:
+        """Keep the number of an account's sessions bounded.
+
+        A failure is left to the next sign-in, which finds the same rows.
+        """
+        account, excess = sign_in.account, sign_in.sessions + 1 - MAX_SESSIONS
+        if excess <= 0:
+            return
+        try:
+            self._store.trim_sessions(account.id, account.epoch, session.id, now, excess)
+        except Unavailable as error:
+            logger.warning("sessions not trimmed: %s", error, extra={"event": "sessions_kept"})
 
     def refresh(self, text: str, idempotency_key: str | None) -> SignedIn:
         """Replace a refresh token by its successor.
@@ -69,23 +103,34 @@ class Sessions:
             Unavailable: it cannot be decided now.
         """
         now = self._clock()
-        try:
-            token = refresh_tokens.decode(text, self._keys)
-        except InvalidRefreshToken:
-            raise SessionEnded("not a refresh token of ours") from None
+        token = self._authentic(text)
         successor = token.successor()
         rotation_key = _digest(token, idempotency_key)
         rotated = self._store.rotate(token, successor, rotation_key, now, now + IDLE_LIFETIME)
         found = self._store.session(token.session_id, token.account_id)
         if found is None:
-            raise SessionEnded("no such session")
+            raise SessionEnded(Reason.GONE)
         session, account = found
-        if not session.is_alive(account, now):
-            raise SessionEnded("the session is not alive")
+        if refusal := session.refusal(account, now):
+            raise SessionEnded(refusal)
         if not rotated:
             self._check_replay(session, token, successor, rotation_key, now)
-        _note("refreshed", session)
+        note("refreshed")
         return self.signed_in(account, session, successor, now)
+
+    def _authentic(self, text: str) -> RefreshToken:
+        """Return the token of a text that we made, whether or not its session is alive.
+
+        Raises:
+            SessionEnded: we did not make it, or its key has been retired.
+            Unavailable: its key cannot be looked up now.
+        """
+        try:
+            token = refresh_tokens.decode(text, self._keys)
+        except InvalidRefreshToken as error:
+            raise SessionEnded(error.reason) from None
+        _note_ids(token.account_id, token.session_id)
+        return token
 
     def _check_replay(
         self,
@@ -111,84 +156,117 @@ class Sessions:
         if is_current:
             raise Unavailable("the session changed while it was refreshed")
         if token.counter >= session.counter:
-            # A restored backup: the token is younger than the row. Nobody's theft.
-            _note("refresh_ahead", session)
-            raise SessionEnded("the token is ahead of its session")
+            # The database was restored from a backup: the token is newer than the row, not stolen.
+            note("refresh_ahead")
+            raise SessionEnded(Reason.AHEAD)
         self._store.end_session(session.id, session.account_id, now)
-        _note("refresh_reused", session)
-        raise SessionEnded("a replaced token was used again")
+        note("refresh_reused")
+        raise SessionEnded(Reason.REUSED)
 
     def verify(self, text: str) -> AccessToken:
         """Return what an access token says, without asking whether its session still lives.
 
         Raises:
             InvalidToken: the token itself is not valid.
+            Unavailable: its key cannot be looked up now.
         """
-        return access_tokens.verify(text, self._keys, self._realm, self._clock())
+        claims = access_tokens.verify(text, self._keys, self._realm, self._clock())
+        _note_ids(claims.account_id, claims.session_id)
+        return claims
 
     def authenticate(self, text: str) -> tuple[AccessToken, Account]:
         """Return what an access token says, and its account, if its session is alive.
 
         Raises:
             InvalidToken: the token is not valid, or its session has ended.
+            Unavailable: it cannot be decided now.
         """
         claims = self.verify(text)
         account = self._store.account_of_session(
             claims.session_id, claims.account_id, self._clock()
         )
         if account is None:
-            raise InvalidToken("the session is not alive")
+            raise InvalidToken(Reason.REVOKED)
         return claims, account
 
     def session_of(self, text: str) -> tuple[Session, Account]:
         """Return the living session of an access token, and its account.
 
         Raises:
-            InvalidToken: as for `authenticate`.
+            InvalidToken, Unavailable: as for `authenticate`.
         """
         claims = self.verify(text)
-        found = self._store.session(claims.session_id, claims.account_id)
-        if found is None or not found[0].is_alive(found[1], self._clock()):
-            raise InvalidToken("the session is not alive")
-        return found
+        return self._living(claims.session_id, claims.account_id)
 
-    def renew(self, session: Session, account: Account, new_hash: str | None) -> SignedIn:
-        """Give a session a refresh token that no earlier one leads to, so that none has any grace.
+    def change_password(
+        self, session: Session, account: Account, new_hash: str, fits: Callable[[str], bool]
+    ) -> SignedIn:
+        """Store a new password: this session goes on with a new token, all others end.
 
-        With `new_hash` this is also the moment when the account's password changes and all its
-        other sessions end.
+        Two parallel calls with the same password agree on the hash that was stored first, and
+        answer with the same token.
+
+        Args:
+            fits: tells whether the new password fits another hash than `new_hash`.
 
         Raises:
             InvalidToken: the session or the account has ended meanwhile.
             Unavailable: the account has changed meanwhile, or the outcome is unknown.
         """
-        tail = refresh_tokens.new_tail()
-        tail_hash, now = refresh_tokens.hash_of(tail), self._clock()
-        if new_hash is None:
-            self._store.renew_tail(session, tail_hash, now, now + IDLE_LIFETIME)
-        else:
+        old_hash = account.password_hash
+        for _ in range(TRIES):
+            now, key = self._clock(), self._keys.ring().current_mac
+            tail = refresh_tokens.renewed_tail(key, session.id, session.counter + 1, new_hash)
             self._store.change_password(
-                session, account, new_hash, tail_hash, now, now + IDLE_LIFETIME
+                session, account, new_hash, refresh_tokens.hash_of(tail), now, now + IDLE_LIFETIME
             )
-        # Read what came of it: the answer to the statement may have been lost and it sent twice.
-        found = self._store.session(session.id, account.id)
-        if found is None or not found[0].is_alive(found[1], now):
-            raise InvalidToken("the session ended meanwhile")
-        session, account = found
-        if session.tail_hash != tail_hash:
+            # Read the outcome: the statement may have been sent twice, or another was faster.
+            session, account = self._living(session.id, account.id)
+            if account.password_hash != old_hash:
+                break  # the password has changed; otherwise a refresh moved the session on
+        stored = account.password_hash
+        renewed = self.renewed(session, account, now)
+        if renewed is None or not (stored == new_hash or (stored != old_hash and fits(stored))):
             raise Unavailable("the account changed while its password was changed")
-        token = RefreshToken(account.id, session.id, session.counter, tail)
-        return self.signed_in(account, session, token, now)
+        return renewed
+
+    def renewed(self, session: Session, account: Account, now: datetime) -> SignedIn | None:
+        """Return the session with the token of its last password change, unless that was used."""
+        for key in self._keys.ring().mac_keys.values():
+            tail = refresh_tokens.renewed_tail(
+                key, session.id, session.counter, account.password_hash
+            )
+            if refresh_tokens.hash_of(tail) == session.tail_hash:
+                token = RefreshToken(account.id, session.id, session.counter, tail)
+                return self.signed_in(account, session, token, now)
+        return None
 
     def end(self, claims: AccessToken, *, everywhere: bool) -> None:
         """End the session of a verified access token, or all sessions of its account.
 
-        Where that session has ended already, nothing happens.
+        If that session has ended already, nothing happens.
         """
+        account_id, session_id, now = claims.account_id, claims.session_id, self._clock()
         if everywhere:
-            self._store.end_sessions_of(claims.account_id, claims.session_id, self._clock())
-        else:
-            self._store.end_session(claims.session_id, claims.account_id, self._clock())
+            if self._store.end_sessions_of(account_id, session_id, now):
+                note("signed_out_everywhere")
+        elif self._store.end_session(session_id, account_id, now):
+            note("signed_out")
+
+    def end_by_token(self, text: str, *, everywhere: bool) -> None:
+        """End the session of a refresh token of ours, which may have been replaced since.
+
+        All sessions of the account end if `everywhere` and the token is the session's current one.
+
+        Raises:
+            SessionEnded: the token is not one of ours.
+            Unavailable: it cannot be decided now.
+        """
+        token, now = self._authentic(text), self._clock()
+        if everywhere and self._store.end_sessions_by_token(token, now):
+            note("signed_out_everywhere")
+        elif self._store.end_session(token.session_id, token.account_id, now):
+            note("signed_out")
 
     def end_one(self, account: Account, session_id: bytes) -> None:
         """End one living session of the account.
@@ -200,23 +278,32 @@ class Sessions:
         if found is None or not found[0].is_alive(found[1], self._clock()):
             raise NotFound
         self._store.end_session(session_id, account.id, self._clock())
+        note("session_revoked", revoked_session_id=id_text(session_id))
 
-    def living(self, account: Account) -> list[Session]:
-        """Return the account's living sessions, the last used first, a hundred at most."""
-        return self._store.live_sessions(account.id, self._clock(), MAX_LISTED)
+    def living(self, account: Account, current_id: bytes) -> list[Session]:
+        """Return the account's living sessions, the last used first, the current one among them."""
+        found = self._store.live_sessions(account.id, current_id, self._clock(), MAX_SESSIONS)
+        return sorted(found, key=lambda session: session.rotated_at, reverse=True)
 
-    def known_account_id(self, text: str | None) -> bytes | None:
-        """Return the account a refresh token was once given to, if we did give it.
+    def presented(self, text: str | None) -> RefreshToken | None:
+        """Return the refresh token that a sign-in presents, if we made it.
 
-        This proves a known device to the rate limits and does nothing else, so the token may have
-        been replaced and its session have ended long ago.
+        It only proves a known device, so one that is garbled or cannot be checked is ignored.
         """
         if text is None:
             return None
         try:
-            return refresh_tokens.decode(text, self._keys).account_id
+            return refresh_tokens.decode(text, self._keys)
         except (InvalidRefreshToken, Unavailable):
             return None
+
+    def _living(self, session_id: bytes, account_id: bytes) -> tuple[Session, Account]:
+        found = self._store.session(session_id, account_id)
+        if found is None:
+            raise InvalidToken(Reason.GONE)
+        if refusal := found[0].refusal(found[1], self._clock()):
+            raise InvalidToken(refusal)
+        return found
 
     def signed_in(
         self, account: Account, session: Session, token: RefreshToken, now: datetime
@@ -261,5 +348,5 @@ def _digest(token: RefreshToken, idempotency_key: str | None) -> bytes | None:
     return hashlib.sha256(token.session_id + idempotency_key.encode()).digest()[:16]
 
 
-def _note(event: str, session: Session) -> None:
-    note(event, account_id=id_text(session.account_id), session_id=id_text(session.id))
+def _note_ids(account_id: bytes, session_id: bytes) -> None:
+    note(account_id=id_text(account_id), session_id=id_text(session_id))

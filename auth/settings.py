@@ -4,6 +4,7 @@ Nothing here is secret: credentials and keys are in Secrets Manager, and only na
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ class Settings:
     database_ca_file: str
     rate_limit_scale: float
     database_proxy_host: str = ""  # where requests connect to instead of the secret's host
+    session_history_days: int = 30  # how long a session that has ended is kept
+    trusted_proxy_secret_id: str = ""  # of the one proxy whose word for an address counts
+    trusted_proxy_header: str = "cloudfront-viewer-address"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -40,6 +44,11 @@ class Settings:
             database_ca_file=existing_file(environment, "DATABASE_CA_FILE"),
             rate_limit_scale=positive_number(environment, "RATE_LIMIT_SCALE", default="1"),
             database_proxy_host=environment.get("DATABASE_PROXY_HOST", ""),
+            session_history_days=whole_number(environment, "SESSION_HISTORY_DAYS", default="30"),
+            trusted_proxy_secret_id=environment.get("TRUSTED_PROXY_SECRET_ID", ""),
+            trusted_proxy_header=header_name(
+                environment, "TRUSTED_PROXY_HEADER", default="CloudFront-Viewer-Address"
+            ),
         )
 
 
@@ -57,6 +66,22 @@ def existing_file(environment: Mapping[str, str], name: str) -> str:
     if not Path(path).is_file():
         raise SettingError(f"{name} names a file that does not exist: {path}")
     return path
+
+
+def whole_number(environment: Mapping[str, str], name: str, default: str) -> int:
+    """Return the variable as a whole number, 0 or more."""
+    text = environment.get(name) or default
+    if not re.fullmatch("[0-9]{1,5}", text):
+        raise SettingError(f"{name} must be a whole number from 0 to 99999, not {text!r}")
+    return int(text)
+
+
+def header_name(environment: Mapping[str, str], name: str, default: str) -> str:
+    """Return the variable as the name of an HTTP header, in lower case."""
+    text = environment.get(name) or default
+    if not re.fullmatch("[A-Za-z0-9-]+", text):
+        raise SettingError(f"{name} must be the name of an HTTP header, not {text!r}")
+    return text.lower()
 
 
 def positive_number(environment: Mapping[str, str], name: str, default: str) -> float:

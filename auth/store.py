@@ -1,7 +1,7 @@
 """Every SQL statement of the application, one named method each.
 
-A method says what it changes or reads; when and why is for the use cases. Each statement bears
-being sent twice (see `database`), `give_back` apart.
+A method says what it changes or reads; when and why is for the use cases. Every
+statement is safe to repeat (see `database`), except `give_back` and `trim_sessions`.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,10 @@ from datetime import datetime
 
 from auth.connection import Duplicate, Row, Statement
 from auth.database import Database
-from auth.records import Account, Session
+from auth.records import Account, Session, SignIn
 from auth.refresh_tokens import RefreshToken
+
+TRIMMED_AT_ONCE = 500  # rows that one statement may delete
 
 # PyMySQL takes 10 us to read what a column is, so what is known already is not read.
 _ACCOUNT = (
@@ -21,6 +23,13 @@ _SESSION = (
     " s.created_at AS session_created_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.ended_at"
 )
 _ALIVE = "s.ended_at IS NULL AND s.idle_expires_at > %s AND s.expires_at > %s AND s.epoch = a.epoch"
+# What a sign-in reads of the account's rows and of the session `p` whose token it presents.
+_SIGN_IN = (
+    f"a.id, {_ACCOUNT}, (SELECT COUNT(*) FROM sessions s WHERE s.account_id = a.id) AS sessions,"
+    " p.epoch = a.epoch AS device_is_known,"
+    " p.counter = %s AND p.tail_hash = %s AND p.ended_at IS NULL AND p.idle_expires_at > %s"
+    " AND p.expires_at > %s AND p.epoch = a.epoch AS session_goes_on"
+)
 _NOT_SUSPENDED = "(a.suspended_until IS NULL OR a.suspended_until <= %s)"
 
 
@@ -66,17 +75,19 @@ class Store:
             if duplicate.key != "PRIMARY":
                 raise
 
-    def account_by_username_key(self, key: bytes) -> Account | None:
-        """Return the account that owns a canonical name."""
-        return self._account("a.username_key = %s", key)
+    def sign_in_by_username_key(
+        self, key: bytes, presented: RefreshToken | None, now: datetime
+    ) -> SignIn | None:
+        """Return the account that owns a canonical name, and how it stands to a token presented."""
+        return self._sign_in("a.username_key = %s", key, presented, now)
 
-    def account_by_registration_key(self, registration_key: bytes) -> Account | None:
+    def sign_in_by_registration_key(self, registration_key: bytes, now: datetime) -> SignIn | None:
         """Return the account that was registered with this Idempotency-Key."""
-        return self._account("a.registration_key = %s", registration_key)
+        return self._sign_in("a.registration_key = %s", registration_key, None, now)
 
-    def account_by_id(self, account_id: bytes) -> Account | None:
-        """Return an account."""
-        return self._account("a.id = %s", account_id)
+    def account_exists(self, account_id: bytes) -> bool:
+        """Tell whether an account is there."""
+        return bool(self._database.execute("SELECT 1 FROM accounts WHERE id = %s", account_id).rows)
 
     def replace_hash(self, account: Account, password_hash: str) -> None:
         """Store a new hash of the same password, unless the password has changed meanwhile."""
@@ -98,20 +109,20 @@ class Store:
     ) -> None:
         """Give an account a new password and epoch, and one session that epoch and a new tail.
 
-        One statement, so that no session is ever between two epochs. Changes nothing where the
-        account is not as it was read, or the session has ended.
+        One statement, so that no session is ever between two epochs. Changes nothing unless
+        account and session are as they were read.
         """
         self._database.execute(
             "UPDATE accounts a JOIN sessions s ON s.account_id = a.id"
             " SET a.password_hash = %s, a.epoch = %s, s.epoch = %s, s.tail_hash = %s,"
-            " s.counter = s.counter + 1, s.rotation_key = NULL, s.rotated_at = %s,"
-            " s.idle_expires_at = %s"
+            " s.counter = %s, s.rotation_key = NULL, s.rotated_at = %s, s.idle_expires_at = %s"
             " WHERE a.id = %s AND a.epoch = %s AND a.password_hash = %s"
-            " AND s.id = %s AND s.epoch = %s AND s.ended_at IS NULL",
+            " AND s.id = %s AND s.epoch = %s AND s.counter = %s AND s.ended_at IS NULL",
             password_hash,
             account.epoch + 1,
             account.epoch + 1,
             tail_hash,
+            session.counter + 1,
             now,
             idle_expires_at,
             account.id,
@@ -119,6 +130,7 @@ class Store:
             account.password_hash,
             session.id,
             account.epoch,
+            session.counter,
         )
 
     def delete_account(self, account: Account) -> bool:
@@ -131,11 +143,30 @@ class Store:
         )
         return result.changed > 0
 
-    def _account(self, condition: str, value: bytes) -> Account | None:
+    def _sign_in(
+        self, condition: str, value: bytes, presented: RefreshToken | None, now: datetime
+    ) -> SignIn | None:
+        token = presented or RefreshToken(b"", b"", 0, b"")  # which no row has
         result = self._database.execute(
-            f"SELECT a.id, {_ACCOUNT} FROM accounts a WHERE {condition}", value
+            f"SELECT {_SIGN_IN} FROM accounts a"
+            " LEFT JOIN sessions p ON p.id = %s AND p.account_id = a.id"
+            f" WHERE {condition}",
+            token.counter,
+            token.tail_hash(),
+            now,
+            now,
+            token.session_id,
+            value,
         )
-        return _account_of(result.rows[0], result.rows[0]["id"]) if result.rows else None
+        if not result.rows:
+            return None
+        row = result.rows[0]
+        return SignIn(
+            account=_account_of(row, row["id"]),
+            sessions=row["sessions"],
+            device_is_known=bool(row["device_is_known"]),
+            session_goes_on=bool(row["session_goes_on"]),
+        )
 
     # Sessions
 
@@ -180,14 +211,18 @@ class Store:
         )
         return _account_of(result.rows[0], account_id) if result.rows else None
 
-    def live_sessions(self, account_id: bytes, now: datetime, limit: int) -> list[Session]:
-        """Return an account's living sessions, the last used first."""
+    def live_sessions(
+        self, account_id: bytes, current_id: bytes, now: datetime, limit: int
+    ) -> list[Session]:
+        """Return an account's living sessions: the current one, then the last used."""
         result = self._database.execute(
             f"SELECT s.id, {_SESSION} FROM sessions s JOIN accounts a ON a.id = s.account_id"
-            f" WHERE s.account_id = %s AND {_ALIVE} ORDER BY s.rotated_at DESC, s.id LIMIT %s",
+            f" WHERE s.account_id = %s AND {_ALIVE}"
+            " ORDER BY s.id <> %s, s.rotated_at DESC, s.id LIMIT %s",
             account_id,
             now,
             now,
+            current_id,
             limit,
         )
         return [_session_of(row, row["id"], account_id) for row in result.rows]
@@ -229,44 +264,59 @@ class Store:
         )
         return result.changed > 0
 
-    def renew_tail(
-        self, session: Session, tail_hash: bytes, now: datetime, idle_expires_at: datetime
-    ) -> None:
-        """Give a session a new tail, if it is as it was read; every earlier token is dead then.
-
-        So a statement given up as lost, which the server runs late, changes nothing any more.
-        """
-        self._database.execute(
-            "UPDATE sessions SET tail_hash = %s, counter = counter + 1, rotation_key = NULL,"
-            " rotated_at = %s, idle_expires_at = %s"
-            " WHERE id = %s AND tail_hash = %s AND ended_at IS NULL",
-            tail_hash,
-            now,
-            idle_expires_at,
-            session.id,
-            session.tail_hash,
-        )
-
-    def end_session(self, session_id: bytes, account_id: bytes, now: datetime) -> None:
-        """End a session, if it has not ended."""
-        self._database.execute(
+    def end_session(self, session_id: bytes, account_id: bytes, now: datetime) -> bool:
+        """End a session; False: it is not there, or has ended already."""
+        result = self._database.execute(
             "UPDATE sessions SET ended_at = %s WHERE id = %s AND account_id = %s"
             " AND ended_at IS NULL",
             now,
             session_id,
             account_id,
         )
+        return result.changed > 0
 
-    def end_sessions_of(self, account_id: bytes, session_id: bytes, now: datetime) -> None:
-        """End all sessions of an account by a new epoch, if the one asking is still alive."""
-        self._database.execute(
+    def end_sessions_of(self, account_id: bytes, session_id: bytes, now: datetime) -> bool:
+        """End all sessions of an account by a new epoch, if this one of them is alive."""
+        return self._end_all("s.id = %s", (account_id, session_id), now)
+
+    def end_sessions_by_token(self, token: RefreshToken, now: datetime) -> bool:
+        """The same, if the token is the current one of a living session."""
+        return self._end_all(
+            "s.id = %s AND s.counter = %s AND s.tail_hash = %s",
+            (token.account_id, token.session_id, token.counter, token.tail_hash()),
+            now,
+        )
+
+    def _end_all(self, condition: str, values: tuple[bytes | int, ...], now: datetime) -> bool:
+        result = self._database.execute(
             "UPDATE accounts a JOIN sessions s ON s.account_id = a.id SET a.epoch = a.epoch + 1"
-            f" WHERE a.id = %s AND s.id = %s AND {_ALIVE}",
-            account_id,
-            session_id,
+            f" WHERE a.id = %s AND {condition} AND {_ALIVE}",
+            *values,
             now,
             now,
         )
+        return result.changed > 0
+
+    def trim_sessions(
+        self, account_id: bytes, epoch: int, spared: bytes, now: datetime, excess: int
+    ) -> int:
+        """Delete an account's least recently used sessions, dead ones first; return how many.
+
+        At most `TRIMMED_AT_ONCE`, and never the one `spared`. Not repeated, since a second run
+        would delete as many again.
+        """
+        return self._database.execute(
+            "DELETE FROM sessions WHERE account_id = %s AND id <> %s ORDER BY"
+            " (ended_at IS NULL AND idle_expires_at > %s AND expires_at > %s AND epoch = %s),"
+            " rotated_at LIMIT %s",
+            account_id,
+            spared,
+            now,
+            now,
+            epoch,
+            min(excess, TRIMMED_AT_ONCE),
+            repeatable=False,
+        ).changed
 
     # Rate limits
 
@@ -318,16 +368,35 @@ class Store:
         )
         return result.rows[0]["last"] if result.rows else None
 
-    def delete_dead_sessions(self, after: bytes, to: bytes, now: datetime) -> int:
-        """Delete the dead among the sessions with these ids; return how many."""
+    def delete_old_sessions(self, after: bytes, to: bytes, moment: datetime) -> int:
+        """Delete those of the sessions with these ids that ended or expired before a moment.
+
+        A session that ended by its account's epoch counts as expired when it would have.
+        """
         return self._database.execute(
-            "DELETE s FROM sessions s JOIN accounts a ON a.id = s.account_id"
-            f" WHERE s.id > %s AND s.id <= %s AND NOT ({_ALIVE})",
+            "DELETE FROM sessions WHERE id > %s AND id <= %s"
+            " AND (ended_at <= %s OR idle_expires_at <= %s OR expires_at <= %s)",
             after,
             to,
-            now,
-            now,
+            moment,
+            moment,
+            moment,
         ).changed
+
+    def crowded_accounts(self, after: bytes, to: bytes, limit: int) -> list[tuple[bytes, int, int]]:
+        """Return those of the accounts with these ids that have more than `limit` sessions.
+
+        Each as id, epoch, number of sessions.
+        """
+        result = self._database.execute(
+            "SELECT a.id, a.epoch, COUNT(*) AS sessions FROM accounts a"
+            " JOIN sessions s ON s.account_id = a.id WHERE a.id > %s AND a.id <= %s"
+            " GROUP BY a.id, a.epoch HAVING COUNT(*) > %s",
+            after,
+            to,
+            limit,
+        )
+        return [(row["id"], row["epoch"], row["sessions"]) for row in result.rows]
 
     def delete_drained_buckets(self, after: bytes, to: bytes, now: int) -> int:
         """Delete the buckets that are full again among those with these keys; return how many."""

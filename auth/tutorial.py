@@ -19,25 +19,24 @@ from auth.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from auth.logs import note
 from auth.requests import Credentials, client_address, read
-from auth.times import id_text
+from auth.trusted_proxy import TrustedProxy
 
 
 class Tutorial:
     """The views, with the use case they call."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, proxy: TrustedProxy) -> None:
         self._accounts = accounts
+        self._proxy = proxy
 
     def index(self) -> Response:
         return Response("OK", mimetype="text/plain")
 
     def login(self) -> Response:
         form = read(Credentials)
-        login = Login(form.username, form.password, client_address())
-        account = self._accounts.check_credentials(login)
-        note("signed_in", account_id=id_text(account.id))
+        login = Login(form.username, form.password, client_address(self._proxy))
+        self._accounts.check_credentials(login)
         return json_answer({"status": True})
 
     def blueprint(self) -> Blueprint:

@@ -20,6 +20,7 @@ from auth.database import Database
 from auth.migrate import FOLDER, migrations_in
 from auth.secret_store import SecretStore
 from auth.store import Store
+from auth.times import system_clock
 from benchmarks.targets import Row
 from local.mariadb import MariaDB
 from local.stack import Stack
@@ -163,8 +164,9 @@ class Lookups:
     def by_name(self) -> None:
         """Read an account by its name."""
         number = self._next()
-        account = self._store.account_by_username_key(name_of(number).lower().encode())
-        if account is None or account.id != account_id(number):
+        key = name_of(number).lower().encode()
+        found = self._store.sign_in_by_username_key(key, None, system_clock())
+        if found is None or found.account.id != account_id(number):
             raise RuntimeError("not the account that was asked for")
 
     def by_session(self) -> None:

@@ -204,10 +204,10 @@ class Machine(RuleBasedStateMachine):
             self.log_in(account.name, None)
         return self.register(account.name, account.password, account.key)  # nobody gets around it
 
-    @rule()
-    def clean(self) -> None:
-        """Delete what is dead: nobody may notice."""
-        clean_up(self.database, self.clock, 10.0)
+    @rule(days=st.sampled_from((0, 30)))
+    def clean(self, days: int) -> None:
+        """Delete sessions that ended some days ago: no player may notice."""
+        clean_up(self.database, self.clock, 10.0, history_days=days)
 
     # Players
 
@@ -262,6 +262,40 @@ class Machine(RuleBasedStateMachine):
         if self.suspended(account):
             return self.refused(answer, 403, "account_suspended")
         return self.opened(account, answer)
+
+    @rule(target=answers, tokens=answers)
+    def log_in_again(self, tokens: Tokens) -> Any:
+        """Sign in on the device that has these tokens: it has one session afterwards, not two."""
+        token, account = tokens[0], tokens[0].session.account
+        if account.deleted or self.suspended(account):
+            return multiple()
+        session = token.session
+        body = {"username": account.name, "password": account.password}
+        answer = self.call(
+            "POST", "/v1/login", {**body, "refresh_token": session.tokens[token.number]}
+        )
+        if self.lives(session) and token.number == len(session.tokens) - 1:
+            session.ended = True
+            self.seen["a session replaced by the next sign-in"] += 1
+        fresh = self.opened(account, answer)
+        self.look(fresh)
+        return fresh
+
+    @rule(tokens=answers, everywhere=st.booleans(), first=sign_in_first)
+    def log_out_by_refresh_token(self, tokens: Tokens, *, everywhere: bool, first: bool) -> None:
+        """Sign out by any refresh token that a session ever had; the current one ends all."""
+        tokens = self.at_hand(tokens, first=first)
+        token, session = tokens[0], tokens[0].session
+        body = {"refresh_token": session.tokens[token.number], "everywhere": everywhere}
+        answer = self.call("POST", "/v1/logout", body)
+        assert (answer.status, answer.json) == (200, {})
+        is_current = token.number == len(session.tokens) - 1
+        if everywhere and is_current and self.lives(session):
+            self.seen["signed out everywhere by refresh token"] += 1
+            for one in session.account.sessions:
+                one.ended = True
+        session.ended = True
+        self.look(tokens)
 
     @rule(target=answers, tokens=answers, key=st.sampled_from(KEYS))
     def refresh(self, tokens: Tokens, key: str | None) -> Any:
@@ -444,22 +478,32 @@ class Machine(RuleBasedStateMachine):
         answer = self.call("PUT", "/v1/me/password", body, token=token.text)
         if not self.accepts(token):
             return self.refused(answer, 401, "invalid_token")
-        if account.password not in body.values():
-            return self.refused(answer, 401, "invalid_credentials")
-        if account.password == body["current_password"]:  # otherwise it is done already
-            account.password = new
-            others = [one for one in account.sessions if one is not session and self.lives(one)]
-            self.seen["a new password, and others signed in"] += bool(others)
-            for other in account.sessions:
-                other.ended = other.ended or other is not session
-        else:
-            self.seen["a new password once more"] += 1
+        if body["current_password"] == new:
+            return self.refused(answer, 422, "weak_password")
+        if account.password != body["current_password"]:
+            return self._change_password_again(answer, session, new)
+        account.password = new
+        others = [one for one in account.sessions if one is not session and self.lives(one)]
+        self.seen["a new password, and others signed in"] += bool(others)
+        for other in account.sessions:
+            other.ended = other.ended or other is not session
         assert answer.status == 200, answer
         session.used_at, session.key = self.clock.now, None
         session.renewed_at = len(session.tokens)
         fresh = self.kept(session, answer)
         self.look(fresh)  # where the others must have gone
         return fresh
+
+    def _change_password_again(self, answer: Answer, session: Session, new: str) -> Any:
+        """Check a change that was made already: the same token, unless that has been used."""
+        newest = len(session.tokens) - 1
+        if session.account.password != new or not newest or session.renewed_at != newest:
+            return self.refused(answer, 401, "invalid_credentials")
+        self.seen["a new password once more"] += 1
+        assert answer.status == 200, answer
+        assert answer.json["refresh_token"] == session.tokens[newest]
+        fresh = AccessToken(session, answer.json["access_token"], self.clock.now + ACCESS)
+        return RefreshToken(session, newest), fresh
 
     @rule(tokens=consumes(answers), right=st.booleans(), first=sign_in_first)
     def delete(self, tokens: Tokens, *, right: bool, first: bool) -> None:

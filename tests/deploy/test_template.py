@@ -99,6 +99,7 @@ def test_local_stage_needs_no_aws() -> None:
         "DATABASE_SECRET_ID": "game-login/local/database",
         "DATABASE_ADMIN_SECRET_ID": "game-login/local/database-admin",
         "TOKEN_SECRET_ID": "game-login/local/tokens",
+        "TRUSTED_PROXY_SECRET_ID": "",
     }
 
 

@@ -44,6 +44,7 @@ VARIANTS = {
     ],
     "mariadb-proxy": ["prod", "proxy=true", "domain=route53", "reserveConcurrency=false"],
     "arm64": ["dev", "architecture=arm64"],
+    "trusted-proxy": ["dev", "trustedProxy=true"],
     "mysql-proxy": ["prod", "database=mysql", "proxy=true"],
     "aurora-proxy": ["prod", "database=aurora", "proxy=true"],
 }  # fmt: skip
@@ -158,6 +159,22 @@ def test_aurora_sleeps_in_dev_alone(build: Build) -> None:
         assert scaling["MinCapacity"] == least
         instances = [it for it in resources.values() if it["Type"] == "AWS::RDS::DBInstance"]
         assert len(instances) == members
+
+
+def test_trusted_proxy(build: Build) -> None:
+    """Its secret is made inside AWS, and only the function that serves players may read it."""
+    resources = template_of(build, "trusted-proxy")["Resources"]
+    secret = {"Ref": "TrustedProxySecret"}
+    assert (
+        resources["TrustedProxySecret"]["Properties"]["GenerateSecretString"]["PasswordLength"]
+        >= 32
+    )
+    readers = {name for name, it in resources.items() if str(secret) in str(it)}
+    assert readers == {"HttpRole", "SecretsEndpoint"}
+    without = template_of(build, "arm64")["Resources"]
+    assert "TrustedProxySecret" not in str(without)
+    variables = without["HttpLambdaFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["TRUSTED_PROXY_SECRET_ID"] == ""
 
 
 MEMBER = "DatabaseWriter/Properties"

@@ -49,7 +49,7 @@ def _select_then_insert() -> None:
     def look_first(
         store: Store, account: Account, key: bytes, registration_key: bytes | None, session: Session
     ) -> None:
-        if store.account_by_username_key(key):
+        if store.sign_in_by_username_key(key, None, account.created_at):
             raise Duplicate("username_key")
         add_account(store, account, key, registration_key, session)
 

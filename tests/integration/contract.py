@@ -123,8 +123,9 @@ def check_error(answer: Answer, code: str) -> dict[str, Any]:
     assert error["request_id"] == REQUEST_ID
     known = {"code", "message", "request_id", "fields", "retry_after", "until", "reason"}
     assert set(error) <= known
-    if code == "invalid_token":
+    if CODES[code] == 401:  # RFC 9110, section 15.5.2
         assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert ("error=" in answer.headers["www-authenticate"]) <= (code == "invalid_token")
     else:
         assert "www-authenticate" not in answer.headers
     return error

@@ -265,7 +265,7 @@ def test_bug(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> N
         raise RuntimeError(secret) from KeyError(secret)
 
     watch.hide(player.password)
-    for place in ("Store.account_by_username_key", "Store.session", "Store.account_of_session"):
+    for place in ("Store.sign_in_by_username_key", "Store.session", "Store.account_of_session"):
         monkeypatch.setattr(f"auth.store.{place}", broken)
     assert watch.refused(player.log_in()).status == 500
     assert watch.refused(player.refresh()).status == 500

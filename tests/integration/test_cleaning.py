@@ -33,6 +33,12 @@ class Context:
         return self._milliseconds
 
 
+@pytest.fixture(autouse=True)
+def no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a session go as soon as it has ended; how long it is kept is tested apart."""
+    monkeypatch.setenv("SESSION_HISTORY_DAYS", "0")
+
+
 @pytest.fixture
 def account_id(player: Player, tables: Tables) -> bytes:
     """Return the id of an account without sessions, and no bucket anywhere."""
@@ -97,16 +103,53 @@ def numbered(number: int) -> bytes:
 
 
 def test_dead_sessions(tables: Tables, account_id: bytes) -> None:
-    """Expired, idle, ended and revoked sessions are deleted; the living one stays."""
+    """Expired, idle and ended sessions are deleted; the living one stays.
+
+    One that ended by the account's epoch stays until it would have expired.
+    """
     living = add_session(tables, account_id)
     add_session(tables, account_id, idle=-DAY)
     add_session(tables, account_id, expires=-DAY)
     add_session(tables, account_id, ended=True)
     tables.run("UPDATE accounts SET epoch = 1")
     tables.run("UPDATE sessions SET epoch = 1")
-    add_session(tables, account_id, epoch=0)
+    revoked = add_session(tables, account_id, epoch=0)
+    add_session(tables, account_id, epoch=0, idle=-DAY)
     assert handler.clean_up({}, None) == {"sessions": 4, "rate_limits": 0}
-    assert ids(tables) == {living}
+    assert ids(tables) == {living, revoked}
+
+
+@pytest.mark.parametrize("days", ["0", "1", "30"])
+def test_history(
+    tables: Tables, account_id: bytes, monkeypatch: pytest.MonkeyPatch, days: str
+) -> None:
+    """A session that has ended or expired is kept for SESSION_HISTORY_DAYS, and no longer."""
+    monkeypatch.setenv("SESSION_HISTORY_DAYS", days)
+    since = int(days) * DAY
+    kept = {
+        add_session(tables, account_id),
+        add_session(tables, account_id, idle=-since + DAY / 24),
+        add_session(tables, account_id, expires=-since + DAY / 24),
+    }
+    add_session(tables, account_id, idle=-since)
+    add_session(tables, account_id, expires=-since)
+    ended = add_session(tables, account_id, ended=True)
+    tables.run(
+        "UPDATE sessions SET ended_at = ended_at - INTERVAL %s DAY WHERE id = %s", int(days), ended
+    )
+    assert handler.clean_up({}, None) == {"sessions": 3, "rate_limits": 0}
+    assert ids(tables) == kept
+
+
+def test_history_by_default(
+    tables: Tables, account_id: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the setting a session is kept for thirty days after its end."""
+    monkeypatch.delenv("SESSION_HISTORY_DAYS")
+    kept = add_session(tables, account_id, idle=-29 * DAY)
+    add_session(tables, account_id, idle=-30 * DAY)
+    assert handler.clean_up({}, None)["sessions"] == 1
+    assert ids(tables) == {kept}
 
 
 def test_drained_buckets(tables: Tables, account_id: bytes) -> None:
@@ -219,7 +262,7 @@ def test_hurry_never_starves_the_buckets(
     for number in range(1, 7):
         add_bucket(tables, numbered(number), full_in=-60)
     ticks = itertools.count()
-    deleted = clean_up(database, system_clock, 2.5, lambda: float(next(ticks)))
+    deleted = clean_up(database, system_clock, 2.5, lambda: float(next(ticks)), history_days=0)
     assert deleted == {"sessions": 0, "rate_limits": 4}
 
 
@@ -238,7 +281,7 @@ def test_each_batch_has_its_own_budget(
         monotonic=lambda: float(next(ticks)),  # a second passes at each look at the clock
     )
     try:
-        deleted = clean_up(database, system_clock, 3600.0)
+        deleted = clean_up(database, system_clock, 3600.0, history_days=0)
     finally:
         database.close()
     assert deleted["sessions"] == 7
@@ -252,9 +295,12 @@ def test_now_is_read_once(tables: Tables, account_id: bytes, database: Database)
     def tomorrow() -> datetime:
         return system_clock() + 2 * DAY
 
-    assert clean_up(database, system_clock, 60.0) == {"sessions": 0, "rate_limits": 0}
+    assert clean_up(database, system_clock, 60.0, history_days=0) == {
+        "sessions": 0,
+        "rate_limits": 0,
+    }
     assert ids(tables) == {session}
-    assert clean_up(database, tomorrow, 60.0) == {"sessions": 1, "rate_limits": 0}
+    assert clean_up(database, tomorrow, 60.0, history_days=0) == {"sessions": 1, "rate_limits": 0}
 
 
 def test_database_is_out_of_reach(monkeypatch: pytest.MonkeyPatch, tables: Tables) -> None:

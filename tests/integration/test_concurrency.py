@@ -17,6 +17,7 @@ from flask import Flask
 import handler
 from auth.app import create_app
 from auth.passwords import Passwords
+from auth.records import MAX_SESSIONS
 from auth.settings import Settings
 from local.stack import Stack
 from tests.conftest import Tables
@@ -329,6 +330,30 @@ def test_password_change(crowd: Crowd, tables: Tables, ada: Player, place: int) 
     tables.run("DELETE FROM rate_limits")
     assert ada.log_in().status == 401
     assert ada.log_in(NEW_PASSWORD).status == 200
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_double_tap(crowd: Crowd, tables: Tables, ada: Player, round_: int) -> None:
+    """The same password change twice at once gives one refresh token, which is no stolen one."""
+    change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    request = Request("PUT", "/v1/me/password", change, {"token": ada.access_token})
+    answers = crowd.send([request] * 2)
+    assert statuses(answers) == {200: 2}
+    assert len({answer.json["refresh_token"] for answer in answers}) == 1
+    for answer in answers:
+        assert ada.refresh(answer.json["refresh_token"]).status == 200
+    assert ada.log_in(NEW_PASSWORD).status == 200
+
+
+def test_sign_ins_at_once(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """Sign-ins at once may pass the limit of sessions; the next one brings them back to it."""
+    body = {"username": "Ada", "password": PASSWORD}
+    requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(20)]
+    for _ in range(3):
+        assert statuses(crowd.send(requests)) == {200: 20}
+    assert MAX_SESSIONS <= tables.count("sessions") < MAX_SESSIONS + 20
+    assert ada.log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
 
 
 def test_two_password_changes(crowd: Crowd, tables: Tables, ada: Player) -> None:

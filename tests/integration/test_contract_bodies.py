@@ -73,8 +73,36 @@ def test_media_type(route: Route, player: Player) -> None:
 
 
 @pytest.mark.parametrize(
+    "charset",
+    ["iso-8859-1", "utf-16", "utf-7", "windows-1252", '"latin1"', "utf-8x", "utf_8", '""'],
+)
+def test_other_charsets(charset: str, player: Player) -> None:
+    """Another charset than UTF-8 is refused: the body would be read as what it is not."""
+    for route in WITH_BODY:
+        kind = {"Content-Type": f"application/json; charset={charset}"}
+        answer = send(route, json.dumps(form(route, player)), kind, token_for(route, player))
+        check_error(answer, "unsupported_media_type")
+    answer = send(TUTORIAL[1], "{}", {"Content-Type": f"application/json; charset={charset}"})
+    assert (answer.status, answer.text) == (400, "Input data not valid")
+
+
+def test_byte_order_mark(player: Player) -> None:
+    """A byte order mark in front of the JSON is accepted: Unity and .NET send one."""
+    for route, body in ((ROUTES[1], form(ROUTES[1], player)), (ROUTES[3], {})):
+        text = b"\xef\xbb\xbf" + json.dumps(body).encode()
+        assert send(route, text, token=token_for(route, player)).status == 200
+    login = json.dumps({"username": player.username, "password": player.password})
+    assert send(TUTORIAL[1], b"\xef\xbb\xbf" + login.encode()).json == {"status": True}
+    assert send(ROUTES[3], b"\xef\xbb\xbf", {"Content-Type": ""}, player.access_token).status == 200
+
+
+@pytest.mark.parametrize(
     "kind",
-    ["application/json; charset=utf-8", "Application/JSON", "application/json;charset=UTF-8"],
+    [
+        *("application/json; charset=utf-8", "Application/JSON", "application/json;charset=UTF-8"),
+        *('application/json; charset="utf-8"', "application/json; charset=utf8"),
+        *("application/json; charset=US-ASCII", "application/json; CHARSET=Utf8; x=y"),
+    ],
 )
 def test_media_type_with_parameters(kind: str, player: Player) -> None:
     """The case of the media type and its parameters do not matter."""
@@ -179,7 +207,8 @@ NOT_JSON: tuple[str | bytes, ...] = (
     '{"unknown": 1,}',
     "{}\0",
     b"\xff\xfe{}",
-    b"\xef\xbb\xbf{}",
+    b"\xef\xbb\xbf\xef\xbb\xbf{}",  # one byte order mark is accepted
+    b"{}\xef\xbb\xbf",
     b'{"unknown": "\xff"}',
     b'{"unknown": "\xed\xa0\x80"}',
     b'{"unknown": "\xc0\xaf"}',

@@ -25,19 +25,29 @@ from tests.players import Player
 
 
 def test_server_of_another_ca(
-    tables: Tables, settings: Settings, certificates: Path, serve: Serve
+    tables: Tables,
+    settings: Settings,
+    certificates: Path,
+    serve: Serve,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A server whose certificate another CA signed gets no statement, and the player a 503."""
+    """A server whose certificate another CA signed gets no statement, and the player a 503.
+
+    The log tells it from a server that cannot be reached.
+    """
     serve(replace(settings, database_ca_file=str(certificates / "ca.pem")))
     before = statements_run(tables)
     assert is_unavailable(Player().register())
     assert statements_run(tables) == before
+    assert "TLS failed" in caplog.text
+    assert "unreachable" not in caplog.text
 
 
 def test_certificate_of_another_ca(stack: Stack, certificates: Path) -> None:
     """The certificate itself is what the connection to a server of another CA fails at."""
     with pytest.raises(Failure) as refused:
         connect(stack.mariadb.application, tls_context(str(certificates / "ca.pem")))
+    assert refused.value.kind == Kind.TLS
     # 19: not signed by a CA of ours, which both call by the same name here (X509_V_ERR).
     assert _tls_error(refused.value).verify_code == 19
 
@@ -99,7 +109,7 @@ def _tls_error(failure: Failure) -> ssl.SSLCertVerificationError:
     assert isinstance(cause, pymysql.OperationalError)
     error = cause.original_exception  # type: ignore[attr-defined]  # not in the stubs
     assert isinstance(error, ssl.SSLCertVerificationError)
-    assert failure.kind == Kind.UNREACHABLE
+    assert failure.kind == Kind.TLS
     return error
 
 

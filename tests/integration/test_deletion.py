@@ -70,7 +70,7 @@ def test_wrong_password(player: Player, tables: Tables) -> None:
     """With a wrong password nothing is deleted, and the session goes on."""
     answer = player.delete(WRONG)
     assert (answer.status, answer.code) == (401, "invalid_credentials")
-    assert "www-authenticate" not in answer.headers
+    assert answer.headers["www-authenticate"] == "Bearer"
     assert tables.count("accounts") == 1
     assert player.me().status == 200
     assert player.refresh().status == 200

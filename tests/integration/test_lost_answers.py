@@ -7,6 +7,7 @@ import pytest
 
 from auth.connection import Connection, Statement
 from auth.database import Database
+from auth.records import MAX_SESSIONS
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import is_unavailable
@@ -128,12 +129,46 @@ def test_statements_of_a_password_change_run_late(
     assert player.change_password(NEW_PASSWORD, current=PASSWORD).status == 200  # repeated
     monkeypatch.undo()
     late = [each for each in sent if each.sql.startswith("UPDATE") and "tail_hash" in each.sql]
-    assert len(late) == 2
+    assert len(late) == 1  # the repetition changes nothing
     with stack.mariadb.connect() as connection:
         for statement in late:
             connection.run(statement, 5.0)
     assert player.refresh().status == 200
     assert player.on_another_device().log_in(NEW_PASSWORD).status == 200
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("times", [1, 2])
+def test_ending_the_session_before_loses_its_answer(
+    warm: Database, tables: Tables, wire: Wire, *, answered: bool, times: int
+) -> None:
+    """A sign-in that cannot tell whether the device's old session ended says so: 200 or 503."""
+    player = Player()
+    player.register()
+    before = player.refresh_token
+    wire.cut_at("UPDATE sessions SET ended_at", answered=answered, times=times)
+    answer = player.log_in(refresh_token=before)
+    assert wire.cuts == times
+    assert answer.status == 200 if times == 1 else is_unavailable(answer)
+    assert player.log_in(refresh_token=before).status == 200
+    assert player.refresh(before).code == "session_ended"
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_making_room_loses_its_answer(
+    warm: Database, tables: Tables, wire: Wire, *, answered: bool
+) -> None:
+    """Sessions are never trimmed twice for one sign-in, and the player is signed in."""
+    player = Player()
+    player.register()
+    for _ in range(MAX_SESSIONS - 1):
+        assert player.log_in().status == 200
+    wire.cut_at("DELETE FROM sessions", answered=answered)
+    assert player.log_in().status == 200
+    assert wire.cuts == 1
+    assert tables.count("sessions") == MAX_SESSIONS + (not answered)
+    assert player.log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
 
 
 @pytest.mark.parametrize("answered", [True, False])

@@ -101,28 +101,50 @@ def test_strangers_sessions(player: Player) -> None:
 
 
 def test_lost_answer(player: Player) -> None:
-    """Repeated with the same bodies and the token from before, the call succeeds again."""
+    """Repeated with the same bodies and the token from before, the call gives the same answer."""
     access_token = player.access_token
     body = {"current_password": PASSWORD, "new_password": NEW}
-    first = call("PUT", "/v1/me/password", body, token=access_token)
-    again = call("PUT", "/v1/me/password", body, token=access_token)
-    assert (first.status, again.status) == (200, 200)
-    assert again.json["session"]["id"] == first.json["session"]["id"]
-    assert again.json["refresh_token"] != first.json["refresh_token"]
-    assert player.refresh(again.json["refresh_token"]).status == 200
+    first, *again = [call("PUT", "/v1/me/password", body, token=access_token) for _ in range(3)]
+    for answer in (first, *again):
+        assert answer.status == 200
+        assert answer.json["session"] == first.json["session"]
+        assert answer.json["refresh_token"] == first.json["refresh_token"]
+    assert player.refresh(first.json["refresh_token"]).status == 200
     assert player.log_in(NEW).status == 200
     assert player.log_in(PASSWORD).code == "invalid_credentials"
 
 
-def test_lost_answer_and_its_token(player: Player) -> None:
-    """The refresh token of the lost answer is dead once the call has been repeated."""
-    lost = player.change_password(NEW).json["refresh_token"]
-    assert player.change_password(NEW, PASSWORD).status == 200
-    assert player.refresh(lost).code == "session_ended"
+def test_late_repetition(player: Player) -> None:
+    """Once the token of the answer has been used, a repetition is a wrong password."""
+    assert player.change_password(NEW).status == 200
+    assert player.refresh().status == 200
+    used = player.refresh_token
+    answer = player.change_password(NEW, PASSWORD)
+    assert (answer.status, answer.code) == (401, "invalid_credentials")
+    assert player.refresh(used).status == 200
+    assert player.me().status == 200
+
+
+def test_repetition_on_another_device(player: Player) -> None:
+    """A device that signed in with the new password cannot repeat what another one did."""
+    assert player.change_password(NEW).status == 200
+    phone = player.on_another_device()
+    assert phone.log_in().status == 200
+    assert phone.change_password(NEW, PASSWORD).code == "invalid_credentials"
+    assert phone.refresh().status == 200
+    assert player.refresh().status == 200
+
+
+def test_repetition_after_another_change(player: Player) -> None:
+    """A repetition of the change before the last is a wrong password."""
+    assert player.change_password(NEW).status == 200
+    assert player.change_password(OTHER).status == 200
+    assert player.change_password(NEW, PASSWORD).code == "invalid_credentials"
+    assert player.refresh().status == 200
 
 
 def test_lost_answer_ends_nothing(player: Player) -> None:
-    """Who has signed in with the new password meanwhile is not signed out by the repetition."""
+    """A session opened with the new password meanwhile is not ended by the repetition."""
     assert player.change_password(NEW).status == 200
     phone = player.on_another_device()
     assert phone.log_in().status == 200
@@ -131,12 +153,15 @@ def test_lost_answer_ends_nothing(player: Player) -> None:
     assert phone.refresh().status == 200
 
 
-def test_same_password(player: Player) -> None:
-    """The new password may be the old one; it still signs the others out."""
-    phone = player.on_another_device()
-    assert phone.log_in().status == 200
-    assert player.change_password(PASSWORD).status == 200
-    assert phone.me().code == "invalid_token"
+def test_same_password(player: Player, tables: Tables) -> None:
+    """The new password may not be the current one, however its accents are typed."""
+    before = tables.count("rate_limits")
+    for current, new in ((PASSWORD, PASSWORD), (WRONG, WRONG), ("Zu\u0308rich-8", "Z\u00fcrich-8")):
+        for _ in range(6):
+            answer = player.change_password(new, current)
+            assert (answer.status, answer.code) == (422, "weak_password")
+            assert "current" in answer.json["error"]["fields"]["new_password"]
+    assert tables.count("rate_limits") == before
     assert player.refresh().status == 200
 
 
@@ -145,7 +170,8 @@ def test_wrong_password(player: Player, tables: Tables) -> None:
     before = tables.run("SELECT * FROM accounts"), tables.run("SELECT * FROM sessions")
     answer = player.change_password(NEW, WRONG)
     assert (answer.status, answer.code) == (401, "invalid_credentials")
-    assert "www-authenticate" not in answer.headers
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json["error"]["message"] == "The current password is wrong."
     assert (tables.run("SELECT * FROM accounts"), tables.run("SELECT * FROM sessions")) == before
     assert player.me().status == 200
     assert player.refresh().status == 200
@@ -160,8 +186,10 @@ def test_weak_password(new: str, player: Player) -> None:
     for current in (PASSWORD, WRONG):
         answer = player.change_password(new.format(username=player.username), current)
         assert (answer.status, answer.code) == (422, "weak_password")
-        assert set(answer.json["error"]["fields"]) == {"password"}
-        assert len(answer.json["error"]["fields"]["password"].strip()) > 10
+        fields = answer.json["error"]["fields"]
+        assert set(fields) == {"password", "new_password"}
+        assert fields["password"] == fields["new_password"]
+        assert len(fields["new_password"].strip()) > 10
     assert player.refresh().status == 200
     assert player.log_in().status == 200
 
@@ -218,18 +246,50 @@ def test_both_guesses_are_charged(player: Player) -> None:
 
 
 def test_success_is_no_guess(player: Player) -> None:
-    """A change that succeeds costs nothing."""
-    for number in range(9):
+    """A change that succeeds costs no guess."""
+    for number in range(4):
         assert player.change_password(NEW if number % 2 else OTHER).status == 200
-    assert player.change_password(NEW, WRONG).status == 401
-    assert player.change_password(NEW, WRONG).status == 401
-    assert player.change_password(NEW, WRONG).status == 429
+    assert player.change_password(OTHER, WRONG).status == 401
+    assert player.change_password(OTHER, WRONG).status == 401
+    assert player.change_password(OTHER, WRONG).status == 429
+
+
+def test_successes_are_limited(player: Player, clock: FakeClock) -> None:
+    """Five changes may succeed, then one in ten minutes, from all devices together."""
+    for number in range(5):
+        assert player.change_password(NEW if number % 2 else OTHER).status == 200
+    answer = player.change_password(NEW)
+    assert (answer.status, answer.code) == (429, "too_many_attempts")
+    assert 590 <= answer.json["error"]["retry_after"] <= 600
+    phone = player.on_another_device()
+    assert phone.log_in().status == 200
+    assert phone.change_password(NEW).status == 429
+    clock.advance(minutes=10)
+    assert phone.refresh().status == 200
+    assert phone.change_password(NEW).status == 200
+    assert phone.change_password(OTHER).status == 429
+
+
+def test_failures_are_no_successes(player: Player, clock: FakeClock) -> None:
+    """What does not succeed is not counted among the changes that do."""
+    for _ in range(3):
+        for _ in range(2):
+            assert player.change_password(NEW, WRONG).status == 401
+        assert player.change_password(NEW, WRONG).status == 429
+        assert player.change_password("password1", WRONG).status in (422, 429)
+        clock.advance(minutes=6)
+        assert player.refresh().status == 200
+    for number in range(5):
+        assert player.change_password(OTHER if number % 2 else NEW).status == 200
+    assert player.change_password(OTHER).status == 429
 
 
 def test_repetition_is_no_guess(player: Player) -> None:
     """A call that is repeated after a lost answer costs nothing, however often."""
     for _ in range(8):
         assert player.change_password(NEW, PASSWORD).status == 200
+    for number in range(4):
+        assert player.change_password(NEW if number % 2 else OTHER).status == 200
 
 
 def test_success_gives_only_itself_back(player: Player) -> None:

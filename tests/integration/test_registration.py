@@ -325,7 +325,12 @@ def test_suspended_replay(tables: Tables) -> None:
     assert tables.count("sessions") == 1
 
 
-@pytest.mark.parametrize("device", ["x" * 64, "\U0001f3ae" * 64, "", "Ada's phone", None])
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"  # joined by zero-width joiners
+
+
+@pytest.mark.parametrize(
+    "device", ["x" * 64, "\U0001f3ae" * 64, "", "Ada's phone", FAMILY, "\u05d0\u05d1 x", None]
+)
 def test_device(device: str | None, tables: Tables) -> None:
     """A device label of up to 64 characters, of any kind, is kept as it is."""
     player = Player("Ada", STRONG)
@@ -333,9 +338,16 @@ def test_device(device: str | None, tables: Tables) -> None:
     assert player.sessions()[0]["device"] == device
 
 
-@pytest.mark.parametrize("device", ["x" * 65, 7, True, ["phone"], {"name": "phone"}])
+@pytest.mark.parametrize(
+    "device",
+    [
+        *("x" * 65, 7, True, ["phone"], {"name": "phone"}),
+        *("a\0", "\t", "two\nlines", "\x7f", "\x85", "\u2028", "\u2029", "\u202eevil"),
+        *("\u200e", "\u200f", "\u061c", "\u202a", "\u2066x\u2069"),
+    ],
+)
 def test_impossible_device(device: object, tables: Tables) -> None:
-    """A device label that is longer or no text is refused."""
+    """A device label that is longer, no text, or has control characters is refused."""
     answer = Player("Ada", STRONG).register(device=device)
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert set(answer.json["error"]["fields"]) == {"device"}

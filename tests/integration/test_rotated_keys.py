@@ -1,5 +1,6 @@
 """The token keys are rotated while players play, and no container is started anew for it."""
 
+import base64
 from dataclasses import replace
 
 import jwt
@@ -11,7 +12,7 @@ from auth.settings import Settings
 from tests.conftest import Tables
 from tests.events import is_unavailable
 from tests.integration.containers import Container, Secrets, Switch
-from tests.players import Player, call
+from tests.players import PASSWORD, Player, call
 
 TOKENS = "rotated/tokens"
 
@@ -53,6 +54,10 @@ class KeyRotation:
         """Remove the previous keys."""
         del self.mac_keys["mac-1"], self.signing_keys["signing-1"]
         self._store()
+
+    def break_secret(self) -> None:
+        """Leave a secret that nothing can be read from."""
+        self._secrets.put(TOKENS, "no JSON")
 
     def _value(self) -> dict[str, object]:
         return {
@@ -121,18 +126,15 @@ def test_key_rotation(
     assert player.log_in().status == 200
 
 
-def test_old_keys_are_gone(
-    key_rotation: KeyRotation, switch: Switch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a removed key made is worth nothing: no token of it passes."""
-    monkeypatch.setattr(keys, "CACHE_SECONDS", 0.0)
-    monkeypatch.setattr(keys, "REREAD_SECONDS", 0.0)
+def test_old_keys_are_gone(key_rotation: KeyRotation, switch: Switch) -> None:
+    """A removed key is worth nothing: no token made with it passes."""
     switch(key_rotation.container())
     player = Player()
     player.register()
     key_rotation.publish()
     key_rotation.promote()
     key_rotation.remove_old()
+    switch(key_rotation.container())
     assert player.me().code == "invalid_token"
     assert player.refresh().code == "session_ended"
     assert player.log_in().status == 200
@@ -154,25 +156,75 @@ def test_container_that_missed_the_publication(key_rotation: KeyRotation, switch
     assert player.refresh().status == 200
 
 
-def test_unknown_key_while_reading_is_throttled(key_rotation: KeyRotation, switch: Switch) -> None:
-    """A key unknown to a container that has just re-read its keys means 503, never signed out."""
-    behind, ahead = key_rotation.container(), key_rotation.container()
-    switch(behind)
-    player = Player()
-    player.register()
+def test_tokens_of_an_old_key_after_an_emergency(
+    key_rotation: KeyRotation, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an emergency every old token is told so at once, the second and all later ones too."""
+    switch(key_rotation.container())
+    players = [Player() for _ in range(6)]
+    for player in players:
+        assert player.register().status == 201
     key_rotation.publish()
     key_rotation.promote()
-    switch(ahead)
-    early = as_it_was(player)
+    key_rotation.remove_old()
+    switch(key_rotation.container())
+    assert call("GET", "/.well-known/jwks.json").status == 200  # it has read the new keys
+    for player in players:
+        assert player.me().code == "invalid_token"
+        assert player.refresh().code == "session_ended"
+    assert players[0].log_in().status == 200
+
+
+def test_junk_makes_no_503(key_rotation: KeyRotation, switch: Switch) -> None:
+    """Tokens with made-up key ids are refused one by one, and take no search from real ones."""
+    switch(key_rotation.container())
+    player = Player()
+    assert player.register().status == 201
+    raw = base64.urlsafe_b64decode(player.refresh_token.removeprefix("glrt_") + "==")
+    for number in range(20):
+        forged = raw[:1] + number.to_bytes(4, "big") + raw[5:]
+        text = "glrt_" + base64.urlsafe_b64encode(forged).rstrip(b"=").decode()
+        assert player.refresh(text).code == "session_ended"
+        header = base64.urlsafe_b64encode(b'{"typ":"at+jwt","alg":"RS256","kid":"k%d"}' % number)
+        token = header.rstrip(b"=").decode() + "." + player.access_token.partition(".")[2]
+        assert call("GET", "/v1/me", token=token).code == "invalid_token"
+    assert player.me().status == 200
     assert player.refresh().status == 200
-    key_rotation.withdraw()
-    switch(behind)
-    assert player.refresh().code == "session_ended"  # it has looked: there is no such key
-    answer = player.refresh()
-    assert is_unavailable(answer)
-    assert 1 <= int(answer.headers["retry-after"]) <= 60
-    assert player.me().code == "invalid_token"  # which makes a client refresh, no more
-    assert early.me().status == 200
+
+
+def test_unknown_key_while_the_keys_are_out_of_date(
+    key_rotation: KeyRotation, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that cannot read the keys any more signs nobody out for a key it may lack."""
+    old, new = key_rotation.container(), key_rotation.container()
+    switch(old)
+    player = Player()
+    assert player.register().status == 201
+    key_rotation.publish()
+    key_rotation.promote()
+    switch(new)
+    assert player.refresh().status == 200
+    monkeypatch.setattr(keys, "CACHE_SECONDS", 0.0)
+    key_rotation.break_secret()
+    switch(old)
+    assert is_unavailable(player.refresh())
+    assert is_unavailable(player.me())
+    switch(new)
+    assert player.me().status == 200
+
+
+def test_password_change_over_a_rotation(key_rotation: KeyRotation, switch: Switch) -> None:
+    """A repeated password change gives its token again, also after the MAC key has changed."""
+    switch(key_rotation.container())
+    player = Player()
+    assert player.register().status == 201
+    first = player.change_password("lute-Gr4ph!t")
+    key_rotation.publish()
+    key_rotation.promote()
+    switch(key_rotation.container())
+    again = player.change_password("lute-Gr4ph!t", PASSWORD)
+    assert (first.status, again.status) == (200, 200)
+    assert player.refresh(first.json["refresh_token"]).status == 200
 
 
 def test_rate_limits_over_a_rotation(

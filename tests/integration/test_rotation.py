@@ -320,6 +320,6 @@ def test_age_of_the_password(
 
 def test_connect_is_verified(aws: SecretsManagerSide, certificates: Any) -> None:
     """The test of a new user goes over verified TLS: a server of another CA is refused."""
-    with pytest.raises(Failure):
+    with pytest.raises(Failure, match="TLS failed"):
         sign_in(aws.read(), tls_context(str(certificates / "ca.pem")))
     connect(aws.read(), aws.tls).close()

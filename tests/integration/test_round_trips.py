@@ -3,6 +3,8 @@
 import pymysql.connections
 import pytest
 
+from auth.records import MAX_SESSIONS
+from tests.conftest import Tables
 from tests.players import Player, call
 
 Sent = list[str]
@@ -30,9 +32,23 @@ def test_login(player: Player, sent: Sent) -> None:
 
 
 def test_login_from_a_known_device(player: Player, sent: Sent) -> None:
-    """A known device has one limit instead of three."""
-    assert player.log_in(refresh_token=player.refresh_token).status == 200
+    """A known device has one limit instead of three; one more statement ends the session before."""
+    token = player.refresh_token
+    assert player.log_in(refresh_token=token).status == 200
+    assert 1 <= len(sent) <= 5, sent
+    sent.clear()
+    assert player.on_another_device().log_in(refresh_token=token).status == 200
     assert 1 <= len(sent) <= 4, sent
+
+
+def test_login_with_fifty_sessions(player: Player, sent: Sent, tables: Tables) -> None:
+    """One more statement makes room for the fifty-first session."""
+    for _ in range(MAX_SESSIONS - 1):
+        assert player.log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
+    sent.clear()
+    assert player.log_in().status == 200
+    assert len(sent) == 7, sent
 
 
 def test_failed_login(player: Player, sent: Sent) -> None:
@@ -90,6 +106,22 @@ def test_logout(player: Player, sent: Sent) -> None:
     assert player.log_in().status == 200
     sent.clear()
     assert player.log_out(everywhere=True).status == 200
+    assert len(sent) == 1, sent
+
+
+def test_logout_by_refresh_token(player: Player, sent: Sent) -> None:
+    """Signing out by refresh token takes one round trip; everywhere, two if the token is old."""
+    replaced = player.refresh_token
+    assert player.refresh().status == 200
+    for token, everywhere, trips in ((replaced, True, 2), (replaced, False, 1)):
+        sent.clear()
+        body = {"refresh_token": token, "everywhere": everywhere}
+        assert call("POST", "/v1/logout", body).status == 200
+        assert len(sent) == trips, sent
+    assert player.log_in().status == 200
+    sent.clear()
+    body = {"refresh_token": player.refresh_token, "everywhere": True}
+    assert call("POST", "/v1/logout", body).status == 200
     assert len(sent) == 1, sent
 
 

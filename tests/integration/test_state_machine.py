@@ -55,6 +55,7 @@ REACHED = (
     *(f"POST /v1/me/delete {how}" for how in ("200", "401 invalid_credentials")),
     "POST /v1/me/delete 401 invalid_token",
     *("a deleted name", "a new password, and others signed in", "a new password once more"),
+    *("a session replaced by the next sign-in", "signed out everywhere by refresh token"),
     *("a session that was ended", "a session after 30 days", "a session after 180 days"),
     *("an old access token", "a young one, its session dead"),
     *("replaced just now", "replaced earlier, by its key", "stolen"),

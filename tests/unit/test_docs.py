@@ -9,6 +9,7 @@ from auth.rate_limits import (
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
     LOGIN_BY_ADDRESS,
     LOGIN_FROM_KNOWN_DEVICE,
+    PASSWORD_CHANGE_BY_ACCOUNT,
     PASSWORD_CHECK_BY_ACCOUNT,
     REGISTRATION_BY_ADDRESS,
 )
@@ -61,6 +62,7 @@ def test_rate_limits() -> None:
         LOGIN_FROM_KNOWN_DEVICE,
         REGISTRATION_BY_ADDRESS,
         PASSWORD_CHECK_BY_ACCOUNT,
+        PASSWORD_CHANGE_BY_ACCOUNT,
     )
     assert documented == [(str(limit.burst), str(limit.seconds)) for limit in limits]
 
@@ -80,3 +82,17 @@ def test_files_and_links() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_events() -> None:
+    """The security page lists every event that the code notes, and no other."""
+    section = (ROOT / "docs" / "security.md").read_text().split("## The log")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    codes = {"invalid_token", "session_ended", "too_many_attempts"}
+    code = "".join(path.read_text() for path in [*ROOT.glob("auth/*.py"), ROOT / "handler.py"])
+    noted = set(re.findall(r'note\(\s*"(\w+)"', code))
+    logged = set(re.findall(r'"event": "(\w+)"', code))
+    assert noted
+    assert noted | {"request"} <= documented
+    assert documented - codes <= noted | logged

@@ -18,16 +18,21 @@ from auth.errors import (
     MissingToken,
     NotFound,
     PayloadTooLarge,
+    Reason,
     SessionEnded,
     TooManyAttempts,
+    Unauthorized,
     Unavailable,
     UnsupportedMediaType,
     UsernameTaken,
+    WeakNewPassword,
     WeakPassword,
+    WrongCurrentPassword,
+    WrongPassword,
 )
 
 PLAIN: tuple[type[ApiError], ...] = (
-    *(InvalidCredentials, InvalidToken, MissingToken, SessionEnded, NotFound, UsernameTaken),
+    *(InvalidCredentials, WrongPassword, WrongCurrentPassword, NotFound, UsernameTaken),
     *(IdempotencyKeyReused, PayloadTooLarge, UnsupportedMediaType, InternalError),
 )
 
@@ -52,16 +57,44 @@ def test_log_text_stays_in_the_log(error: type[ApiError]) -> None:
     assert set(members(raised)) == {"code", "message", "request_id"}
 
 
+def tree() -> list[type[ApiError]]:
+    """Return every class of the tree."""
+    found: list[type[ApiError]] = [ApiError]
+    for one in found:
+        found += one.__subclasses__()
+    return found
+
+
 def test_every_class_says_when() -> None:
     """Each error has a docstring, a code, a status and a message that ends in a full stop."""
-    tree: list[type[ApiError]] = [ApiError]
-    for one in tree:
-        tree += one.__subclasses__()
+    for one in tree():
         assert one.__doc__
         if "code" in vars(one):
             assert 400 <= one.status < 600
             assert one.message.endswith(".")
-    assert len(tree) > 16
+    assert len(tree()) > 16
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (InvalidToken(Reason.SIGNATURE), {"reason": "signature"}),
+        (MissingToken(), {"reason": "missing"}),
+        (SessionEnded(Reason.REUSED), {"reason": "reused"}),
+        (TooManyAttempts(7, "login account"), {"limit": "login account"}),
+    ],
+)
+def test_log_fields(error: ApiError, logged: dict[str, str]) -> None:
+    """The log learns the reason or the limit, and the client does not."""
+    assert error.log_fields() == logged
+    assert not set(logged) & set(members(error))
+    assert not set(logged.values()) & set(map(str, members(error).values()))
+
+
+def test_weak_new_password() -> None:
+    """A weak new password is named by its own field too."""
+    fields = {"password": "Too short.", "new_password": "Too short."}
+    assert members(WeakNewPassword("Too short."))["fields"] == fields
 
 
 def test_fields() -> None:
@@ -76,7 +109,7 @@ def test_fields() -> None:
 
 def test_retry_after() -> None:
     """What may be tried again says when, in the body and in the header alike."""
-    for error in (TooManyAttempts(7), Unavailable("canary", 7)):
+    for error in (TooManyAttempts(7, "canary"), Unavailable("canary", 7)):
         assert members(error)["retry_after"] == 7
         assert error.headers() == {"Retry-After": "7"}
         assert "canary" not in str(members(error))
@@ -84,11 +117,14 @@ def test_retry_after() -> None:
 
 
 def test_bearer_challenge() -> None:
-    """An invalid token is challenged with an error code, a missing one without (RFC 6750)."""
-    assert InvalidToken("x").headers() == {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-    assert MissingToken().headers() == {"WWW-Authenticate": "Bearer"}
-    assert InvalidCredentials().headers() == {}
-    assert SessionEnded().headers() == {}
+    """Every 401 has a challenge (RFC 9110); only an invalid token has an error code (RFC 6750)."""
+    invalid = InvalidToken(Reason.EXPIRED)
+    assert invalid.headers() == {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    for error in (MissingToken(), InvalidCredentials(), SessionEnded(Reason.REUSED)):
+        assert error.headers() == {"WWW-Authenticate": "Bearer"}
+    for error_class in tree():
+        if getattr(error_class, "status", 0) == 401:
+            assert issubclass(error_class, Unauthorized)
 
 
 def test_allowed_methods() -> None:

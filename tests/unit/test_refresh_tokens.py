@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.errors import Unavailable
+from auth.errors import Reason, Unavailable
 from auth.keys import TokenKeys
 from auth.refresh_tokens import (
     PREFIX,
@@ -17,6 +17,7 @@ from auth.refresh_tokens import (
     encode,
     hash_of,
     new_tail,
+    renewed_tail,
 )
 from tests.unit.test_keys import ScriptedStore, mac, token_secret
 
@@ -194,16 +195,51 @@ def test_key_rotation() -> None:
         decode(TEXT, keys)
 
 
-def test_unknown_key_while_throttled() -> None:
+def test_unknown_key() -> None:
+    """A key that nobody published is unknown at once, or junk would be answered 503."""
+    secret = {**SECRET, "mac_keys": {"m9": mac(9)}, "current": {"mac": "m9", "signing": "s1"}}
+    forged = encode(TOKEN, TokenKeys(ScriptedStore(secret), "tokens").ring())
+    store = ScriptedStore(SECRET)
+    keys = TokenKeys(store, "tokens", lambda: 0.0)
+    for _ in range(3):
+        with pytest.raises(InvalidRefreshToken) as caught:
+            decode(forged, keys)
+        assert caught.value.reason == Reason.UNKNOWN_KEY
+    assert store.reads == 2
+    assert decode(TEXT, keys) == TOKEN
+
+
+def test_keys_out_of_date() -> None:
     """A key that cannot be looked up now is no reason to end a session."""
     secret = {**SECRET, "mac_keys": {"m9": mac(9)}, "current": {"mac": "m9", "signing": "s1"}}
     newer = encode(TOKEN, TokenKeys(ScriptedStore(secret), "tokens").ring())
-    keys = TokenKeys(ScriptedStore(SECRET), "tokens", lambda: 0.0)
-    with pytest.raises(InvalidRefreshToken):
-        decode(newer, keys)
+    now = [0.0]
+    store = ScriptedStore(SECRET)
+    keys = TokenKeys(store, "tokens", lambda: now[0])
+    keys.ring()
+    store.answer, now[0] = Unavailable("down"), 300.0
     with pytest.raises(Unavailable):
         decode(newer, keys)
-    assert decode(TEXT, keys) == TOKEN
+    store.answer, now[0] = secret, 360.0
+    assert decode(newer, keys) == TOKEN
+
+
+def test_renewed_tail() -> None:
+    """A password change's token follows from what it stored, and from nothing less."""
+    ring = TokenKeys(
+        ScriptedStore({**SECRET, "mac_keys": {"m1": mac(1), "m2": mac(2)}}), "t"
+    ).ring()
+    first, second = ring.mac_keys.values()
+    tails = {
+        renewed_tail(first, b"s" * 16, 8, "hash"),
+        renewed_tail(first, b"s" * 16, 8, "hash"),
+        renewed_tail(second, b"s" * 16, 8, "hash"),
+        renewed_tail(first, b"t" * 16, 8, "hash"),
+        renewed_tail(first, b"s" * 16, 9, "hash"),
+        renewed_tail(first, b"s" * 16, 8, "other"),
+    }
+    assert len(tails) == 5
+    assert {len(tail) for tail in tails} == {len(new_tail())}
 
 
 def test_junk_costs_no_read() -> None:

@@ -1,0 +1,55 @@
+"""infrastructure/cloudfront.yml: a proxy in front that the backend can trust."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.decode import decode
+
+from auth.settings import Settings
+from auth.trusted_proxy import SECRET_HEADER
+from handler import HEADERS_READ
+from local.stack import ROOT
+
+TEMPLATE = ROOT / "infrastructure" / "cloudfront.yml"
+
+
+@pytest.fixture(scope="module")
+def resources() -> Any:
+    """Return the template's resources."""
+    template, errors = decode(str(TEMPLATE))
+    assert not errors
+    return template["Resources"]
+
+
+def test_cfn_lint() -> None:
+    """CloudFormation would take the template, as far as its own rules tell."""
+    lint = Path(sys.executable).with_name("cfn-lint")
+    done = subprocess.run([lint, TEMPLATE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_reaches_the_backend(resources: Any) -> None:
+    """Every header that the backend reads is passed on, and none of the proxy's is the caller's."""
+    cached = resources["CachePolicy"]["Properties"]["CachePolicyConfig"]
+    forwarded = cached["ParametersInCacheKeyAndForwardedToOrigin"]["HeadersConfig"]["Headers"]
+    request = resources["OriginRequestPolicy"]["Properties"]["OriginRequestPolicyConfig"]
+    passed = {name.lower() for name in [*forwarded, *request["HeadersConfig"]["Headers"]]}
+    assert set(HEADERS_READ) < passed
+    assert Settings.__dataclass_fields__["trusted_proxy_header"].default in passed
+    assert SECRET_HEADER not in passed
+    origin = resources["Distribution"]["Properties"]["DistributionConfig"]["Origins"][0]
+    (own,) = origin["OriginCustomHeaders"]
+    assert own == {"HeaderName": "X-Origin-Verify", "HeaderValue": {"Ref": "ProxySecret"}}
+    assert own["HeaderName"].lower() == SECRET_HEADER
+    assert origin["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
+
+
+def test_nothing_private_is_cached(resources: Any) -> None:
+    """No answer is kept for longer than a second, and none for another access token."""
+    policy = resources["CachePolicy"]["Properties"]["CachePolicyConfig"]
+    assert (policy["DefaultTTL"], policy["MaxTTL"]) == (0, 1)
+    headers = policy["ParametersInCacheKeyAndForwardedToOrigin"]["HeadersConfig"]
+    assert "Authorization" in headers["Headers"]

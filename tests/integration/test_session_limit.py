@@ -1,0 +1,155 @@
+"""An account has at most 50 sessions: history and lists are bounded, and deleting it is short."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import handler
+from auth.errors import Unavailable
+from auth.records import MAX_SESSIONS
+from auth.store import TRIMMED_AT_ONCE, Store
+from auth.times import new_id, system_clock
+from tests.conftest import FakeClock, Tables
+from tests.players import Player
+
+DAY = timedelta(days=1)
+
+
+def add_sessions(
+    tables: Tables, number: int, used_at: datetime, ended_at: datetime | None = None
+) -> list[bytes]:
+    """Add so many sessions to the one account, used at this time."""
+    (account,) = tables.run("SELECT id, epoch FROM accounts")
+    ids = [new_id(system_clock()) for _ in range(number)]
+    for at in range(0, number, 500):
+        values = ", ".join(
+            ["(%s, %s, %s, 0, NULL, %s, NULL, %s, %s, %s, %s, %s)"] * len(ids[at : at + 500])
+        )
+        parameters: list[object] = []
+        for session_id in ids[at : at + 500]:
+            parameters += [session_id, account["id"], bytes(32), account["epoch"]]
+            parameters += [used_at, used_at, used_at + 30 * DAY, used_at + 180 * DAY, ended_at]
+        tables.run(f"INSERT INTO sessions VALUES {values}", *parameters)
+    return ids
+
+
+def ids_of(tables: Tables) -> set[bytes]:
+    """Return the ids of all sessions."""
+    return {row["id"] for row in tables.run("SELECT id FROM sessions")}
+
+
+def test_the_least_recently_used_goes(player: Player, tables: Tables) -> None:
+    """The fifty-first session takes the place of the one that was used least recently."""
+    now = datetime.now(UTC)
+    (oldest,) = add_sessions(tables, 1, now - 2 * DAY)
+    others = add_sessions(tables, 48, now - DAY)
+    assert tables.count("sessions") == MAX_SESSIONS
+    assert player.on_another_device().log_in().status == 200
+    left = ids_of(tables)
+    assert len(left) == MAX_SESSIONS
+    assert oldest not in left
+    assert set(others) < left
+    assert player.me().status == 200
+
+
+def test_the_dead_go_first(player: Player, tables: Tables, clock: FakeClock) -> None:
+    """A session that has ended goes before any living one, however lately it was used."""
+    now = datetime.now(UTC)
+    living = add_sessions(tables, 47, now - 20 * DAY)
+    (ended,) = add_sessions(tables, 1, now, ended_at=now)
+    (expired,) = add_sessions(tables, 1, now - 31 * DAY)
+    for gone in (expired, ended):
+        assert player.log_in().status == 200
+        left = ids_of(tables)
+        assert len(left) == MAX_SESSIONS
+        assert gone not in left
+        assert set(living) < left
+
+
+def test_an_evicted_session_is_dead(player: Player, tables: Tables, clock: FakeClock) -> None:
+    """The tokens of a session that had to go are dead, and its player can sign in."""
+    for _ in range(MAX_SESSIONS):
+        clock.advance(seconds=1)
+        assert player.on_another_device().log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
+    assert player.me().code == "invalid_token"
+    assert player.refresh().code == "session_ended"
+    assert player.log_in().status == 200
+
+
+def test_the_list_has_the_current_one(player: Player, tables: Tables) -> None:
+    """The list has fifty sessions at most, the one that asks among them, the last used first."""
+    add_sessions(tables, 200, datetime.now(UTC) + timedelta(minutes=1))
+    listed = player.sessions()
+    assert len(listed) == MAX_SESSIONS
+    assert [session["current"] for session in listed] == [False] * (MAX_SESSIONS - 1) + [True]
+    used = [session["last_used_at"] for session in listed]
+    assert used == sorted(used, reverse=True)
+
+
+def test_an_account_that_has_more(player: Player, tables: Tables) -> None:
+    """An account from the time before the limit is trimmed at its sign-ins, in bounded steps."""
+    add_sessions(tables, TRIMMED_AT_ONCE + 100, datetime.now(UTC) - DAY)
+    assert player.log_in().status == 200
+    assert tables.count("sessions") == 102
+    assert player.log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
+    assert player.me().status == 200
+
+
+def test_the_clean_up_trims(player: Player, tables: Tables) -> None:
+    """The clean-up trims accounts whose players do not sign in, and leaves the others alone."""
+    now = datetime.now(UTC)
+    ended = add_sessions(tables, 30, now, ended_at=now)
+    living = add_sessions(tables, 49, now - DAY)
+    other = Player()
+    assert other.register().status == 201
+    assert handler.clean_up({}, None)["sessions"] == 30
+    left = ids_of(tables)
+    assert not left & set(ended)
+    assert set(living) < left
+    assert len(left) == MAX_SESSIONS + 1
+    assert handler.clean_up({}, None)["sessions"] == 0
+    assert player.me().status == 200
+    assert other.me().status == 200
+
+
+def test_registering_again(player: Player, tables: Tables) -> None:
+    """A repeated registration opens a session like any sign-in, within the limit."""
+    key = "0123456789abcdef"
+    other = Player()
+    tables.empty()
+    assert other.register(key=key).status == 201
+    add_sessions(tables, MAX_SESSIONS - 1, datetime.now(UTC) - DAY)
+    assert other.register(key=key).status == 201
+    assert tables.count("sessions") == MAX_SESSIONS
+
+
+def test_deletion_is_short(player: Player, tables: Tables) -> None:
+    """Whatever an account did, there are few rows to delete with it."""
+    for _ in range(MAX_SESSIONS + 10):
+        assert player.log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
+    assert player.delete().status == 200
+    assert tables.count("sessions") == 0
+
+
+def test_trimming_fails(
+    player: Player,
+    tables: Tables,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A player signs in even if the trimming fails; the next sign-in makes up for it."""
+    add_sessions(tables, MAX_SESSIONS, datetime.now(UTC) - DAY)
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object) -> int:
+            raise Unavailable("connection lost")
+
+        patch.setattr(Store, "trim_sessions", fail)
+        assert player.log_in().status == 200
+    assert "sessions_kept" in {vars(record).get("event") for record in caplog.records}
+    assert tables.count("sessions") == MAX_SESSIONS + 2
+    assert player.log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
