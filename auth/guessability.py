@@ -44,8 +44,8 @@ def why_guessable(password: str, username: str) -> str | None:
 def l33t_readings(text: str) -> list[str]:
     """Return the text in lower case, with digits and signs read as letters in every way.
 
-    zxcvbn lets only one sign at a time stand for a letter, in up to thousands of combinations. Here
-    all signs for a letter may stand for it together, so there are 288 readings at most.
+    In zxcvbn only one sign at a time stands for a letter, which makes up to thousands of readings.
+    Here all signs for a letter may stand for it together, and there are 288 readings at most.
     """
     present = [sign for sign in _LETTERS if sign in text]
     if not present:
@@ -58,7 +58,8 @@ def l33t_readings(text: str) -> list[str]:
 def _meanings(sign: str, present: list[str]) -> list[str]:
     """Return the letters for a sign; a digit may also stay if other signs stand for its letters.
 
-    The 1 of "w!nk731" may stay: "!" may be the i, and 7 the l. No common word has other signs.
+    The 1 of "wr!nk731" may stay: "!" may be the i, and 7 the l. Other signs never stay, since only
+    two dozen common passwords contain one.
     """
     letters = _LETTERS[sign]
     elsewhere = {letter for other in present if other != sign for letter in _LETTERS[other]}
@@ -80,7 +81,7 @@ def _estimate(text: str, dictionaries: Dictionaries) -> dict[str, Any]:
 
 
 def _matches(text: str, dictionaries: Dictionaries) -> Iterator[Match]:
-    """Find the patterns that zxcvbn finds; l33t and repeats at the text's ends only."""
+    """Find the patterns that zxcvbn finds, with l33t words and repetitions at the ends only."""
     yield from matching.dictionary_match(text, dictionaries)
     yield from matching.reverse_dictionary_match(text, dictionaries)
     yield from _l33t_matches(text, dictionaries)
@@ -92,6 +93,7 @@ def _matches(text: str, dictionaries: Dictionaries) -> Iterator[Match]:
 
 
 def _l33t_matches(text: str, dictionaries: Dictionaries) -> Iterator[Match]:
+    """Find the words at the text's ends that are in one of its readings, but not in the text."""
     readings = l33t_readings(text)
     plain = text.lower()
     for first, end in _end_spans(len(text)):
@@ -123,6 +125,7 @@ def _end_spans(length: int) -> Iterator[tuple[int, int]]:
 
 
 def _repeat_matches(text: str, dictionaries: Dictionaries) -> Iterator[Match]:
+    """Find repetitions at the text's ends, from left to right and without overlaps."""
     start = 0
     while longest := _LONGEST_PART.search(text, start):
         shortest = _SHORTEST_PART.search(text, start)
