@@ -1,7 +1,7 @@
 """Passwords: hashing with Argon2id, and what a player may choose.
 
-Only `Passwords` knows Argon2; only `refuse_guessable` knows zxcvbn, and imports it when somebody
-chooses a password, since signing in never needs it.
+Only `Passwords` knows Argon2. Only `auth.guessability` knows zxcvbn; it is imported at the first
+chosen password, since signing in never needs it.
 """
 
 import secrets
@@ -20,9 +20,9 @@ LANES = 1
 # NIST SP 800-63B-4, section 3.1.1.2: a minimum length, no composition rules, a blocklist.
 MIN_LENGTH = 8
 MAX_LENGTH = 128
-MIN_SCORE = 2
-JUDGED_LENGTH = 32  # zxcvbn takes up to 0.75 s for these, far more for 64, and raises above 72
-NO_REASON_GIVEN = "This is easy to guess. Add another word or two; uncommon words are better."
+
+# NFC makes one character of four code points at most, so a text of more is too long in NFC as well.
+MAX_CODE_POINTS = 4 * MAX_LENGTH
 
 
 class Passwords:
@@ -92,15 +92,19 @@ def refuse_guessable(password: str, username: str) -> None:
     Raises:
         WeakPassword: with a reason the player can act on.
     """
-    from zxcvbn import zxcvbn
+    from auth.guessability import why_guessable
 
-    verdict = zxcvbn(_normalised(password)[:JUDGED_LENGTH], user_inputs=[username])
-    if verdict["score"] < MIN_SCORE:
-        feedback = verdict["feedback"]
-        reason = " ".join(part for part in (feedback["warning"], *feedback["suggestions"]) if part)
-        raise WeakPassword(reason or NO_REASON_GIVEN)
+    reason = why_guessable(_normalised(password), username)
+    if reason:
+        raise WeakPassword(reason)
 
 
 def _normalised(password: str) -> str:
-    """Return the NFC form, so that a password typed on two keyboards is one password."""
+    """Return the NFC form, so that a password typed on two keyboards is one password.
+
+    A text that is too long to be a password stays as it is: the time to put accents in order grows
+    with the square of their number, and 4 000 of them take longer than Argon2.
+    """
+    if len(password) > MAX_CODE_POINTS:
+        return password
     return unicodedata.normalize("NFC", password)

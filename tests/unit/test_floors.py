@@ -13,7 +13,7 @@ FOLDER = Path(auth.__file__).parent
 FLOORS = (
     {"times"},
     {"errors"},
-    {"settings", "logs"},
+    {"settings", "logs", "guessability"},
     {"secret_store", "passwords", "usernames"},
     {"keys", "snapshot", "trusted_proxy"},
     {"refresh_tokens", "access_tokens", "records"},
@@ -39,7 +39,7 @@ FENCES = {
     "boto3": set(),
     "botocore": {"secret_store"},
     "argon2": {"passwords"},
-    "zxcvbn": {"passwords"},
+    "zxcvbn": {"guessability"},
     "jwt": {"keys", "access_tokens"},
     "cryptography": {"keys"},
     "serverless_wsgi": {"handler"},
