@@ -228,7 +228,7 @@ def new_signing_pem(kind: str = DEFAULT_KIND, at_least_rsa_bits: int = 0) -> str
 def _warn_of_small(key: SigningKey) -> None:
     if 0 < key.rsa_bits < NEW_RSA_BITS:
         logger.warning(
-            "signing key %s is RSA with %d bits; `make rotate-token-keys` makes a stronger one",
+            "signing key %s is RSA with %d bits: rotate the token keys (docs/rotation.md)",
             key.kid,
             key.rsa_bits,
             extra={"event": "small_signing_key"},

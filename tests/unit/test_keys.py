@@ -349,7 +349,7 @@ def test_small_rsa_keys(caplog: pytest.LogCaptureFixture, bits: int, warnings: i
         monotonic.now += 301.0
     said = [record for record in caplog.records if record.__dict__["event"] == "small_signing_key"]
     assert len(said) == warnings
-    assert all("make rotate-token-keys" in record.getMessage() for record in said)
+    assert all("rotate the token keys" in record.getMessage() for record in said)
 
 
 def public_pem(key: rsa.RSAPrivateKey) -> str:
