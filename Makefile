@@ -70,9 +70,9 @@ package: setup  ## build what a deployment uploads, into .serverless
 bench: setup  ## measure what docs/performance.md says, with ACCOUNTS=... accounts (200000)
 	@$(PYTHON) -m benchmarks $(if $(ACCOUNTS),--accounts "$(ACCOUNTS)")
 
-rotate-token-keys: setup  ## give STAGE=... new token keys (REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
+rotate-token-keys: setup  ## give STAGE=... new token keys (KIND=..., REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
 	@exec $(PYTHON) -m deploy.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \
-		$(if $(TIDY),--tidy) $(if $(EMERGENCY),--emergency)
+		$(if $(KIND),--kind "$(KIND)") $(if $(TIDY),--tidy) $(if $(EMERGENCY),--emergency)
 
 smoke: setup  ## try a deployment as a player would: make smoke URL=https://...
 	@$(if $(URL),,$(error smoke: say where the deployment answers: make smoke URL=https://...))

@@ -37,8 +37,13 @@ CACHE_SECONDS = 300.0
 REREAD_SECONDS = 60.0  # how often an unknown key id, or a failing store, may cost a read
 MIN_MAC_KEY_BYTES = 32  # RFC 2104: no shorter than the hash
 MIN_RSA_BITS = 2048  # NIST SP 800-131A
+NEW_RSA_BITS = 3072  # 128 bits of security: NIST SP 800-57 part 1, table 2
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
+
+# The kinds of signing keys, by the names that `make rotate-token-keys KIND=` takes.
+ALGORITHMS = {"es256": "ES256", "rsa": "RS256", "ed25519": "EdDSA"}
+DEFAULT_KIND = "es256"
 
 
 class UnknownKey(Exception):
@@ -78,6 +83,16 @@ class SigningKey:
     kid: str
     algorithm: str
     private_key: PrivateKey
+
+    @property
+    def kind(self) -> str:
+        """Return the name of its kind."""
+        return next(kind for kind, name in ALGORITHMS.items() if name == self.algorithm)
+
+    @property
+    def rsa_bits(self) -> int:
+        """Return the size of an RSA key, and 0 for others."""
+        return self.private_key.key_size if isinstance(self.private_key, RSAPrivateKey) else 0
 
     def jwk(self) -> dict[str, object]:
         """Return the public half as a JSON Web Key (RFC 7517)."""
@@ -184,9 +199,12 @@ class TokenKeys:
     def _read(self) -> KeyRing:
         secret = self._secret_store.read(self._secret_id, TokenSecret)
         try:
-            self._ring = key_ring(secret)
+            ring = key_ring(secret)
         except ValueError as error:
             raise Unavailable(f"secret {self._secret_id}: {error}") from None
+        if self._ring is None:
+            _warn_of_small(ring.current_signing)
+        self._ring = ring
         self._read_at = self._monotonic()
         self._stale_at = self._read_at + CACHE_SECONDS
         return self._ring
@@ -200,11 +218,11 @@ def _log_stale(error: Unavailable) -> None:
     )
 
 
-def new_token_secret() -> dict[str, object]:
-    """Return a token secret with one fresh key of each kind."""
+def new_token_secret(kind: str = DEFAULT_KIND) -> dict[str, object]:
+    """Return a token secret with a fresh MAC key and a fresh signing key of a kind."""
     return {
         "mac_keys": {"mac-1": new_mac_secret()},
-        "signing_keys": {"signing-1": new_signing_pem()},
+        "signing_keys": {"signing-1": new_signing_pem(kind)},
         "current": {"mac": "mac-1", "signing": "signing-1"},
     }
 
@@ -214,17 +232,28 @@ def new_mac_secret() -> str:
     return base64.b64encode(secrets.token_bytes(MIN_MAC_KEY_BYTES)).decode()
 
 
-def new_signing_pem(like: SigningKey | None = None) -> str:
-    """Return a fresh signing key as PEM, of the same kind as another: RSA where there is none."""
-    old = like.private_key if like else None
+def new_signing_pem(kind: str = DEFAULT_KIND, at_least_rsa_bits: int = 0) -> str:
+    """Return a fresh signing key of a kind, as PEM."""
     new: PrivateKey
-    if isinstance(old, EllipticCurvePrivateKey):
+    if kind == "es256":
         new = generate_curve_key(SECP256R1())
-    elif isinstance(old, Ed25519PrivateKey):
+    elif kind == "rsa":
+        new = generate_private_key(65537, max(NEW_RSA_BITS, at_least_rsa_bits))
+    elif kind == "ed25519":
         new = Ed25519PrivateKey.generate()
     else:
-        new = generate_private_key(65537, old.key_size if old else MIN_RSA_BITS)
+        raise ValueError(f"{kind!r} is no kind of signing key; there are {', '.join(ALGORITHMS)}")
     return new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _warn_of_small(key: SigningKey) -> None:
+    if 0 < key.rsa_bits < NEW_RSA_BITS:
+        logger.warning(
+            "signing key %s is RSA with %d bits: rotate the token keys (docs/rotation.md)",
+            key.kid,
+            key.rsa_bits,
+            extra={"event": "small_signing_key"},
+        )
 
 
 def key_ring(secret: TokenSecret) -> KeyRing:

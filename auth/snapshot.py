@@ -4,6 +4,9 @@ Lambda starts the function once, takes a picture of its memory, and makes each c
 picture. So nothing unique, open or secret may be in it. Most of the application is so anyway: ids,
 tokens and salts come from the kernel at each use, and the database and the secrets wait for the
 first request. What is left is here.
+
+An ES256 signature needs a number that never comes again. OpenSSL makes it from the key, the text
+and random numbers: copies that draw the same random numbers still sign each text with its own.
 """
 
 import gc

@@ -76,8 +76,9 @@ def ring_of(value: Value) -> KeyRing:
     return key_ring(msgspec.convert(value, TokenSecret))
 
 
-def publish(value: Value, now: datetime) -> Value:
-    """Add the next keys, of the same kind as the current ones."""
+def publish(value: Value, now: datetime, kind: str | None = None) -> Value:
+    """Add the next keys; the signing key is of the kind named, or else of the current one's."""
+    old = ring_of(value).current_signing
     names = [name for key in KINDS.values() for name in value[key]]
     numbers = [int(found[0]) for name in names if (found := re.search(r"\d+\Z", name))]
     number = max(numbers, default=0) + 1
@@ -88,7 +89,7 @@ def publish(value: Value, now: datetime) -> Value:
             "mac_keys": {**value["mac_keys"], mac: new_mac_secret()},
             "signing_keys": {
                 **value["signing_keys"],
-                signing: new_signing_pem(ring_of(value).current_signing),
+                signing: new_signing_pem(kind or old.kind, old.rsa_bits),
             },
         },
         Schedule(Next(mac, signing, now), schedule_of(value).retired),
@@ -117,11 +118,11 @@ def tidy(value: Value, now: datetime) -> Value:
     return _noted(tidied, schedule, now)
 
 
-def replace_all(value: Value, now: datetime) -> Value:
-    """Return a value with fresh keys and no other."""
-    fresh = switch(publish(value, now), now)
-    for kind, field in KINDS.items():
-        name = fresh["current"][kind]
+def replace_all(value: Value, now: datetime, kind: str | None = None) -> Value:
+    """Return a value with fresh keys and no other; the kind is as for `publish`."""
+    fresh = switch(publish(value, now, kind), now)
+    for use, field in KINDS.items():
+        name = fresh["current"][use]
         fresh[field] = {name: fresh[field][name]}
     return _noted(fresh, Schedule(), now)
 

@@ -17,12 +17,14 @@ from typing import Any
 
 import msgspec
 
+from auth.keys import ALGORITHMS
 from deploy.key_schedule import (
     KEPT,
     PUBLISHED,
     Value,
     publish,
     replace_all,
+    ring_of,
     schedule_of,
     switch,
     tidy,
@@ -106,19 +108,23 @@ def rotate(
     secret: Secret,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
+    kind: str | None = None,
 ) -> None:
     """Rotate the keys, going on where an earlier run was stopped.
+
+    The next signing key is of the kind named, or else of the current one's.
 
     Raises:
         Problem: it cannot be done; the keys that are there stay good.
     """
     value, version, now = secret.read()
     if schedule_of(value).next is None:
-        value = publish(_tidied(value, now), now)
+        value = publish(_tidied(value, now), now, kind)
         secret.replace(value, version)
         say("published the next keys; the current ones go on making tokens")
         value, version, now = secret.read()
     else:
+        _refuse_other_kind(value, kind)
         say("the next keys are published already: going on from there")
     published = schedule_of(value).next
     assert published, "just seen"
@@ -127,7 +133,8 @@ def rotate(
     if schedule_of(value).next != published or now < published.at + PUBLISHED:
         raise Problem("somebody else changed the token keys meanwhile: nothing was done")
     secret.replace(switch(value, now), version)
-    say(f"now in use: {published.mac} and {published.signing}")
+    algorithm = ring_of(value).signing_keys[published.signing].algorithm
+    say(f"now in use: {published.mac} and {published.signing} ({algorithm})")
     say(
         f"the previous keys stay good for what they made, {KEPT['mac'].days} days at most; a later"
         " run drops them (TIDY=yes does only that)"
@@ -148,7 +155,20 @@ def drop_old(secret: Secret) -> None:
     say(f"kept for now: {', '.join(sorted(left))}" if left else "no previous key is left")
 
 
-def rotate_at_once(secret: Secret, stage: str, confirm: Callable[[str], str]) -> None:
+def _refuse_other_kind(value: Value, kind: str | None) -> None:
+    published = schedule_of(value).next
+    assert published, "just seen"
+    there = ring_of(value).signing_keys[published.signing].kind
+    if kind and kind != there:
+        raise Problem(
+            f"{published.signing} is published already and is of the kind {there}: finish that"
+            f" rotation without KIND=, then rotate again with KIND={kind}"
+        )
+
+
+def rotate_at_once(
+    secret: Secret, stage: str, confirm: Callable[[str], str], kind: str | None = None
+) -> None:
     """Replace all keys: for a key that has leaked. Ends every session.
 
     Raises:
@@ -160,7 +180,7 @@ def rotate_at_once(secret: Secret, stage: str, confirm: Callable[[str], str]) ->
     if confirm(f"Type {stage} to do it: ").strip() != stage:
         raise Problem("not confirmed: nothing was done")
     value, version, now = secret.read()
-    secret.replace(replace_all(value, now), version)
+    secret.replace(replace_all(value, now, kind), version)
     say("done: no key of before is left.")
 
 
@@ -190,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="deploy.token_keys", description=__doc__)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--region")
+    parser.add_argument("--kind", help=f"of the next signing key: {', '.join(ALGORITHMS)}")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--tidy", action="store_true", help="only drop keys that are no longer needed")
     how.add_argument("--emergency", action="store_true", help="replace all: ends every session")
@@ -197,13 +218,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.stage:
         parser.error("which stage? make rotate-token-keys STAGE=prod")
     try:
+        kind = _kind(options.kind, tidy=options.tidy)
         secret = Secret(_client(options.region), f"game-login/{options.stage}/tokens")
         if options.emergency:
-            rotate_at_once(secret, options.stage, input)
+            rotate_at_once(secret, options.stage, input, kind)
         elif options.tidy:
             drop_old(secret)
         else:
-            rotate(secret)
+            rotate(secret, kind=kind)
     except Problem as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
@@ -211,6 +233,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("\nstopped; all keys in use stay good. Run it again to go on.\n")
         return 130
     return 0
+
+
+def _kind(named: str | None, *, tidy: bool) -> str | None:
+    """Return the kind that was asked for, if one was."""
+    if named is None:
+        return None
+    if tidy:
+        raise Problem("KIND= is for new keys, and TIDY=yes makes none: leave one of them out")
+    if named.lower() not in ALGORITHMS:
+        raise Problem(f"KIND={named}: there is no such kind; take one of {', '.join(ALGORITHMS)}")
+    return named.lower()
 
 
 def _client(region: str | None) -> Any:

@@ -1,5 +1,6 @@
 """The game server's verifier: it refuses what the backend refuses, and asks for keys sparingly."""
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
 
 from auth.access_tokens import issue
+from auth.keys import ALGORITHMS, TokenKeys, new_token_secret
 from tests.unit.test_access_tokens import CLAIMS, FORGERIES, KEYS, NOW, REALM, TEXT, TOKEN, signed
-from tests.unit.test_keys import published, ring_of, rsa_key, token_secret
+from tests.unit.test_keys import ScriptedStore, published, ring_of, rsa_key, token_secret
 
 # The backend knows the form of its ids; for everybody else they are opaque.
 OPAQUE = {"sub no id", "sub upper case"}
@@ -110,6 +112,22 @@ def test_player(tokens: PlayerTokens, backend: Backend) -> None:
     assert player == Player(CLAIMS["sub"], CLAIMS["sid"], "Ada", CLAIMS["exp"])
     assert tokens.verify(TEXT) == player
     assert backend.asked == ["/.well-known/jwks.json"]
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS)
+def test_kinds_of_keys(tokens: PlayerTokens, backend: Backend, kind: str) -> None:
+    """Tokens of each kind of key are verified, and one kind is not taken for another."""
+    ring = TokenKeys(ScriptedStore(new_token_secret(kind)), "tokens").ring()
+    text = issue(ring, REALM, TOKEN, "Ada", NOW)
+    backend.body = json.dumps(ring.jwks()).encode()
+    assert tokens.verify(text).name == "Ada"
+    others = [other for other in ALGORITHMS.values() if other != ALGORITHMS[kind]]
+    _, claims, signature = text.split(".")
+    for other in others:
+        head = json.dumps({"typ": "at+jwt", "alg": other, "kid": "signing-1"}).encode()
+        head_text = base64.urlsafe_b64encode(head).rstrip(b"=").decode()
+        with pytest.raises(InvalidToken):
+            tokens.verify(f"{head_text}.{claims}.{signature}")
 
 
 @pytest.mark.parametrize("name", sorted(FORGERIES.keys() - OPAQUE))

@@ -46,9 +46,14 @@ class Studio:
         self.now += seconds
         self.while_waiting()
 
-    def rotate(self) -> None:
+    def rotate(self, kind: str | None = None) -> None:
         """Run the command to its end."""
-        rotate(self.secret(), self.sleep, lambda: self.now)
+        rotate(self.secret(), self.sleep, lambda: self.now, kind)
+
+    def sign_with(self, pem: str) -> None:
+        """Begin with another signing key, which no container has read yet."""
+        value = {**self.value(), "signing_keys": {"signing-1": pem}}
+        self.client.put_secret_value(SecretId=NAME, SecretString=json.dumps(value))
 
     def value(self) -> dict[str, Any]:
         """Return what the secret holds."""

@@ -150,12 +150,12 @@ def test_jwks_verifies_an_access_token(player: Player, settings: Settings) -> No
 
 
 def test_jwks_holds_public_members_only(tables: Tables) -> None:
-    """The published keys have nothing of their private halves (RFC 7518, section 6.3.2)."""
+    """The published keys have nothing of their private halves (RFC 7518, section 6.2.2)."""
     keys = call("GET", "/.well-known/jwks.json").json["keys"]
     assert keys
     for key in keys:
-        assert set(key) == {"kty", "n", "e", "kid", "use", "alg"}
-        assert (key["kty"], key["use"], key["alg"]) == ("RSA", "sig", "RS256")
+        assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+        assert (key["kty"], key["use"], key["alg"]) == ("EC", "sig", "ES256")
 
 
 def test_each_access_token_is_another(player: Player) -> None:

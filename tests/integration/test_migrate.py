@@ -170,7 +170,7 @@ def test_handler_makes_the_first_token_keys(
     monkeypatch.setenv("TOKEN_SECRET_ID", "migrations/tokens")
     handler.migrate({}, None)
     made = SecretStore().read("migrations/tokens", TokenSecret)
-    assert key_ring(made).current_signing.algorithm == "RS256"
+    assert key_ring(made).current_signing.algorithm == "ES256"
     handler.migrate({}, None)
     assert SecretStore().read("migrations/tokens", TokenSecret) == made
 

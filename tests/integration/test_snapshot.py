@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import jwt
+import msgspec
 import pytest
 
+from auth.keys import ALGORITHMS, TokenSecret, key_ring, new_token_secret
 from local.stack import ROOT, Stack, without_aws
 
 Copies = list[dict[str, Any]]
@@ -60,11 +63,14 @@ def credentials() -> Iterator[CredentialsServer]:
     server.server_close()
 
 
-def copy_twice(stack: Stack, credentials: CredentialsServer, *arguments: str) -> Copies:
+def copy_twice(
+    stack: Stack, credentials: CredentialsServer, *arguments: str, **settings: str
+) -> Copies:
     """Return what was in the process when it was copied, and what each copy made."""
     environment = {
         **without_aws(os.environ),
         **stack.environment(),
+        **settings,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": credentials.url(),
     }
@@ -83,13 +89,22 @@ def copy_twice(stack: Stack, credentials: CredentialsServer, *arguments: str) ->
 
 
 @pytest.mark.usefixtures("tables")
-def test_copies_differ(stack: Stack, credentials: CredentialsServer) -> None:
+@pytest.mark.parametrize("kind", ALGORITHMS)
+def test_copies_differ(stack: Stack, credentials: CredentialsServer, kind: str) -> None:
     """Two copies make other ids, tokens and pauses, with AWS credentials of their own."""
-    picture, *copies = copy_twice(stack, credentials)
+    client, name = stack.secrets_manager.client(), f"snapshot/{kind}"
+    secret = new_token_secret(kind)
+    client.create_secret(Name=name, SecretString=json.dumps(secret))
+    picture, *copies = copy_twice(stack, credentials, TOKEN_SECRET_ID=name)
     assert picture == {"sockets": [], "credentials": 0, "secret": False, "connection": False}
     assert len(copies) == 2
     for name in copies[0]:
         assert copies[0][name] != copies[1][name], name
+    public = jwt.PyJWKSet.from_dict(key_ring(msgspec.convert(secret, TokenSecret)).jwks())
+    for copy in copies:
+        assert jwt.decode(
+            copy["access_token"], public["signing-1"], [ALGORITHMS[kind]], audience="game"
+        )
     assert credentials.given == 3  # once for the start-up, and once for each copy
 
 

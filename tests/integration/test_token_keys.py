@@ -6,15 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
-from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as curve_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import handler
 from auth.app import create_app
-from auth.keys import TokenSecret, key_ring, new_token_secret
+from auth.keys import TokenSecret, key_ring, new_signing_pem, new_token_secret
 from auth.passwords import Passwords
 from auth.secret_store import SecretStore
 from auth.settings import Settings
@@ -258,19 +257,80 @@ def test_keys_by_hand(studio: Studio) -> None:
     }
 
 
+def rsa_pem(bits: int) -> str:
+    """Return an RSA key as PEM."""
+    key = rsa.generate_private_key(65537, bits)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
 @pytest.mark.parametrize(
-    ("key", "algorithm"),
-    [(curve_key(SECP256R1()), "ES256"), (Ed25519PrivateKey.generate(), "EdDSA")],
+    ("pem", "algorithm", "bits"),
+    [
+        (new_signing_pem("es256"), "ES256", 0),
+        (new_signing_pem("ed25519"), "EdDSA", 0),
+        (rsa_pem(2048), "RS256", 3072),
+        (rsa_pem(3200), "RS256", 3200),
+    ],
+    ids=["es256", "ed25519", "rsa", "larger rsa"],
 )
-def test_the_kind_of_key_stays(studio: Studio, key: Any, algorithm: str) -> None:
-    """A game server that knows one algorithm gets the next key of the same."""
-    value = studio.value()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    value["signing_keys"]["signing-1"] = pem
-    studio.client.put_secret_value(SecretId=NAME, SecretString=json.dumps(value))
+def test_the_kind_of_key_stays(studio: Studio, pem: str, algorithm: str, bits: int) -> None:
+    """A game server that knows one algorithm gets the next key of the same, and no smaller one."""
+    studio.sign_with(pem)
     studio.rotate()
-    ring = ring_of(studio.value())
-    assert (ring.current_signing.kid, ring.current_signing.algorithm) == ("signing-2", algorithm)
+    key = ring_of(studio.value()).current_signing
+    assert (key.kid, key.algorithm, key.rsa_bits) == ("signing-2", algorithm, bits)
+
+
+def test_moving_to_another_kind(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stage moves from RSA with 2048 bits to each kind and back: no player notices."""
+    studio.sign_with(rsa_pem(2048))
+    player = Player()
+    assert player.register().status == 201
+    tokens = [player.access_token]
+    for kind in ("es256", "ed25519", "rsa", "es256"):
+        studio.rotate(kind)
+        studio.now += 301.0
+        for token in tokens[-2:]:
+            assert call("GET", "/v1/me", token=token).status == 200
+        assert player.refresh().status == 200
+        tokens.append(player.access_token)
+        game_server = PlayerKeys()
+        assert [game_server.verifies(token) for token in tokens[-2:]] == [True, True]
+    used = [jwt.get_unverified_header(token)["alg"] for token in tokens]
+    assert used == ["RS256", "ES256", "EdDSA", "RS256", "ES256"]
+    assert ring_of(studio.value()).signing_keys["signing-4"].rsa_bits == 3072
+    assert "now in use: mac-5 and signing-5 (ES256)" in capsys.readouterr().out
+
+
+class PlayerKeys:
+    """What a game server with nothing but PyJWT verifies by the published keys."""
+
+    def __init__(self) -> None:
+        self._keys = jwt.PyJWKSet.from_dict(call("GET", "/.well-known/jwks.json").json)
+
+    def verifies(self, token: str) -> bool:
+        """Tell whether the key that the token names has signed it."""
+        key = self._keys[jwt.get_unverified_header(token)["kid"]]
+        claims = jwt.decode(token, key, [key.algorithm_name], audience="game")
+        return bool(claims["sub"])
+
+
+def test_another_kind_is_published(studio: Studio) -> None:
+    """A rotation that another kind has begun is finished first; nothing is changed meanwhile."""
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    studio.while_waiting = stop
+    with pytest.raises(KeyboardInterrupt):
+        studio.rotate("ed25519")
+    before = studio.value()
+    with pytest.raises(Problem, match=r"signing-2 is published already .* ed25519: .* KIND=rsa"):
+        studio.rotate("rsa")
+    assert studio.value() == before
+    studio.while_waiting = lambda: None
+    studio.rotate("ed25519")
+    assert ring_of(studio.value()).current_signing.algorithm == "EdDSA"
 
 
 def test_emergency(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,6 +343,7 @@ def test_emergency(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
     value = studio.value()
     assert set(value["mac_keys"]) == {"mac-2"}
     assert set(value["signing_keys"]) == {"signing-2"}
+    assert ring_of(value).current_signing.kind == ring_of(old).current_signing.kind
     assert not {*old["mac_keys"].values()} & {*value["mac_keys"].values()}
     assert "Every session ends" in capsys.readouterr().out
     assert player.me().status == 200, "the container still remembers"
@@ -292,6 +353,13 @@ def test_emergency(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
         assert one.refresh().json["error"]["code"] == "session_ended"
     assert player.log_in().status == 200
     assert player.me().status == 200
+
+
+def test_emergency_with_another_kind(studio: Studio) -> None:
+    """A leaked key can be replaced by one of another kind."""
+    rotate_at_once(studio.secret(), STAGE, lambda _: STAGE, "ed25519")
+    keys = ring_of(studio.value()).signing_keys
+    assert [key.algorithm for key in keys.values()] == ["EdDSA"]
 
 
 def test_emergency_in_the_midst_of_a_rotation(studio: Studio) -> None:

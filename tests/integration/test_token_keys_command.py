@@ -1,7 +1,11 @@
 """The command that rotates the token keys, as it is typed, and the one line it says."""
 
+import re
+
 import pytest
 
+from auth.keys import ALGORITHMS
+from deploy.key_schedule import ring_of
 from deploy.token_keys import main
 from local.stack import Stack
 from local.terminal import Problem
@@ -14,6 +18,8 @@ from tests.integration.studio import NAME, STAGE, Studio
         (["--stage", "nowhere"], 1, "no keys in game-login/nowhere/tokens in us-east-1"),
         (["--stage", "nowhere", "--region", "no region"], 1, "AWS cannot be asked"),
         (["--stage", "nowhere", "--emergency"], 1, "not confirmed"),
+        (["--stage", STAGE, "--kind", "dsa"], 1, "KIND=dsa: .* one of es256, rsa, ed25519"),
+        (["--stage", STAGE, "--kind", "rsa", "--tidy"], 1, "KIND= is for new keys"),
     ],
 )
 def test_problems_are_one_line(
@@ -28,7 +34,7 @@ def test_problems_are_one_line(
     monkeypatch.setattr("builtins.input", lambda _: "")
     assert main(arguments) == status
     said = capsys.readouterr().err
-    assert text in said
+    assert re.search(text, said)
     assert said.count("\n") == 1
 
 
@@ -56,6 +62,14 @@ def test_tidy_by_command(studio: Studio, capsys: pytest.CaptureFixture[str]) -> 
     assert "no previous key is left" in capsys.readouterr().out
     after = studio.value()
     assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.parametrize("kind", [*ALGORITHMS, "ED25519"])
+def test_kind_by_command(studio: Studio, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """`KIND=` names the kind of the new key, in whatever case."""
+    monkeypatch.setattr("builtins.input", lambda _: STAGE)
+    assert main(["--stage", STAGE, "--kind", kind, "--emergency"]) == 0
+    assert ring_of(studio.value()).current_signing.kind == kind.lower()
 
 
 @pytest.mark.parametrize("text", ["x", "[]", '{"mac_keys": {}}', '{"canary": "4711"}'])

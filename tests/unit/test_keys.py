@@ -19,7 +19,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from auth.errors import Unavailable
-from auth.keys import CurrentKeys, KeyRing, TokenKeys, TokenSecret, UnknownKey, key_ring
+from auth.keys import (
+    CurrentKeys,
+    KeyRing,
+    TokenKeys,
+    TokenSecret,
+    UnknownKey,
+    key_ring,
+    new_signing_pem,
+    new_token_secret,
+)
 from auth.secret_store import SecretStore
 
 CANARY = "canary-4711"
@@ -315,6 +324,41 @@ def test_kinds_of_signing_keys(key: PrivateKeyTypes, algorithm: str, members: se
     (jwk,) = published(ring)
     assert set(jwk) == members | {"kid", "use", "alg"}
     assert (jwk["kid"], jwk["use"], jwk["alg"]) == ("s1", "sig", algorithm)
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm", "bits"),
+    [("es256", "ES256", 0), ("rsa", "RS256", 3072), ("ed25519", "EdDSA", 0)],
+)
+def test_new_signing_keys(kind: str, algorithm: str, bits: int) -> None:
+    """A fresh key has the kind that was asked for; a fresh RSA key has 3072 bits."""
+    key = ring_of(new_token_secret(kind)).current_signing
+    assert (key.kind, key.algorithm, key.rsa_bits) == (kind, algorithm, bits)
+
+
+def test_a_new_stage_signs_with_es256() -> None:
+    """The first keys of a stage, which a deployment makes, sign with P-256."""
+    assert ring_of(new_token_secret()).current_signing.algorithm == "ES256"
+
+
+def test_no_other_kind_of_signing_key() -> None:
+    """A kind that there is not is refused by name."""
+    with pytest.raises(ValueError, match="'dsa' is no kind of signing key"):
+        new_signing_pem("dsa")
+
+
+@pytest.mark.parametrize(("bits", "warnings"), [(2048, 1), (3072, 0)])
+def test_small_rsa_keys(caplog: pytest.LogCaptureFixture, bits: int, warnings: int) -> None:
+    """A small RSA key goes on signing, and a container says once what to do about it."""
+    monotonic = Monotonic()
+    secret = {**token_secret(), "signing_keys": {"s1": pem(rsa_key(0, bits))}}
+    keys = TokenKeys(ScriptedStore(secret), "tokens", monotonic)
+    for _ in range(3):
+        assert keys.ring().current_signing.rsa_bits == bits
+        monotonic.now += 301.0
+    said = [record for record in caplog.records if record.__dict__["event"] == "small_signing_key"]
+    assert len(said) == warnings
+    assert all("rotate the token keys" in record.getMessage() for record in said)
 
 
 def public_pem(key: rsa.RSAPrivateKey) -> str:
