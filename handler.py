@@ -33,6 +33,7 @@ from auth.keys import new_token_secret
 from auth.logs import begin_request, configure_logging, request_id, where
 from auth.migrate import FOLDER, migrations_in
 from auth.migrate import migrate as apply_migrations
+from auth.request_log import METHODS
 from auth.rotation import Rotation, report_age
 from auth.secret_store import SecretStore
 from auth.settings import SettingError, Settings, required
@@ -68,11 +69,10 @@ def http(event: object, context: object) -> dict[str, Any]:
     try:
         answer = _answered(event, context)
     except ApiError as error:
-        logger.info("(no route) %s %s", error.status, error.code, extra={"event": "request"})
-        answer = _answer(error)
+        answer = _refused(event, error)
     except Exception as error:  # noqa: BLE001  # the last line of defence
         logger.error("bug: %s", where(error), extra={"event": "bug"})  # noqa: TRY400  # no values
-        answer = _answer(InternalError())
+        answer = _refused(event, InternalError())
     if _gateway(event).get("method") == "HEAD":
         answer["body"] = ""
     return answer
@@ -251,12 +251,22 @@ def _body(event: dict[str, Any]) -> bytes:
         raise InvalidRequest("The body is not the base64 that it says it is.") from None
 
 
-def _answer(error: ApiError) -> dict[str, Any]:
-    """Return an error as the contract has it, for what does not reach the application."""
+def _refused(event: object, error: ApiError) -> dict[str, Any]:
+    """Answer and log, as the application does, a request that does not reach it."""
+    method = _gateway(event).get("method")
+    fields = {
+        "event": "request",
+        "method": method if isinstance(method, str) and method in METHODS else "(other)",
+        "route": "(no route)",
+        "status": error.status,
+        "code": error.code,
+    }
+    logger.info("%(method)s %(route)s %(status)s %(code)s", fields, extra=fields)
     return {
         "statusCode": error.status,
         "headers": {
             **HEADERS,
+            **error.headers(),
             "Content-Type": "application/json",
             "X-Request-Id": request_id.get(),
         },

@@ -36,7 +36,7 @@ from auth.rate_limits import (
     RateLimits,
     network_of,
 )
-from auth.records import Account, Session, SignIn
+from auth.records import Account, Session, SignInRow
 from auth.refresh_tokens import RefreshToken
 from auth.sessions import Sessions, SignedIn, new_session
 from auth.store import Store
@@ -168,7 +168,7 @@ class Accounts:
         note("signed_in")
         return account
 
-    def _proven(self, login: Login, presented: RefreshToken | None) -> SignIn:
+    def _proven(self, login: Login, presented: RefreshToken | None) -> SignInRow:
         """Return the account whose password this is; takes as long for an unknown name."""
         key = username_key(login.username)
         sign_in = self._store.sign_in_by_username_key(key, presented, self._clock())
@@ -187,31 +187,31 @@ class Accounts:
         return sign_in
 
     def _charge_login(
-        self, login: Login, sign_in: SignIn | None, presented: RefreshToken | None
+        self, login: Login, sign_in: SignInRow | None, presented: RefreshToken | None
     ) -> list[Charge]:
         """Charge what limits guessing.
 
         A known device has a bucket for each session it had, which no holder of another session's
         token can empty. If it is empty, the device is limited like any other.
         """
-        if sign_in is not None and presented is not None and sign_in.device_is_known:
-            subject = (sign_in.account.id, presented.session_id)
-            try:
-                return [
-                    self._rate_limits.charge(LOGIN_FROM_KNOWN_DEVICE, *subject, now=self._clock())
-                ]
-            except TooManyAttempts:
-                pass
+        now = self._clock()
         # Keyed by the name, whether or not an account has it.
         key, network = username_key(login.username), network_of(login.address)
-        return self._rate_limits.charge_all(
-            [
-                (LOGIN_BY_ADDRESS, (network,)),
-                (LOGIN_BY_ACCOUNT_AND_ADDRESS, (key, network)),
-                (LOGIN_BY_ACCOUNT, (key,)),
-            ],
-            self._clock(),
+        any_device = (
+            (LOGIN_BY_ADDRESS, (network,)),
+            (LOGIN_BY_ACCOUNT_AND_ADDRESS, (key, network)),
+            (LOGIN_BY_ACCOUNT, (key,)),
         )
+        if sign_in is None or presented is None or not sign_in.device_is_known:
+            return self._rate_limits.charge_all(any_device, now)
+        subject = (sign_in.account.id, presented.session_id)
+        try:
+            return [self._rate_limits.charge(LOGIN_FROM_KNOWN_DEVICE, *subject, now=now)]
+        except TooManyAttempts as known:
+            try:
+                return self._rate_limits.charge_all(any_device, now)
+            except TooManyAttempts as unknown:
+                raise min(known, unknown, key=lambda error: error.retry_after) from None
 
     def _refuse_suspended(self, account: Account) -> None:
         if account.suspended_until is not None and account.is_suspended(self._clock()):
@@ -228,7 +228,7 @@ class Accounts:
         return replace(account, password_hash=password_hash)
 
     def _open_session(
-        self, sign_in: SignIn, device: str | None, presented: RefreshToken | None = None
+        self, sign_in: SignInRow, device: str | None, presented: RefreshToken | None = None
     ) -> SignedIn:
         try:
             signed_in = self._sessions.open(sign_in, device, presented)
@@ -254,43 +254,54 @@ class Accounts:
             InvalidToken: the session ended meanwhile.
         """
         _check_new_password(current, new, account.username)
-        attempt, success = self._rate_limits.charge_all(
-            [
-                (PASSWORD_CHECK_BY_ACCOUNT, (account.id,)),
-                (PASSWORD_CHANGE_BY_ACCOUNT, (account.id,)),
-            ],
-            self._clock(),
-        )
+        attempt = self._charge_password_check(account)
+        try:
+            success = self._rate_limits.charge(
+                PASSWORD_CHANGE_BY_ACCOUNT, account.id, now=self._clock()
+            )
+        except TooManyAttempts:
+            if repeated := self._repeated_change(session, account, new, [attempt]):
+                return repeated
+            raise
         try:
             self._refuse_guessable(new, account.username, [attempt], WeakNewPassword)
             if not self._passwords.verify(account.password_hash, current):
-                return self._repeated_change(session, account, new, [attempt, success])
-            signed_in = self._sessions.change_password(
-                session,
-                account,
-                self._passwords.hash(new),
-                lambda stored: self._passwords.verify(stored, new),
-            )
+                # A second guess at the password, so a second charge.
+                charges = [attempt, success, self._charge_password_check(account)]
+                if repeated := self._repeated_change(session, account, new, charges):
+                    return repeated
+                note("password_check_failed")
+                raise WrongCurrentPassword
+            return self._changed(session, account, new, attempt)
         except ApiError:
             self._rate_limits.give_back([success])
             raise
+
+    def _changed(self, session: Session, account: Account, new: str, attempt: Charge) -> SignedIn:
+        signed_in = self._sessions.change_password(
+            session,
+            account,
+            self._passwords.hash(new),
+            lambda stored: self._passwords.verify(stored, new),
+        )
         self._rate_limits.give_back([attempt])
         note("password_changed")
         return signed_in
 
     def _repeated_change(
-        self, session: Session, account: Account, new: str, charges: list[Charge]
-    ) -> SignedIn:
-        """Give the answer of an earlier call again, which changed the password to `new`."""
-        # A second guess at the password, so a second charge.
-        charges = [*charges, self._charge_password_check(account)]
-        self._verify_password(account, new, WrongCurrentPassword)
-        signed_in = self._sessions.renewed(session, account, self._clock())
-        if signed_in is None:
-            raise WrongCurrentPassword
-        self._rate_limits.give_back(charges)
-        note("password_change_repeated")
-        return signed_in
+        self, session: Session, account: Account, new: str, charges: Sequence[Charge]
+    ) -> SignedIn | None:
+        """Give the answer of an earlier call again, which changed the password to `new`.
+
+        None: there was no such call, or the token of its answer has been used.
+        """
+        if not self._passwords.verify(account.password_hash, new):
+            return None
+        repeated = self._sessions.renewed(session, account, self._clock())
+        if repeated is not None:
+            self._rate_limits.give_back(charges)
+            note("password_change_repeated")
+        return repeated
 
     def delete(self, account: Account, password: str) -> None:
         """Delete the account, all its sessions with it; its name is free again.
@@ -300,7 +311,9 @@ class Accounts:
             WrongPassword: the password is wrong.
         """
         charge = self._charge_password_check(account)
-        self._verify_password(account, password, WrongPassword)
+        if not self._passwords.verify(account.password_hash, password):
+            note("password_check_failed")
+            raise WrongPassword
         # If nothing was deleted, our own first try may have done it, whose answer was lost.
         if not self._store.delete_account(account) and self._store.account_exists(account.id):
             raise Unavailable("the account changed while it was deleted")
@@ -323,13 +336,6 @@ class Accounts:
         except WeakPassword as weak:
             self._rate_limits.give_back(charges)
             raise error(weak.fields["password"]) from None
-
-    def _verify_password(
-        self, account: Account, password: str, error: type[InvalidCredentials]
-    ) -> None:
-        if not self._passwords.verify(account.password_hash, password):
-            note("password_check_failed")
-            raise error
 
 
 def _check_new_password(current: str, new: str, username: str) -> None:

@@ -9,6 +9,7 @@ from flask import Response
 from auth.errors import ApiError
 from auth.records import Account, Session
 from auth.sessions import SignedIn
+from auth.texts import without_controls
 from auth.times import id_text, rfc3339
 
 
@@ -49,7 +50,8 @@ def listed_session(session: Session, current_id: bytes) -> dict[str, object]:
     """Return a session as the list of sessions shows it."""
     return {
         "id": id_text(session.id),
-        "device": session.device,
+        # Labels from before they were checked are still stored.
+        "device": None if session.device is None else without_controls(session.device),
         "created_at": rfc3339(session.created_at),
         "last_used_at": rfc3339(session.rotated_at),
         "expires_at": rfc3339(session.ends_at()),

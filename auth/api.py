@@ -64,7 +64,7 @@ class Api:
         try:
             form = read(Logout)
         except ApiError:
-            self._sessions.verify(bearer_token())  # as on every such route, this is refused first
+            self._sessions.verify(bearer_token())  # a wrong token is refused before a wrong body
             raise
         if form.refresh_token is not None:
             self._sessions.end_by_token(form.refresh_token, everywhere=bool(form.everywhere))

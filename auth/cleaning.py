@@ -9,7 +9,6 @@ from datetime import timedelta
 from functools import partial
 
 from auth.database import Database
-from auth.records import MAX_SESSIONS
 from auth.store import Store
 from auth.times import Clock
 
@@ -31,7 +30,7 @@ def clean_up(
     """Delete old sessions and full buckets for at most about `seconds`; return how many of each.
 
     A session is old if it ended or expired `history_days` ago, or if its account has more than
-    `MAX_SESSIONS` and it is not among those used last. The next run goes on where this one stops.
+    `MAX_SESSIONS` and it is not among those used last. Each run begins at the first row again.
 
     Raises:
         Unavailable: the database is out of reach.
@@ -40,13 +39,17 @@ def clean_up(
     now = clock()
     microseconds = int(now.timestamp() * 1_000_000)
     kept_since = now - timedelta(days=history_days)
+    end = monotonic() + seconds
 
     def trim(after: bytes, to: bytes) -> int:
         """Trim these accounts, a bounded number of rows each."""
         trimmed = 0
-        for account_id, epoch, sessions in store.crowded_accounts(after, to, MAX_SESSIONS):
+        for account_id in store.crowded_accounts(after, to):
             database.start_request()
-            trimmed += store.trim_sessions(account_id, epoch, b"", now, sessions - MAX_SESSIONS)
+            excess = store.excess_sessions(account_id, b"", now)
+            trimmed += store.delete_sessions(account_id, excess, unused_since=now)
+            if monotonic() > end:
+                break
         return trimmed
 
     walks: tuple[tuple[tuple[str, str], str, Callable[[bytes, bytes], int]], ...] = (
@@ -54,7 +57,6 @@ def clean_up(
         (BUCKETS, "rate_limits", partial(store.delete_drained_buckets, now=microseconds)),
         (ACCOUNTS, "sessions", trim),
     )
-    end = monotonic() + seconds
     deleted = {"sessions": 0, "rate_limits": 0}
     for (table, key), what, delete in walks:
         for after, to in _batches(database, store, table, key):

@@ -35,7 +35,7 @@ class Kind(StrEnum):
     UNREACHABLE = "unreachable"
     EXHAUSTED = "connections exhausted"
     REFUSED = "credentials refused"
-    TLS = "TLS failed: the server's certificate or host name does not fit DATABASE_CA_FILE"
+    TLS = "TLS failed"  # docs/security.md says what to look at
     LOST = "connection lost"
     READ_ONLY = "read-only"
     DEADLOCK = "deadlock"
@@ -68,6 +68,7 @@ _UNKNOWN_HOST = 2005
 _WRONG_CREDENTIALS = 1045
 _NO_PARENT = 1452
 _TLS_FAILED = 2026
+_HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # in the handshake: a server that restarts
 _KEY_NAME = re.compile(r"for key '(?:\w+\.)?(\w+)'\Z")
 
 
@@ -264,8 +265,9 @@ def _utc(text: str) -> datetime:
 
 
 def _number(error: pymysql.MySQLError) -> int:
-    # PyMySQL says 2003, "cannot connect", of a certificate that does not verify.
-    if isinstance(getattr(error, "original_exception", None), ssl.SSLError):
+    # PyMySQL says 2003, "cannot connect", of a certificate that does not verify, too.
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, _HUNG_UP):
         return _TLS_FAILED
     number = error.args[0] if error.args else 0
     return number if isinstance(number, int) else 0

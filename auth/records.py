@@ -66,15 +66,16 @@ class Session:
 
 
 @dataclass(frozen=True)
-class SignIn:
+class SignInRow:
     """What a sign-in needs to know of an account: one statement reads all of it.
 
-    `sessions` counts its rows, living and dead. `device_is_known`: the refresh token presented is
-    of a session with the account's epoch. `session_goes_on`: it is the current one of a living
-    session.
+    `sessions` counts its sessions, living and dead; `least_used` is the one that goes first.
+    `device_is_known`: the refresh token presented is of a session with the account's epoch.
+    `session_goes_on`: it is the current one of a living session.
     """
 
     account: Account
     sessions: int
+    least_used: bytes | None
     device_is_known: bool
     session_goes_on: bool

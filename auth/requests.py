@@ -5,7 +5,6 @@ Refuses with the contract's errors; knows nothing of what the values are for.
 
 import codecs
 import re
-import unicodedata
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -17,17 +16,14 @@ from auth.errors import (
     PayloadTooLarge,
     UnsupportedMediaType,
 )
+from auth.texts import without_controls
 from auth.trusted_proxy import TrustedProxy
 
 CHARSETS = {"utf-8", "utf8", "us-ascii"}  # the last is a part of UTF-8
-# Unicode's Bidi_Control: they reorder the text around them (UAX #9).
-BIDI_CONTROLS = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
-CONTROLS = {"Cc", "Zl", "Zp"}  # Unicode's general categories
 MAX_BODY_BYTES = 8192
 MAX_DEVICE_LENGTH = 64
 
+_ADDRESS = "auth.client_address"  # where a request keeps it
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{16,128}")
 _FIELD = re.compile(r"`\$\.(\w+)")
 _MISSING_FIELD = re.compile(r"missing required field `(\w+)`")
@@ -120,9 +116,8 @@ def device_label(text: str | None) -> str | None:
     Raises:
         InvalidRequest: it has control characters.
     """
-    for character in text or "":
-        if unicodedata.category(character) in CONTROLS or character in BIDI_CONTROLS:
-            raise InvalidRequest(fields={"device": "Control characters are not allowed."})
+    if text is not None and text != without_controls(text):
+        raise InvalidRequest(fields={"device": "Control characters are not allowed."})
     return text
 
 
@@ -170,10 +165,14 @@ def client_address(proxy: TrustedProxy) -> str:
     Raises:
         Unavailable: the trusted proxy's secret cannot be read.
     """
+    known: str | None = request.environ.get(_ADDRESS)
+    if known is not None:
+        return known
     event: dict[str, Any] = request.environ.get("serverless.event", {})
     context: dict[str, Any] = event.get("requestContext", {})
     seen = str(context.get("http", {}).get("sourceIp", ""))
-    return proxy.address(seen, request.headers.get)
+    address = request.environ[_ADDRESS] = proxy.address(seen, request.headers.get)
+    return address
 
 
 def _invalid(complaint: str) -> InvalidRequest:

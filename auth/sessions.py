@@ -23,7 +23,7 @@ from auth.errors import (
 )
 from auth.keys import TokenKeys
 from auth.logs import note
-from auth.records import MAX_SESSIONS, Account, Session, SignIn
+from auth.records import MAX_SESSIONS, Account, Session, SignInRow
 from auth.refresh_tokens import InvalidRefreshToken, RefreshToken
 from auth.store import Store
 from auth.times import Clock, id_text, new_id
@@ -61,12 +61,12 @@ class Sessions:
         self._clock = clock
 
     def open(
-        self, sign_in: SignIn, device: str | None, presented: RefreshToken | None = None
+        self, sign_in: SignInRow, device: str | None, presented: RefreshToken | None = None
     ) -> SignedIn:
         """Open a session and store it.
 
-        The session that `presented` keeps going ends: the device has one session, not two. It ends
-        after the new one is stored, so that no failure leaves the device without any.
+        If `presented` is the current token of a living session, that session ends: the device has
+        one session, not two. It ends after the new one is stored.
 
         Raises:
             MissingParent: the account is gone.
@@ -75,24 +75,33 @@ class Sessions:
         now, account = self._clock(), sign_in.account
         session, token = new_session(account, device, now)
         self._store.add_session(session)
-        if presented is not None and sign_in.session_goes_on:
-            self._store.end_session(presented.session_id, account.id, now)
-            note(replaced_session_id=id_text(presented.session_id))
-        self._make_room(sign_in, session, now)
+        try:
+            self._end_presented(sign_in, presented, now)
+            self._make_room(sign_in, session, now)
+        except Unavailable as error:  # the player is signed in all the same
+            logger.warning("old sessions are left: %s", error, extra={"event": "sessions_kept"})
         return self.signed_in(account, session, token, now)
 
-    def _make_room(self, sign_in: SignIn, session: Session, now: datetime) -> None:
+    def _end_presented(
+        self, sign_in: SignInRow, presented: RefreshToken | None, now: datetime
+    ) -> None:
+        if presented is not None and sign_in.session_goes_on:
+            self._store.end_session_of_token(presented, now)
+            note(replaced_session_id=id_text(presented.session_id))
+
+    def _make_room(self, sign_in: SignInRow, session: Session, now: datetime) -> None:
         """Keep the number of an account's sessions bounded.
 
-        A failure is left to the next sign-in, which finds the same rows.
+        Sign-ins at the same time find the same sessions in excess, so none takes more than that.
         """
-        account, excess = sign_in.account, sign_in.sessions + 1 - MAX_SESSIONS
-        if excess <= 0:
+        account_id = sign_in.account.id
+        if sign_in.sessions > MAX_SESSIONS:
+            excess = self._store.excess_sessions(account_id, session.id, now)
+        elif sign_in.sessions == MAX_SESSIONS and sign_in.least_used is not None:
+            excess = [sign_in.least_used]
+        else:
             return
-        try:
-            self._store.trim_sessions(account.id, account.epoch, session.id, now, excess)
-        except Unavailable as error:
-            logger.warning("sessions not trimmed: %s", error, extra={"event": "sessions_kept"})
+        self._store.delete_sessions(account_id, excess, unused_since=now)
 
     def refresh(self, text: str, idempotency_key: str | None) -> SignedIn:
         """Replace a refresh token by its successor.

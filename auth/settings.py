@@ -81,6 +81,11 @@ def header_name(environment: Mapping[str, str], name: str, default: str) -> str:
     text = environment.get(name) or default
     if not re.fullmatch("[A-Za-z0-9-]+", text):
         raise SettingError(f"{name} must be the name of an HTTP header, not {text!r}")
+    if text.lower() == "x-forwarded-for":
+        raise SettingError(
+            f"{name} cannot be X-Forwarded-For: API Gateway adds the proxy's own address to it;"
+            " name a header that holds the caller's address alone"
+        )
     return text.lower()
 
 

@@ -1,15 +1,15 @@
 """Every SQL statement of the application, one named method each.
 
 A method says what it changes or reads; when and why is for the use cases. Every
-statement is safe to repeat (see `database`), except `give_back` and `trim_sessions`.
+statement is safe to repeat (see `database`), except `give_back`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from auth.connection import Duplicate, Row, Statement
 from auth.database import Database
-from auth.records import Account, Session, SignIn
+from auth.records import MAX_SESSIONS, Account, Session, SignInRow
 from auth.refresh_tokens import RefreshToken
 
 TRIMMED_AT_ONCE = 500  # rows that one statement may delete
@@ -23,14 +23,16 @@ _SESSION = (
     " s.created_at AS session_created_at, s.rotated_at, s.idle_expires_at, s.expires_at, s.ended_at"
 )
 _ALIVE = "s.ended_at IS NULL AND s.idle_expires_at > %s AND s.expires_at > %s AND s.epoch = a.epoch"
+_NOT_SUSPENDED = "(a.suspended_until IS NULL OR a.suspended_until <= %s)"
 # What a sign-in reads of the account's rows and of the session `p` whose token it presents.
 _SIGN_IN = (
     f"a.id, {_ACCOUNT}, (SELECT COUNT(*) FROM sessions s WHERE s.account_id = a.id) AS sessions,"
+    " (SELECT s.id FROM sessions s WHERE s.account_id = a.id"
+    f" ORDER BY ({_ALIVE}), s.rotated_at, s.id LIMIT 1) AS least_used,"
     " p.epoch = a.epoch AS device_is_known,"
     " p.counter = %s AND p.tail_hash = %s AND p.ended_at IS NULL AND p.idle_expires_at > %s"
     " AND p.expires_at > %s AND p.epoch = a.epoch AS session_goes_on"
 )
-_NOT_SUSPENDED = "(a.suspended_until IS NULL OR a.suspended_until <= %s)"
 
 
 class Store:
@@ -77,11 +79,13 @@ class Store:
 
     def sign_in_by_username_key(
         self, key: bytes, presented: RefreshToken | None, now: datetime
-    ) -> SignIn | None:
-        """Return the account that owns a canonical name, and how it stands to a token presented."""
+    ) -> SignInRow | None:
+        """Return the account that owns a canonical name, and whether it gave out `presented`."""
         return self._sign_in("a.username_key = %s", key, presented, now)
 
-    def sign_in_by_registration_key(self, registration_key: bytes, now: datetime) -> SignIn | None:
+    def sign_in_by_registration_key(
+        self, registration_key: bytes, now: datetime
+    ) -> SignInRow | None:
         """Return the account that was registered with this Idempotency-Key."""
         return self._sign_in("a.registration_key = %s", registration_key, None, now)
 
@@ -145,12 +149,14 @@ class Store:
 
     def _sign_in(
         self, condition: str, value: bytes, presented: RefreshToken | None, now: datetime
-    ) -> SignIn | None:
+    ) -> SignInRow | None:
         token = presented or RefreshToken(b"", b"", 0, b"")  # which no row has
         result = self._database.execute(
             f"SELECT {_SIGN_IN} FROM accounts a"
             " LEFT JOIN sessions p ON p.id = %s AND p.account_id = a.id"
             f" WHERE {condition}",
+            now,
+            now,
             token.counter,
             token.tail_hash(),
             now,
@@ -161,9 +167,10 @@ class Store:
         if not result.rows:
             return None
         row = result.rows[0]
-        return SignIn(
+        return SignInRow(
             account=_account_of(row, row["id"]),
             sessions=row["sessions"],
+            least_used=row["least_used"],
             device_is_known=bool(row["device_is_known"]),
             session_goes_on=bool(row["session_goes_on"]),
         )
@@ -297,25 +304,47 @@ class Store:
         )
         return result.changed > 0
 
-    def trim_sessions(
-        self, account_id: bytes, epoch: int, spared: bytes, now: datetime, excess: int
-    ) -> int:
-        """Delete an account's least recently used sessions, dead ones first; return how many.
+    def end_session_of_token(self, token: RefreshToken, now: datetime) -> bool:
+        """End a session if this is its current token; False: it is not, or it has ended already."""
+        result = self._database.execute(
+            "UPDATE sessions SET ended_at = %s WHERE id = %s AND account_id = %s AND counter = %s"
+            " AND tail_hash = %s AND ended_at IS NULL",
+            now,
+            token.session_id,
+            token.account_id,
+            token.counter,
+            token.tail_hash(),
+        )
+        return result.changed > 0
 
-        At most `TRIMMED_AT_ONCE`, and never the one `spared`. Not repeated, since a second run
-        would delete as many again.
+    def excess_sessions(self, account_id: bytes, spared: bytes, now: datetime) -> list[bytes]:
+        """Return the sessions beyond `MAX_SESSIONS`, the least recently used and dead ones.
+
+        `spared` is never one of them. At most `TRIMMED_AT_ONCE`.
         """
-        return self._database.execute(
-            "DELETE FROM sessions WHERE account_id = %s AND id <> %s ORDER BY"
-            " (ended_at IS NULL AND idle_expires_at > %s AND expires_at > %s AND epoch = %s),"
-            " rotated_at LIMIT %s",
+        result = self._database.execute(
+            "SELECT s.id FROM sessions s JOIN accounts a ON a.id = s.account_id"
+            f" WHERE s.account_id = %s ORDER BY s.id <> %s, ({_ALIVE}) DESC, s.rotated_at DESC,"
+            f" s.id DESC LIMIT {TRIMMED_AT_ONCE} OFFSET {MAX_SESSIONS}",
             account_id,
             spared,
             now,
             now,
-            epoch,
-            min(excess, TRIMMED_AT_ONCE),
-            repeatable=False,
+        )
+        return [row["id"] for row in result.rows]
+
+    def delete_sessions(
+        self, account_id: bytes, ids: Sequence[bytes], unused_since: datetime
+    ) -> int:
+        """Delete these sessions, except those used after a moment; return how many."""
+        if not ids:
+            return 0
+        return self._database.execute(
+            "DELETE FROM sessions WHERE account_id = %s AND rotated_at <= %s"
+            f" AND id IN ({', '.join('%s' for _ in ids)})",
+            account_id,
+            unused_since,
+            *ids,
         ).changed
 
     # Rate limits
@@ -383,20 +412,15 @@ class Store:
             moment,
         ).changed
 
-    def crowded_accounts(self, after: bytes, to: bytes, limit: int) -> list[tuple[bytes, int, int]]:
-        """Return those of the accounts with these ids that have more than `limit` sessions.
-
-        Each as id, epoch, number of sessions.
-        """
+    def crowded_accounts(self, after: bytes, to: bytes) -> list[bytes]:
+        """Return those of the accounts with these ids that have more than `MAX_SESSIONS`."""
         result = self._database.execute(
-            "SELECT a.id, a.epoch, COUNT(*) AS sessions FROM accounts a"
-            " JOIN sessions s ON s.account_id = a.id WHERE a.id > %s AND a.id <= %s"
-            " GROUP BY a.id, a.epoch HAVING COUNT(*) > %s",
+            "SELECT account_id FROM sessions WHERE account_id > %s AND account_id <= %s"
+            f" GROUP BY account_id HAVING COUNT(*) > {MAX_SESSIONS}",
             after,
             to,
-            limit,
         )
-        return [(row["id"], row["epoch"], row["sessions"]) for row in result.rows]
+        return [row["account_id"] for row in result.rows]
 
     def delete_drained_buckets(self, after: bytes, to: bytes, now: int) -> int:
         """Delete the buckets that are full again among those with these keys; return how many."""

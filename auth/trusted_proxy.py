@@ -109,14 +109,9 @@ class TrustedProxy:
 
 
 def _address(text: str, *, has_port: bool) -> str | None:
-    """Return the address in a proxy's header, or nothing if it holds none.
-
-    Of a list, such as X-Forwarded-For, only the last entry was written by the proxy itself.
-    """
-    last = text.rpartition(",")[2].strip()
-    if has_port:
-        last = last.rpartition(":")[0]
+    """Return the address in a proxy's header, or nothing if it holds none."""
+    address = text.rpartition(":")[0] if has_port else text
     try:
-        return str(ip_address(last.strip("[]")))
+        return str(ip_address(address.strip("[]")))
     except ValueError:
         return None

@@ -51,5 +51,9 @@ def test_nothing_private_is_cached(resources: Any) -> None:
     """No answer is kept for longer than a second, and none for another access token."""
     policy = resources["CachePolicy"]["Properties"]["CachePolicyConfig"]
     assert (policy["DefaultTTL"], policy["MaxTTL"]) == (0, 1)
+    errors = resources["Distribution"]["Properties"]["DistributionConfig"]["CustomErrorResponses"]
+    kept = {error["ErrorCode"]: error["ErrorCachingMinTTL"] for error in errors}
+    assert set(kept.values()) == {0}
+    assert {400, 403, 404, 405, 500, 503} <= set(kept)
     headers = policy["ParametersInCacheKeyAndForwardedToOrigin"]["HeadersConfig"]
     assert "Authorization" in headers["Headers"]

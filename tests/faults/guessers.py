@@ -25,10 +25,14 @@ class Guesser:
         self._victim = Player(run, Beliefs(), seed)
 
     def guess(self) -> None:
-        """Guess until the run ends: at one name, at many, and with stolen tokens."""
+        """Guess until the run ends: at one name, at many, and with another one's stolen tokens.
+
+        A device whose own bucket is empty goes on with its account's, so that is another account.
+        """
         name = new_name()
-        device = self._victim.register(name, new_password(), keyless=0.0)
-        if device is None:
+        victim = self._victim.register(name, new_password(), keyless=0.0)
+        device = self._victim.register(new_name(), new_password(), keyless=0.0)
+        if victim is None or device is None:
             return
         while not self._run.stopping.wait(PAUSE_SECONDS):
             way = self._random.random()

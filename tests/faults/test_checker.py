@@ -222,7 +222,7 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, *guesses(6, 0.1)),
             found(start, *guesses(30, 40.0)),
             found(start, *guesses_of(Kind.GUESS_TO_DELETE, 6)),
-            found(start, *guesses_of(Kind.GUESS_FROM_DEVICE, 11)),
+            found(start, *guesses_of(Kind.GUESS_FROM_DEVICE, 31)),
         ],
     }
 

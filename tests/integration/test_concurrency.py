@@ -356,6 +356,23 @@ def test_sign_ins_at_once(crowd: Crowd, tables: Tables, ada: Player) -> None:
     assert tables.count("sessions") == MAX_SESSIONS
 
 
+def test_sign_ins_at_once_above_the_limit(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """Sign-ins at once of an account with too many sessions take no more than the excess."""
+    body = {"username": "Ada", "password": PASSWORD}
+    requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(20)]
+    while tables.count("sessions") < 2 * MAX_SESSIONS:
+        tables.run(
+            "INSERT INTO sessions SELECT UNHEX(MD5(RAND())), account_id, tail_hash, counter,"
+            " rotation_key, epoch, device, created_at, rotated_at - INTERVAL 1 DAY,"
+            " idle_expires_at, expires_at, ended_at FROM sessions LIMIT 1"
+        )
+    answers = crowd.send(requests)
+    assert statuses(answers) == {200: 20}
+    living = [call("GET", "/v1/me", token=one.json["access_token"]).status for one in answers]
+    assert living == [200] * 20
+    assert MAX_SESSIONS <= tables.count("sessions") < MAX_SESSIONS + 20
+
+
 def test_two_password_changes(crowd: Crowd, tables: Tables, ada: Player) -> None:
     """Of several password changes at once exactly one is told that it succeeded, and it has."""
     passwords = [f"{NEW_PASSWORD}-{n}" for n in range(5)]

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,29 @@ def test_certificate_of_another_ca(stack: Stack, certificates: Path) -> None:
     assert refused.value.kind == Kind.TLS
     # 19: not signed by a CA of ours, which both call by the same name here (X509_V_ERR).
     assert _tls_error(refused.value).verify_code == 19
+
+
+def test_server_that_hangs_up(stack: Stack) -> None:
+    """A server that goes away during the handshake is unreachable, and no man in the middle."""
+    greeting = bytearray()
+
+    def greet_and_hang_up(listener: socket.socket) -> None:
+        with socket.create_connection((secret.host, secret.port)) as real:
+            greeting.extend(real.recv(4096))
+        client, _ = listener.accept()
+        with client:
+            client.sendall(greeting)
+            client.recv(4096)  # the wish for TLS, and perhaps the beginning of it
+
+    secret = stack.mariadb.application
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=greet_and_hang_up, args=(listener,))
+        server.start()
+        there = msgspec.structs.replace(secret, port=listener.getsockname()[1])
+        with pytest.raises(Failure) as refused:
+            connect(there, tls_context(str(stack.mariadb.ca_file)))
+        server.join()
+    assert refused.value.kind in (Kind.UNREACHABLE, Kind.LOST)
 
 
 @pytest.fixture

@@ -270,6 +270,20 @@ def test_successes_are_limited(player: Player, clock: FakeClock) -> None:
     assert phone.change_password(OTHER).status == 429
 
 
+def test_repetition_of_the_last_success(player: Player) -> None:
+    """The last change that the limit allows can be repeated too, and as often as any."""
+    for number in range(5):
+        old, new = (OTHER, NEW) if number % 2 else (NEW, OTHER)
+        last = player.change_password(new)
+        assert last.status == 200
+    for _ in range(8):
+        again = player.change_password(player.password, old)
+        assert again.status == 200
+        assert again.json["refresh_token"] == last.json["refresh_token"]
+    assert player.change_password(PASSWORD).status == 429
+    assert player.refresh().status == 200
+
+
 def test_failures_are_no_successes(player: Player, clock: FakeClock) -> None:
     """What does not succeed is not counted among the changes that do."""
     for _ in range(3):

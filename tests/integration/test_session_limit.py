@@ -6,7 +6,7 @@ import pytest
 
 import handler
 from auth.errors import Unavailable
-from auth.records import MAX_SESSIONS
+from auth.records import MAX_SESSIONS, Session
 from auth.store import TRIMMED_AT_ONCE, Store
 from auth.times import new_id, system_clock
 from tests.conftest import FakeClock, Tables
@@ -134,6 +134,53 @@ def test_deletion_is_short(player: Player, tables: Tables) -> None:
     assert tables.count("sessions") == 0
 
 
+def test_a_session_that_was_used_meanwhile(player: Player, tables: Tables) -> None:
+    """A session that was to go, and is used at that moment, stays."""
+    phone = player.on_another_device()
+    assert phone.log_in().status == 200
+    tables.run("UPDATE sessions SET rotated_at = rotated_at - INTERVAL 2 DAY")
+    add_sessions(tables, MAX_SESSIONS - 2, datetime.now(UTC) - DAY)
+    used: list[int] = []
+    delete = Store.delete_sessions
+
+    def use_it_first(
+        store: Store, account_id: bytes, ids: list[bytes], unused_since: datetime
+    ) -> int:
+        tables.run(
+            "UPDATE sessions SET rotated_at = %s WHERE id = %s",
+            datetime(2099, 1, 1, tzinfo=UTC),
+            ids[0],
+        )
+        used.append(delete(store, account_id, ids, unused_since))
+        return used[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "delete_sessions", use_it_first)
+        assert player.on_another_device().log_in().status == 200
+    assert used == [0]
+    assert player.refresh().status == 200
+    assert phone.refresh().status == 200
+
+
+def test_an_old_password_takes_no_session(player: Player, tables: Tables) -> None:
+    """A sign-in that a password change overtakes does not end the session that made the change."""
+    add_sessions(tables, MAX_SESSIONS - 1, datetime.now(UTC) - DAY)
+    late = player.on_another_device()
+    add = Store.add_session
+
+    def change_first(store: Store, session: Session) -> None:
+        patch.undo()
+        assert player.change_password("lute-Gr4ph!t").status == 200
+        add(store, session)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Store, "add_session", change_first)
+    assert late.log_in().status == 200  # with the old password: its session is born dead
+    assert late.me().code == "invalid_token"
+    assert player.me().status == 200
+    assert player.refresh().status == 200
+
+
 def test_trimming_fails(
     player: Player,
     tables: Tables,
@@ -144,10 +191,10 @@ def test_trimming_fails(
     add_sessions(tables, MAX_SESSIONS, datetime.now(UTC) - DAY)
     with monkeypatch.context() as patch:
 
-        def fail(*_: object) -> int:
+        def fail(*_: object, **__: object) -> int:
             raise Unavailable("connection lost")
 
-        patch.setattr(Store, "trim_sessions", fail)
+        patch.setattr(Store, "delete_sessions", fail)
         assert player.log_in().status == 200
     assert "sessions_kept" in {vars(record).get("event") for record in caplog.records}
     assert tables.count("sessions") == MAX_SESSIONS + 2

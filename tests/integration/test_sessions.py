@@ -67,6 +67,12 @@ def test_list_of_one(player: Player) -> None:
     }
 
 
+def test_labels_from_before_they_were_checked(player: Player, tables: Tables) -> None:
+    """A label that is stored with control characters is shown without them."""
+    tables.run("UPDATE sessions SET device = %s", "\u202eevil\0\n<b>x</b>\x07")
+    assert [session["device"] for session in player.sessions()] == ["evil<b>x</b>"]
+
+
 def test_order_and_times(player: Player, clock: FakeClock) -> None:
     """The session used last is first, and its times follow from its last refresh."""
     (phone,) = devices(player, 1)

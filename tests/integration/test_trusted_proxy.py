@@ -73,15 +73,15 @@ def test_no_proxy_is_trusted_by_default(tables: Tables) -> None:
 
 
 def test_another_header(tables: Tables, settings: Settings, secrets: Secrets, serve: Serve) -> None:
-    """Another proxy's header has no port; the last address of a list is the one it added."""
+    """Another proxy's header may hold the address alone."""
     secrets.create(NAME, {"value": OURS})
-    serve(replace(settings, trusted_proxy_secret_id=NAME, trusted_proxy_header="x-forwarded-for"))
+    serve(replace(settings, trusted_proxy_secret_id=NAME, trusted_proxy_header="cf-connecting-ip"))
     body = json.dumps({"username": "nobody-here", "password": "x"})
     for number in range(6):
         headers = {
             "Content-Type": "application/json",
             "X-Origin-Verify": OURS,
-            "X-Forwarded-For": f"10.0.0.{number}, 2001:db8::{number}",
+            "CF-Connecting-IP": f"2001:db8::{number}",
         }
         event = http_event("POST", "/v1/login", body, headers, EDGE)
         assert Answer.of(handler.http(event, None)).status == (401 if number < 5 else 429)

@@ -76,6 +76,35 @@ def test_number(value: str, number: float, environment: dict[str, str]) -> None:
     assert settings.rate_limit_scale == number
 
 
+@pytest.mark.parametrize("value", ["-1", "1.5", "x", "1 2", "100000", "\u0661"])
+def test_wrong_whole_number(value: str, environment: dict[str, str]) -> None:
+    """A number of days that is no whole number is named."""
+    assert "SESSION_HISTORY_DAYS" in complaint({**environment, "SESSION_HISTORY_DAYS": value})
+
+
+def test_whole_number(environment: dict[str, str]) -> None:
+    """A number of days may be 0; empty means the default."""
+    for value, days in (("0", 0), ("90", 90), ("", 30)):
+        settings = Settings.from_environment({**environment, "SESSION_HISTORY_DAYS": value})
+        assert settings.session_history_days == days
+
+
+@pytest.mark.parametrize("value", ["x y", "x:", "\u00e9", "X-Forwarded-For", "x-forwarded-for"])
+def test_wrong_header_name(value: str, environment: dict[str, str]) -> None:
+    """A header that cannot be one, or that holds more than the caller's address, is named."""
+    assert "TRUSTED_PROXY_HEADER" in complaint({**environment, "TRUSTED_PROXY_HEADER": value})
+
+
+def test_header_name(environment: dict[str, str]) -> None:
+    """A header's case does not matter; empty means CloudFront's."""
+    for value, name in (
+        ("CF-Connecting-IP", "cf-connecting-ip"),
+        ("", "cloudfront-viewer-address"),
+    ):
+        settings = Settings.from_environment({**environment, "TRUSTED_PROXY_HEADER": value})
+        assert settings.trusted_proxy_header == name
+
+
 def test_settings_are_frozen(environment: dict[str, str]) -> None:
     """Settings do not change once they are read."""
     settings = Settings.from_environment(environment)
