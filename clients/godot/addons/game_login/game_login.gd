@@ -323,9 +323,9 @@ func _update_state() -> void:
 ## after the time that one request may take, nor at another server.
 func _ask(method: HTTPClient.Method, path: String, header: String, body: Variant) -> Result:
 	var url: String = base_url.trim_suffix("/") + path
-	if not path.begins_with("/") or not Address.is_safe(url, "http"):
-		var text: String = "The server's address must begin with https://."
-		return Result.of(Result.Kind.INVALID, "unsafe_address", text)
+	var problem: String = Address.problem(base_url.trim_suffix("/"), path)
+	if problem != "":
+		return Result.of(Result.Kind.INVALID, "unsafe_address", problem)
 	var headers: PackedStringArray = [] if header == "" else [header]
 	var content: String = ""
 	if body != null:
