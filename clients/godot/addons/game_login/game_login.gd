@@ -118,14 +118,21 @@ func has_session() -> bool:
 	return _session.is_open()
 
 
-## Signs out, on all devices if you like. Not [code]ok[/code] where the server did not hear of it.
+## Signs out, on all devices if you like. Not [code]ok[/code] if the server did not hear of it. On
+## this device alone it takes one request, however old the access token is.
 func logout(everywhere: bool = false) -> Result:
 	if not _session.is_open():
 		return Result.of(Result.Kind.OK)
 	var generation: int = _generation
 	_is_logging_out = true
-	var body: Dictionary = {"everywhere": everywhere}
-	var result: Result = await fetch("/v1/logout", body, HTTPClient.METHOD_POST)
+	var result: Result
+	if everywhere:
+		# By the access token: where the answer to a refresh was lost, the refresh token is not the
+		# current one any more, and that ends no other session.
+		result = await fetch("/v1/logout", {"everywhere": true})
+	else:
+		var body: Dictionary = {"refresh_token": _session.refresh_token}
+		result = await _ask(HTTPClient.METHOD_POST, "/v1/logout", "", body)
 	_is_logging_out = false
 	if generation == _generation:
 		_end_session(Reason.LOGOUT, result.ok)
