@@ -208,8 +208,7 @@ class Lobby:
                     message = parse(await seat.connection.recv())
             except TimeoutError:
                 raise Refused(BAD_TOKEN, "access token: expired") from None
-            if seat not in self._seats:  # the close is on its way
-                raise Refused(REPLACED, "signed in elsewhere")
+            self._check_seat(seat)
             allowance.take_message()
             if message["type"] == "authenticate":
                 await self._renew(seat, text_in(message, "access_token"))
@@ -224,7 +223,17 @@ class Lobby:
         player = await self._verified(token)
         if player.account_id != seat.player.account_id:
             raise Refused(BAD_TOKEN, "access token: another player's")
+        self._check_seat(seat)  # a while has passed
         self._seat(seat, player)
+
+    def _check_seat(self, seat: Seat) -> None:
+        """Take nothing more from a connection that was replaced, though it may not be closed yet.
+
+        Raises:
+            Refused: it was.
+        """
+        if seat not in self._seats:
+            raise Refused(REPLACED, "signed in elsewhere")
 
     def _tell_all(self, message: dict[str, Any]) -> None:
         broadcast([seat.connection for seat in self._seats], json.dumps(message))

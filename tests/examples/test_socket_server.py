@@ -305,6 +305,44 @@ def test_a_replaced_connection_says_nothing_more(game: GameServer) -> None:
     asyncio.run(talk())
 
 
+def test_a_connection_that_is_replaced_while_its_token_is_verified(
+    stack: Stack, tables: Tables
+) -> None:
+    """A fresh token that arrived before the connection was replaced does not win the seat back."""
+    settings = Settings.from_environment(stack.environment())
+    backend = Backend()
+    backend.body = handler.http(http_event("GET", "/.well-known/jwks.json"), None)["body"].encode()
+
+    class SlowTokens(PlayerTokens):
+        slow_text = ""
+
+        def verify(self, text: str) -> Any:
+            time.sleep(1.0 if text == self.slow_text else 0.0)
+            return super().verify(text)
+
+    tokens = SlowTokens(backend.url, settings.token_issuer, settings.token_audience)
+    first_token, second_token, fresh = (token(settings) for _ in range(3))
+    tokens.slow_text = fresh
+
+    async def talk() -> None:
+        async with socket_server.listening(tokens, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            headers = [{"Authorization": f"Bearer {text}"} for text in (first_token, second_token)]
+            async with connect(url, additional_headers=headers[0], proxy=None) as first:
+                await receive(first)
+                await send(first, type="authenticate", access_token=fresh)
+                async with connect(url, additional_headers=headers[1], proxy=None) as second:
+                    await receive(second)
+                    assert (await closed(first))[0] == 4409
+                    await asyncio.sleep(1.5)
+                    await send(second, type="chat", text="still here")
+                    assert (await receive(second))["text"] == "still here"
+
+    asyncio.run(talk())
+    backend.shutdown()
+    backend.server_close()
+
+
 def test_health_check(game: GameServer) -> None:
     """A load balancer's plain HTTP request is answered with 200, any other one is not."""
     address = urlsplit(game.url).netloc

@@ -23,7 +23,8 @@ static func text(details: Dictionary) -> String:
 	if reason == "":
 		return _until(details.get("until", ""))
 	reason = _tr("Reason: %s") % _tr(reason)
-	return _until(details.get("until", "")) + " " + reason + ("" if reason[-1] in ".!?" else ".")
+	var end: String = "" if reason[-1] in ".!?…。！？" else "."
+	return _until(details.get("until", "")) + " " + reason + end
 
 
 static func _until(time: Variant) -> String:
