@@ -11,9 +11,14 @@ verifying.
 
 PyJWT checks the signature and takes any `typ`, a list as `aud` and a string as `exp`; what RFC 8725
 and RFC 9068 ask beyond the signature is checked here.
+
+The backend's clock and ours differ. `iat` is not compared with our clock: if ours were behind, it
+would refuse every fresh token. `exp` is compared without leeway: if our clock is ahead, tokens end
+that much earlier, and a client that is told so comes back with a fresh one.
 """
 
 import http.client
+import ipaddress
 import json
 import logging
 import threading
@@ -111,6 +116,7 @@ class PlayerTokens:
                 text,
                 key.key,
                 algorithms=[key.algorithm_name],
+                # All three are checked below, `iat` against `exp` only: clocks differ.
                 options={"verify_exp": False, "verify_aud": False, "verify_iat": False},
             )
             return self._player(claims)
@@ -164,7 +170,7 @@ def read_jwks(url: str) -> Jwks:
     Raises:
         OSError, ValueError: it cannot be read, or is no JSON object.
     """
-    with _opener.open(url, timeout=READ_SECONDS) as answer:
+    with _opener(url).open(url, timeout=READ_SECONDS) as answer:
         body = answer.read(MAX_JWKS_BYTES + 1)
     if len(body) > MAX_JWKS_BYTES:
         raise ValueError("longer than 64 KiB")
@@ -199,10 +205,19 @@ def usable_keys(jwks: Jwks) -> dict[str, jwt.PyJWK]:
 
 def _jwks_url(backend: str) -> str:
     url = urllib.parse.urlsplit(backend)
-    local = url.hostname in {"localhost", "127.0.0.1", "::1"}
+    local = _is_this_machine(url.hostname)
     if not url.hostname or not (url.scheme == "https" or (url.scheme == "http" and local)):
         raise ValueError(f"{backend!r} must be https:// (or http:// on this machine)")
     return backend.rstrip("/") + JWKS_PATH
+
+
+def _is_this_machine(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -212,4 +227,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_opener = urllib.request.build_opener(_NoRedirect)
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Return what opens a URL: by the proxy of the environment, except on this machine."""
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+    if _is_this_machine(urllib.parse.urlsplit(url).hostname):
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)

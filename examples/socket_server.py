@@ -29,11 +29,13 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 logger = logging.getLogger("socket_server")
 
@@ -41,12 +43,13 @@ logger = logging.getLogger("socket_server")
 BAD_MESSAGE = 4400
 BAD_TOKEN = 4401  # get a fresh one, connect again
 NO_TOKEN = 4408
-REPLACED = 4409  # the same player connected elsewhere: do not connect again by itself
+REPLACED = 4409  # the same account or name connected elsewhere: do not connect again by itself
 TOO_MANY_MESSAGES = 4429
 TRY_LATER = 1013  # the public keys cannot be read yet
 
 FIRST_MESSAGE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20.0  # who does not answer a ping for as long has gone
+HEALTH_PATH = "/health"  # a load balancer asks for it in plain HTTP
 MAX_MESSAGE_BYTES = 4096
 MAX_CHAT_LENGTH = 500
 MESSAGES_PER_SECOND = 5.0
@@ -96,12 +99,12 @@ class Seat:
 
 
 class Lobby:
-    """Who is here; every player once."""
+    """Who is here; every account once, and every name once."""
 
     def __init__(self, tokens: PlayerTokens) -> None:
         self._tokens = tokens
-        self._seats: dict[str, Seat] = {}  # by account id
-        self._allowances: dict[str, Allowance] = {}  # likewise; of who has just left, too
+        self._seats: list[Seat] = []
+        self._allowances: dict[str, Allowance] = {}  # by account id; of who has just left, too
         self._closing: set[asyncio.Task[None]] = set()
 
     async def handle(self, connection: ServerConnection) -> None:
@@ -140,33 +143,56 @@ class Lobby:
             raise Refused(TRY_LATER, "cannot verify players yet") from None
 
     async def _stay(self, seat: Seat) -> None:
-        """Give a player a seat, the older connection's if there is one, until it closes."""
-        account, name = seat.player.account_id, seat.player.name
-        before = self._seats.get(account)
-        self._seats[account] = seat
-        if before is not None:
-            # Not waited for: a dead connection takes its time to close.
-            closing = asyncio.create_task(before.connection.close(REPLACED, "signed in elsewhere"))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-        else:
-            self._tell_others(account, {"type": "joined", "name": name})
-        logger.info("%s is here", name)
+        """Seat a player until the connection closes."""
+        self._seat(seat, seat.player)
+        logger.info("%s is here", seat.player.name)
         try:
-            names = sorted(other.player.name for other in self._seats.values())
-            welcome = {"type": "welcome", "name": name, "players": names}
+            names = sorted(other.player.name for other in self._seats)
+            welcome = {"type": "welcome", "name": seat.player.name, "players": names}
             await seat.connection.send(json.dumps(welcome))
             await self._listen(seat)
         finally:
-            if self._seats.get(account) is seat:
-                del self._seats[account]
+            if seat in self._seats:
+                self._seats.remove(seat)
                 self._forget_the_silent()
-                self._tell_others(account, {"type": "left", "name": name})
-                logger.info("%s has left", name)
+                self._tell_others(seat, {"type": "left", "name": seat.player.name})
+                logger.info("%s has left", seat.player.name)
+
+    def _seat(self, seat: Seat, player: Player) -> None:
+        """Give a seat to a player, in place of all others of the same account or the same name.
+
+        A name may belong to another account than a few minutes ago. The later token is right.
+
+        Raises:
+            Refused: another account with this name is here, with a later token.
+        """
+        replaced = [
+            other for other in self._seats if other is seat or is_same(other.player, player)
+        ]
+        before = [other.player for other in replaced]
+        if any(is_later_owner(other, player) for other in before):
+            raise Refused(BAD_TOKEN, "access token: its name is another account's now")
+        self._seats = [*(other for other in self._seats if other not in replaced), seat]
+        seat.player = player
+        for other in replaced:
+            if other is not seat:
+                self._close(other)
+        shown = {(other.account_id, other.name) for other in before}
+        for _account, name in shown - {(player.account_id, player.name)}:
+            self._tell_others(seat, {"type": "left", "name": name})
+        if (player.account_id, player.name) not in shown:
+            self._tell_others(seat, {"type": "joined", "name": player.name})
+
+    def _close(self, seat: Seat) -> None:
+        """Close a connection whose seat is taken, without waiting: a dead one takes its time."""
+        closing = asyncio.create_task(seat.connection.close(REPLACED, "signed in elsewhere"))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def _forget_the_silent(self) -> None:
+        present = {seat.player.account_id for seat in self._seats}
         for account, allowance in list(self._allowances.items()):
-            if account not in self._seats and allowance.spare() == MESSAGES_AT_ONCE:
+            if account not in present and allowance.spare() == MESSAGES_AT_ONCE:
                 del self._allowances[account]
 
     async def _listen(self, seat: Seat) -> None:
@@ -182,6 +208,7 @@ class Lobby:
                     message = parse(await seat.connection.recv())
             except TimeoutError:
                 raise Refused(BAD_TOKEN, "access token: expired") from None
+            self._check_seat(seat)
             allowance.take_message()
             if message["type"] == "authenticate":
                 await self._renew(seat, text_in(message, "access_token"))
@@ -196,14 +223,40 @@ class Lobby:
         player = await self._verified(token)
         if player.account_id != seat.player.account_id:
             raise Refused(BAD_TOKEN, "access token: another player's")
-        seat.player = player
+        self._check_seat(seat)  # a while has passed
+        self._seat(seat, player)
+
+    def _check_seat(self, seat: Seat) -> None:
+        """Take nothing more from a connection that was replaced, though it may not be closed yet.
+
+        Raises:
+            Refused: it was.
+        """
+        if seat not in self._seats:
+            raise Refused(REPLACED, "signed in elsewhere")
 
     def _tell_all(self, message: dict[str, Any]) -> None:
-        broadcast([seat.connection for seat in self._seats.values()], json.dumps(message))
+        broadcast([seat.connection for seat in self._seats], json.dumps(message))
 
-    def _tell_others(self, account: str, message: dict[str, Any]) -> None:
-        others = [seat.connection for key, seat in self._seats.items() if key != account]
+    def _tell_others(self, seat: Seat, message: dict[str, Any]) -> None:
+        others = [other.connection for other in self._seats if other is not seat]
         broadcast(others, json.dumps(message))
+
+
+def is_same(one: Player, other: Player) -> bool:
+    """Tell whether two tokens are for one account, or for one name: `Ada` and `ada` are one."""
+    return one.account_id == other.account_id or one.name.lower() == other.name.lower()
+
+
+def is_later_owner(one: Player, other: Player) -> bool:
+    """Tell whether a name that two accounts have had is the first one's by now."""
+    return one.account_id != other.account_id and one.expires_at > other.expires_at
+
+
+def answer_health_check(connection: ServerConnection, request: Request) -> Response | None:
+    """Answer a load balancer's request; leave all others to the library."""
+    path = request.path.partition("?")[0]
+    return connection.respond(HTTPStatus.OK, "OK\n") if path == HEALTH_PATH else None
 
 
 def parse(frame: str | bytes) -> dict[str, Any]:
@@ -244,6 +297,7 @@ def listening(tokens: PlayerTokens, host: str, port: int) -> Server:
         Lobby(tokens).handle,
         host,
         port,
+        process_request=answer_health_check,
         max_size=MAX_MESSAGE_BYTES,
         ping_interval=HEARTBEAT_SECONDS,
         ping_timeout=HEARTBEAT_SECONDS,

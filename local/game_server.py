@@ -28,7 +28,6 @@ class GameServer:
             "TOKEN_AUDIENCE": environment["TOKEN_AUDIENCE"],
             "HOST": "localhost",
             "PORT": str(port),
-            "NO_PROXY": environment["NO_PROXY"],
         }
 
     @property

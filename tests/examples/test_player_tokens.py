@@ -1,13 +1,20 @@
 """The game server's verifier: it refuses what the backend refuses, and asks for keys sparingly."""
 
+import ast
 import base64
 import json
+import os
+import re
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Never
 
+import jwt
 import player_tokens
 import pytest
 from hypothesis import given
@@ -16,7 +23,19 @@ from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
 
 from auth.access_tokens import issue
 from auth.keys import ALGORITHMS, TokenKeys, new_token_secret
-from tests.unit.test_access_tokens import CLAIMS, FORGERIES, KEYS, NOW, REALM, TEXT, TOKEN, signed
+from auth.times import system_clock
+from local.stack import ROOT
+from tests.unit.test_access_tokens import (
+    CLAIMS,
+    FORGERIES,
+    HEADER,
+    KEYS,
+    NOW,
+    REALM,
+    TEXT,
+    TOKEN,
+    signed,
+)
 from tests.unit.test_keys import ScriptedStore, published, ring_of, rsa_key, token_secret
 
 # The backend knows the form of its ids; for everybody else they are opaque.
@@ -163,6 +182,45 @@ def test_lifetime(tokens: PlayerTokens, watch: Watch) -> None:
         tokens.verify(TEXT)
 
 
+@pytest.mark.parametrize("behind", [3, 30, 3600])
+def test_a_clock_that_is_behind(tokens: PlayerTokens, watch: Watch, behind: int) -> None:
+    """A fresh token is good for a game server whose clock is behind the backend's."""
+    watch.now = NOW - timedelta(seconds=behind)
+    assert tokens.verify(TEXT).name == "Ada"
+
+
+def test_a_clock_that_is_ahead(tokens: PlayerTokens, watch: Watch) -> None:
+    """A clock that is ahead shortens a token's life by that much, and refuses no fresh one."""
+    watch.now = NOW + timedelta(seconds=30)
+    tokens.verify(TEXT)
+    watch.now = NOW + timedelta(seconds=30 + 570)
+    with pytest.raises(InvalidToken, match="expired"):
+        tokens.verify(TEXT)
+
+
+def test_the_documents_leeway() -> None:
+    """A game server with plain PyJWT, set as the document says, takes what other clocks made."""
+    text = (ROOT / "docs" / "http-api.md").read_text()
+    found = re.search(r"`leeway=(\d+), options=({[^}]*})`", text)
+    assert found
+    leeway, options = int(found[1]), ast.literal_eval(found[2])
+
+    def decode(seconds: int, **settings: Any) -> Any:
+        token = issue(KEYS.ring(), REALM, TOKEN, "Ada", system_clock() + timedelta(seconds=seconds))
+        key = jwt.PyJWK(published(KEYS.ring())[0])
+        settings.update(issuer=REALM.issuer, audience=REALM.audience)
+        return jwt.decode(token, key, algorithms=[key.algorithm_name], **settings)
+
+    with pytest.raises(jwt.ImmatureSignatureError):
+        decode(20)
+    with pytest.raises(jwt.ExpiredSignatureError):
+        decode(-620)
+    for seconds in (20, -620):
+        assert decode(seconds, leeway=leeway, options=options)["name"] == "Ada"
+    with pytest.raises(jwt.ExpiredSignatureError):
+        decode(-640, leeway=leeway, options=options)
+
+
 def test_unknown_keys(tokens: PlayerTokens, backend: Backend, watch: Watch) -> None:
     """A new key is found; made-up key ids cost one read a minute."""
     tokens.verify(TEXT)
@@ -256,6 +314,58 @@ def test_redirect(tokens: PlayerTokens, backend: Backend) -> None:
     other.server_close()
 
 
+PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+
+READ = "import sys, player_tokens; print(player_tokens.read_jwks(sys.argv[1])['keys'][0]['kid'])"
+
+
+def read_in_a_process(url: str, proxy: str) -> "subprocess.CompletedProcess[str]":
+    """Read a JWKS in a process that has a proxy in its environment from the start."""
+    return subprocess.run(
+        [sys.executable, "-c", READ, url],
+        cwd=ROOT / "examples",
+        env={"PATH": os.environ["PATH"], **dict.fromkeys(PROXIES, proxy)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
+def test_a_proxy_is_for_other_machines(backend: Backend, host: str) -> None:
+    """A backend on this machine is asked directly, whatever proxy the environment names."""
+    url = f"http://{host}:{backend.server_port}/.well-known/jwks.json"
+    done = read_in_a_process(url, "http://127.0.0.1:9")  # nothing listens there
+    assert done.stdout == f"{HEADER['kid']}\n", done.stderr
+
+
+def test_a_proxy_is_used_for_a_real_host() -> None:
+    """A backend elsewhere is asked through the proxy of the environment."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        asked: list[bytes] = []
+
+        def answer() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                asked.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = "https://login.example.com/.well-known/jwks.json"
+        done = read_in_a_process(url, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        thread.join(10)
+    assert "403 Forbidden" in done.stderr
+    assert asked[0].startswith(b"CONNECT login.example.com:443 ")
+
+
+@pytest.mark.parametrize("url", ["HTTP://LOCALHOST:3000", "http://127.0.0.2", "http://[::1]:3000"])
+def test_a_backend_on_this_machine(url: str) -> None:
+    """This machine may be asked without TLS, whatever it is called and in whatever case."""
+    PlayerTokens(url, "issuer", "game")
+
+
 def test_backend_down(watch: Watch) -> None:
     """Nobody listening is no verdict either."""
     with pytest.raises(KeysUnavailable):
@@ -271,7 +381,16 @@ def test_weak_and_private_keys(tokens: PlayerTokens, backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://login.example.com", "ftp://localhost", "login.example.com", "", "https://"]
+    "url",
+    [
+        "http://login.example.com",
+        "http://10.0.0.1",
+        "http://localhost.example.com",
+        "ftp://localhost",
+        "login.example.com",
+        "",
+        "https://",
+    ],
 )
 def test_insecure_backend(url: str) -> None:
     """Keys come over https, or from this machine."""

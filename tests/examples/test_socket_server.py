@@ -1,15 +1,19 @@
 """The example game server, as a process of its own, with tokens of the real backend."""
 
 import asyncio
+import http.client
 import json
 import os
+import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import socket_server
@@ -127,11 +131,19 @@ def test_no_token(game: GameServer) -> None:
     asyncio.run(talk())
 
 
-def token(settings: Settings, *, audience: str = "game", minutes_ago: int = 0) -> str:
+def token(
+    settings: Settings,
+    *,
+    audience: str = "game",
+    minutes_ago: int = 0,
+    account: bytes = TOKEN.account_id,
+    name: str = "Ada",
+) -> str:
     """Return a token that the backend's own keys have signed."""
     ring = TokenKeys(SecretStore(), settings.token_secret_id).ring()
     now = system_clock() - timedelta(minutes=minutes_ago)
-    return issue(ring, Realm(settings.token_issuer, audience), TOKEN, "Ada", now)
+    realm = Realm(settings.token_issuer, audience)
+    return issue(ring, realm, replace(TOKEN, account_id=account), name, now)
 
 
 def test_bad_tokens(game: GameServer, settings: Settings) -> None:
@@ -213,6 +225,137 @@ def test_one_connection_per_player(game: GameServer) -> None:
                     assert [message["type"] for message in messages] == ["joined", "chat"]
 
     asyncio.run(talk())
+
+
+def test_a_name_that_was_registered_again(game: GameServer) -> None:
+    """A name is in the lobby once: its new account takes the place of the deleted one's."""
+
+    async def talk() -> None:
+        eve, old = registered("Eve"), registered("Ada")
+        async with connected(game, eve) as other, connected(game, old) as first:
+            await receive(other)
+            assert await receive(other) == {"type": "joined", "name": "Ada"}
+            assert old.delete().status == 200
+            new = registered("ADA")
+            async with connected(game, new) as second:
+                assert (await receive(second))["players"] == ["ADA", "Eve"]
+                assert await receive(other) == {"type": "left", "name": "Ada"}
+                assert await receive(other) == {"type": "joined", "name": "ADA"}
+                await receive(first)
+                assert await closed(first) == (4409, "signed in elsewhere")
+
+    asyncio.run(talk())
+
+
+def test_a_deleted_account_comes_back(game: GameServer, settings: Settings) -> None:
+    """A deleted account's token, still good, does not put out the new owner of its name."""
+    old, new = (secrets.token_bytes(16) for _ in range(2))
+
+    async def talk() -> None:
+        async with connected(game, token(settings, account=new)) as owner:
+            assert (await receive(owner))["players"] == ["Ada"]
+            async with connected(game, token(settings, account=old, minutes_ago=5)) as connection:
+                reason = "access token: its name is another account's now"
+                assert await closed(connection) == (4401, reason)
+            await send(owner, type="chat", text="still here")
+            assert await receive(owner) == {"type": "chat", "name": "Ada", "text": "still here"}
+
+    asyncio.run(talk())
+
+
+def test_a_renamed_player(game: GameServer, settings: Settings) -> None:
+    """A fresh token with another name counts, and that name is in the lobby once, too."""
+    ada, eve = (secrets.token_bytes(16) for _ in range(2))
+
+    async def talk() -> None:
+        async with (
+            connected(game, token(settings, account=ada, name="Ada", minutes_ago=1)) as one,
+            connected(game, token(settings, account=eve, name="Eve", minutes_ago=1)) as two,
+            connected(game, token(settings, name="Zoe")) as zoe,
+        ):
+            for connection in (one, two, zoe):
+                await receive(connection)
+            fresh = token(settings, account=ada, name="eve")
+            await send(one, type="authenticate", access_token=fresh)
+            assert (await closed(two))[0] == 4409
+            heard = [await receive(zoe) for _ in range(3)]
+            assert heard[-1] == {"type": "joined", "name": "eve"}
+            assert {message["name"] for message in heard[:2]} == {"Ada", "Eve"}
+            assert {message["type"] for message in heard[:2]} == {"left"}
+
+    asyncio.run(talk())
+
+
+def test_a_replaced_connection_says_nothing_more(game: GameServer) -> None:
+    """What comes from a connection that was replaced, before it has closed, is not passed on."""
+
+    async def talk() -> None:
+        ada = registered("Ada")
+        async with connected(game, ada) as first:
+            await receive(first)
+            first.transport.pause_reading()  # so that it does not learn that it is replaced
+            async with connected(game, ada) as second:
+                await receive(second)
+                await send(first, type="chat", text="from the old one")
+                await asyncio.sleep(0.5)
+                await send(second, type="chat", text="from the new one")
+                assert (await receive(second))["text"] == "from the new one"
+            first.transport.abort()
+
+    asyncio.run(talk())
+
+
+def test_a_connection_that_is_replaced_while_its_token_is_verified(
+    stack: Stack, tables: Tables
+) -> None:
+    """A fresh token that arrived before the connection was replaced does not win the seat back."""
+    settings = Settings.from_environment(stack.environment())
+    backend = Backend()
+    backend.body = handler.http(http_event("GET", "/.well-known/jwks.json"), None)["body"].encode()
+
+    class SlowTokens(PlayerTokens):
+        slow_text = ""
+
+        def verify(self, text: str) -> Any:
+            time.sleep(1.0 if text == self.slow_text else 0.0)
+            return super().verify(text)
+
+    tokens = SlowTokens(backend.url, settings.token_issuer, settings.token_audience)
+    first_token, second_token, fresh = (token(settings) for _ in range(3))
+    tokens.slow_text = fresh
+
+    async def talk() -> None:
+        async with socket_server.listening(tokens, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            headers = [{"Authorization": f"Bearer {text}"} for text in (first_token, second_token)]
+            async with connect(url, additional_headers=headers[0], proxy=None) as first:
+                await receive(first)
+                await send(first, type="authenticate", access_token=fresh)
+                async with connect(url, additional_headers=headers[1], proxy=None) as second:
+                    await receive(second)
+                    assert (await closed(first))[0] == 4409
+                    await asyncio.sleep(1.5)
+                    await send(second, type="chat", text="still here")
+                    assert (await receive(second))["text"] == "still here"
+
+    asyncio.run(talk())
+    backend.shutdown()
+    backend.server_close()
+
+
+def test_health_check(game: GameServer) -> None:
+    """A load balancer's plain HTTP request is answered with 200, any other one is not."""
+    address = urlsplit(game.url).netloc
+    answers = {}
+    for path in ("/health", "/health?from=balancer", "/", "/healthy"):
+        connection = http.client.HTTPConnection(address, timeout=10)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answers[path] = answer.status
+        text = answer.read()
+        assert answer.status != 200 or text == b"OK\n"
+        connection.close()
+    assert answers == {"/health": 200, "/health?from=balancer": 200, "/": 426, "/healthy": 426}
 
 
 def test_fresh_token(game: GameServer) -> None:

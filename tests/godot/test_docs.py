@@ -36,6 +36,13 @@ def test_readme() -> None:
         assert re.search(rf"`{name}\b|\b{name}`|`[\w, ]*\b{name}\(", README), name
 
 
+def test_the_oldest_engine() -> None:
+    """Whoever reads a README, or sees the plugin in the editor, reads which Godot it needs."""
+    texts = (ROOT / "README.md").read_text(), README, (ADDON / "plugin.cfg").read_text()
+    for text in texts:
+        assert "Godot 4.4 or newer" in text
+
+
 def test_pictures() -> None:
     """The pictures that the README shows are there."""
     shown = re.findall(r"\.\./\.\./(docs/images/[\w-]+\.png)", README)

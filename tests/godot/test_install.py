@@ -14,7 +14,7 @@ from tests.godot.game import Game, Run
 from tests.godot.server import Backend
 
 CLIENT = ROOT / "clients" / "godot"
-QUICK_START = re.compile(r"```gdscript\n(.*?)```", re.DOTALL)
+GDSCRIPT = re.compile(r"```gdscript\n(.*?)```", re.DOTALL)
 PLAYER = '{"username": "Ada", "password": "correct horse battery staple"}'  # of the README
 PROJECT = """\
 config_version=5
@@ -49,7 +49,7 @@ MAIN = """\
 [node name="Main" type="Control"]
 script = ExtResource("main")
 """
-FORM = '\n[node name="Form" parent="." instance=ExtResource("form")]\n'
+FORM = '\n[node name="LoginForm" parent="." instance=ExtResource("form")]\n'
 BY_CODE = """\
 extends Control
 
@@ -63,10 +63,16 @@ BY_FORM = """\
 extends Control
 
 
-func _ready() -> void:
-\tawait $Form.signed_in
-\tprint("CASE ok ", GameLogin.account_name)
-\tget_tree().quit()
+func _process(_delta: float) -> void:
+\tif not $LoginForm.visible:
+\t\tset_process(false)
+\t\tawait GameLogin.logout()
+\t\tawait get_tree().process_frame
+\t\tprint("CASE ok form back: ", $LoginForm.visible)
+\t\tget_tree().quit()
+
+
+{quick_start}
 """
 
 
@@ -116,15 +122,18 @@ def play(own: Game, scene: str, script: str) -> list[str]:
 
 
 def test_a_game_of_ones_own(own: Game, backend: Backend) -> None:
-    """The quick start signs in, and the form does so by itself at the next start."""
-    readme = (CLIENT / "README.md").read_text()
-    lines = QUICK_START.findall(readme)[0].rstrip().splitlines()
-    quick_start = "\n".join(f"\t{line}" for line in lines)
+    """The quick start signs in; the form does so by itself at the next start, and comes back."""
+    with_form, by_code, *_ = GDSCRIPT.findall((CLIENT / "README.md").read_text())
+    by_code = "\n".join(f"\t{line}" for line in by_code.rstrip().splitlines())
+    for said in ("Hello, ", "Goodbye"):
+        assert f'print("{said}"' in with_form
+        with_form = with_form.replace(f'print("{said}"', f'print("CASE ok {said}"')
     headers = {"content-type": "application/json"}
     event = http_event("POST", "/v1/register", PLAYER, headers, "198.51.100.8")
     assert Answer.of(handler.http(event, None)).status in {201, 409}
     backend.command("reset", {})
-    assert play(own, MAIN, BY_CODE.format(quick_start=quick_start)) == ["Ada"]
-    assert play(own, MAIN + FORM, BY_FORM) == ["Ada"]
+    assert play(own, MAIN, BY_CODE.format(quick_start=by_code)) == ["Ada"]
+    script = BY_FORM.format(quick_start=with_form)
+    assert play(own, MAIN + FORM, script) == ["Hello, Ada", "Goodbye", "form back: true"]
     paths = [request["path"] for request in backend.command("requests", {})["requests"]]
-    assert paths == ["/v1/login", "/v1/refresh"]
+    assert paths == ["/v1/login", "/v1/refresh", "/v1/logout"]

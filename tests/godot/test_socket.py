@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import secrets
 import socket
 import threading
@@ -16,11 +17,72 @@ import pytest
 import handler
 from auth.app import create_app
 from auth.settings import Settings
-from local.stack import Stack
+from local.stack import ROOT, Stack
 from tests.events import Answer, http_event
 from tests.godot.game import Game, assert_passed
 from tests.godot.server import Backend
 
+README = ROOT / "clients" / "godot" / "README.md"
+GDSCRIPT = re.compile(r"```gdscript\n(func stay_connected.*?)```", re.DOTALL)
+STAY = """\
+extends "res://tests/case.gd"
+
+const LIFETIME: float = 600.0
+
+var socket_url: String = OS.get_environment("GAME_LOGIN_TEST_SOCKET")
+var peer: WebSocketPeer = WebSocketPeer.new()
+var is_over: bool = false
+var states: Array[int] = []
+
+
+func _process(_delta: float) -> void:
+\tpeer.poll()
+\tif peer.get_ready_state() != (states[-1] if states else -1):
+\t\tstates.append(peer.get_ready_state())
+
+
+{lines}
+
+func start() -> void:
+\tawait stay_connected(peer, socket_url)
+\tis_over = true
+
+
+func state_is(state: WebSocketPeer.State) -> bool:
+\tfor _tick: int in 300:
+\t\tif peer.get_ready_state() == state:
+\t\t\treturn true
+\t\tawait seconds(0.05)
+\treturn false
+
+
+func test_stay_connected() -> void:
+\tawait command("advance", {{"seconds": 8.0 - LIFETIME}})
+\tGameLogin.profile = new_name()
+\tcheck((await GameLogin.register(new_name(), PASSWORD)).ok, "registered")
+\tawait command("advance", {{"seconds": LIFETIME - 8.0}})
+\tGameLogin._session.access_until = Client.Session.now() + {believed}
+\tstart()
+\tcheck(await state_is(WebSocketPeer.STATE_OPEN), "connected")
+\tif {is_renewed}:
+\t\tstates.clear()
+\t\tawait seconds(12.0)
+\t\tequal(states, [WebSocketPeer.STATE_OPEN], "states, for longer than the token was good")
+\telse:
+\t\tcheck(await state_is(WebSocketPeer.STATE_CLOSED), "closed when the token expires")
+\t\tequal(peer.get_close_code(), 4401, "close code")
+\t\tcheck(await state_is(WebSocketPeer.STATE_OPEN), "connected again")
+\tvar other: WebSocketPeer = WebSocketPeer.new()
+\tequal(await GameLogin.connect_socket(other, socket_url), OK, "the player joins from elsewhere")
+\tfor _tick: int in 20:
+\t\tother.poll()
+\t\tawait seconds(0.05)
+\tcheck(await state_is(WebSocketPeer.STATE_CLOSED), "put out")
+\tequal(peer.get_close_code(), 4409, "close code")
+\tawait seconds(3.5)
+\tcheck(is_over, "and it stays out")
+\tother.close()
+"""
 MUTE_SECONDS = 30.0
 ADDRESS = "198.51.100.7"
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of RFC 6455, 4.2.2
@@ -143,3 +205,25 @@ def test_socket(
         GAME_LOGIN_TEST_OTHER_AUDIENCE=other,
     )
     assert_passed(run, "test_socket", "", backend.secrets | {expired, other})
+
+
+@pytest.mark.parametrize("is_renewed", [True, False])
+def test_lines_of_the_readme(
+    game: Game, backend: Backend, tmp_path: Path, socket_url: str, *, is_renewed: bool
+) -> None:
+    """The README's lines renew the token in time, reconnect without one, and obey 4409."""
+    found = GDSCRIPT.search(README.read_text())
+    assert found
+    lines = found[1]
+    assert lines.count("240_000") == 2
+    if is_renewed:
+        lines = lines.replace("240_000", "2_000")
+    script = game.folder / "tests" / "stay.gd"
+    believed = "60.5" if is_renewed else "600.0"
+    is_renewed_word = "true" if is_renewed else "false"
+    script.write_text(STAY.format(lines=lines, believed=believed, is_renewed=is_renewed_word))
+    run = game.run("stay", tmp_path, GAME_LOGIN_TEST_SOCKET=socket_url)
+    script.unlink()
+    assert not run.problems(), run.output
+    assert run.passed == ["test_stay_connected"], run.output
+    assert not [secret for secret in backend.secrets if secret in run.output]

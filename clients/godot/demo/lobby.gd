@@ -1,6 +1,7 @@
 extends MarginContainer
 ## A chat with everybody who is there, over the WebSocket server in `examples/`.
 
+const Result = preload("res://addons/game_login/result.gd")
 const DEFAULT_URL: String = "ws://127.0.0.1:8765"
 const RECONNECT_SECONDS: float = 3.0
 const BAD_TOKEN: int = 4401
@@ -165,12 +166,11 @@ func _on_input_submitted(text: String) -> void:
 	var message: Dictionary = {"type": "chat", "text": text}
 	if _peer.send_text(JSON.stringify(message)) == OK:
 		_input.clear()
-	_input.edit()
 
 
 func _on_leave_pressed() -> void:
 	_leave.disabled = true
-	var result: GameLoginResult = await GameLogin.logout()
+	var result: Result = await GameLogin.logout()
 	_leave.disabled = false
 	if not result.ok:
 		push_warning("Signed out here; the server has not heard of it (%s)." % result)

@@ -2,6 +2,7 @@ extends Control
 ## The demo: the login form, and behind it a lobby in which players chat.
 
 const Form = preload("res://addons/game_login/ui/login_form.gd")
+const Result = preload("res://addons/game_login/result.gd")
 const Lobby = preload("res://demo/lobby.gd")
 
 @onready var _form: Form = $LoginForm as Form
@@ -21,14 +22,11 @@ func _ready() -> void:
 
 
 func _on_signed_in() -> void:
-	_form.hide()
 	await _lobby.enter()
 
 
 func _on_session_ended(reason: int) -> void:
 	_lobby.leave()
-	_form.show()
-	_form.focus()
 	if reason == GameLogin.Reason.REVOKED:
 		var text: String = "You have been signed out from somewhere else. Sign in again."
-		_form.show_result(GameLoginResult.of(GameLoginResult.Kind.DENIED, "session_ended", text))
+		_form.show_result(Result.of(Result.Kind.DENIED, "session_ended", text))

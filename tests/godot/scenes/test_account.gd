@@ -101,6 +101,45 @@ func test_logout() -> void:
 	check((await player.logout()).ok, "twice is no problem")
 
 
+func test_logout_after_a_night() -> void:
+	for everywhere: bool in [false, true]:
+		var player: Client = await new_player()
+		var other: Client = new_client()
+		check((await other.login(player.account_name, PASSWORD)).ok, "signed in twice")
+		var token: String = player._session.refresh_token
+		await command("reset")
+		await command("advance", {"seconds": 9.0 * 3600.0})
+		player._session.access_until = Client.Session.now()  # the machine's clock has gone on, too
+		check((await player.logout(everywhere)).ok, "signed out")
+		var requests: Array = await command("requests")
+		var paths: Array = requests.map(func(one: Dictionary) -> String: return one["path"])
+		equal(paths, ["/v1/refresh", "/v1/logout"] if everywhere else ["/v1/logout"], "requests")
+		equal(await refresh_code(token), "session_ended", "the session is over at the server, too")
+		var is_other_signed_in: bool = (await other.auto_login()).ok
+		equal(is_other_signed_in, not everywhere, "the other device is signed in")
+		await command("advance", {"seconds": -9.0 * 3600.0})
+
+
+func test_logout_while_another_copy_has_refreshed() -> void:
+	var profile: String = new_name()
+	var player: Client = await new_player(profile)
+	var copy: Client = new_client(profile)
+	check((await copy.auto_login()).ok, "the copy has the next token")
+	check((await player.logout()).ok, "signed out with the one before")
+	equal((await copy.fetch("/v1/me")).code, "session_ended", "and so is the copy")
+
+
+func test_logout_everywhere_after_a_lost_answer() -> void:
+	var player: Client = await new_player()
+	var other: Client = new_client()
+	check((await other.login(player.account_name, PASSWORD)).ok, "signed in twice")
+	await fault("/v1/refresh", "lose", {"times": 3})
+	equal((await player.auto_login()).kind, GameLoginResult.Kind.OFFLINE, "the answer is lost")
+	player._session.access_until = Client.Session.now()
+	check((await player.logout(true)).ok, "signed out everywhere")
+	equal((await other.fetch("/v1/me")).code, "session_ended", "on the other device, too")
+
+
 func test_logout_everywhere_reaches_the_other_client() -> void:
 	var first: Client = await new_player()
 	var second: Client = new_client()
@@ -200,3 +239,18 @@ func test_printing_shows_no_secret() -> void:
 	result = await client.login(username, PASSWORD + "?")
 	print(result, result.data, result.message, result.fields)
 	check(str(result) == "GameLoginResult(DENIED, 401, invalid_credentials)", str(result))
+
+
+## Returns what a refresh with a token is answered.
+func refresh_code(token: String) -> String:
+	var exchange: Client.Exchange = Client.Exchange.new(
+		trust() if url.begins_with("https:") else null
+	)
+	add_child(exchange)
+	var headers: PackedStringArray = ["Content-Type: application/json"]
+	var body: String = JSON.stringify({"refresh_token": token})
+	var result: GameLoginResult = await exchange.send(
+		url + "/v1/refresh", HTTPClient.METHOD_POST, headers, body, 5.0
+	)
+	exchange.queue_free()
+	return result.code

@@ -264,12 +264,36 @@ func test_only_encrypted_addresses() -> void:
 		client.base_url = address
 		var result: GameLoginResult = await client.login(new_name(), PASSWORD)
 		equal(result.code, "unsafe_address", address)
+		equal(result.message, "The server's address must be https:// and a host.", address)
 	client.base_url = url
 	check((await client.register(new_name(), PASSWORD)).ok, "this machine")
 	for path: String in ["v1/me", "@example.com/", "/v1/me\r\nX: y", "/a b", ""]:
-		equal((await client.fetch(path)).code, "unsafe_address", path)
+		var refused: GameLoginResult = await client.fetch(path)
+		equal(refused.code, "unsafe_address", path)
+		check("path" in refused.message, refused.message)
 	var peer: WebSocketPeer = WebSocketPeer.new()
 	equal(await client.connect_socket(peer, "ws://example.com"), ERR_INVALID_PARAMETER, "socket")
+
+
+func test_scheme_and_host_in_capitals() -> void:
+	var client: Client = new_client()
+	client.base_url = url.replace("http", "HTTP").replace("localhost", "LOCALHOST")
+	var result: GameLoginResult = await client.register(new_name(), PASSWORD)
+	check(result.ok, "registered at %s: %s" % [client.base_url, result.message])
+	var peer: WebSocketPeer = WebSocketPeer.new()
+	equal(await client.connect_socket(peer, "WS://LOCALHOST:1"), OK, "a socket in capitals")
+	peer.close()
+
+
+func test_a_host_that_the_engine_cannot_reach() -> void:
+	var client: Client = new_client()
+	for address: String in [
+		"http://[::1]", "http://[::1]:3000/", "https://[::1]:3000", "https://foo"
+	]:
+		client.base_url = address
+		var result: GameLoginResult = await client.login(new_name(), PASSWORD)
+		equal(result.code, "unsafe_address", address)
+		check("shorter than 4 characters" in result.message, result.message)
 
 
 func test_header_lines() -> void:

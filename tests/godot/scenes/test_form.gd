@@ -126,6 +126,145 @@ func test_empty_fields_ask_nobody() -> void:
 	equal(await count("/v1/login"), 0, "requests")
 
 
+func test_white_space_around_a_name_is_not_sent() -> void:
+	var player: Client = await new_player()
+	for typed: String in ["%s ", " %s", "%s\t", "\t %s\n", "%s\u00a0", "\u3000%s\u2003\u202f"]:
+		await open()
+		await submit(typed % player.account_name, PASSWORD)
+		equal(signed_in, 1, "signed in with %s" % typed.c_escape())
+		equal(edit("Name").text, player.account_name, "the name that is shown")
+		check((await GameLogin.logout()).ok, "signed out")
+	await open()
+	await press("Switch")
+	var username: String = new_name()
+	await submit("  %s\t" % username, PASSWORD)
+	equal(GameLogin.account_name, username, "registered")
+	check((await GameLogin.logout()).ok, "signed out")
+	await open()
+	await command("reset")
+	await submit(" \t\u00a0", PASSWORD)
+	check(node("NameReason").visible, "nothing but white space is no name")
+	equal(await count("/v1/login"), 0, "requests")
+
+
+func test_a_long_name_with_a_space_before_it() -> void:
+	await open()
+	await press("Switch")
+	var username: String = new_name().rpad(24, "x")
+	edit("Name").text = ""
+	edit("Name").insert_text_at_caret("  %s " % username)
+	edit("Password").text = PASSWORD
+	button("Submit").pressed.emit()
+	await until(func() -> bool: return not node("Spinner").visible)
+	equal(GameLogin.account_name, username, "registered")
+
+
+func test_white_space_in_a_password_is_sent() -> void:
+	await open()
+	await press("Switch")
+	var username: String = new_name()
+	await submit(username, " %s\t" % PASSWORD)
+	check("control" in (node("PasswordReason") as Label).text, "as it was typed")
+	await submit(username, " %s " % PASSWORD)
+	equal(signed_in, 1, "registered")
+	var other: Client = new_client()
+	equal((await other.login(username, PASSWORD)).code, "invalid_credentials", "without")
+	check((await other.login(username, " %s " % PASSWORD)).ok, "with its spaces")
+
+
+func test_it_hides_itself_and_comes_back() -> void:
+	var player: Client = await new_player()
+	await open()
+	await submit(player.account_name, PASSWORD)
+	check(not form.visible, "hidden when the player is signed in")
+	check((await GameLogin.logout()).ok, "signed out")
+	await get_tree().process_frame
+	check(form.visible, "and back when the session has ended")
+	equal(focused(), "Password", "focus")
+	await type(PASSWORD)
+	await key(KEY_ENTER)
+	await until(func() -> bool: return signed_in == 2)
+	check(not form.visible, "hidden again")
+
+
+func test_it_hides_itself_after_signing_in_by_itself() -> void:
+	GameLogin.profile = new_name()
+	check((await GameLogin.register(new_name(), PASSWORD)).ok, "registered")
+	GameLogin._session = Client.Session.new()  # as after a start of the game
+	await open()
+	await until(func() -> bool: return signed_in == 1)
+	check(not form.visible, "hidden")
+
+
+func test_it_stays_where_the_game_says_so() -> void:
+	var player: Client = await new_player()
+	await open()
+	form.set("hides_itself", false)
+	await submit(player.account_name, PASSWORD)
+	equal(signed_in, 1, "signed in")
+	check(form.visible, "still there")
+	form.hide()
+	check((await GameLogin.logout()).ok, "signed out")
+	await get_tree().process_frame
+	check(not form.visible, "and not shown by itself")
+
+
+func test_it_has_the_focus_when_it_is_shown() -> void:
+	await open()
+	edit("Name").text = ""
+	form.hide()
+	equal(focused(), "", "nothing has the focus")
+	form.show()
+	equal(focused(), "Name", "what is missing")
+
+
+func test_what_a_suspended_player_reads() -> void:
+	var date: String = '"2027-01-01T00:00:00Z"'
+	var texts: Dictionary = {
+		'"until": %s, "reason": "Cheating"' % date:
+		"Suspended until 1 January 2027. Reason: Cheating.",
+		'"until": %s, "reason": "Bad words!"' % date:
+		"Suspended until 1 January 2027. Reason: Bad words!",
+		'"until": %s, "reason": ""' % date: "Suspended until 1 January 2027.",
+		'"until": %s, "reason": null' % date: "Suspended until 1 January 2027.",
+		'"until": %s' % date: "Suspended until 1 January 2027.",
+		'"until": "2026-12-31T23:59:59.123456Z", "reason": " "':
+		"Suspended until 31 December 2026.",
+		'"until": null, "reason": "Cheating."': "Suspended for good. Reason: Cheating.",
+		'"until": null, "reason": ""': "Suspended for good.",
+		'"until": "tomorrow"': "This account is suspended.",
+		'"until": 7': "This account is suspended.",
+		'"reason": "Cheating"': "This account is suspended. Reason: Cheating.",
+	}
+	for details: String in texts:
+		equal(await suspension(details), texts[details], details)
+
+
+func test_a_suspension_can_be_translated() -> void:
+	var german: Translation = Translation.new()
+	german.locale = "de"
+	german.add_message(
+		"Suspended until {day} {month} {year}.", "Gesperrt bis {day}. {month} {year}."
+	)
+	german.add_message("January", "Januar")
+	german.add_message("Reason: %s", "Grund: %s")
+	TranslationServer.add_translation(german)
+	TranslationServer.set_locale("de")
+	var text: String = await suspension('"until": "2027-01-01T00:00:00Z", "reason": "Cheating"')
+	equal(text, "Gesperrt bis 1. Januar 2027. Grund: Cheating.", "text")
+	TranslationServer.set_locale("en")
+	TranslationServer.remove_translation(german)
+
+
+func test_a_reason_for_a_field_that_the_form_has_not() -> void:
+	await open()
+	var body: String = '{"error": {"code": "invalid_request", "message": "No.", "fields": {"x": "y"}}}'
+	await fault("/v1/login", "answer", {"status": 400, "body": body})
+	await submit("Ada", PASSWORD)
+	check(node("Message").visible, "a message")
+	equal((node("MessageText") as Label).text, "No.", "text")
+
+
 func test_busy() -> void:
 	var player: Client = await new_player()
 	await open()
@@ -276,6 +415,17 @@ func open() -> void:
 	add_child(form)
 	await get_tree().process_frame
 	await until(func() -> bool: return not node("Spinner").visible or signed_in > 0)
+
+
+## Signs in as a suspended player; returns what the form says.
+func suspension(details: String) -> String:
+	await open()
+	var error: String = '"code": "account_suspended", "message": "This account is suspended."'
+	var body: String = '{"error": {%s, %s}}' % [error, details]
+	await fault("/v1/login", "answer", {"status": 403, "body": body})
+	await submit("Ada", PASSWORD)
+	check(node("Message").visible, "a message")
+	return (node("MessageText") as Label).text
 
 
 func node(title: String) -> Control:

@@ -132,6 +132,17 @@ func test_two_players_chat() -> void:
 	await leave_lobby(first)
 
 
+func test_lobby_by_keyboard_alone() -> void:
+	var demo: Node = await enter_lobby()
+	for line: String in ["first line", "second line", "third line"]:
+		for character: String in line:
+			await press_key(KEY_NONE, character.unicode_at(0))
+		await press_key(KEY_ENTER)
+		var said: String = "%s  %s" % [GameLogin.account_name, line]
+		await until(func() -> bool: return said in text_of(demo, "%Log"))
+	await leave_lobby(demo)
+
+
 func test_lobby_after_a_connection_from_elsewhere() -> void:
 	var demo: Node = await enter_lobby()
 	var peer: WebSocketPeer = WebSocketPeer.new()
@@ -194,6 +205,18 @@ func leave_lobby(demo: Node) -> void:
 	check(not (demo.get_node("Lobby") as Control).visible, "the lobby is left")
 	await seconds(0.3)
 	demo.queue_free()
+
+
+## Presses a key as the system does.
+func press_key(code: Key, unicode: int = 0) -> void:
+	for is_pressed: bool in [true, false]:
+		var event: InputEventKey = InputEventKey.new()
+		event.keycode = code
+		event.physical_keycode = code
+		event.unicode = unicode
+		event.pressed = is_pressed
+		Input.parse_input_event(event)
+		await get_tree().process_frame
 
 
 func text_of(demo: Node, path: String) -> String:

@@ -118,14 +118,21 @@ func has_session() -> bool:
 	return _session.is_open()
 
 
-## Signs out, on all devices if you like. Not [code]ok[/code] where the server did not hear of it.
+## Signs out, on all devices if you like. Not [code]ok[/code] if the server did not hear of it. On
+## this device alone it takes one request, however old the access token is.
 func logout(everywhere: bool = false) -> Result:
 	if not _session.is_open():
 		return Result.of(Result.Kind.OK)
 	var generation: int = _generation
 	_is_logging_out = true
-	var body: Dictionary = {"everywhere": everywhere}
-	var result: Result = await fetch("/v1/logout", body, HTTPClient.METHOD_POST)
+	var result: Result
+	if everywhere:
+		# By the access token: where the answer to a refresh was lost, the refresh token is not the
+		# current one any more, and that ends no other session.
+		result = await fetch("/v1/logout", {"everywhere": true})
+	else:
+		var body: Dictionary = {"refresh_token": _session.refresh_token}
+		result = await _ask(HTTPClient.METHOD_POST, "/v1/logout", "", body)
 	_is_logging_out = false
 	if generation == _generation:
 		_end_session(Reason.LOGOUT, result.ok)
@@ -323,9 +330,9 @@ func _update_state() -> void:
 ## after the time that one request may take, nor at another server.
 func _ask(method: HTTPClient.Method, path: String, header: String, body: Variant) -> Result:
 	var url: String = base_url.trim_suffix("/") + path
-	if not path.begins_with("/") or not Address.is_safe(url, "http"):
-		var text: String = "The server's address must begin with https://."
-		return Result.of(Result.Kind.INVALID, "unsafe_address", text)
+	var problem: String = Address.problem(base_url.trim_suffix("/"), path)
+	if problem != "":
+		return Result.of(Result.Kind.INVALID, "unsafe_address", problem)
 	var headers: PackedStringArray = [] if header == "" else [header]
 	var content: String = ""
 	if body != null:

@@ -1,18 +1,23 @@
 extends Control
 ## A form to sign in or to create an account: add it to a scene and wait for [signal signed_in].
-## All texts go through tr(), the server's reasons too; give it a theme of your own if you like.
+## It hides itself then, and comes back when the session has ended. All texts go through tr(), the
+## server's reasons too; give it a theme of your own if you like.
 
 signal signed_in
 
 const Client = preload("../game_login.gd")
 const Result = preload("../result.gd")
 const Session = preload("../session.gd")
+const Suspension = preload("suspension.gd")
 const MARGIN: float = 40.0
 const WIDTH: float = 460.0
 const TURNS_PER_SECOND: float = 1.2
+const SPACE: String = "[\\h\\v]"  # of Unicode, which String.strip_edges does not know
 
 ## Sign in with what the last run of the game stored, as soon as the form is there.
 @export var is_automatic: bool = true
+## Hide when the player is signed in, and show again when the session has ended.
+@export var hides_itself: bool = true
 
 var _is_new: bool = false
 var _is_busy: bool = false
@@ -42,11 +47,15 @@ func _ready() -> void:
 	_name.text = _client.remembered_name()
 	_update_texts()
 	focus()
+	@warning_ignore("return_value_discarded")
+	_client.session_ended.connect(_on_session_ended)
 	if is_automatic:
 		await _resume_session()
 
 
 func _notification(what: int) -> void:
+	if what == NOTIFICATION_VISIBILITY_CHANGED and is_node_ready():
+		focus()
 	if what in [NOTIFICATION_TRANSLATION_CHANGED, NOTIFICATION_RESIZED] and is_node_ready():
 		_update_texts()
 
@@ -80,7 +89,7 @@ func _resume_session() -> void:
 	var result: Result = await _client.auto_login()
 	_set_busy(false)
 	if result.ok:
-		signed_in.emit()
+		_finish()
 	elif result.code != "no_session":
 		show_result(result)
 
@@ -89,6 +98,7 @@ func _on_submitted(_text: String = "") -> void:
 	if _is_busy or _submit.disabled:
 		return
 	_clear_reasons()
+	_name.text = _trimmed(_name.text)
 	for field: String in _reasons:
 		if (_name if field == "username" else _password).text == "":
 			_show_reason(field, "Enter your name." if field == "username" else "Enter a password.")
@@ -100,23 +110,41 @@ func _on_submitted(_text: String = "") -> void:
 	if result.ok:
 		_password.clear()
 		_show.button_pressed = false
-		signed_in.emit()
+		_finish()
 	else:
 		show_result(result)
+
+
+func _finish() -> void:
+	if hides_itself:
+		hide()
+	signed_in.emit()
+
+
+func _on_session_ended(_reason: Client.Reason) -> void:
+	if hides_itself:
+		show()
+
+
+## Returns a name without white space around it, such as phone keyboards add.
+func _trimmed(text: String) -> String:
+	return RegEx.create_from_string("^%s+|%s+$" % [SPACE, SPACE]).sub(text, "", true)
 
 
 ## Says what a call came to: beside the fields, or above the button.
 func show_result(result: Result) -> void:
 	_clear_reasons()
+	var is_said: bool = false
 	for field: String in result.fields:
 		if field in _reasons:
 			_show_reason(field, result.fields[field])
+			is_said = true
 	if result.code == "username_taken":
 		_show_reason("username", result.message)
-	elif result.fields.is_empty():
-		var details: Array = [result.data.get("reason"), result.data.get("until")]
-		var texts: Array = details.filter(func(text: Variant) -> bool: return text is String)
-		_message_text.text = " ".join([tr(result.message)] + texts)
+	elif not is_said:
+		_message_text.text = tr(result.message)
+		if result.code == "account_suspended":
+			_message_text.text = Suspension.text(result.data)
 		_message.show()
 		_password.select_all()
 		focus()
