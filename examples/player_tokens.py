@@ -17,6 +17,7 @@ would refuse every fresh token. `exp` is compared without leeway: if our clock i
 that much earlier, and a client that is told so comes back with a fresh one.
 """
 
+import base64
 import http.client
 import ipaddress
 import json
@@ -108,6 +109,8 @@ class PlayerTokens:
         if len(text) > MAX_TOKEN_LENGTH:
             raise InvalidToken("longer than 2 KiB")
         try:
+            if not all(map(_is_canonical, text.split("."))):
+                raise InvalidToken("not in the one spelling of base64url")
             header = jwt.get_unverified_header(text)
             if set(header) != HEADER_FIELDS or header["typ"] != TYPE:
                 raise InvalidToken("no access token of the backend's")
@@ -201,6 +204,12 @@ def usable_keys(jwks: Jwks) -> dict[str, jwt.PyJWK]:
     if not keys:
         raise ValueError("no usable key in it")
     return keys
+
+
+def _is_canonical(segment: str) -> bool:
+    """Tell whether a part of a token is in the one spelling that RFC 7515, section 2 gives it."""
+    decoded = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    return base64.urlsafe_b64encode(decoded).rstrip(b"=") == segment.encode()
 
 
 def _jwks_url(backend: str) -> str:

@@ -102,6 +102,12 @@ def with_public_key_as_secret() -> str:
     return f"{head}.{payload}." + base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
 
+def with_spare_bits(segment: str) -> str:
+    """Return another spelling of the same bytes: the bits that base64 does not use are set."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return segment[:-1] + alphabet[alphabet.index(segment[-1]) | 1]
+
+
 REQUIRED = ("iss", "aud", "sub", "sid", "iat", "exp")
 FORGERIES: dict[str, Callable[[], str]] = {
     "alg none": lambda: unsigned({**HEADER, "alg": "none"}),
@@ -170,6 +176,9 @@ FORGERIES: dict[str, Callable[[], str]] = {
     "a space in front": lambda: " " + TEXT,
     "not ASCII": lambda: "é" + TEXT,
     "lone surrogate": lambda: "\ud800." + TEXT,
+    "padded": lambda: TEXT + "==",
+    "spare bits": lambda: with_spare_bits(TEXT),
+    "a line break inside": lambda: f"{TEXT[:40]}\n{TEXT[40:]}",
     "JWE": lambda: "a.b.c.d.e",
     "header a list": lambda: "W10." + TEXT.partition(".")[2],
     "header deep": lambda: base64.urlsafe_b64encode(b"[" * 1000).decode() + ".e30.AA",
@@ -201,12 +210,6 @@ def test_forgery(name: str) -> None:
 def test_reason(name: str, reason: Reason) -> None:
     """The log can tell a forged token from one that has expired."""
     assert refused(FORGERIES[name]()) == reason
-
-
-def with_spare_bits(segment: str) -> str:
-    """Return another spelling of the same bytes: the bits that base64 does not use are set."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    return segment[:-1] + alphabet[alphabet.index(segment[-1]) | 1]
 
 
 def test_other_spellings() -> None:

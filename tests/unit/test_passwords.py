@@ -8,9 +8,10 @@ from argon2.low_level import Type
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from zxcvbn import matching
 
 from auth.errors import WeakPassword
-from auth.passwords import Passwords, check_password, refuse_guessable
+from auth.passwords import MIN_LENGTH, Passwords, check_password, refuse_guessable
 
 GOOD = "correct horse battery staple"
 
@@ -61,6 +62,16 @@ def test_good_passwords(password: str) -> None:
 def test_guessable_passwords(password: str) -> None:
     """Common words, keyboard walks and sequences are refused, with a reason to act on."""
     assert len(reason(password)) > 10
+
+
+def test_most_common_passwords() -> None:
+    """The 3000 most common passwords that are long enough are refused (OWASP ASVS 5.0, 6.2.4)."""
+    ranked = matching.RANKED_DICTIONARIES["passwords"]  # the most common first
+    common = [word for word in ranked if len(word) >= MIN_LENGTH][:3000]
+    assert len(common) == 3000
+    for password in common:
+        with pytest.raises(WeakPassword):
+            check(password, "ada-lovelace")
 
 
 @pytest.mark.parametrize("password", ["", "x", "xK9#mQ2"])
