@@ -4,8 +4,8 @@
 there is none, from a Docker image.
 """
 
-import hashlib
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from pathlib import Path
 from auth.connection import Connection, DatabaseSecret, Failure, connect, tls_context
 from local.certificates import make_certificates
 from local.engines import TITLES, Engine, chosen, find_engine
-from local.processes import Process, accepts, free_port
+from local.processes import Process, accepts, free_port, identity
 from local.terminal import Problem, say
 
 SCHEMA = "game_login"
@@ -157,6 +157,7 @@ class MariaDB:
             owner = []
             for file in (setup, self.folder / "tls" / "key.pem"):
                 os.chown(file, IMAGE_USER, IMAGE_USER)
+        self._remove_container()
         self.port = self.port or free_port()
         mounts = (f"{data}:/var/lib/mysql", f"{self.folder / 'tls'}:/tls:ro", f"{setup}:/setup.sql")
         command = [
@@ -164,7 +165,7 @@ class MariaDB:
             "run",
             "--rm",
             "--init",
-            f"--name={self._container}",
+            f"--name={self._name_container()}",
             *owner,
             f"--publish=127.0.0.1:{self.port}:3306",
             "--env=MARIADB_RANDOM_ROOT_PASSWORD=1",
@@ -174,20 +175,30 @@ class MariaDB:
             *_tls_options(Path("/tls")),
             "--init-file=/setup.sql",
         ]
-        self._remove_container()
         try:
             self._run(command, IMAGE_READY_SECONDS)
         finally:
             setup.unlink()
 
+    def _name_container(self) -> str:
+        """Return a name that no other container has, noted for the next run."""
+        name = f"game-login-{secrets.token_hex(8)}"
+        self._container_note.write_text(f"{name} {identity(self.folder)}")
+        return name
+
     @property
-    def _container(self) -> str:
-        return f"game-login-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
+    def _container_note(self) -> Path:
+        return self.folder / "container"
 
     def _remove_container(self) -> None:
-        """End a container that a run before left behind; it would keep the data locked."""
-        command = ["docker", "rm", "--force", self._container]
-        subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+        """End a container that an earlier run of this folder left behind; it locks the data."""
+        if not self._container_note.exists():
+            return
+        name, _, folder = self._container_note.read_text().partition(" ")
+        if name and folder == identity(self.folder):  # a copied folder brings the note along
+            command = ["docker", "rm", "--force", name]
+            subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+        self._container_note.unlink()
 
     def _run(self, command: Sequence[str], seconds: float) -> None:
         self._process = Process(self._kind, command, self.folder)

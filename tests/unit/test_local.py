@@ -1,8 +1,6 @@
 """The local stack says in one line what is wrong and what to do."""
 
-import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +10,7 @@ import pytest
 
 from local.mariadb import MariaDB, Users
 from local.offline import refuse_busy
-from local.processes import NOTE, Process, end_leftovers, free_port
+from local.processes import Process, free_port
 from local.stack import Stack, without_aws
 from local.terminal import Problem
 
@@ -39,25 +37,6 @@ def test_busy_port(busy_port: int) -> None:
     with pytest.raises(Problem, match=f"make run-game GAME_PORT={busy_port + 1}"):
         refuse_busy(busy_port, "GAME_PORT")
     refuse_busy(free_port())
-
-
-def test_what_a_killed_run_left_behind(tmp_path: Path) -> None:
-    """A process of an earlier run is ended, and its note is gone."""
-    process = Process("sleeper", SLEEP, tmp_path)
-    process.wait_until(lambda: process.log.read_text() == "up\n", 30)
-    end_leftovers(tmp_path)
-    assert not process.is_running()
-    assert list(tmp_path.glob(f"*{NOTE}")) == []
-
-
-def test_somebody_elses_process(tmp_path: Path) -> None:
-    """A process id that belongs to another program by now is left alone."""
-    with subprocess.Popen(SLEEP) as other:
-        (tmp_path / f"old{NOTE}").write_text(f"{other.pid} mariadbd")
-        end_leftovers(tmp_path)
-        assert other.poll() is None
-        other.send_signal(signal.SIGKILL)
-    assert list(tmp_path.glob(f"*{NOTE}")) == []
 
 
 def test_a_process_that_ends_while_starting(tmp_path: Path) -> None:
