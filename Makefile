@@ -6,6 +6,18 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 ON_MYSQL := $(addsuffix .py,concurrency contract contract_bodies contract_tokens database \
 	database_access database_failures lost_answers migrate migrations)
+# What a shell may have set and what would change how Python, pip, Node and npm work. Kept is what
+# they need to reach their registries.
+KEPT := PYTHON3 $(addprefix PIP_,INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT \
+	PROXY CACHE_DIR NO_CACHE_DIR CONFIG_FILE KEYRING_PROVIDER TIMEOUT DEFAULT_TIMEOUT RETRIES) \
+	NODE_EXTRA_CA_CERTS NODE_USE_SYSTEM_CA NODE_USE_ENV_PROXY NODE_OPTIONS \
+	$(foreach npm,npm_config_ NPM_CONFIG_,$(addprefix $(npm),//% @% registry REGISTRY proxy PROXY https_proxy \
+	HTTPS_PROXY noproxy NOPROXY ca CA cafile CAFILE cert CERT key KEY strict_ssl STRICT_SSL cache CACHE \
+	userconfig USERCONFIG globalconfig GLOBALCONFIG prefer_offline PREFER_OFFLINE offline OFFLINE))
+STRAY := CDPATH PYTHON% PIP_% NODE_% npm_config_% NPM_CONFIG_%
+$(foreach name,$(filter-out $(KEPT),$(filter $(STRAY),$(.VARIABLES))),$(eval unexport $(name)))
+NODE_OPTIONS := $(filter --use-%-ca,$(NODE_OPTIONS))
+export SLS_SCHEMA_CACHE_BASE_DIR := $(CURDIR)/.local
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 # The region that `aws configure` was told, unless another is named.
 REGION ?= $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell aws configure get region 2>/dev/null))
@@ -17,11 +29,11 @@ TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
-run: setup  ## run the backend on this machine, on http://localhost:3000 (or PORT=...)
-	@exec $(PYTHON) -m local run --port $(PORT)
+run: setup  ## run the backend on this machine, on http://127.0.0.1:3000 (or PORT=...)
+	@exec $(PYTHON) -m local run "--port=$(PORT)"
 
-run-game: setup  ## the same, with the example game server on ws://localhost:8765 (or GAME_PORT=...)
-	@exec $(PYTHON) -m local run --port $(PORT) --game-port $(GAME_PORT)
+run-game: setup  ## the same, with the example game server on ws://127.0.0.1:8765 (or GAME_PORT=...)
+	@exec $(PYTHON) -m local run "--port=$(PORT)" "--game-port=$(GAME_PORT)"
 
 test: check  ## run the backend's tests, with a private MariaDB; with DATABASE=mysql the faults, too
 	@$(PYTHON) -m local install

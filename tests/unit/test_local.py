@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.mariadb import MariaDB, Users
-from local.offline import refuse_busy
+from local.ports import port_of, refuse_busy, refuse_same
 from local.processes import Process, free_port
 from local.stack import Stack, without_aws
 from local.terminal import Problem
@@ -37,6 +37,37 @@ def test_busy_port(busy_port: int) -> None:
     with pytest.raises(Problem, match=f"make run-game GAME_PORT={busy_port + 1}"):
         refuse_busy(busy_port, "GAME_PORT")
     refuse_busy(free_port())
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "65536", "70000", "", "abc", "3e3", "30 00", "٣٠٠٠"])
+def test_impossible_port(text: str) -> None:
+    """What is no port is refused in one line that says what is."""
+    with pytest.raises(Problem, match=r"GAME_PORT is a number from 1 to 65535, and not '.*'$"):
+        port_of(text, "GAME_PORT")
+
+
+def test_privileged_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that this user may not open is refused in one line."""
+
+    def refuse(_socket: object, _address: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(socket, "socket", type("Refusing", (socket.socket,), {"bind": refuse}))
+    with pytest.raises(Problem, match=r"you may not open port 80: .* `make run PORT=\.\.\.`$"):
+        port_of("80")
+
+
+def test_possible_ports(busy_port: int) -> None:
+    """Every other port is taken, and whether it is busy is asked later."""
+    assert (port_of("1024"), port_of("65535"), port_of(str(busy_port))) == (1024, 65535, busy_port)
+
+
+def test_one_port_for_two_servers() -> None:
+    """The game server does not get the backend's port."""
+    with pytest.raises(Problem, match=r"PORT and GAME_PORT are both 65535.*GAME_PORT=65534`$"):
+        refuse_same(65535, 65535)
+    refuse_same(3000, 3001)
+    refuse_same(3000, None)
 
 
 def test_a_process_that_ends_while_starting(tmp_path: Path) -> None:
