@@ -74,6 +74,7 @@ class Stack:
             "AWS_ENDPOINT_URL": self.secrets_manager.endpoint,
             "DATABASE_SECRET_ID": f"{SECRET_PREFIX}/database",
             "DATABASE_ADMIN_SECRET_ID": f"{SECRET_PREFIX}/database-admin",
+            "DATABASE_PROXY_HOST": "",
             "DATABASE_CA_FILE": str(self.mariadb.ca_file),
             "TOKEN_SECRET_ID": f"{SECRET_PREFIX}/tokens",
             "TOKEN_ISSUER": f"game-login-{STAGE}",

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from local import __main__ as commands
 from local.mariadb import MariaDB, Users
 from local.ports import port_of, refuse_busy, refuse_same
 from local.processes import Process, free_port
-from local.stack import Stack, without_aws
+from local.stack import KEPT, Stack, without_aws
 from local.terminal import Problem
 
 SLEEP = [sys.executable, "-uc", "import time; print('up'); time.sleep(60)"]
@@ -95,6 +96,27 @@ def test_damaged_secrets(tmp_path: Path) -> None:
     (tmp_path / "secrets.json").write_text("{")
     with pytest.raises(Problem, match=r"secrets.json is damaged: `make reset`"):
         Stack(tmp_path, "1")
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_reset_of_a_folder_that_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """`make reset` removes no folder that `make run` did not make."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / ("file" if kind == "folder" else KEPT)).touch()
+    stack = tmp_path / "stack"
+    if kind == "folder":
+        theirs.rename(stack)
+    else:
+        stack.symlink_to(theirs)
+    monkeypatch.setattr(commands, "FOLDER", tmp_path)
+    monkeypatch.setattr(commands, "STACK_FOLDER", stack)
+    monkeypatch.setattr(commands, "ENVIRONMENT_FILE", tmp_path / "env")
+    with pytest.raises(Problem, match=r"`make run` did not make .*stack: remove it yourself"):
+        commands.reset()
+    assert len(list(stack.iterdir())) == 1
 
 
 def test_damaged_database(tmp_path: Path) -> None:
