@@ -18,12 +18,14 @@ STRAY := CDPATH PYTHON% PIP_% NODE_% npm_config_% NPM_CONFIG_%
 $(foreach name,$(filter-out $(KEPT),$(filter $(STRAY),$(.VARIABLES))),$(eval unexport $(name)))
 NODE_OPTIONS := $(filter --use-%-ca,$(NODE_OPTIONS))
 export SLS_SCHEMA_CACHE_BASE_DIR := $(CURDIR)/.local
+LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command "make lock"
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 # The region that `aws configure` was told, unless another is named.
 REGION ?= $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell aws configure get region 2>/dev/null))
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help setup run run-game reset check test test-search test-deploy test-faults test-godot test-mysql fuzz \
+.PHONY: help setup run run-game reset lock check test test-search test-deploy test-faults test-godot test-mysql fuzz \
 	bench package rehearse deploy rollback smoke rotate-token-keys
 
 help:  ## show this list
@@ -96,6 +98,12 @@ deploy: setup  ## deploy to AWS, into STAGE=dev and the region of `aws configure
 
 rollback: setup  ## let players reach the version of before again (or VERSION=n), at once
 	@$(SERVERLESS) rollback-live $(TARGET) $(if $(VERSION),--to $(VERSION))
+
+lock: setup  ## pin what requirements*.in and package.json name, with the hash of every file
+	@for list in requirements requirements-dev deploy/argon2-build examples/requirements; do \
+		$(LOCK) $$list.in --output-file $$list.txt || exit; done
+	@for folder in . tests/openapi_tools; do \
+		npm install --prefix $$folder --package-lock-only --no-audit --no-fund || exit; done
 
 reset: setup  ## forget the local database and its keys
 	@$(PYTHON) -m local reset

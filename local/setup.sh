@@ -76,7 +76,8 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1 ||
 fi
 mend
 echo "installing the Python packages"
-.venv/bin/python -m pip install -qq --disable-pip-version-check --no-user -r requirements-dev.txt ||
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-user --require-hashes \
+    -r requirements-dev.txt ||
     fail "the Python packages could not be installed: see above"
 echo "installing the Node packages"
 mkdir -p .local

@@ -85,7 +85,7 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
         copy = copied(original, here / "copy")
         home = tmp_path / "home"
         (home / ".aws").mkdir(parents=True)
-        (home / ".aws" / "config").write_text("[default]\nignore_configured_endpoint_urls = true\n")
+        (home / ".aws" / "config").write_text("[damaged\nignore_configured_endpoint_urls = true\n")
         second = Run(copy, tmp_path / "second", free_port(), {"HOME": str(home)})
         assert second.wait().health() == {"status": "ok"}
         assert "an earlier run left behind" not in second.said
