@@ -17,6 +17,10 @@ KEPT := PYTHON3 $(addprefix PIP_,INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS T
 STRAY := CDPATH PYTHON% PIP_% NODE_% npm_config_% NPM_CONFIG_%
 $(foreach name,$(filter-out $(KEPT),$(filter $(STRAY),$(.VARIABLES))),$(eval unexport $(name)))
 NODE_OPTIONS := $(filter --use-%-ca,$(NODE_OPTIONS))
+# Where HOME cannot be written, npm and serverless keep their files here.
+ifneq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+export npm_config_cache := $(CURDIR)/.local/npm
+endif
 export SLS_SCHEMA_CACHE_BASE_DIR := $(CURDIR)/.local
 LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock"
@@ -25,7 +29,7 @@ SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_mo
 REGION ?= $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell aws configure get region 2>/dev/null))
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help setup run run-game reset lock check test test-search test-deploy test-faults test-godot test-mysql fuzz \
+.PHONY: help setup run run-game reset lock check test long test-search test-deploy test-faults test-godot test-mysql fuzz \
 	bench package rehearse deploy rollback smoke rotate-token-keys
 
 help:  ## show this list
@@ -39,8 +43,12 @@ run-game: setup  ## the same, with the example game server on ws://127.0.0.1:876
 
 test: check  ## run the backend's tests, with a private MariaDB; with DATABASE=mysql the faults, too
 	@$(PYTHON) -m local install
-	$(PYTEST) -m "not search" tests/unit tests/integration tests/stories tests/examples --cov
+	$(PYTEST) -m "not search and not long" tests/unit tests/integration tests/stories tests/examples --cov
 	$(if $(filter-out mariadb,$(DATABASE)),@$(MAKE) --no-print-directory test-faults)
+
+long: setup  ## test what takes many minutes: setting up from nothing, and under one bad setting at a time
+	@$(PYTHON) -m local install
+	$(PYTEST) -m long tests/stories
 
 test-search: setup  ## hold the API against its description and a model, send it hostile events, generate clients
 	@$(PYTHON) -m local install

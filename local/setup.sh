@@ -81,7 +81,6 @@ echo "installing the Python packages"
     fail "the Python packages could not be installed: see above"
 echo "installing the Node packages"
 mkdir -p .local
-[ -d "${HOME:-/}" ] && [ -w "${HOME:-/}" ] || export npm_config_cache="$here/.local/npm"
 # The options are npm's own defaults, said so that no ~/.npmrc says otherwise.
 npm ci --include=dev --package-lock --bin-links --install-strategy=hoisted --no-global --no-dry-run \
     --no-audit --no-fund --no-update-notifier --loglevel=error || fail "the Node packages could not be installed: see above"

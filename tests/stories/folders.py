@@ -96,8 +96,16 @@ def make(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedPro
 class Run:
     """One `make run` or `make run-game`."""
 
-    def __init__(self, folder: Path, logs: Path, port: int, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        logs: Path,
+        port: int,
+        settings: Mapping[str, str],
+        seconds: float = START_SECONDS,
+    ) -> None:
         self.port = port
+        self._seconds = seconds
         self._process = Process(
             "make-run",
             ["make", "--silent", "-C", str(folder), "run", f"PORT={port}"],
@@ -108,7 +116,7 @@ class Run:
     def wait(self) -> "Run":
         """Wait until it says that it runs."""
         log = self._process.log
-        self._process.wait_until(lambda: "Requests:" in log.read_text(), START_SECONDS)
+        self._process.wait_until(lambda: "Requests:" in log.read_text(), self._seconds)
         return self
 
     @property

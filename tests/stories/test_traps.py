@@ -32,13 +32,13 @@ def decoy(tmp_path: Path) -> Path:
     for name in ("local", ".venv", "node_modules"):
         (folder / name).mkdir(parents=True)
         (folder / name / "theirs").touch()
+    (folder / "flask.py").write_text("raise SystemExit('this is not Flask')")
+    (folder / "config").write_text("[damaged\n")
     return folder
 
 
 def hostile(decoy: Path) -> dict[str, str]:
     """Return settings that each break Python, pip, Node, npm, the shell or boto3."""
-    (decoy / "flask.py").write_text("raise SystemExit('this is not Flask')")
-    (decoy / "config").write_text("[default\nignore_configured_endpoint_urls = true\n")
     return {
         "CDPATH": str(decoy),
         "HOME": "/dev/null",  # which nobody can make a folder in
@@ -126,18 +126,53 @@ TINY_LIST = """six==1.17.0 \\
 TINY_PACKAGE = '{"name": "tiny", "private": true, "devDependencies": {"wrappy": "1.0.2"}}'
 
 
-def test_setting_up(here: Path, decoy: Path) -> None:
-    """Setting up with the same settings installs into this folder, packages for development too."""
-    folder = checkout(here / ODD)
+def tiny(folder: Path) -> Path:
+    """Copy the project, with one package for Python and one for Node in place of all others."""
+    checkout(folder)
     (folder / "requirements-dev.txt").write_text(TINY_LIST)
     (folder / "package.json").write_text(TINY_PACKAGE)
     npm = ["npm", "install", "--package-lock-only", "--no-audit", "--no-fund", "--loglevel=error"]
     subprocess.run(npm, cwd=folder, env=environment(), check=True)
-    done = make(folder, "setup", **hostile(decoy))
+    return folder
+
+
+def assert_set_up(folder: Path, settings: dict[str, str]) -> None:
+    """Set a tiny project up, and see that its packages are there, for development too."""
+    done = make(folder, "setup", **settings)
     assert done.stderr == ""
     assert done.returncode == 0
     assert (folder / "node_modules" / "wrappy").is_dir()
     assert list((folder / ".venv").glob("lib/python3.*/site-packages/six.py"))
+
+
+def test_setting_up(here: Path, decoy: Path) -> None:
+    """Setting up with the same settings installs into this folder, packages for development too."""
+    assert_set_up(tiny(here / ODD), hostile(decoy))
+    assert untouched(decoy)
+
+
+SETTINGS = sorted(hostile(Path()))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SETTINGS)
+def test_one_setting_at_a_time(here: Path, decoy: Path, name: str) -> None:
+    """No setting works only because another one hides it."""
+    settings = {name: hostile(decoy)[name]}
+    assert_set_up(tiny(here / "folder"), settings)
+    assert untouched(decoy)
+    refused = make(ROOT, "run", "PORT=0", **settings)
+    assert refused.stdout.strip() == "PORT is a number from 1 to 65535, and not '0'"
+
+
+@pytest.mark.long
+def test_from_nothing(here: Path, tmp_path: Path, decoy: Path) -> None:
+    """`make run` in a new checkout installs everything, under the same settings, and runs."""
+    run = Run(checkout(here / ODD), tmp_path, free_port(), hostile(decoy), seconds=900)
+    try:
+        assert run.wait().health() == {"status": "ok"}
+    finally:
+        run.stop()
     assert untouched(decoy)
 
 
