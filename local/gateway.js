@@ -8,7 +8,7 @@ const http = require('node:http')
 
 const HEADER_BYTES = 10240 // request line and headers: a quota of API Gateway
 const BODY_BYTES = 4 * 1024 * 1024 // a function takes 6 MB, and base64 makes 4 of 3
-const SECONDS = 12 // as TimeoutInMillis in serverless.yml
+const SECONDS = 30 // the most that an HTTP API waits; a first start may take long on this machine
 const TEXT = /^(text\/[^;]*|application\/(json|xml|javascript))\s*(;|$)/i
 const THIS_MACHINE = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/
 const LATE = { statusCode: 503, message: 'Service Unavailable' }
@@ -16,19 +16,9 @@ const BROKEN = { statusCode: 500, message: 'Internal Server Error' }
 const LARGE = { statusCode: 413, message: 'Request Entity Too Large' }
 
 exports.gateway = (invocations, cors) => {
-  const server = http.createServer({ maxHeaderSize: HEADER_BYTES }, async (request, response) => {
-    const requestId = randomBytes(11).toString('base64')
-    const { origin } = request.headers
-    const allowed = THIS_MACHINE.test(origin) || cors.allowedOrigins.includes(origin)
-    response.setHeader('apigw-requestid', requestId)
-    if (isPreflight(request)) {
-      if (allowed) allow(response, preflightHeaders(origin, cors))
-      response.writeHead(204).end()
-      return
-    }
-    const answer = await answered(request, requestId, invocations)
-    if (allowed) allow(response, simpleHeaders(origin, cors))
-    send(response, answer)
+  const server = http.createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => {
+    // A client that goes away in the middle of a request ends that request, and nothing else.
+    respond(request, response, invocations, cors).catch(() => response.destroy())
   })
   server.on('clientError', (error, socket) => {
     if (!socket.writable) return
@@ -41,6 +31,21 @@ exports.gateway = (invocations, cors) => {
     )
   })
   return server
+}
+
+async function respond(request, response, invocations, cors) {
+  const requestId = randomBytes(11).toString('base64')
+  const { origin } = request.headers
+  const allowed = THIS_MACHINE.test(origin) || cors.allowedOrigins.includes(origin)
+  response.setHeader('apigw-requestid', requestId)
+  if (isPreflight(request)) {
+    if (allowed) allow(response, preflightHeaders(origin, cors))
+    response.writeHead(204).end()
+    return
+  }
+  const answer = await answered(request, requestId, invocations)
+  if (allowed) allow(response, simpleHeaders(origin, cors))
+  send(response, answer)
 }
 
 async function answered(request, requestId, invocations) {

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -127,6 +128,16 @@ def test_long_request_lines(offline: Offline, size: int, status: int, message: s
     """The gateway takes 10 240 bytes of request line and headers, and says so in its own words."""
     answer = ask(offline, "GET", f"/{'a' * size}")
     assert (answer.status, answer.json.get("message", "")) == (status, message)
+
+
+def test_client_that_goes_away(offline: Offline) -> None:
+    """A client that goes away in the middle of a body takes nothing else along."""
+    port = int(offline.url.rpartition(":")[2])
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+    assert ask(offline, "GET", "/v1/health").status == 200
+    assert offline.is_running()
 
 
 def test_body_beyond_what_a_function_takes(offline: Offline) -> None:
