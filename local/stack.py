@@ -22,6 +22,13 @@ STAGE = "local"
 KEPT = "secrets.json"  # made first of all: a folder without it is not ours
 SECRET_PREFIX = f"game-login/{STAGE}"
 
+# Settings of a deployment that are not for here: whatever the shell has of that name is left out.
+DEFAULTS = (
+    "DATABASE_PROXY_HOST",
+    "SESSION_HISTORY_DAYS",
+    "TRUSTED_PROXY_SECRET_ID",
+    "TRUSTED_PROXY_HEADER",
+)
 # What decides how AWS is reached; a file of the user's may be damaged, or lead to the real AWS.
 NO_AWS_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 NO_PROXY = {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
@@ -71,10 +78,10 @@ class Stack:
             **CREDENTIALS,
             **NO_AWS_FILES,
             **NO_PROXY,
+            **dict.fromkeys(DEFAULTS, ""),
             "AWS_ENDPOINT_URL": self.secrets_manager.endpoint,
             "DATABASE_SECRET_ID": f"{SECRET_PREFIX}/database",
             "DATABASE_ADMIN_SECRET_ID": f"{SECRET_PREFIX}/database-admin",
-            "DATABASE_PROXY_HOST": "",
             "DATABASE_CA_FILE": str(self.mariadb.ca_file),
             "TOKEN_SECRET_ID": f"{SECRET_PREFIX}/tokens",
             "TOKEN_ISSUER": f"game-login-{STAGE}",

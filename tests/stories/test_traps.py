@@ -136,6 +136,15 @@ def tiny(folder: Path) -> Path:
     return folder
 
 
+def test_users_own_configuration(here: Path, tmp_path: Path) -> None:
+    """Neither ~/.npmrc nor pip's file of settings leaves packages out."""
+    (tmp_path / ".npmrc").write_text("omit=dev\nbin-links=false\npackage-lock=false\nglobal=true\n")
+    pip = tmp_path / ".config" / "pip"
+    pip.mkdir(parents=True)
+    (pip / "pip.conf").write_text("[install]\nuser = true\n")
+    assert_set_up(tiny(here / "folder"), {"HOME": str(tmp_path)})
+
+
 def assert_set_up(folder: Path, settings: dict[str, str]) -> None:
     """Set a tiny project up, and see that its packages are there, for development too."""
     done = make(folder, "setup", **settings)

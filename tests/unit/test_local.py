@@ -3,11 +3,12 @@
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from auth.settings import Settings
 from local import __main__ as commands
 from local.mariadb import MariaDB, Users
 from local.ports import port_of, refuse_busy, refuse_same
@@ -126,6 +127,35 @@ def test_damaged_database(tmp_path: Path) -> None:
     (tmp_path / "data" / "ibdata1").write_text("not a database")
     with pytest.raises(Problem, match=r"(mariadb|mysql) ended while starting:[\s\S]*`make reset`"):
         mariadb.start()
+
+
+class Asked(Mapping[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        return self._environment[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environment)
+
+    def __len__(self) -> int:
+        return len(self._environment)
+
+
+def test_settings_of_the_shell(tmp_path: Path) -> None:
+    """The stack decides on every setting that the handler reads, so that no shell does."""
+    stack = Stack(tmp_path, "1")
+    stack.mariadb.ca_file.parent.mkdir(parents=True)
+    stack.mariadb.ca_file.touch()
+    asked = Asked(stack.environment())
+    Settings.from_environment(asked)
+    assert len(asked.names) > 5
+    assert asked.names <= set(stack.environment())
 
 
 def test_the_users_own_aws_account() -> None:
