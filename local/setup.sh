@@ -6,6 +6,7 @@ unset CDPATH # or `cd` may go elsewhere
 cd -- "$(dirname -- "$0")/.."
 here=$(pwd -P)
 mark=.game-login # a file in the folders that this script made, with the path of this folder
+unfinished=.local/unfinished # is there while this script works, and after it was killed
 
 fail() { echo "setup: $1" >&2; exit 1; }
 
@@ -18,12 +19,12 @@ newest_python() {
     done
 }
 
-# Whether a folder may be emptied: it is missing, or this script made it, here.
-is_ours() { [ ! -L "$1" ] && { [ ! -e "$1" ] || [ -e "$1/$mark" ]; }; }
+# Whether a folder may be emptied: it is missing, or this script made it, if not to the end.
+is_ours() { [ ! -L "$1" ] && { [ ! -e "$1" ] || [ -e "$1/$mark" ] || [ -e $unfinished ]; }; }
 
 # After a move, or in a copy, the commands in .venv/bin name the Python of the former place.
 mend() {
-    [ "$(cat .venv/$mark)" != "$here" ] || return 0
+    [ "$(cat .venv/$mark 2>/dev/null)" != "$here" ] || return 0
     echo "this folder was moved or copied: mending the commands in .venv/bin"
     .venv/bin/python -m venv --without-pip .venv
     .venv/bin/python local/commands.py
@@ -62,17 +63,20 @@ command -v npm >/dev/null || fail "npm is missing: it comes with Node, or as a p
 for folder in .venv node_modules; do
     is_ours $folder || fail "\`make setup\` did not make $folder, so it does not touch it: move it away and run again"
 done
+mkdir -p .local
+: >$unfinished
 echo "Python $("$python" -c 'import platform; print(platform.python_version())'), Node $(node --version | tr -d v)"
 
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1 ||
     ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     echo "making the virtual environment .venv"
     rm -rf .venv
+    mkdir .venv
+    printf '%s\n' "$here" >.venv/$mark
     if ! "$python" -m venv .venv 2>/dev/null; then
         rm -rf .venv
         fail "$python cannot make a virtual environment: on Debian and Ubuntu, 'apt-get install python3-venv' helps"
     fi
-    printf '%s\n' "$here" >.venv/$mark
 fi
 mend
 echo "installing the Python packages"
@@ -80,9 +84,9 @@ echo "installing the Python packages"
     -r requirements-dev.txt ||
     fail "the Python packages could not be installed: see above"
 echo "installing the Node packages"
-mkdir -p .local
 # The options are npm's own defaults, said so that no ~/.npmrc says otherwise.
 npm ci --include=dev --package-lock --bin-links --install-strategy=hoisted --no-global --no-dry-run \
     --no-audit --no-fund --no-update-notifier --loglevel=error || fail "the Node packages could not be installed: see above"
 printf '%s\n' "$here" >node_modules/$mark
 echo "$lists" >.local/ready
+rm $unfinished

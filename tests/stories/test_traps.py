@@ -1,6 +1,7 @@
 """`make run` works in any folder and any environment, and leaves alone what is not its own."""
 
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -218,6 +219,23 @@ def test_what_earlier_versions_installed(tmp_path: Path) -> None:
     done = make(folder, "setup", PATH=str(bin_without_python(tmp_path)))
     assert "Python 3.11 or newer is missing" in done.stderr
     assert all(mark.exists() for mark in marks)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["requirements-dev.txt", "package-lock.json"])
+def test_setting_up_that_was_broken_off(here: Path, name: str) -> None:
+    """What a setup left half made is its own; and a file of another hash breaks it off."""
+    folder = tiny(here / "folder")
+    good = (folder / name).read_text()
+    bad = re.sub(r"(sha256:|sha512-)[0-9a-zA-Z+/]{8}", r"\g<1>00000000", good)
+    assert bad != good
+    (folder / name).write_text(bad)
+    done = make(folder, "setup")
+    assert done.returncode != 0
+    assert "could not be installed: see above" in done.stderr
+    (folder / "node_modules" / MARK).unlink(missing_ok=True)
+    (folder / name).write_text(good)
+    assert_set_up(folder, {})
 
 
 def bin_without_python(folder: Path) -> Path:
