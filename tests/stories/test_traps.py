@@ -233,6 +233,7 @@ def test_setting_up_that_was_broken_off(here: Path, name: str) -> None:
     done = make(folder, "setup")
     assert done.returncode != 0
     assert "could not be installed: see above" in done.stderr
+    (folder / "node_modules").mkdir(exist_ok=True)  # as npm has it while it works
     (folder / "node_modules" / MARK).unlink(missing_ok=True)
     (folder / name).write_text(good)
     assert_set_up(folder, {})
