@@ -23,7 +23,7 @@ export npm_config_cache := $(CURDIR)/.local/npm
 endif
 export SLS_SCHEMA_CACHE_BASE_DIR := $(CURDIR)/.local
 LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-annotate --custom-compile-command "make lock"
+	--no-annotate --no-strip-extras --custom-compile-command "make lock"
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 # The region that `aws configure` was told, unless another is named.
 REGION ?= $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell aws configure get region 2>/dev/null))
