@@ -6,27 +6,49 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 ON_MYSQL := $(addsuffix .py,concurrency contract contract_bodies contract_tokens database \
 	database_access database_failures lost_answers migrate migrations)
+# What a shell may have set and what would change how Python, pip, Node and npm work. Kept is what
+# they need to reach their registries.
+KEPT := PYTHON3 $(addprefix PIP_,INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT \
+	PROXY CACHE_DIR NO_CACHE_DIR CONFIG_FILE KEYRING_PROVIDER TIMEOUT DEFAULT_TIMEOUT RETRIES) \
+	NODE_EXTRA_CA_CERTS NODE_USE_SYSTEM_CA NODE_USE_ENV_PROXY NODE_OPTIONS \
+	$(foreach npm,npm_config_ NPM_CONFIG_,$(addprefix $(npm),//% @% registry REGISTRY proxy PROXY https_proxy \
+	HTTPS_PROXY noproxy NOPROXY ca CA cafile CAFILE cert CERT key KEY strict_ssl STRICT_SSL cache CACHE \
+	userconfig USERCONFIG globalconfig GLOBALCONFIG prefer_offline PREFER_OFFLINE offline OFFLINE))
+STRAY := CDPATH PYTHON% PIP_% NODE_% npm_config_% NPM_CONFIG_%
+$(foreach name,$(filter-out $(KEPT),$(filter $(STRAY),$(.VARIABLES))),$(eval unexport $(name)))
+NODE_OPTIONS := $(filter --use-%-ca,$(NODE_OPTIONS))
+# Where HOME cannot be written, npm and serverless keep their files here.
+ifneq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+export npm_config_cache := $(CURDIR)/.local/npm
+endif
+export SLS_SCHEMA_CACHE_BASE_DIR := $(CURDIR)/.local
+LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-strip-extras --custom-compile-command "make lock"
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
 # The region that `aws configure` was told, unless another is named.
 REGION ?= $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell aws configure get region 2>/dev/null))
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
-.PHONY: help setup run run-game reset check test test-search test-deploy test-faults test-godot test-mysql fuzz \
+.PHONY: help setup run run-game reset lock check test long test-search test-deploy test-faults test-godot test-mysql fuzz \
 	bench package rehearse deploy rollback smoke rotate-token-keys
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
-run: setup  ## run the backend on this machine, on http://localhost:3000 (or PORT=...)
-	@exec $(PYTHON) -m local run --port $(PORT)
+run: setup  ## run the backend on this machine, on http://127.0.0.1:3000 (or PORT=...)
+	@exec $(PYTHON) -m local run "--port=$(PORT)"
 
-run-game: setup  ## the same, with the example game server on ws://localhost:8765 (or GAME_PORT=...)
-	@exec $(PYTHON) -m local run --port $(PORT) --game-port $(GAME_PORT)
+run-game: setup  ## the same, with the example game server on ws://127.0.0.1:8765 (or GAME_PORT=...)
+	@exec $(PYTHON) -m local run "--port=$(PORT)" "--game-port=$(GAME_PORT)"
 
 test: check  ## run the backend's tests, with a private MariaDB; with DATABASE=mysql the faults, too
 	@$(PYTHON) -m local install
-	$(PYTEST) -m "not search" tests/unit tests/integration tests/stories tests/examples --cov
+	$(PYTEST) -m "not search and not long" tests/unit tests/integration tests/stories tests/examples --cov
 	$(if $(filter-out mariadb,$(DATABASE)),@$(MAKE) --no-print-directory test-faults)
+
+long: setup  ## test what takes many minutes: setting up from nothing, and under one bad setting at a time
+	@$(PYTHON) -m local install
+	$(PYTEST) -m long tests/stories
 
 test-search: setup  ## hold the API against its description and a model, send it hostile events, generate clients
 	@$(PYTHON) -m local install
@@ -84,6 +106,12 @@ deploy: setup  ## deploy to AWS, into STAGE=dev and the region of `aws configure
 
 rollback: setup  ## let players reach the version of before again (or VERSION=n), at once
 	@$(SERVERLESS) rollback-live $(TARGET) $(if $(VERSION),--to $(VERSION))
+
+lock: setup  ## pin what requirements*.in and package.json name, with the hash of every file
+	@for list in requirements requirements-dev deploy/argon2-build examples/requirements; do \
+		$(LOCK) $$list.in --output-file $$list.txt || exit; done
+	@for folder in . tests/openapi_tools; do \
+		npm install --prefix $$folder --package-lock-only --no-audit --no-fund || exit; done
 
 reset: setup  ## forget the local database and its keys
 	@$(PYTHON) -m local reset

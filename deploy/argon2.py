@@ -14,6 +14,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from deploy.pins import hashed
+
+ROOT = Path(__file__).parent.parent
+BUILD_TOOLS = ROOT / "deploy" / "argon2-build.txt"
 DISTRIBUTION = "argon2-cffi-bindings"
 FLAGS = "-O3 -mavx2"
 NEWEST_GLIBC = (2, 34)  # that of Amazon Linux 2023, on which the runtime stands
@@ -42,7 +46,7 @@ def fast_library(version: str, folder: Path) -> Path:
     library = folder / f"{DISTRIBUTION}-{version}-avx2.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            built = _build(version, Path(temporary))
+            built = _build(Path(temporary))
             check(built)
             built.replace(library)
     return library
@@ -64,15 +68,30 @@ def check(library: Path) -> None:
         raise Unusable(f"the build needs glibc {needed[0]}.{needed[1]}")
 
 
-def _build(version: str, folder: Path) -> Path:
+def _build(folder: Path) -> Path:
+    """Build the wheel with tools that are pinned as all else is: pip would fetch the newest."""
+    tools, source = folder / "tools", folder / "source.txt"
+    source.write_text(hashed(ROOT / "requirements.txt", {DISTRIBUTION}))
+    _pip("install", "--no-deps", f"--target={tools}", f"--requirement={BUILD_TOOLS}")
+    _pip(
+        *("wheel", "--no-build-isolation", "--no-deps", f"--no-binary={DISTRIBUTION}"),
+        "--no-cache-dir",  # or pip takes, and leaves to others, a wheel of other flags
+        *(f"--wheel-dir={folder}", f"--requirement={source}"),
+        CFLAGS=FLAGS,
+        PYTHONPATH=str(tools),
+    )
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        names = [name for name in wheel.namelist() if name.endswith(".abi3.so")]
+        if len(names) != 1:
+            raise Unusable("the build is bound to one version of Python")
+        return Path(wheel.extract(names[0], folder))
+
+
+def _pip(command: str, *options: str, **environment: str) -> None:
+    quiet = ("--quiet", "--disable-pip-version-check", "--require-hashes")
     done = subprocess.run(  # noqa: S603  # our own command
-        [
-            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"),
-            "--no-cache-dir",  # or pip takes, and leaves to others, a wheel of other flags
-            *("--no-deps", f"--no-binary={DISTRIBUTION}", f"--wheel-dir={folder}"),
-            f"{DISTRIBUTION}=={version}",
-        ],
-        env={**os.environ, "CFLAGS": FLAGS},
+        [sys.executable, "-m", "pip", command, *quiet, *options],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -80,11 +99,6 @@ def _build(version: str, folder: Path) -> Path:
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise Unusable(f"it could not be built: {reason}")
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-        names = [name for name in wheel.namelist() if name.endswith(".abi3.so")]
-        if len(names) != 1:
-            raise Unusable("the build is bound to one version of Python")
-        return Path(wheel.extract(names[0], folder))
 
 
 def _objdump(option: str, library: Path) -> str:

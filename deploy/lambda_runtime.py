@@ -20,7 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from deploy.package import IN_RUNTIME, PLATFORMS, ROOT, pinned
+from deploy.package import IN_RUNTIME, PLATFORMS, ROOT
+from deploy.pins import hashed
 from deploy.python import VERSION
 from local.processes import Process
 from local.terminal import Problem
@@ -257,14 +258,15 @@ def make_runtime(python: str, folder: Path) -> Path:
     Raises:
         Problem: it cannot be had.
     """
-    pins = {**pinned(ROOT / "requirements.txt"), **pinned(ROOT / "requirements-dev.txt")}
-    wanted = [f"{name}=={pins[name]}" for name in sorted({*IN_RUNTIME, *CLIENT})]
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = folder / "wanted.txt"
+    wanted.write_text(hashed(ROOT / "requirements-dev.txt", {*IN_RUNTIME, *CLIENT}))
     packages = folder / "packages"
     install = [
         *(sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"),
         *("--no-deps", "--no-compile", "--only-binary=:all:", f"--target={packages}"),
         *("--implementation=cp", f"--python-version={VERSION}", *_platforms()),
-        *wanted,
+        *("--require-hashes", f"--requirement={wanted}"),
     ]
     compile_all = [python, "-m", "compileall", "-q", str(packages)]
     for command in (install, compile_all):

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deploy import argon2
+from deploy.pins import hashed
 from deploy.python import VERSION, find_python
 from local.terminal import Problem, say
 
@@ -88,18 +89,21 @@ def pinned(requirements: Path) -> dict[str, str]:
 
 
 def _install(pins: dict[str, str], folder: Path, architecture: str) -> None:
+    wanted = folder / "wanted.txt"
+    wanted.write_text(hashed(ROOT / "requirements.txt", pins))
     done = subprocess.run(  # noqa: S603  # our own command
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
             *("--no-deps", "--no-compile", f"--target={folder}", "--only-binary=:all:"),
             *(f"--platform={name}_{MACHINES[architecture]}" for name in PLATFORMS),
             *("--implementation=cp", f"--python-version={VERSION}"),
-            *(f"{name}=={version}" for name, version in pins.items()),
+            *("--require-hashes", "--requirement", str(wanted)),
         ],
         capture_output=True,
         text=True,
         check=False,
     )
+    wanted.unlink()
     if done.returncode != 0:
         raise Problem(f"the dependencies cannot be installed:\n{done.stderr.strip()}")
     for pattern in NOT_NEEDED:

@@ -4,7 +4,6 @@
 """
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -67,21 +66,26 @@ def _fetched() -> str:
     """Return the path of Debian's, as a script that runs it by its own loader."""
     packages = [f"python{VERSION}-minimal", f"python{VERSION}", f"libpython{VERSION}-stdlib"]
     root = debian.unpack(f"Python {VERSION}", packages, _UNPACKED)
-    program = root / f"usr/bin/python{VERSION}"
-    command = " ".join(
-        shlex.quote(part) for part in [*debian.loader(root, str(program)), str(program)]
-    )
-    script = _UNPACKED / VERSION
-    script.write_text(
-        f'#!/bin/sh\nPYTHONHOME={shlex.quote(str(root / "usr"))} exec {command} "$@"\n'
-    )
-    script.chmod(0o755)
+    script = write_script(_UNPACKED)
     if not _is_right(str(script)):
         raise Problem(f"what Debian calls python{VERSION} does not run here")
     # Installed by apt, it would be compiled: without that, each start takes twice as long.
     library = root / f"usr/lib/python{VERSION}"
     subprocess.run([str(script), "-m", "compileall", "-q", str(library)], check=False)  # noqa: S603
     return str(script)
+
+
+def write_script(folder: Path) -> Path:
+    """Write what runs the Python unpacked in a folder, wherever the folder is moved to."""
+    root = Path("$root")
+    program = str(root / f"usr/bin/python{VERSION}")
+    command = " ".join(f'"{part}"' for part in [*debian.loader(root, program), program])
+    script = folder / VERSION
+    script.write_text(
+        f'#!/bin/sh\nroot=$(dirname -- "$0")/root\nPYTHONHOME="$root/usr" exec {command} "$@"\n'
+    )
+    script.chmod(0o755)
+    return script
 
 
 def _is_right(path: str) -> bool:

@@ -308,7 +308,7 @@ async def main() -> None:
     """Serve until Ctrl-C."""
     setting = os.environ.get
     tokens = PlayerTokens(
-        setting("GAME_LOGIN_URL", "http://localhost:3000"),
+        setting("GAME_LOGIN_URL", "http://127.0.0.1:3000"),
         issuer=setting("TOKEN_ISSUER", "game-login-local"),
         audience=setting("TOKEN_AUDIENCE", "game"),
     )

@@ -15,10 +15,11 @@ from typing import BinaryIO
 
 from local.game_server import GameServer
 from local.mariadb import install_server
-from local.offline import Offline, refuse_busy
+from local.offline import Offline
+from local.ports import port_of, refuse_busy, refuse_same
 from local.processes import end_leftovers
 from local.seed import PASSWORD, USERNAME
-from local.stack import ROOT, Stack, keep_proxies_out
+from local.stack import KEPT, ROOT, Stack, keep_aws_out, keep_proxies_out
 from local.terminal import Problem, say, step
 
 FOLDER = ROOT / ".local"
@@ -48,16 +49,21 @@ def main() -> int:
     """Run one command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m local")
     parser.add_argument("command", choices=("run", "install", "reset"))
-    parser.add_argument("--port", type=int, default=3000)
-    parser.add_argument("--game-port", type=int, help="run the example game server there too")
+    parser.add_argument("--port", default="3000")
+    parser.add_argument("--game-port", help="run the example game server there too")
     arguments = parser.parse_args()
     # Ctrl-C also where a script started us in the background, killed, the terminal closed.
     for sign in SIGNALS:
         signal.signal(sign, _interrupt)
     keep_proxies_out(os.environ)
+    keep_aws_out(os.environ)
     try:
         if arguments.command == "run":
-            run(arguments.port, arguments.game_port)
+            game_port = arguments.game_port
+            run(
+                port_of(arguments.port),
+                None if game_port is None else port_of(game_port, "GAME_PORT"),
+            )
         elif arguments.command == "reset":
             reset()
         else:
@@ -76,6 +82,7 @@ def run(port: int, game_port: int | None = None) -> None:
     Raises:
         Problem: something does not start, or ends by itself.
     """
+    refuse_same(port, game_port)
     with _only_one(), ExitStack() as running:
         end_leftovers(STACK_FOLDER)
         ENVIRONMENT_FILE.unlink(missing_ok=True)
@@ -115,8 +122,16 @@ def run(port: int, game_port: int | None = None) -> None:
 
 
 def reset() -> None:
-    """Forget the local database and the keys."""
+    """Forget the local database and the keys.
+
+    Raises:
+        Problem: the folder is not one that `make run` made, or it cannot be removed.
+    """
     with _only_one():
+        if STACK_FOLDER.exists() and (
+            STACK_FOLDER.is_symlink() or not (STACK_FOLDER / KEPT).exists()
+        ):
+            raise Problem(f"`make run` did not make {STACK_FOLDER}: remove it yourself")
         end_leftovers(STACK_FOLDER)
         ENVIRONMENT_FILE.unlink(missing_ok=True)
         try:

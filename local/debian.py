@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from local.plain import plain
 from local.terminal import Problem, step
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -102,8 +103,8 @@ def _download(packages: Sequence[str], folder: Path) -> None:
         (folder / part).mkdir(parents=True)
     (folder / "status").touch()
     (folder / "sid.sources").write_text(_SOURCE.format(keyring=KEYRING))
-    settings = folder / "apt.conf"
-    settings.write_text(_APT_SETTINGS.format(folder=folder))
+    settings = plain(folder) / "apt.conf"
+    settings.write_text(_APT_SETTINGS.format(folder=plain(folder)))
     environment = {**os.environ, "APT_CONFIG": str(settings), "LC_ALL": "C.UTF-8"}
     _call(["apt-get", "-qq", "update"], environment)
     _call(["apt-get", "-qq", "--yes", "--download-only", "install", *packages], environment)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import debian
+from local.plain import plain
 from local.terminal import Problem
 
 ROOT = Path(__file__).parent.parent
@@ -76,7 +77,7 @@ def _system_mariadb() -> Engine | None:
 
 
 def _newer_mariadb(name: str) -> Engine:
-    root = debian.unpack("MariaDB", ["mariadb-server-core"], _folder(name))
+    root = plain(debian.unpack("MariaDB", ["mariadb-server-core"], _folder(name)))
     share = root / "usr/share/mariadb"
     server = [
         *debian.loader(root, "mariadbd"),
@@ -90,7 +91,7 @@ def _newer_mariadb(name: str) -> Engine:
 
 
 def _mysql(name: str) -> Engine:
-    root = debian.unpack("MySQL", ["mysql-server-core"], _folder(name))
+    root = plain(debian.unpack("MySQL", ["mysql-server-core"], _folder(name)))
     server = [
         *debian.loader(root, "mysqld"),
         *(str(root / "usr/sbin/mysqld"), "--no-defaults"),

@@ -20,13 +20,13 @@ class GameServer:
         self._port = port
         self._folder = folder
         self._process: Process | None = None
-        self.url = f"ws://localhost:{port}"
+        self.url = f"ws://127.0.0.1:{port}"
         # Of the stack's environment no more than this: a game server needs no secret.
         self._environment = {
             "GAME_LOGIN_URL": backend,
             "TOKEN_ISSUER": environment["TOKEN_ISSUER"],
             "TOKEN_AUDIENCE": environment["TOKEN_AUDIENCE"],
-            "HOST": "localhost",
+            "HOST": "127.0.0.1",
             "PORT": str(port),
         }
 

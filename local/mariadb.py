@@ -4,8 +4,8 @@
 there is none, from a Docker image.
 """
 
-import hashlib
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from pathlib import Path
 from auth.connection import Connection, DatabaseSecret, Failure, connect, tls_context
 from local.certificates import make_certificates
 from local.engines import TITLES, Engine, chosen, find_engine
-from local.processes import Process, accepts, free_port
+from local.plain import plain
+from local.processes import Process, accepts, free_port, identity
 from local.terminal import Problem, say
 
 SCHEMA = "game_login"
@@ -60,11 +61,15 @@ class MariaDB:
     def __init__(self, folder: Path, users: Users) -> None:
         self.folder = folder
         self.port = 0
-        self.ca_file = folder / "tls" / "ca.pem"
         self._users = users
         self._kind = "mysql" if chosen() == "mysql" else "mariadb"
         self.title = TITLES[self._kind]  # with its version, once it has started
         self._process: Process | None = None
+
+    @property
+    def ca_file(self) -> Path:
+        """Return the certificate of the CA that signed the server's."""
+        return plain(self.folder) / "tls" / "ca.pem"
 
     @property
     def admin(self) -> DatabaseSecret:
@@ -113,7 +118,8 @@ class MariaDB:
         return connect(self.admin, tls_context(str(self.ca_file)))
 
     def _start_server(self, engine: Engine) -> None:
-        data = self.folder / "data"
+        folder = plain(self.folder)
+        data = folder / "data"
         if not (data / "mysql").is_dir():
             shutil.rmtree(data, ignore_errors=True)  # half made by a run that was killed
             _make(engine, data, self._temporary())
@@ -123,12 +129,12 @@ class MariaDB:
             *engine.server,
             f"--datadir={data}",
             f"--tmpdir={self._temporary()}",
-            f"--socket={_short_socket(self.folder)}",
-            f"--pid-file={self.folder / 'server.pid'}",
+            f"--socket={folder / 'server.sock'}",
+            f"--pid-file={folder / 'server.pid'}",
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             *SERVER_OPTIONS,
-            *_tls_options(self.folder / "tls"),
+            *_tls_options(folder / "tls"),
             f"--init-file={setup}",
             *_as_root(),
         ]
@@ -139,7 +145,7 @@ class MariaDB:
 
     def _temporary(self) -> Path:
         """Return a folder for temporary tables: a server removes all that it finds there."""
-        folder = self.folder / "tmp"
+        folder = plain(self.folder) / "tmp"
         folder.mkdir(exist_ok=True)
         return folder
 
@@ -149,7 +155,8 @@ class MariaDB:
         As the owner of that folder; where that is root, the image takes its own user, who has to
         be able to read the files it is given.
         """
-        data = self.folder / "data"
+        folder = plain(self.folder)
+        data = folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         setup = self._setup_file()
         owner = [f"--user={os.getuid()}:{os.getgid()}"]
@@ -157,14 +164,15 @@ class MariaDB:
             owner = []
             for file in (setup, self.folder / "tls" / "key.pem"):
                 os.chown(file, IMAGE_USER, IMAGE_USER)
+        self._remove_container()
         self.port = self.port or free_port()
-        mounts = (f"{data}:/var/lib/mysql", f"{self.folder / 'tls'}:/tls:ro", f"{setup}:/setup.sql")
+        mounts = (f"{data}:/var/lib/mysql", f"{folder / 'tls'}:/tls:ro", f"{setup}:/setup.sql")
         command = [
             "docker",
             "run",
             "--rm",
             "--init",
-            f"--name={self._container}",
+            f"--name={self._name_container()}",
             *owner,
             f"--publish=127.0.0.1:{self.port}:3306",
             "--env=MARIADB_RANDOM_ROOT_PASSWORD=1",
@@ -174,20 +182,30 @@ class MariaDB:
             *_tls_options(Path("/tls")),
             "--init-file=/setup.sql",
         ]
-        self._remove_container()
         try:
             self._run(command, IMAGE_READY_SECONDS)
         finally:
             setup.unlink()
 
+    def _name_container(self) -> str:
+        """Return a name that no other container has, noted for the next run."""
+        name = f"game-login-{secrets.token_hex(8)}"
+        self._container_note.write_text(f"{name} {identity(self.folder)}")
+        return name
+
     @property
-    def _container(self) -> str:
-        return f"game-login-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
+    def _container_note(self) -> Path:
+        return self.folder / "container"
 
     def _remove_container(self) -> None:
-        """End a container that a run before left behind; it would keep the data locked."""
-        command = ["docker", "rm", "--force", self._container]
-        subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+        """End a container that an earlier run of this folder left behind; it locks the data."""
+        if not self._container_note.exists():
+            return
+        name, _, folder = self._container_note.read_text().partition(" ")
+        if name and folder == identity(self.folder):  # a copied folder brings the note along
+            command = ["docker", "rm", "--force", name]
+            subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+        self._container_note.unlink()
 
     def _run(self, command: Sequence[str], seconds: float) -> None:
         self._process = Process(self._kind, command, self.folder)
@@ -216,7 +234,7 @@ class MariaDB:
         """
         admin = f"'{self.admin.username}'@'%'"
         schema = SCHEMA.replace("_", r"\_")
-        path = self.folder / "setup.sql"
+        path = plain(self.folder) / "setup.sql"
         path.touch(mode=0o600)
         path.write_text(
             f"CREATE DATABASE IF NOT EXISTS {SCHEMA};\n"
@@ -293,12 +311,6 @@ def _tls_options(folder: Path) -> list[str]:
         f"--ssl-cert={folder / 'cert.pem'}",
         f"--ssl-key={folder / 'key.pem'}",
     ]
-
-
-def _short_socket(folder: Path) -> Path:
-    """Return a path for the socket; the system cuts long ones off."""
-    wanted = folder / "server.sock"
-    return wanted if len(str(wanted)) < 100 else Path(f"/tmp/game-login-{os.getpid()}.sock")  # noqa: S108, PLR2004
 
 
 def _has_docker_engine() -> bool:

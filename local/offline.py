@@ -1,4 +1,4 @@
-"""The real `serverless offline`: API Gateway and Lambda on this machine."""
+"""The real `serverless offline`: Lambda on this machine, and API Gateway by `offline.js`."""
 
 import os
 import signal
@@ -8,25 +8,18 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from local.ports import refuse_busy
 from local.processes import Process, accepts, free_port
-from local.stack import STAGE, without_aws
+from local.stack import ROOT, STAGE, without_aws
 from local.terminal import Problem
 
 READY_SECONDS = 60.0
 
 
-def refuse_busy(port: int, setting: str = "PORT") -> None:
-    """Refuse a port that something else listens on.
-
-    Raises:
-        Problem: it is in use.
-    """
-    if accepts(port):
-        command = "run" if setting == "PORT" else "run-game"
-        raise Problem(
-            f"port {port} is in use: stop what listens there, or take another one with"
-            f" `make {command} {setting}={port + 1}`"
-        )
+def without_serverless(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the user's own settings of `serverless`, Node and Python."""
+    strangers = ("SLS_", "SERVERLESS_", "NODE_", "PYTHON")
+    return {name: value for name, value in environment.items() if not name.startswith(strangers)}
 
 
 class Offline:
@@ -37,7 +30,8 @@ class Offline:
         self._folder = folder
         self._environment = stack_environment
         self._process: Process | None = None
-        self.url = f"http://localhost:{port}"
+        # Not `localhost`: some take that for ::1 alone, where nothing listens.
+        self.url = f"http://127.0.0.1:{port}"
 
     @property
     def log(self) -> Path:
@@ -53,8 +47,8 @@ class Offline:
         refuse_busy(self._port)
         command = [
             "node",
-            "node_modules/.bin/serverless",
-            "offline",
+            str(ROOT / "node_modules" / "serverless" / "bin" / "serverless.js"),
+            *("offline", "start"),
             f"--stage={STAGE}",
             "--host=127.0.0.1",
             "--noTimeout",  # what timed out it would answer with 200
@@ -63,14 +57,15 @@ class Offline:
         ]
         virtual_environment = Path(sys.prefix)
         environment = {
-            **without_aws(os.environ),
+            **without_serverless(without_aws(os.environ)),
             **self._environment,
             "VIRTUAL_ENV": str(virtual_environment),
             "PATH": f"{virtual_environment / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
             "SLS_TELEMETRY_DISABLED": "1",
+            "SLS_SCHEMA_CACHE_BASE_DIR": str(ROOT / ".local"),  # HOME may not be writable
             "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
         }
-        self._process = Process("serverless", command, self._folder, environment)
+        self._process = Process("serverless", command, self._folder, environment, ROOT)
         try:
             self._process.wait_until(self._answers, READY_SECONDS)
         except BaseException:

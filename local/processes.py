@@ -1,8 +1,12 @@
 """Child processes: started with a log file, waited for, and stopped whatever happens.
 
-A parent that is killed leaves its children behind; they are on file, so the next run ends them.
+A parent that is killed leaves its children behind. A note in the folder names each of them, so the
+next run can end them. A process id alone says nothing: the system gives it to another process
+later, and a copied folder holds the notes of the original. So a note also says when the process
+started and which folder it belongs to.
 """
 
+import json
 import os
 import signal
 import socket
@@ -16,7 +20,8 @@ from local.terminal import Problem, say
 
 STOP_SECONDS = 15.0
 LOG_LINES_SHOWN = 15
-NOTE = ".process"  # names a file with a process id and a program
+NOTE = ".process"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Process:
@@ -44,7 +49,15 @@ class Process:
                 cwd=directory,
                 start_new_session=True,  # Ctrl-C is for us to pass on, in the right order
             )
-        self._note.write_text(f"{self._popen.pid} {Path(command[0]).name}")
+        self._note.write_text(
+            json.dumps(
+                {
+                    "process": self._popen.pid,
+                    "started": _started(self._popen.pid),
+                    "folder": identity(folder),
+                }
+            )
+        )
 
     @property
     def pid(self) -> int:
@@ -53,7 +66,13 @@ class Process:
 
     def is_running(self) -> bool:
         """Tell whether it still runs."""
-        return self._popen.poll() is None
+        if self._popen.returncode is not None:
+            return False
+        if self._popen.poll() is None:
+            return True
+        # Now, and never again: from here on its id may become that of another process.
+        _signal_group(self._popen.pid, signal.SIGKILL)
+        return False
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until it is ready.
@@ -82,26 +101,34 @@ class Process:
             if not self.is_running():
                 break
             _signal_group(self._popen.pid, sign)
-            try:
-                self._popen.wait(seconds)
-            except subprocess.TimeoutExpired:
-                continue
-        _signal_group(self._popen.pid, signal.SIGKILL)
+            end = time.monotonic() + seconds
+            while self.is_running() and time.monotonic() < end:
+                time.sleep(0.02)
         self._note.unlink(missing_ok=True)
 
 
 def end_leftovers(folder: Path) -> None:
-    """End the processes that an earlier run left behind in a folder when it was killed."""
+    """End the processes that an earlier run of this folder left behind when it was killed.
+
+    A process that no note describes exactly is not ours, and is left alone.
+    """
     for note in folder.rglob(f"*{NOTE}"):
-        pid, _, program = note.read_text().partition(" ")
-        if program and program in _command_of(int(pid)):
-            say(f"ending {program}, which an earlier run left behind (process {pid})")
-            _signal_group(int(pid), signal.SIGTERM)
+        pid = _noted(note)
+        if pid is not None:
+            say(f"ending {note.stem}, which an earlier run left behind (process {pid})")
+            _signal_group(pid, signal.SIGTERM)
             end = time.monotonic() + STOP_SECONDS
-            while program in _command_of(int(pid)) and time.monotonic() < end:
+            while _noted(note) is not None and time.monotonic() < end:
                 time.sleep(0.1)
-            _signal_group(int(pid), signal.SIGKILL)
+            if _noted(note) is not None:
+                _signal_group(pid, signal.SIGKILL)
         note.unlink()
+
+
+def identity(folder: Path) -> str:
+    """Return what tells a folder from its copies, and stays the same when it is moved."""
+    found = folder.stat()
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def free_port() -> int:
@@ -121,15 +148,35 @@ def accepts(port: int) -> bool:
     return False
 
 
-def _command_of(pid: int) -> str:
-    """Return the command line of a running process, or nothing."""
+def _noted(note: Path) -> int | None:
+    """Return the process of a note, if it still runs and belongs to the note's folder."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except FileNotFoundError:
+        noted = json.loads(note.read_text())
+        pid, started, folder = int(noted["process"]), noted["started"], noted["folder"]
+    except (ValueError, TypeError, KeyError):
+        return None  # damaged, or of a version that noted less
+    if pid <= 1 or folder != identity(note.parent) or not started or started != _started(pid):
+        return None
+    return pid
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, or nothing if there is no such process."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+        # The name is in brackets and may hold anything; the start is the 22nd field of all.
+        fields = status.rpartition(")")[2].split()
+        boot = BOOT.read_text().strip() if BOOT.exists() else ""
+        return "" if fields[0] == "Z" else f"{boot} {fields[19]}"
+    except OSError:
         if Path("/proc/self").exists():
             return ""
-    command = ["ps", "-o", "command=", "-p", str(pid)]  # macOS has no /proc
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]  # macOS has no /proc
+    environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    shown = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=False, env=environment
+    )
+    return shown.stdout.strip()
 
 
 def _signal_group(pid: int, sign: signal.Signals) -> None:

@@ -42,8 +42,8 @@ class SecretsManager:
         """
         port = free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
-        program = str(Path(sys.executable).parent / "moto_server")
-        command = [program, "--host=127.0.0.1", f"--port={port}"]
+        # Not the command of that name: it holds the path at which it was installed.
+        command = [sys.executable, "-m", "moto.server", "--host=127.0.0.1", f"--port={port}"]
         self._process = Process("moto_server", command, self._folder)
         try:
             self._process.wait_until(self._answers, READY_SECONDS)

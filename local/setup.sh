@@ -2,12 +2,16 @@
 # Checks Python and Node, makes the virtual environment, installs the pinned packages of both.
 # What has been done before is not done again: .local/ready holds the checksum of the lists.
 set -eu
-cd "$(dirname "$0")/.."
+unset CDPATH # or `cd` may go elsewhere
+cd -- "$(dirname -- "$0")/.."
+here=$(pwd -P)
+mark=.game-login # a file in the folders that this script made, with the path of this folder
+unfinished=.local/unfinished # is there while this script works, and after it was killed
 
 fail() { echo "setup: $1" >&2; exit 1; }
 
 newest_python() {
-    for name in ${PYTHON3:-} python3.13 python3.12 python3.11 python3; do
+    for name in "${PYTHON3:-}" python3.13 python3.12 python3.11 python3; do
         if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info)' 2>/dev/null; then
             echo "$name"
             return
@@ -15,36 +19,74 @@ newest_python() {
     done
 }
 
+# Whether a folder may be emptied: it is missing, or this script made it, if not to the end.
+is_ours() { [ ! -L "$1" ] && { [ ! -e "$1" ] || [ -e "$1/$mark" ] || [ -e $unfinished ]; }; }
+
+# After a move, or in a copy, the commands in .venv/bin name the Python of the former place.
+mend() {
+    [ "$(cat .venv/$mark 2>/dev/null)" != "$here" ] || return 0
+    echo "this folder was moved or copied: mending the commands in .venv/bin"
+    .venv/bin/python -m venv --without-pip .venv
+    .venv/bin/python local/commands.py
+    printf '%s\n' "$here" >.venv/$mark
+}
+
+case $here in
+*:* | *"
+"*) fail "a path with a colon or a line break does not work (Python's venv refuses it): rename $here" ;;
+esac
+
 command -v node >/dev/null || fail "Node is missing: install version 20.19, 22.13, 24 or newer, from your package manager or nodejs.org"
 node -e 'const [major, minor] = process.versions.node.split(".").map(Number)
     const good = (major === 20 && minor >= 19) || (major === 22 && minor >= 13) || major >= 24
     process.exit(good ? 0 : 1)' ||
     fail "Node $(node --version) will not do: version 20.19, 22.13, 24 or newer is needed"
 
-lists=$(cat requirements.txt requirements-dev.txt package-lock.json local/setup.sh | cksum)
+# Earlier versions of this script left no mark. What they installed is ours all the same.
+case $(cat .local/ready 2>/dev/null) in
+"" | *" marked") ;;
+*) for folder in .venv node_modules; do
+    [ ! -d $folder ] || [ -L $folder ] || printf '%s\n' "$here" >"$folder/$mark"
+done ;;
+esac
+
+lists="$(cat requirements.txt requirements-dev.txt package-lock.json local/setup.sh | cksum) marked"
 if [ "$(cat .local/ready 2>/dev/null)" = "$lists" ] && [ -e node_modules/.bin/serverless ] &&
     .venv/bin/python -c 'import pytest' 2>/dev/null; then
+    ! is_ours .venv || mend
     exit 0
 fi
 
 python=$(newest_python)
 [ -n "$python" ] || fail "Python 3.11 or newer is missing: install it, or name it with PYTHON3=/path/to/python3"
 command -v npm >/dev/null || fail "npm is missing: it comes with Node, or as a package of its own named npm"
+for folder in .venv node_modules; do
+    is_ours $folder || fail "\`make setup\` did not make $folder, so it does not touch it: move it away and run again"
+done
+mkdir -p .local
+: >$unfinished
 echo "Python $("$python" -c 'import platform; print(platform.python_version())'), Node $(node --version | tr -d v)"
 
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1 ||
     ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     echo "making the virtual environment .venv"
     rm -rf .venv
+    mkdir .venv
+    printf '%s\n' "$here" >.venv/$mark
     if ! "$python" -m venv .venv 2>/dev/null; then
         rm -rf .venv
         fail "$python cannot make a virtual environment: on Debian and Ubuntu, 'apt-get install python3-venv' helps"
     fi
 fi
+mend
 echo "installing the Python packages"
-.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt ||
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-user --require-hashes \
+    -r requirements-dev.txt ||
     fail "the Python packages could not be installed: see above"
 echo "installing the Node packages"
-npm ci --no-audit --no-fund --loglevel=error || fail "the Node packages could not be installed: see above"
-mkdir -p .local
+# The options are npm's own defaults, said so that no ~/.npmrc says otherwise.
+npm ci --include=dev --package-lock --bin-links --install-strategy=hoisted --no-global --no-dry-run \
+    --no-audit --no-fund --no-update-notifier --loglevel=error || fail "the Node packages could not be installed: see above"
+printf '%s\n' "$here" >node_modules/$mark
 echo "$lists" >.local/ready
+rm $unfinished

@@ -19,8 +19,18 @@ from local.terminal import Problem, step
 
 ROOT = Path(__file__).parent.parent
 STAGE = "local"
+KEPT = "secrets.json"  # made first of all: a folder without it is not ours
 SECRET_PREFIX = f"game-login/{STAGE}"
 
+# Settings of a deployment that are not for here: whatever the shell has of that name is left out.
+DEFAULTS = (
+    "DATABASE_PROXY_HOST",
+    "SESSION_HISTORY_DAYS",
+    "TRUSTED_PROXY_SECRET_ID",
+    "TRUSTED_PROXY_HEADER",
+)
+# What decides how AWS is reached; a file of the user's may be damaged, or lead to the real AWS.
+NO_AWS_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 NO_PROXY = {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
 
 # Run in a process of its own, since it needs the stack's environment from its first import on.
@@ -34,7 +44,7 @@ class Stack:
     def __init__(self, folder: Path, rate_limit_scale: str) -> None:
         self._folder = folder
         self._rate_limit_scale = rate_limit_scale
-        self._kept = _kept_secrets(folder / "secrets.json")
+        self._kept = _kept_secrets(folder / KEPT)
         self.mariadb = MariaDB(
             folder / chosen(),
             Users(self._kept["admin_password"], self._kept["application_password"]),
@@ -66,7 +76,9 @@ class Stack:
         """Return what `handler.py` needs in its environment."""
         return {
             **CREDENTIALS,
+            **NO_AWS_FILES,
             **NO_PROXY,
+            **dict.fromkeys(DEFAULTS, ""),
             "AWS_ENDPOINT_URL": self.secrets_manager.endpoint,
             "DATABASE_SECRET_ID": f"{SECRET_PREFIX}/database",
             "DATABASE_ADMIN_SECRET_ID": f"{SECRET_PREFIX}/database-admin",
@@ -109,6 +121,13 @@ def keep_proxies_out(environment: MutableMapping[str, str]) -> None:
     for name, addresses in NO_PROXY.items():
         kept = [environment[name]] if environment.get(name) else []
         environment[name] = ",".join([*kept, addresses])
+
+
+def keep_aws_out(environment: MutableMapping[str, str]) -> None:
+    """Let nothing of the user's own AWS account in."""
+    for name in set(environment) - set(without_aws(environment)):
+        del environment[name]
+    environment.update(NO_AWS_FILES)
 
 
 def without_aws(environment: Mapping[str, str]) -> dict[str, str]:

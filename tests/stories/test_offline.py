@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -78,17 +79,71 @@ def test_tutorial_client(offline: Offline) -> None:
     assert ask(offline, "POST", "/login", {**ADA, "username": "Eve"}).json == {"status": False}
 
 
-def test_web_page_may_call(offline: Offline) -> None:
-    """A game on the allowed origin may send its headers and read ours; another may not."""
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://localhost:8060", True),
+        ("http://localhost", True),
+        ("https://localhost:8443", True),
+        ("http://127.0.0.1:5500", True),
+        ("http://[::1]:1", True),
+        ("https://evil.example", False),
+        ("http://localhost.evil.example", False),
+        ("http://localhost:8060.evil.example", False),
+        ("http://evil.example/http://localhost:1", False),
+        ("null", False),
+    ],
+)
+def test_web_page_may_call(offline: Offline, origin: str, allowed: bool) -> None:  # noqa: FBT001
+    """A game on an allowed origin may send its headers and read ours; another may not."""
     asked = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization",
     }
-    preflight = ask(offline, "OPTIONS", "/v1/login", Origin="http://localhost:8060", **asked)
-    assert preflight.headers["access-control-allow-origin"] == "http://localhost:8060"
-    assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
-    stranger = ask(offline, "OPTIONS", "/v1/login", Origin="https://evil.example", **asked)
-    assert "access-control-allow-origin" not in stranger.headers
+    preflight = ask(offline, "OPTIONS", "/v1/login", Origin=origin, **asked)
+    assert preflight.status == 204
+    request = ask(offline, "GET", "/v1/health", Origin=origin)
+    for answer in (preflight, request):
+        assert answer.headers.get("access-control-allow-origin") == (origin if allowed else None)
+    if allowed:
+        assert "authorization" in preflight.headers["access-control-allow-headers"]
+        assert "PUT" in preflight.headers["access-control-allow-methods"]
+        assert "x-request-id" in request.headers["access-control-expose-headers"]
+
+
+def test_every_request_has_an_id(offline: Offline) -> None:
+    """The id in an answer is that of the gateway, and no other answer has it."""
+    answers = [ask(offline, "GET", "/v1/health") for _ in range(3)]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+    assert all(
+        answer.headers["x-request-id"] == answer.headers["apigw-requestid"] for answer in answers
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "status", "message"),
+    [(9_000, 404, ""), (11_000, 431, "Request Header Fields Too Large")],
+)
+def test_long_request_lines(offline: Offline, size: int, status: int, message: str) -> None:
+    """The gateway takes 10 240 bytes of request line and headers, and says so in its own words."""
+    answer = ask(offline, "GET", f"/{'a' * size}")
+    assert (answer.status, answer.json.get("message", "")) == (status, message)
+
+
+def test_client_that_goes_away(offline: Offline) -> None:
+    """A client that goes away in the middle of a body takes nothing else along."""
+    port = int(offline.url.rpartition(":")[2])
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+    assert ask(offline, "GET", "/v1/health").status == 200
+    assert offline.is_running()
+
+
+def test_body_beyond_what_a_function_takes(offline: Offline) -> None:
+    """A body of many megabytes is refused by the gateway, after it was read."""
+    answer = ask(offline, "POST", "/v1/login", {"username": "a" * 6_000_000})
+    assert (answer.status, answer.json) == (413, {"message": "Request Entity Too Large"})
 
 
 def test_chunked_body(offline: Offline) -> None:
@@ -122,10 +177,11 @@ def _lines(log: Path) -> list[str]:
 def test_the_readme(offline: Offline, tmp_path: Path) -> None:
     """The README's curl lines, pasted one after the other, do what the README says."""
     readme = (ROOT / "README.md").read_text()
-    commands = re.findall(r"```sh\n(curl .*?)```", readme, re.DOTALL)
+    commands = re.findall(r"```sh\n(URL=.*?)```", readme, re.DOTALL)
     answers = []
     for command in commands:
-        pasted = command.replace("http://localhost:3000", offline.url)
+        assert command.startswith("URL=http://127.0.0.1:3000\n")
+        pasted = command.replace("http://127.0.0.1:3000", offline.url)
         done = subprocess.run(
             ["sh", "-c", pasted], cwd=tmp_path, capture_output=True, text=True, check=True
         )

@@ -75,7 +75,7 @@ def test_two_players_chat(running: Process, ports: tuple[int, int]) -> None:
         eve.send(json.dumps({"type": "chat", "text": "hello"}))
         assert hear(ada) == {"type": "chat", "name": "Eve", "text": "hello"}
     said = running.log.read_text()
-    assert f"The example game server is on ws://localhost:{ports[1]}" in said
+    assert f"The example game server is on ws://127.0.0.1:{ports[1]}" in said
     assert "Traceback" not in said
     running.stop(signal.SIGINT)
     assert running.log.read_text().splitlines()[-2:] == ["stopping", "stopped"]

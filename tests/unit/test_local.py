@@ -1,19 +1,19 @@
 """The local stack says in one line what is wrong and what to do."""
 
-import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from auth.settings import Settings
+from local import __main__ as commands
 from local.mariadb import MariaDB, Users
-from local.offline import refuse_busy
-from local.processes import NOTE, Process, end_leftovers, free_port
-from local.stack import Stack, without_aws
+from local.ports import port_of, refuse_busy, refuse_same
+from local.processes import Process, free_port
+from local.stack import KEPT, Stack, without_aws
 from local.terminal import Problem
 
 SLEEP = [sys.executable, "-uc", "import time; print('up'); time.sleep(60)"]
@@ -41,23 +41,35 @@ def test_busy_port(busy_port: int) -> None:
     refuse_busy(free_port())
 
 
-def test_what_a_killed_run_left_behind(tmp_path: Path) -> None:
-    """A process of an earlier run is ended, and its note is gone."""
-    process = Process("sleeper", SLEEP, tmp_path)
-    process.wait_until(lambda: process.log.read_text() == "up\n", 30)
-    end_leftovers(tmp_path)
-    assert not process.is_running()
-    assert list(tmp_path.glob(f"*{NOTE}")) == []
+@pytest.mark.parametrize("text", ["0", "-1", "65536", "70000", "", "abc", "3e3", "30 00", "٣٠٠٠"])
+def test_impossible_port(text: str) -> None:
+    """What is no port is refused in one line that says what is."""
+    with pytest.raises(Problem, match=r"GAME_PORT is a number from 1 to 65535, and not '.*'$"):
+        port_of(text, "GAME_PORT")
 
 
-def test_somebody_elses_process(tmp_path: Path) -> None:
-    """A process id that belongs to another program by now is left alone."""
-    with subprocess.Popen(SLEEP) as other:
-        (tmp_path / f"old{NOTE}").write_text(f"{other.pid} mariadbd")
-        end_leftovers(tmp_path)
-        assert other.poll() is None
-        other.send_signal(signal.SIGKILL)
-    assert list(tmp_path.glob(f"*{NOTE}")) == []
+def test_privileged_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that this user may not open is refused in one line."""
+
+    def refuse(_socket: object, _address: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(socket, "socket", type("Refusing", (socket.socket,), {"bind": refuse}))
+    with pytest.raises(Problem, match=r"you may not open port 80: .* `make run PORT=\.\.\.`$"):
+        port_of("80")
+
+
+def test_possible_ports(busy_port: int) -> None:
+    """Every other port is taken, and whether it is busy is asked later."""
+    assert (port_of("1024"), port_of("65535"), port_of(str(busy_port))) == (1024, 65535, busy_port)
+
+
+def test_one_port_for_two_servers() -> None:
+    """The game server does not get the backend's port."""
+    with pytest.raises(Problem, match=r"PORT and GAME_PORT are both 65535.*GAME_PORT=65534`$"):
+        refuse_same(65535, 65535)
+    refuse_same(3000, 3001)
+    refuse_same(3000, None)
 
 
 def test_a_process_that_ends_while_starting(tmp_path: Path) -> None:
@@ -87,6 +99,27 @@ def test_damaged_secrets(tmp_path: Path) -> None:
         Stack(tmp_path, "1")
 
 
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_reset_of_a_folder_that_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """`make reset` removes no folder that `make run` did not make."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / ("file" if kind == "folder" else KEPT)).touch()
+    stack = tmp_path / "stack"
+    if kind == "folder":
+        theirs.rename(stack)
+    else:
+        stack.symlink_to(theirs)
+    monkeypatch.setattr(commands, "FOLDER", tmp_path)
+    monkeypatch.setattr(commands, "STACK_FOLDER", stack)
+    monkeypatch.setattr(commands, "ENVIRONMENT_FILE", tmp_path / "env")
+    with pytest.raises(Problem, match=r"`make run` did not make .*stack: remove it yourself"):
+        commands.reset()
+    assert len(list(stack.iterdir())) == 1
+
+
 def test_damaged_database(tmp_path: Path) -> None:
     """A database folder that cannot be used ends in the server's words and the way out."""
     mariadb = MariaDB(tmp_path, Users("admin", "application"))
@@ -94,6 +127,35 @@ def test_damaged_database(tmp_path: Path) -> None:
     (tmp_path / "data" / "ibdata1").write_text("not a database")
     with pytest.raises(Problem, match=r"(mariadb|mysql) ended while starting:[\s\S]*`make reset`"):
         mariadb.start()
+
+
+class Asked(Mapping[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        return self._environment[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environment)
+
+    def __len__(self) -> int:
+        return len(self._environment)
+
+
+def test_settings_of_the_shell(tmp_path: Path) -> None:
+    """The stack decides on every setting that the handler reads, so that no shell does."""
+    stack = Stack(tmp_path, "1")
+    stack.mariadb.ca_file.parent.mkdir(parents=True)
+    stack.mariadb.ca_file.touch()
+    asked = Asked(stack.environment())
+    Settings.from_environment(asked)
+    assert len(asked.names) > 5
+    assert asked.names <= set(stack.environment())
 
 
 def test_the_users_own_aws_account() -> None:

@@ -31,7 +31,7 @@ const NOT_CLOSED_BY_SERVER: Array[int] = [-1, 1006]  # an engine's and a browser
 
 ## Where the backend is. The project setting `game_login/base_url`, unless set from code.
 ## Another one gets no token of this one: who is signed in is forgotten, but stays stored.
-var base_url: String = ProjectSettings.get_setting("game_login/base_url", "http://localhost:3000"):
+var base_url: String = ProjectSettings.get_setting("game_login/base_url", "http://127.0.0.1:3000"):
 	set(value):
 		if value != base_url:
 			base_url = value

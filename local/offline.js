@@ -1,0 +1,55 @@
+// What `serverless offline start` needs to answer as a deployment does, in any folder: API Gateway
+// (gateway.js) in place of its own HTTP server, and Python started without a shell.
+'use strict'
+
+const childProcess = require('node:child_process')
+const { syncBuiltinESMExports } = require('node:module')
+const { gateway } = require('./gateway')
+
+module.exports = class {
+  constructor(serverless, options, { log }) {
+    this.serverless = serverless
+    this.options = options
+    this.log = log
+    this.hooks = {
+      'before:offline:start:init': () => this.prepare(),
+      'after:offline:start:init': () => this.listen(), // the functions can be called
+    }
+  }
+
+  prepare() {
+    startWithoutShell()
+    const { functions } = this.serverless.service
+    ;[this.function] = Object.values(functions).filter(takeRequests)
+  }
+
+  async listen() {
+    const { classes, service } = this.serverless
+    const { host, httpPort, lambdaPort } = this.options
+    const path = `/2015-03-31/functions/${this.function.name}/invocations`
+    const invocations = `http://${host}:${lambdaPort}${path}`
+    const server = gateway(invocations, service.provider.httpApi.cors)
+    await new Promise((resolve, reject) => {
+      server.once('error', reject).listen(Number(httpPort), host, resolve)
+    }).catch((error) => {
+      throw new classes.Error(`port ${httpPort} cannot be opened: ${error.code}`)
+    })
+    this.log.notice(`API Gateway is on http://${host}:${httpPort}`)
+  }
+}
+
+// Takes the HTTP events from a function, so that serverless-offline opens no server of its own.
+function takeRequests(configuration) {
+  const events = configuration.events ?? []
+  configuration.events = events.filter((event) => !event.httpApi)
+  return configuration.events.length < events.length
+}
+
+// serverless-offline passes the path of its Python script through a shell and quotes nothing, so a
+// folder with a space, a quote or a dollar sign in its name would be something else there.
+function startWithoutShell() {
+  const { spawn } = childProcess
+  childProcess.spawn = (command, values, options) =>
+    spawn(command, values, options?.shell === true ? { ...options, shell: false } : options)
+  syncBuiltinESMExports()
+}

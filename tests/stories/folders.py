@@ -1,0 +1,147 @@
+"""Copies of the project in folders of their own, in which `make` can be run as a user would."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local.processes import Process
+from local.stack import ROOT
+
+MARK = ".game-login"
+START_SECONDS = 120.0
+COPIED = (".bin", "serverless", "serverless-offline")  # Node has them know their path
+# All that pip and npm need of the machine they run on.
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PIP_", "NODE_EXTRA_CA_CERTS", "http", "HTTP")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return an environment with nothing in it but what a shell has, and more."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
+    return {**kept, **more}
+
+
+def checkout(folder: Path) -> Path:
+    """Copy what git knows of the project, as it is here now."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def prepared(folder: Path, former: str) -> Path:
+    """Copy the project as it is after `make setup`, as if it had been set up in another place.
+
+    What a folder's path has no say in is linked.
+    """
+    checkout(folder)
+    modules, environment_ = folder / "node_modules", folder / ".venv"
+    modules.mkdir()
+    for module in (ROOT / "node_modules").iterdir():
+        if module.name in COPIED:
+            _copy(module, modules / module.name)
+        else:
+            (modules / module.name).symlink_to(module)
+    environment_.mkdir()
+    for name in ("bin", "pyvenv.cfg"):
+        _copy(ROOT / ".venv" / name, environment_ / name)
+    (packages,) = (ROOT / ".venv").glob("lib/python3.*/site-packages")
+    links = environment_ / packages.relative_to(ROOT / ".venv")
+    links.mkdir(parents=True)
+    for package in packages.iterdir():
+        (links / package.name).symlink_to(package)
+    for mark in (modules / MARK, environment_ / MARK):
+        mark.unlink(missing_ok=True)
+        mark.write_text(f"{former}\n")
+    for command in (environment_ / "bin").iterdir():
+        if command.is_file() and not command.is_symlink():
+            command.write_bytes(command.read_bytes().replace(bytes(ROOT), former.encode()))
+    (folder / ".local").mkdir()
+    _copy(ROOT / ".local" / "ready", folder / ".local" / "ready")
+    return folder
+
+
+def copied(folder: Path, copy: Path) -> Path:
+    """Copy a prepared folder, its database's data apart."""
+    _copy(folder, copy)
+    shutil.rmtree(copy / ".local" / "stack" / "mariadb")
+    return copy
+
+
+def _copy(source: Path, target: Path) -> None:
+    subprocess.run(["cp", "-a", source, target], check=True)
+
+
+def make(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run `make` to its end."""
+    return subprocess.run(
+        ["make", "--silent", "-C", str(folder), *arguments],
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class Run:
+    """One `make run` or `make run-game`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        logs: Path,
+        port: int,
+        settings: Mapping[str, str],
+        seconds: float = START_SECONDS,
+    ) -> None:
+        self.port = port
+        self._seconds = seconds
+        self._process = Process(
+            "make-run",
+            ["make", "--silent", "-C", str(folder), "run", f"PORT={port}"],
+            logs,
+            environment(**settings),
+        )
+
+    def wait(self) -> "Run":
+        """Wait until it says that it runs."""
+        log = self._process.log
+        self._process.wait_until(lambda: "Requests:" in log.read_text(), self._seconds)
+        return self
+
+    @property
+    def said(self) -> str:
+        """Return what it has said."""
+        return self._process.log.read_text()
+
+    def health(self) -> Any:
+        """Return what it answers to the question whether it is well."""
+        url = f"http://127.0.0.1:{self.port}/v1/health"
+        with urllib.request.urlopen(url, timeout=15) as answer:
+            return json.load(answer)
+
+    def shows(self, line: str, seconds: float = 10) -> bool:
+        """Tell whether it says something soon."""
+        end = time.monotonic() + seconds
+        while not (said := re.search(line, self.said)) and time.monotonic() < end:
+            time.sleep(0.05)
+        return said is not None
+
+    def stop(self) -> None:
+        """Press Ctrl-C."""
+        self._process.stop(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill `make run` alone, as a crash would; what it started goes on."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait_until(lambda: not self._process.is_running(), 10)

@@ -1,0 +1,293 @@
+"""`make run` works in any folder and any environment, and leaves alone what is not its own."""
+
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.processes import free_port
+from local.stack import ROOT
+from tests.stories.folders import MARK, Run, checkout, copied, environment, make, prepared
+
+ODD = 'it\'s a "folder"; $HOME ${x} & (ünï) 100%'
+
+
+@pytest.fixture
+def here() -> Iterator[Path]:
+    """Return a folder on the disk of the project, so that files can be linked."""
+    folder = ROOT / ".local" / "traps" / uuid.uuid4().hex[:8]
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def decoy(tmp_path: Path) -> Path:
+    """Return a folder to which CDPATH leads `cd local/..`, with somebody's own files."""
+    folder = tmp_path / "decoy"
+    for name in ("local", ".venv", "node_modules"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "theirs").touch()
+    (folder / "flask.py").write_text("raise SystemExit('this is not Flask')")
+    (folder / "config").write_text("[damaged\n")
+    return folder
+
+
+def hostile(decoy: Path) -> dict[str, str]:
+    """Return settings that each break Python, pip, Node, npm, the shell or boto3."""
+    return {
+        "CDPATH": str(decoy),
+        "HOME": "/dev/null",  # which nobody can make a folder in
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": str(decoy),
+        "PYTHONHOME": "/nowhere",
+        "PYTHONWARNINGS": "error",
+        "PYTHONINSPECT": "1",
+        "PIP_USER": "1",
+        "PIP_TARGET": str(decoy / "target"),
+        "NODE_ENV": "production",
+        "NODE_OPTIONS": "--require /nowhere.js",
+        "NODE_PATH": str(decoy),
+        "npm_config_omit": "dev",
+        "NPM_CONFIG_GLOBAL": "true",
+        "npm_config_dry_run": "true",
+        "SLS_LOG_LEVEL": "error",
+        "AWS_PROFILE": "studio",
+        "AWS_CONFIG_FILE": str(decoy / "config"),
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "DATABASE_PROXY_HOST": "proxy.example.com",
+        "http_proxy": "http://127.0.0.1:1",
+    }
+
+
+def interpreter(command: Path) -> str:
+    """Return the virtual environment in which a command of .venv/bin runs."""
+    shown = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
+    return shown.stdout
+
+
+def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
+    """It runs in a moved folder with an odd name, and the copy of it touches no process of its."""
+    original = prepared(here / ODD, "/gone")
+    settings = hostile(decoy)
+    first = Run(original, tmp_path / "first", free_port(), settings)
+    second = None
+    try:
+        assert first.wait().health() == {"status": "ok"}
+        assert first.shows(r"INFO    GET /v1/health 200 \d+ ms")
+        assert "this folder was moved or copied: mending" in first.said
+        assert str(original) in interpreter(original / ".venv" / "bin" / "pip")
+
+        copy = copied(original, here / "copy")
+        home = tmp_path / "home"
+        (home / ".aws").mkdir(parents=True)
+        (home / ".aws" / "config").write_text("[damaged\nignore_configured_endpoint_urls = true\n")
+        second = Run(copy, tmp_path / "second", free_port(), {"HOME": str(home)})
+        assert second.wait().health() == {"status": "ok"}
+        assert "an earlier run left behind" not in second.said
+        assert str(copy) in interpreter(copy / ".venv" / "bin" / "pip")
+        assert [str(path.relative_to(home)) for path in home.rglob("*")] == [".aws", ".aws/config"]
+        second.stop()
+        assert make(copy, "reset").returncode == 0
+        assert not (copy / ".local" / "stack").exists()
+        assert first.health() == {"status": "ok"}
+
+        first.kill()
+        assert first.health() == {"status": "ok"}
+        third = Run(original, tmp_path / "third", first.port, settings)
+        try:
+            assert third.wait().health() == {"status": "ok"}
+            ended = [line for line in third.said.splitlines() if line.startswith("ending")]
+            assert len(ended) == 3
+        finally:
+            third.stop()
+    finally:
+        if second is not None:
+            second.stop()
+        first.stop()
+        make(original, "reset")
+    assert untouched(decoy)
+
+
+def untouched(decoy: Path) -> bool:
+    """Tell whether somebody's folder is as it was."""
+    left = sorted(path.name for path in decoy.rglob("*"))
+    made = ["config", "flask.py"]
+    return left == sorted([".venv", "local", "node_modules", *(["theirs"] * 3), *made])
+
+
+TINY_LIST = """six==1.17.0 \\
+    --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274
+"""
+TINY_PACKAGE = '{"name": "tiny", "private": true, "devDependencies": {"wrappy": "1.0.2"}}'
+
+
+def tiny(folder: Path) -> Path:
+    """Copy the project, with one package for Python and one for Node in place of all others."""
+    checkout(folder)
+    (folder / "requirements-dev.txt").write_text(TINY_LIST)
+    (folder / "package.json").write_text(TINY_PACKAGE)
+    npm = ["npm", "install", "--package-lock-only", "--no-audit", "--no-fund", "--loglevel=error"]
+    subprocess.run(npm, cwd=folder, env=environment(), check=True)
+    return folder
+
+
+def test_users_own_configuration(here: Path, tmp_path: Path) -> None:
+    """Neither ~/.npmrc nor pip's file of settings leaves packages out."""
+    (tmp_path / ".npmrc").write_text("omit=dev\nbin-links=false\npackage-lock=false\nglobal=true\n")
+    pip = tmp_path / ".config" / "pip"
+    pip.mkdir(parents=True)
+    (pip / "pip.conf").write_text("[install]\nuser = true\n")
+    assert_set_up(tiny(here / "folder"), {"HOME": str(tmp_path)})
+
+
+def assert_set_up(folder: Path, settings: dict[str, str]) -> None:
+    """Set a tiny project up, and see that its packages are there, for development too."""
+    done = make(folder, "setup", **settings)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert (folder / "node_modules" / "wrappy").is_dir()
+    assert list((folder / ".venv").glob("lib/python3.*/site-packages/six.py"))
+
+
+def test_setting_up(here: Path, decoy: Path) -> None:
+    """Setting up with the same settings installs into this folder, packages for development too."""
+    assert_set_up(tiny(here / ODD), hostile(decoy))
+    assert untouched(decoy)
+
+
+SETTINGS = sorted(hostile(Path()))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SETTINGS)
+def test_one_setting_at_a_time(here: Path, decoy: Path, name: str) -> None:
+    """No setting works only because another one hides it."""
+    settings = {name: hostile(decoy)[name]}
+    assert_set_up(tiny(here / "folder"), settings)
+    assert untouched(decoy)
+    refused = make(ROOT, "run", "PORT=0", **settings)
+    assert refused.stdout.strip() == "PORT is a number from 1 to 65535, and not '0'"
+
+
+@pytest.mark.long
+def test_from_nothing(here: Path, tmp_path: Path, decoy: Path) -> None:
+    """`make run` in a new checkout installs everything, under the same settings, and runs."""
+    run = Run(checkout(here / ODD), tmp_path, free_port(), hostile(decoy), seconds=900)
+    try:
+        assert run.wait().health() == {"status": "ok"}
+    finally:
+        run.stop()
+    assert untouched(decoy)
+
+
+@pytest.mark.parametrize("name", [".venv", "node_modules"])
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_folders_that_are_not_ours(tmp_path: Path, decoy: Path, name: str, kind: str) -> None:
+    """A virtual environment or modules that setting up did not make are refused in one line."""
+    folder = checkout(tmp_path / "folder")
+    theirs = folder / name
+    if kind == "link":
+        (decoy / name / MARK).write_text("/elsewhere\n")
+        theirs.symlink_to(decoy / name)
+    else:
+        shutil.copytree(decoy / name, theirs)
+    done = make(folder, "run")
+    assert done.returncode != 0
+    problem, _, rest = done.stderr.partition("\n")
+    assert problem == (
+        f"setup: `make setup` did not make {name}, so it does not touch it:"
+        " move it away and run again"
+    )
+    assert rest.startswith("make: ***")
+    assert (theirs / "theirs").exists()
+
+
+def test_what_earlier_versions_installed(tmp_path: Path) -> None:
+    """A folder that was set up before there were marks is taken as ours, and marked."""
+    folder = checkout(tmp_path / "folder")
+    marks = [folder / name / MARK for name in (".venv", "node_modules")]
+    for path in (*(mark.parent for mark in marks), folder / ".local"):
+        path.mkdir()
+    (folder / ".local" / "ready").write_text("123 456\n")
+    # Python is missing, so nothing is installed.
+    done = make(folder, "setup", PATH=str(bin_without_python(tmp_path)))
+    assert "Python 3.11 or newer is missing" in done.stderr
+    assert all(mark.exists() for mark in marks)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["requirements-dev.txt", "package-lock.json"])
+def test_setting_up_that_was_broken_off(here: Path, name: str) -> None:
+    """What a setup left half made is its own; and a file of another hash breaks it off."""
+    folder = tiny(here / "folder")
+    good = (folder / name).read_text()
+    bad = re.sub(r"(sha256:|sha512-)[0-9a-zA-Z+/]{8}", r"\g<1>00000000", good)
+    assert bad != good
+    (folder / name).write_text(bad)
+    done = make(folder, "setup")
+    assert done.returncode != 0
+    assert "could not be installed: see above" in done.stderr
+    (folder / "node_modules").mkdir(exist_ok=True)  # as npm has it while it works
+    (folder / "node_modules" / MARK).unlink(missing_ok=True)
+    (folder / name).write_text(good)
+    assert_set_up(folder, {})
+
+
+def bin_without_python(folder: Path) -> Path:
+    """Return a folder with what setting up needs of the system, but for Python."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in ("sh", "make", "node", "dirname", "cat", "cksum", "env"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    return programs
+
+
+def test_a_colon_in_the_path(tmp_path: Path) -> None:
+    """A folder in which Python's venv cannot work is refused in one line."""
+    folder = checkout(tmp_path / "a:b")
+    done = make(folder, "run")
+    assert done.stderr.startswith("setup: a path with a colon or a line break does not work")
+    assert not (folder / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("PORT=0", "PORT is a number from 1 to 65535, and not '0'"),
+        ("PORT=-1", "PORT is a number from 1 to 65535, and not '-1'"),
+        ("PORT=70000", "PORT is a number from 1 to 65535, and not '70000'"),
+        ("PORT=", "PORT is a number from 1 to 65535, and not ''"),
+        ("GAME_PORT=", "GAME_PORT is a number from 1 to 65535, and not ''"),
+        ("GAME_PORT=3000", "PORT and GAME_PORT are both 3000: take another one"),
+    ],
+)
+def test_impossible_ports(setting: str, problem: str) -> None:
+    """One line names the setting, and nothing is started."""
+    done = make(ROOT, "run-game", setting)
+    assert done.returncode != 0
+    assert done.stdout.strip().startswith(problem)
+    assert len(done.stdout.strip().splitlines()) == 1
+
+
+def test_line_ends(tmp_path: Path) -> None:
+    """A checkout with core.autocrlf=true has the line ends that a shell can read."""
+    folder = tmp_path / "checkout"
+    git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    source = checkout(tmp_path / "source")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], cwd=source, check=True, capture_output=True)
+    subprocess.run([*git, "clone", "-q", source, folder], check=True, capture_output=True)
+    with_carriage = [
+        path.name
+        for path in folder.rglob("*")
+        if path.is_file() and ".git" not in path.parts and path.suffix not in {".png", ".res"}
+        if b"\r\n" in path.read_bytes()
+    ]
+    assert with_carriage == []
+    assert os.access(folder / ".ci" / "run", os.X_OK)

@@ -1,0 +1,169 @@
+"""What a killed run left behind is ended; a process that is not ours never is."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.mariadb import MariaDB, Users
+from local.processes import NOTE, Process, end_leftovers
+
+SLEEP = [sys.executable, "-uc", "import time; print('up'); time.sleep(60)"]
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Iterator[Process]:
+    """Return a running process with its note, as a killed run leaves it behind."""
+    process = Process("sleeper", SLEEP, tmp_path / "stack")
+    process.wait_until(lambda: process.log.read_text() == "up\n", 30)
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def another() -> Iterator["subprocess.Popen[bytes]"]:
+    """Return a process of somebody else's that leads a group of its own, as ours do."""
+    with subprocess.Popen(SLEEP, start_new_session=True, stdout=subprocess.DEVNULL) as process:
+        yield process
+        process.kill()
+
+
+def lives_on(process: "subprocess.Popen[bytes]") -> bool:
+    """Tell whether no signal has ended it, once there was time for one to arrive."""
+    try:
+        process.wait(0.3)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def notes(folder: Path) -> list[Path]:
+    """Return the notes that are left."""
+    return list(folder.rglob(f"*{NOTE}"))
+
+
+def note_of(process: Process) -> Path:
+    """Return the note of a process."""
+    (note,) = notes(process.log.parent)
+    return note
+
+
+def test_what_a_killed_run_left_behind(ours: Process) -> None:
+    """A process of an earlier run of this folder is ended, and its note is gone."""
+    end_leftovers(ours.log.parent)
+    assert not ours.is_running()
+    assert notes(ours.log.parent) == []
+
+
+def test_a_moved_folder(ours: Process, tmp_path: Path) -> None:
+    """A folder that was renamed while its processes ran still knows them."""
+    moved = ours.log.parent.rename(tmp_path / "moved")
+    end_leftovers(moved)
+    assert not ours.is_running()
+
+
+def test_a_copied_folder(ours: Process, tmp_path: Path) -> None:
+    """A copy of a folder ends nothing of the original, whose notes it holds."""
+    copy = Path(shutil.copytree(ours.log.parent, tmp_path / "copy"))
+    assert notes(copy)
+    end_leftovers(copy)
+    assert ours.is_running()
+    assert notes(copy) == []
+
+
+def test_a_copy_in_the_place_of_the_original(ours: Process, tmp_path: Path) -> None:
+    """A copy that was given the original's name is a copy all the same."""
+    place = ours.log.parent
+    moved = place.rename(tmp_path / "moved")
+    shutil.copytree(moved, place)
+    end_leftovers(place)
+    assert ours.is_running()
+
+
+def test_a_process_id_that_came_again(ours: Process, another: "subprocess.Popen[bytes]") -> None:
+    """After a reboot the id may be that of any process, of the same program, too."""
+    note = note_of(ours)
+    noted = json.loads(note.read_text())
+    note.write_text(json.dumps({**noted, "process": another.pid}))
+    end_leftovers(note.parent)
+    assert lives_on(another)
+    assert notes(note.parent) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{pid} python",
+        "{pid}",
+        "null",
+        "[{pid}]",
+        '{{"process": {pid}}}',
+        '{{"process": "{pid}"}}',
+    ],
+)
+def test_a_note_that_says_too_little(
+    text: str, another: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    """A damaged note, or one of an earlier version, ends nothing and is in nobody's way."""
+    (tmp_path / f"old{NOTE}").write_text(text.format(pid=another.pid))
+    end_leftovers(tmp_path)
+    assert lives_on(another)
+    assert notes(tmp_path) == []
+
+
+@pytest.mark.parametrize("pid", [0, -1, 1])
+def test_ids_that_mean_more_than_one_process(ours: Process, pid: int) -> None:
+    """No note makes us signal our own group, all processes, or the first one."""
+    note = note_of(ours)
+    note.write_text(json.dumps({**json.loads(note.read_text()), "process": pid}))
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        end_leftovers(note.parent)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == []
+
+
+def test_the_group_of_a_process_that_ended_long_ago(
+    tmp_path: Path, another: "subprocess.Popen[bytes]"
+) -> None:
+    """Stopping a process that has ended signals nothing: its id may be another's by now."""
+    process = Process("short", [sys.executable, "-c", ""], tmp_path)
+    process.wait_until(lambda: not process.is_running(), 30)
+    process._popen.pid = another.pid  # noqa: SLF001  # as if the system had given the id again
+    process.stop()
+    assert lives_on(another)
+
+
+DOCKER = """#!/bin/sh
+echo "$@" >> "$CALLS"
+"""
+
+
+def test_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container is removed by the folder that started it; not by a copy of that folder."""
+    (tmp_path / "bin").mkdir()
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    calls = tmp_path / "calls"
+    monkeypatch.setenv("CALLS", str(calls))
+    monkeypatch.setenv("PATH", f"{docker.parent}{os.pathsep}{os.environ['PATH']}")
+    original = MariaDB(tmp_path / "original", Users("admin", "application"))
+    original.folder.mkdir()
+    name = original._name_container()  # noqa: SLF001
+    copy = MariaDB(Path(shutil.copytree(original.folder, tmp_path / "copy")), Users("a", "b"))
+    copy._remove_container()  # noqa: SLF001
+    assert not calls.exists()
+    original._remove_container()  # noqa: SLF001
+    assert calls.read_text() == f"rm --force {name}\n"
+    original._remove_container()  # noqa: SLF001
+    assert calls.read_text().count("\n") == 1
