@@ -191,17 +191,21 @@ class Live {
     }
   }
 
-  async outputs() {
+  // The stack, or nothing where there is none.
+  async stack() {
     const client = new cloudformation.CloudFormationClient(await this.provider.getAwsSdkV3Config())
     const StackName = this.provider.naming.getStackName()
-    let stack
     try {
       const found = await client.send(new cloudformation.DescribeStacksCommand({ StackName }))
-      stack = found.Stacks[0]
+      return found.Stacks[0]
     } catch (error) {
       if (error.name !== 'ValidationError') throw error // that is how it says "no such stack"
+      return undefined
     }
-    const outputs = (stack && stack.Outputs) || []
+  }
+
+  async outputs() {
+    const outputs = (await this.stack())?.Outputs || []
     return Object.fromEntries(outputs.map((one) => [one.OutputKey, one.OutputValue]))
   }
 
@@ -222,4 +226,4 @@ class Live {
   }
 }
 
-module.exports = { Live }
+module.exports = { IS_NEW, Live, MADE_WITH }

@@ -5,6 +5,7 @@
 const { spawnSync } = require('node:child_process')
 const path = require('node:path')
 const { Live } = require('./live')
+const { Protection } = require('./protection')
 
 const VERSION = { usage: 'The version to go back to, if not the one before', type: 'string' }
 
@@ -13,6 +14,7 @@ module.exports = class {
     this.serverless = serverless
     this.options = options
     this.live = new Live(serverless, log, progress.get('main'))
+    this.protection = new Protection(serverless, this.live, log, progress.get('main'))
     this.commands = {
       'rollback-live': {
         usage: 'Lets players reach the version of before again, at once',
@@ -25,8 +27,12 @@ module.exports = class {
       'before:package:createDeploymentArtifacts': () => this.build(),
       'before:package:compileFunctions': () => this.live.nameAlias(),
       'after:package:compileFunctions': () => this.live.compileAlias(),
+      'after:aws:package:finalize:mergeCustomProviderResources': () => this.protection.compile(),
       'before:aws:deploy:deploy:updateStack': () => this.live.keepAlias(),
-      'after:aws:deploy:deploy:updateStack': () => this.live.follow(),
+      'after:aws:deploy:deploy:updateStack': async () => {
+        await this.live.follow()
+        await this.protection.switchOn()
+      },
       'rollback-live:move': () => this.live.goBack(this.options.to),
       'before:deploy:function:initialize': () => this.refuse('`make deploy`'),
       'before:rollback:initialize': () => this.refuse('`make rollback`'),

@@ -40,7 +40,8 @@ AGAIN: Sequence[Step] = (
     ("take short cuts", Rehearsal.shortcuts),
     ("ask for info", Rehearsal.info),
     ("remove dev", Rehearsal.remove),
-    ("deploy prod", Rehearsal.deploy_production),
+    ("fail to deploy prod", Rehearsal.fail_production),
+    ("mend and deploy prod", Rehearsal.deploy_production),
 )
 
 

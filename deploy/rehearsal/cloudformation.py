@@ -3,12 +3,15 @@
 New and changed things come in the order in which they need one another, what is gone from the
 template goes last and backwards, and what says `Retain` stays. A type of resource that nobody here
 knows, a change that cannot be made, an attribute that is not there: refused, not passed over.
-It does not roll back.
+
+An update that fails is rolled back: what it changed is changed back, and what it made is deleted.
+If that says `Retain` or is protected against deletion, it is left behind, and no stack knows it.
 """
 
 import importlib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,25 +88,58 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
         self._applied: dict[str, _Applied] = {}
 
     def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
-        """Bring what is there to what the template says."""
+        """Bring what is there to what the template says, or leave it as it was."""
+        before = self._template, self.input_parameters, dict(self._applied)
+        try:
+            self._read(template, dict(parameters or {}))
+            self._become()
+        except Exception:
+            self._roll_back(*before)
+            raise
+
+    def _read(self, template: dict[str, Any], parameters: dict[str, Any]) -> None:
         self._template = template
         self._resource_json_map = template["Resources"]
-        self.input_parameters = dict(parameters or {})
+        self.input_parameters = parameters
         self.resolved_parameters: dict[str, Any] = {}
         self.load_mapping()
         self.load_parameters()
         self.load_conditions()
+
+    def _become(self) -> None:
         wanted = self._wanted()
         for name in wanted:
             self._bring(name, wanted[name])
         for name in [name for name in reversed(self._applied) if name not in wanted]:
             if self._applied[name].body.get("DeletionPolicy") not in KEPT:
                 self._remove(name)
-            del self._applied[name]
-            self._parsed_resources.pop(name, None)
-        for name, output in template.get("Outputs", {}).items():
+            self._forget(name)
+        for name, output in self._template.get("Outputs", {}).items():
             if parsing.clean_json(output, self).get("Value") is None:
                 raise ValidationError(message=f"the output {name} has no value")
+
+    def _roll_back(
+        self, template: dict[str, Any], parameters: dict[str, Any], before: Mapping[str, _Applied]
+    ) -> None:
+        """Change back what was changed; delete what was made, or leave it to nobody."""
+        made = [name for name in reversed(self._applied) if name not in before]
+        if before:
+            self._read(template, parameters)
+            for name, applied in before.items():
+                self._bring(name, applied.body)
+        for name in made:
+            if self._applied[name].body.get("DeletionPolicy") != "Retain":
+                with suppress(ValidationError):  # three tries, and then CloudFormation goes on
+                    self._remove(name)
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        del self._applied[name]
+        self._parsed_resources.pop(name, None)
+
+    def known(self) -> list[Any]:
+        """Return the resources that are the stack's."""
+        return [self._parsed_resources[name] for name in self._applied]
 
     def create(self, template: dict[str, Any]) -> bool:
         """Make a stack at once."""
@@ -111,10 +147,7 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
         return True
 
     def delete(self) -> None:
-        """Remove all but what is to stay; nothing at all if something may not go."""
-        for name, applied in self._applied.items():
-            if applied.properties.get("DeletionProtection") is True:
-                raise ValidationError(message=f"{name} is protected against deletion")
+        """Remove all but what is to stay."""
         for name in reversed(list(self._applied)):
             if self._applied[name].body.get("DeletionPolicy") not in KEPT:
                 self._remove(name)

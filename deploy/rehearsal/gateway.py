@@ -1,7 +1,8 @@
 """The HTTP APIs of the stand-in: a request goes by its route and integration to a function.
 
 `/_http/<id of the API>/<path>` is the request `/<path>`; `/_code/<function>/<version>` is the zip
-of a version; `/_left` lists what removed stacks left. All else is moto's.
+of a version; `/_left` lists what stacks have made and not removed, `/_unknown` what of that no
+stack knows any more. All else is moto's.
 """
 
 import base64
@@ -12,6 +13,7 @@ from typing import Any
 
 from moto.awslambda.models import lambda_backends
 from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.models import cloudformation_backends
 
 from deploy.rehearsal.configuration import ACCOUNT
 from deploy.rehearsal.functions import run
@@ -21,6 +23,7 @@ from local.secrets_manager import REGION
 HTTP = "/_http/"
 CODE = "/_code/"
 LEFT = "/_left"
+UNKNOWN = "/_unknown"
 
 Start = Callable[[str, list[tuple[str, str]]], object]
 
@@ -38,8 +41,11 @@ class Gateway:
         if path.startswith(CODE):
             name, _, version = path.removeprefix(CODE).partition("/")
             return _reply(start, 200, {}, _function(name, version).code_bytes)
-        if path == LEFT:
+        if path in (LEFT, UNKNOWN):
             there = [resource for resource in LIVING if resource.is_there()]
+            if path == UNKNOWN:
+                known = _known()
+                there = [resource for resource in there if id(resource) not in known]
             left = sorted(f"{resource.logical_id} ({resource.type})" for resource in there)
             return _reply(start, 200, {}, json.dumps(left).encode())
         answer: Iterable[bytes] = self._moto(environ, start)
@@ -94,6 +100,12 @@ def _target(api: str, asked: str) -> str:
         ):
             return uri
     raise LookupError(f"API Gateway may not call {uri}")
+
+
+def _known() -> set[int]:
+    """Return the identities of what the stacks have."""
+    stacks: Any = cloudformation_backends[ACCOUNT][REGION].stacks
+    return {id(one) for stack in stacks.values() for one in stack.resource_map.known()}
 
 
 def _function(name: str, qualifier: str | None) -> Any:

@@ -368,6 +368,8 @@ class Database(Resource):
         """Stay the MariaDB on this machine."""
 
     def remove(self) -> None:
+        if self.properties.get("DeletionProtection") is True:
+            raise ValidationError(message=f"{self.logical_id} is protected against deletion")
         if "MasterUserSecret.SecretArn" in self.attributes:
             aws("secretsmanager").delete_secret(
                 SecretId=self.attributes["MasterUserSecret.SecretArn"],

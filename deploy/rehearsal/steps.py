@@ -29,6 +29,16 @@ STAGES = ("dev", "prod")
 RUNTIMES = ROOT / ".local" / "lambda-runtime"
 DATABASE_HOST = "localhost"  # a name, so that the certificate's is checked
 CREATE = "CREATE TABLE rehearsed_{} (id INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
+EXTENSIONS = "  - extensions:"
+# It needs the last of all others, and has a name that is taken.
+FAILS_LAST = """  - Resources:
+      FailsLast:
+        Type: AWS::Logs::LogGroup
+        DependsOn: [Database, DatabaseSecretRotation, HttpApiStage, HttpLiveAlias, TokenSecret]
+        Properties: {LogGroupName: /aws/lambda/game-login-prod-http, RetentionInDays: 1}
+"""
+# What `serverless` makes before all else: the stack, with a bucket for the packages.
+BEFORE_THE_FIRST = re.compile("serverlessdeploymentbucket|: game-login-prod$", re.IGNORECASE)
 EVENTS = {"registered", "signed_in", "refreshed", "sign_in_failed"}
 
 
@@ -273,20 +283,47 @@ class Rehearsal:
         require(not left, f"left behind: {left}")
         return "nothing is left"
 
-    def deploy_production(self) -> str:
-        """Deploy `prod`, whose database nobody removes by mistake."""
+    def fail_production(self) -> str:
+        """Deploy `prod` for the first time, with a resource that fails after all others."""
         unchanged = self.project.serverless("deploy", "--stage", "prod")
         require(unchanged.status != 0, "a placeholder was deployed as an allowed origin")
         require("corsOrigins" in unchanged.output, last_lines(unchanged.output))
         self.project.replace("serverless.yml", "https://game.example.com", "https://game.test")
+        self.project.replace("serverless.yml", EXTENSIONS, FAILS_LAST + EXTENSIONS)
+        done = self.project.serverless("deploy", "--stage", "prod")
+        require(
+            done.status != 0, "a deployment with a resource that cannot be made was called good"
+        )
+        require("specified log group already exists" in done.output, last_lines(done.output))
+        left = [name for name in self._left() if not BEFORE_THE_FIRST.search(name)]
+        require(not left, f"left behind by a first deployment that failed: {left}")
+        self.project.replace("serverless.yml", FAILS_LAST, "")
+        return "a placeholder origin refused; the last resource fails, and all is taken back"
+
+    def deploy_production(self) -> str:
+        """Deploy `prod` again, mended; nobody removes its database by mistake then."""
         done = self.project.must("deploy", "--stage", "prod")
         require(done.line("live: ") == "version 1", done.output)
+        require(done.line("database: ") == "protected against deletion", done.output)
         snap_start = self._function("live", "prod")
         require(snap_start["State"] == "Active", f"version 1 is {snap_start['State']}")
         refused = self.project.serverless("remove", "--stage", "prod")
         require(refused.status != 0, "a protected stage was removed")
         require("deletion protection is enabled" in refused.output, last_lines(refused.output))
-        return "a placeholder origin refused; version 1 live; `remove` refused: protected"
+        unknown = json.loads(self._stand_in.get("/_unknown"))
+        require(not unknown, f"no stack knows {unknown}")
+        self._try_to_delete("prod")
+        return "version 1 live; `remove` refused, and so is deleting the database: protected"
+
+    def _try_to_delete(self, stage: str) -> None:
+        """Delete the stack past its own protection; the database's has to hold."""
+        service = self._stand_in.client("cloudformation")
+        try:
+            service.delete_stack(StackName=f"game-login-{stage}")
+        except service.exceptions.ClientError as error:
+            require("Database is protected" in str(error), str(error))
+        else:
+            raise Problem("the database is not protected against deletion")
 
     def _template(self, stage: str) -> Path:
         return self.project.folder / f"out-{stage}" / COMPILED

@@ -29,6 +29,7 @@ OUT_OF_ROOM = {"DBInstanceIdentifier": "FreeStorageSpace", "DBClusterIdentifier"
 OF_SERVERS = {"FreeStorageSpace", "CPUCreditBalance", "ReadLatency", "WriteLatency"}
 OF_CLUSTERS = {"ACUUtilization", "ServerlessDatabaseCapacity", "SelectLatency", "DMLLatency"}
 AMAZON = "/var/task/certificates/amazon.pem"
+AFTER_THE_FIRST = {"Fn::If": ["LiveAliasIsNew", False, True]}  # deploy/protection.js
 # What auth/connection.py says for itself where there is no proxy.
 SAID_BY_PROXY = (
     "time_zone = '+00:00'",
@@ -110,7 +111,7 @@ def careless_production(template: Template) -> Iterator[str]:
         resource = template["Resources"][name]
         if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Snapshot"}:
             yield f"{name}: deleted without a snapshot"
-        if properties.get("DeletionProtection") is not True:
+        if properties.get("DeletionProtection") not in (True, AFTER_THE_FIRST):
             yield f"{name}: no deletion protection"
         if properties.get("MultiAZ") is not True and len(members) < 2:
             yield f"{name}: in one zone"
@@ -118,8 +119,19 @@ def careless_production(template: Template) -> Iterator[str]:
             yield f"{name}: less than a week of backups"
         if properties.get("ServerlessV2ScalingConfiguration", {}).get("MinCapacity") == 0:
             yield f"{name}: goes to sleep"
-    if template["Resources"]["TokenSecret"].get("DeletionPolicy") != "Retain":
-        yield "TokenSecret: goes with the stack"
+    if template["Resources"]["TokenSecret"].get("DeletionPolicy") != "RetainExceptOnCreate":
+        yield "TokenSecret: goes with the stack, or stays when a first deployment fails"
+
+
+def unrepeatable(template: Template) -> Iterator[str]:
+    """A first deployment that fails takes back all that it made, so that it can be repeated."""
+    for name, resource in template["Resources"].items():
+        if resource.get("DeletionPolicy") == "Retain":
+            yield f"{name}: stays when the deployment that makes it fails, and no stack knows it"
+    if "LiveAliasIsNew" in template.get("Conditions", {}):
+        for name, properties in resources(template, SERVER, CLUSTER):
+            if properties.get("DeletionProtection") is True:
+                yield f"{name}: protected before the first deployment has succeeded"
 
 
 def loose_proxy(template: Template) -> Iterator[str]:

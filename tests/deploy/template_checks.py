@@ -12,6 +12,7 @@ from tests.deploy.database_checks import (
     careless_production,
     loose_database,
     loose_proxy,
+    unrepeatable,
 )
 from tests.deploy.template_parts import Check, Template, listed, resources, values
 
@@ -302,6 +303,7 @@ CHECKS: dict[str, Check] = {
         open_cors,
         loose_database,
         loose_proxy,
+        unrepeatable,
         blind_alarms,
         two_addresses,
         plain_secrets,

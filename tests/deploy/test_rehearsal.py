@@ -26,6 +26,8 @@ PLAY: tuple[Step, ...] = (
     ("play", Rehearsal.play),
     ("logs", Rehearsal.logs),
 )
+FIRST: tuple[Step, ...] = (*START, ("fail", Rehearsal.fail_production))
+PRODUCTION: tuple[Step, ...] = (*FIRST, ("again", Rehearsal.deploy_production))
 QUEUE = "  - Resources: {Queue: {Type: AWS::SQS::Queue}}\n  - extensions:"
 WRONG = (
     "  - Resources: {Queue: {Type: AWS::SQS::Queue, Properties: {Colour: red}}}\n  - extensions:"
@@ -77,9 +79,19 @@ def test_no_credentials(tmp_path: Path) -> None:
     assert "MB" not in done.output
 
 
-def replace(path: str, old: str, new: str) -> Callable[[Project], object]:
-    """Return a mistake: another text in a file."""
-    return lambda project: project.replace(path, old, new)
+def replace(path: str, *texts: str) -> Callable[[Project], object]:
+    """Return a mistake: other texts in a file, each after the one it takes the place of."""
+
+    def plant(project: Project) -> None:
+        for old, new in zip(texts[::2], texts[1::2], strict=True):
+            project.replace(path, old, new)
+
+    return plant
+
+
+def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
+    """Return several mistakes as one."""
+    return lambda project: [plant(project) for plant in mistakes]
 
 
 @needs_python
@@ -134,18 +146,34 @@ def replace(path: str, old: str, new: str) -> Callable[[Project], object]:
             "deploy",
             "the migration failed",
         ),
+        (
+            both(
+                replace("serverless.yml", "Policy: RetainExceptOnCreate", "Policy: Retain"),
+                replace("deploy/plugin.js", "this.protection.compile()", "{}"),
+            ),
+            FIRST,
+            "fail",
+            ("Database (AWS::RDS::DBInstance)", "TokenSecret (AWS::SecretsManager::Secret)"),
+        ),
+        (
+            replace("deploy/plugin.js", "await this.protection.switchOn()", ""),
+            PRODUCTION,
+            "again",
+            "no line begins with 'database: '",
+        ),
     ],
     ids=[
         *("a migration that fails", "a template that is refused", "a module that is missing"),
         *("a function that is missing", "a wrong property", "a log of text", "a line too many"),
-        "a secret that is not there",
+        *("a secret that is not there", "what stays when the first deployment fails"),
+        "a database that is never protected",
     ],
 )
 def test_mistake_in_the_deployment(
     plant: Callable[[Project], object],
     steps: tuple[Step, ...],
     failing: str,
-    why: str,
+    why: str | tuple[str, ...],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -155,8 +183,10 @@ def test_mistake_in_the_deployment(
         plant(rehearsal.project)
         return "planted"
 
-    assert rehearse(tmp_path / "rehearsal", [("plant", planted), *steps], ["dev"]) == 1
+    stages = ["prod"] if ("fail", Rehearsal.fail_production) in steps else ["dev"]
+    assert rehearse(tmp_path / "rehearsal", [("plant", planted), *steps], stages) == 1
     printed = capsys.readouterr().out
     before, _, after = printed.partition("FAILED")
     assert before.splitlines()[-1].split()[-1] == failing, printed
-    assert why in after
+    for text in [why] if isinstance(why, str) else why:
+        assert text in after

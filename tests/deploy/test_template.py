@@ -254,6 +254,10 @@ MISTAKES = [
     ),
     ("careless_production", put("Database/DeletionPolicy", "Delete")),
     ("careless_production", put(f"{DATABASE}/DeletionProtection", False)),  # noqa: FBT003
+    ("careless_production", put("TokenSecret/DeletionPolicy", "Delete")),
+    ("careless_production", put("TokenSecret/DeletionPolicy", "Retain")),
+    ("unrepeatable", put("TokenSecret/DeletionPolicy", "Retain")),
+    ("unrepeatable", put(f"{DATABASE}/DeletionProtection", True)),  # noqa: FBT003
     ("plain_secrets", put(f"{DATABASE}/MasterUserPassword", "hunter22")),
     ("literal_secrets", put("TokenSecret/Properties/SecretString", "{}")),
     (
