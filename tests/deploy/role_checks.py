@@ -188,6 +188,7 @@ UNUSED = {
     "masked messages": r"sns:PutDataProtectionPolicy",
     "copies of a secret": r"secretsmanager:\w*Replica\w+",
     "tags that the gateway takes by other actions": r"apigateway:(Tag|Untag)Resource",
+    "an action that IAM does not have: PutBucketTagging covers it": r"s3:DeleteBucketTagging",
 }
 
 
@@ -197,12 +198,11 @@ def needed(resource_type: str) -> set[str]:
     names = json.loads((schemas / "providers" / "us-east-1.json").read_text())
     schema = json.loads((schemas / "resources" / f"{names[resource_type]}.json").read_text())
     unused = re.compile("|".join(f"(?:{pattern})" for pattern in UNUSED.values()))
-    return {
-        action
-        for what in ("create", "read", "update", "delete")
-        for action in schema["handlers"].get(what, {}).get("permissions", [])
-        if not unused.match(action)
-    }
+    # Serverless tags the stack, and CloudFormation then tags all that can be tagged.
+    tagging = schema.get("tagging", {}).get("permissions", [])
+    handlers = [schema["handlers"].get(what, {}) for what in ("create", "read", "update", "delete")]
+    listed_actions = [action for each in handlers for action in each.get("permissions", [])]
+    return {action for action in [*listed_actions, *tagging] if not unused.match(action)}
 
 
 def uncovered(role: Template, compiled: Template) -> Iterator[str]:

@@ -272,6 +272,10 @@ def test_a_planted_lack(role: Template, compiled: dict[str, Template]) -> None:
         _statement(less, name)["Action"].remove("rds:CreateDBInstance")
     (lack,) = uncovered(less, compiled["dev"])
     assert lack.startswith("AWS::RDS::DBInstance: rds:CreateDBInstance is missing")
+    untagged = copy.deepcopy(role)
+    _statement(untagged, "Service/Functions")["Action"].remove("lambda:ListTags")
+    (lack,) = uncovered(untagged, compiled["dev"])
+    assert lack.startswith("AWS::Lambda::Function: lambda:ListTags is missing")
     queue = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {}}}}
     assert any("sqs:CreateQueue" in each for each in uncovered(role, queue))
     _statement(less, "Boundary/UseSecrets")["Action"].remove("secretsmanager:PutSecretValue")
