@@ -24,6 +24,7 @@ from auth.secret_store import SecretStore
 logger = logging.getLogger(__name__)
 
 PASSWORD_LETTERS = string.ascii_letters + string.digits  # they need no quoting anywhere
+WAKE = {"wake": True}  # from a schedule: Lambda puts a function to sleep that is not called for weeks
 PASSWORD_LENGTH = 40  # 238 bits, as the deployment's first one
 
 Admin = Callable[[DatabaseSecret], AbstractContextManager[Connection]]
@@ -51,12 +52,15 @@ class Rotation:
     tls: ssl.SSLContext
 
     def run(self, raw: object) -> None:
-        """Do the step that an event asks for.
+        """Do the step that an event asks for, or nothing if it is only to keep the function awake.
 
         Raises:
             RotationError: it is no event of this secret's rotation, or comes at a wrong time.
             Unavailable, Failure, UserError: Secrets Manager or the database does not do it.
         """
+        if raw == WAKE:
+            logger.info("rotation: awake", extra={"event": "rotation_awake"})
+            return
         try:
             event = msgspec.convert(raw, RotationEvent)
         except msgspec.ValidationError:

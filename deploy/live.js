@@ -13,6 +13,8 @@ const IS_NEW = 'LiveAliasIsNew'
 const DEPLOYED = 'HttpLambdaFunctionQualifiedArn' // serverless' own output: the stack's version
 const MIGRATION_SECONDS = 900 // as the time-out of `migrate` in serverless.yml
 const READY_SECONDS = 300 // SnapStart takes minutes to make a version's snapshot
+// Errors of a call that did not run: the function sleeps or wakes up, or is just being changed.
+const NOTHING_RAN = ['CodeArtifactUserPendingException', 'ResourceConflictException', 'ResourceNotReadyException']
 
 // What the alias remembers of its last move.
 const AFTER_DEPLOY = (version) => `before: ${version}`
@@ -124,10 +126,11 @@ class Live {
     await lambda.waitUntilFunctionUpdatedV2({ client, maxWaitTime: READY_SECONDS }, { FunctionName })
     let answer
     try {
-      answer = await patient.send(new lambda.InvokeCommand({ FunctionName, Payload: '{}' }))
+      answer = await this.invokeAwake(client, patient, FunctionName)
     } catch (error) {
+      const outcome = NOTHING_RAN.includes(error.name) ? 'It did not run' : 'It may still run'
       this.fail(
-        `the migration gave no answer: ${error.name}: ${error.message}.${serving} It may still run;` +
+        `the migration gave no answer: ${error.name}: ${error.message}.${serving} ${outcome};` +
           ' deploy again, which is safe at any time.',
       )
     }
@@ -140,6 +143,22 @@ class Live {
       )
     }
     this.log.notice(`migrations: ${said.applied.length ? said.applied.join(', ') : 'none to apply'}`)
+  }
+
+  // Lambda puts a function to sleep that nobody has called for weeks. The call that wakes it up is
+  // refused; it takes a minute or more until the next one runs.
+  async invokeAwake(client, patient, FunctionName) {
+    const command = new lambda.InvokeCommand({ FunctionName, Payload: '{}' })
+    for (const end = Date.now() + READY_SECONDS * 1000; ; ) {
+      try {
+        return await patient.send(command)
+      } catch (error) {
+        if (!NOTHING_RAN.includes(error.name) || Date.now() > end) throw error
+      }
+      this.progress.notice('Waking the migration up', { isMainEvent: true })
+      await new Promise((done) => setTimeout(done, 2000))
+      await lambda.waitUntilFunctionActiveV2({ client, maxWaitTime: READY_SECONDS }, { FunctionName })
+    }
   }
 
   async move(client, alias, version, description) {

@@ -32,7 +32,7 @@ DEPLOYED: Sequence[Step] = (
     ("read the logs", Rehearsal.logs),
 )
 AGAIN: Sequence[Step] = (
-    ("deploy unchanged", Rehearsal.deploy_unchanged),
+    ("deploy a month later", Rehearsal.deploy_unchanged),
     ("deploy a change", Rehearsal.deploy_changed),
     ("fail to migrate", Rehearsal.deploy_failing),
     ("mend and deploy", Rehearsal.deploy_mended),

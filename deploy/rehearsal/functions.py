@@ -11,8 +11,11 @@ import hashlib
 import importlib
 import json
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from moto.awslambda.exceptions import LambdaClientError
 
 from deploy.lambda_runtime import Function, FunctionError, unzip
 from deploy.package import IN_LAMBDA
@@ -21,6 +24,8 @@ from deploy.rehearsal.resources import where
 from local.secrets_manager import CREDENTIALS
 from local.stack import NO_PROXY
 from local.terminal import Problem
+
+AWAKE_SECONDS = 1.0  # in AWS a minute or more
 
 models: Any = importlib.import_module("moto.awslambda.models")  # parts of it are replaced
 
@@ -133,7 +138,25 @@ def unzip_into(code: bytes, folder: Path) -> None:
     unzip(zipped, folder)
 
 
+def put_to_sleep(functions: Iterable[Any]) -> None:
+    """Put functions to sleep, as Lambda does when nobody has called them for some weeks."""
+    for function in functions:
+        function.state = "Inactive"
+
+
+def _wake(function: Any) -> None:
+    """Refuse what wakes a function up, and all until it is awake."""
+    if function.state == "Inactive":
+        function.state = "Pending"
+        threading.Timer(AWAKE_SECONDS, setattr, (function, "state", "Active")).start()
+    raise LambdaClientError(
+        "CodeArtifactUserPendingException", "Lambda is initializing your function."
+    )
+
+
 def _invoked(self: Any, body: Any, _headers: Any, response_headers: Any) -> bytes:
+    if self.state != "Active":
+        _wake(self)
     well, answer = run(self, json.loads(body or "{}"))
     if not well:
         response_headers["x-amz-function-error"] = "Unhandled"

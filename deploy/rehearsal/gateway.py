@@ -2,7 +2,7 @@
 
 `/_http/<id of the API>/<path>` is the request `/<path>`; `/_code/<function>/<version>` is the zip
 of a version; `/_left` lists what stacks have made and not removed, `/_unknown` what of that no
-stack knows any more. All else is moto's.
+stack knows any more; `/_sleep` puts all functions to sleep. All else is moto's.
 """
 
 import base64
@@ -16,7 +16,7 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import cloudformation_backends
 
 from deploy.rehearsal.configuration import ACCOUNT
-from deploy.rehearsal.functions import run
+from deploy.rehearsal.functions import put_to_sleep, run
 from deploy.rehearsal.resources import LIVING, Permission, aws
 from local.secrets_manager import REGION
 
@@ -24,6 +24,7 @@ HTTP = "/_http/"
 CODE = "/_code/"
 LEFT = "/_left"
 UNKNOWN = "/_unknown"
+SLEEP = "/_sleep"
 
 Start = Callable[[str, list[tuple[str, str]]], object]
 
@@ -48,6 +49,9 @@ class Gateway:
                 there = [resource for resource in there if id(resource) not in known]
             left = sorted(f"{resource.logical_id} ({resource.type})" for resource in there)
             return _reply(start, 200, {}, json.dumps(left).encode())
+        if path == SLEEP:
+            put_to_sleep(_all_versions())
+            return _reply(start, 200, {}, b"")
         answer: Iterable[bytes] = self._moto(environ, start)
         return answer
 
@@ -110,6 +114,12 @@ def _known() -> set[int]:
 
 def _function(name: str, qualifier: str | None) -> Any:
     return lambda_backends[ACCOUNT][REGION].get_function(name, qualifier)
+
+
+def _all_versions() -> list[Any]:
+    backend = lambda_backends[ACCOUNT][REGION]
+    names = {function.function_name for function in backend.list_functions()}
+    return [each for name in names for each in backend.list_versions_by_function(name)]
 
 
 def _event(environ: dict[str, Any], api: str, path: str) -> dict[str, Any]:

@@ -206,12 +206,25 @@ class Rehearsal:
         return f"{len(written)} lines, all JSON, no secret in any"
 
     def deploy_unchanged(self) -> str:
-        """Deploy what is there already."""
+        """Deploy what is there already, a month later: Lambda has put all functions to sleep."""
+        self._keep_awake("rotate")
+        self._stand_in.get("/_sleep")
         done = self.project.must("deploy", "--stage", "dev")
         require("No changes to deploy" in done.output, "it was deployed again:\n" + done.output)
         require(done.line("migrations: ") == "none to apply", done.output)
         require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
-        return "no changes, no migration, version 1 stays"
+        return "a sleeping `migrate` woken; no changes, no migration, version 1 stays"
+
+    def _keep_awake(self, function: str) -> None:
+        """Send a function what its schedule sends it, so that Lambda does not put it to sleep."""
+        events = self._stand_in.client("events")
+        (rule,) = [rule for rule in events.list_rules()["Rules"] if function in rule["Name"].lower()]
+        (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        answer = self._stand_in.client("lambda").invoke(
+            FunctionName=target["Arn"], Payload=target["Input"]
+        )
+        said = answer["Payload"].read().decode()
+        require("FunctionError" not in answer, f"`{function}` cannot be kept awake: {said}")
 
     def deploy_changed(self) -> str:
         """Deploy more memory, and a migration."""

@@ -26,6 +26,7 @@ PLAY: tuple[Step, ...] = (
     ("play", Rehearsal.play),
     ("logs", Rehearsal.logs),
 )
+AGAIN: tuple[Step, ...] = (*DEPLOY, ("unchanged", Rehearsal.deploy_unchanged))
 FIRST: tuple[Step, ...] = (*START, ("fail", Rehearsal.fail_production))
 PRODUCTION: tuple[Step, ...] = (*FIRST, ("again", Rehearsal.deploy_production))
 QUEUE = "  - Resources: {Queue: {Type: AWS::SQS::Queue}}\n  - extensions:"
@@ -147,6 +148,18 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
             "the migration failed",
         ),
         (
+            replace("deploy/live.js", "!NOTHING_RAN.includes(error.name) ||", "true ||"),
+            AGAIN,
+            "unchanged",
+            "the migration gave no answer: CodeArtifactUserPendingException",
+        ),
+        (
+            replace("auth/rotation.py", "raw == WAKE", "raw is WAKE"),
+            AGAIN,
+            "unchanged",
+            "`rotate` cannot be kept awake",
+        ),
+        (
             both(
                 replace("serverless.yml", "Policy: RetainExceptOnCreate", "Policy: Retain"),
                 replace("deploy/plugin.js", "this.protection.compile()", "{}"),
@@ -165,8 +178,8 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
     ids=[
         *("a migration that fails", "a template that is refused", "a module that is missing"),
         *("a function that is missing", "a wrong property", "a log of text", "a line too many"),
-        *("a secret that is not there", "what stays when the first deployment fails"),
-        "a database that is never protected",
+        *("a secret that is not there", "a sleeping migration", "a rotation that falls asleep"),
+        *("what stays when the first deployment fails", "a database that is never protected"),
     ],
 )
 def test_mistake_in_the_deployment(

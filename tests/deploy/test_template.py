@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from auth.rotation import WAKE
 from local.stack import ROOT, without_aws
 from tests.deploy.template_checks import CHECKS, Check, Template, careless_production
 
@@ -177,6 +178,19 @@ def test_rotate_may_do_what_it_needs(templates: dict[str, Template]) -> None:
     endpoint = templates["prod"]["Resources"]["SecretsEndpoint"]["Properties"]["PolicyDocument"]
     through = set(endpoint["Statement"][0]["Action"])
     assert {f"secretsmanager:{action}" for action in ("GetSecretValue", *change)} <= through
+
+
+def test_rotate_is_kept_awake(templates: dict[str, Template]) -> None:
+    """A schedule calls it more often than every two weeks, with what it knows as no rotation."""
+    rules = [
+        resource["Properties"]
+        for resource in templates["prod"]["Resources"].values()
+        if resource["Type"] == "AWS::Events::Rule"
+        and "Rotate" in str(resource["Properties"]["Targets"])
+    ]
+    (rule,) = rules
+    assert rule["ScheduleExpression"] == "rate(7 days)"
+    assert [json.loads(target["Input"]) for target in rule["Targets"]] == [WAKE]
 
 
 def test_the_secret_has_the_databases_address(templates: dict[str, Template]) -> None:

@@ -11,7 +11,7 @@ from auth import database_users
 from auth.connection import DatabaseSecret, Failure, connect, tls_context
 from auth.database_users import UserError, other_user, sign_in, users_lock
 from auth.errors import Unavailable
-from auth.rotation import RotationError
+from auth.rotation import WAKE, RotationError
 from auth.secret_store import SecretStore
 from auth.settings import Settings
 from local.processes import free_port
@@ -127,6 +127,15 @@ def test_wrong_events(aws: SecretsManagerSide, event: object) -> None:
     with pytest.raises(RotationError):
         handler.rotate(event, None)
     assert (aws.stages(), aws.raw()) == before
+
+
+def test_kept_awake(aws: SecretsManagerSide) -> None:
+    """What the schedule sends to keep the function awake does nothing, and is no failure."""
+    before = aws.stages()
+    handler.rotate(WAKE, None)
+    assert aws.stages() == before
+    aws.rotate()
+    assert aws.read().username == SECOND
 
 
 def test_rotation_is_off(aws: SecretsManagerSide) -> None:
