@@ -218,8 +218,9 @@ class Rehearsal:
     def _keep_awake(self, function: str) -> None:
         """Send a function what its schedule sends it, so that Lambda does not put it to sleep."""
         events = self._stand_in.client("events")
-        (rule,) = [rule for rule in events.list_rules()["Rules"] if function in rule["Name"].lower()]
-        (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        names = [str(rule["Name"]) for rule in events.list_rules()["Rules"]]
+        (name,) = (name for name in names if function in name.lower())
+        (target,) = events.list_targets_by_rule(Rule=name)["Targets"]
         answer = self._stand_in.client("lambda").invoke(
             FunctionName=target["Arn"], Payload=target["Input"]
         )
