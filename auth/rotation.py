@@ -24,9 +24,8 @@ from auth.secret_store import SecretStore
 logger = logging.getLogger(__name__)
 
 PASSWORD_LETTERS = string.ascii_letters + string.digits  # they need no quoting anywhere
-WAKE = {
-    "wake": True
-}  # from a schedule: Lambda puts a function to sleep that is not called for weeks
+# From a schedule, since Lambda puts a function to sleep that is not called for weeks.
+WAKE = {"wake": True}
 PASSWORD_LENGTH = 40  # 238 bits, as the deployment's first one
 
 Admin = Callable[[DatabaseSecret], AbstractContextManager[Connection]]

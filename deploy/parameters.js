@@ -1,5 +1,5 @@
 // Looks at the parameters of serverless.yml before anything is made of them: at what does not go
-// together always, and before a deployment also at what AWS would refuse after a quarter of an hour.
+// together, and before a deployment also at placeholders. What AWS would refuse, preflight.py asks.
 'use strict'
 
 const ENGINES = ['mariadb', 'mysql']
@@ -17,8 +17,8 @@ const NEEDS = [
   ['domain', ['route53'], ['hostedZoneId']],
 ]
 
-// Concurrent runs that AWS keeps for an account's other functions: fewer where there are few.
-const spare = (limit) => (limit < 1000 ? 10 : 100)
+// Only serverless.yml can hold a list: on the command line it would be one text.
+const LISTS = ['existingSubnets', 'secretsEndpointSubnets', 'corsOrigins']
 
 const isEmpty = (value) => value === undefined || value === null || value === '' || value.length === 0
 
@@ -30,6 +30,11 @@ const contradictions = (params) => {
       if (values.includes(String(params[name])) && isEmpty(params[other])) {
         lines.push(`${name} is ${params[name]}, so give ${other} too`)
       }
+    }
+  }
+  for (const name of LISTS) {
+    if (typeof params[name] === 'string' && !params[name].startsWith('${')) {
+      lines.push(`${name} is a text, ${params[name]}: give the list in serverless.yml, not by --param`)
     }
   }
   if (params.database === 'existing') {
@@ -67,16 +72,6 @@ const placeholders = (params) =>
     .filter((origin) => /(^|[/.])example\.(com|net|org)(:|\/|$)/.test(origin))
     .map((origin) => `corsOrigins has ${origin}, which is nobody's: give the web pages your game runs on`)
 
-// Returns what AWS would say no to, given what Lambda's GetAccountSettings answers.
-const refusals = (params, settings) => {
-  const limit = settings?.AccountLimit?.ConcurrentExecutions
-  if (String(params.reserveConcurrency) !== 'true' || !limit || params.concurrency <= limit - spare(limit)) return []
-  return [
-    `concurrency is ${params.concurrency}, and this account may run ${limit} at once: ask AWS for more` +
-    ' (Service Quotas, Lambda, concurrent executions), or set reserveConcurrency: false until you have it',
-  ]
-}
-
 // Returns a stage's parameters: the command line's, the stage's own, those of all stages.
 const chosen = (serverless) => {
   const { params = {} } = serverless.configurationInput
@@ -86,12 +81,6 @@ const chosen = (serverless) => {
     return [name, value]
   })
   return { ...params.default, ...params[stage], ...Object.fromEntries(given) }
-}
-
-const accountSettings = async (serverless) => {
-  const { GetAccountSettingsCommand, LambdaClient } = require('@aws-sdk/client-lambda')
-  const client = new LambdaClient(await serverless.getProvider('aws').getAwsSdkV3Config())
-  return client.send(new GetAccountSettingsCommand({}))
 }
 
 class Parameters {
@@ -105,14 +94,10 @@ class Parameters {
         const params = chosen(serverless)
         refuse([...contradictions(params), ...(deploying ? placeholders(params) : [])])
       },
-      'before:deploy:deploy': async () => {
-        const params = chosen(serverless)
-        refuse(placeholders(params)) // once more, for what was packaged before
-        // Who may not ask, or asks a stand-in that does not know, hears it from AWS later.
-        refuse(refusals(params, await accountSettings(serverless).catch(() => null)))
-      },
+      // Once more, for what was packaged before.
+      'before:deploy:deploy': () => refuse(placeholders(chosen(serverless))),
     }
   }
 }
 
-module.exports = Object.assign(Parameters, { chosen, contradictions, placeholders, refusals })
+module.exports = Object.assign(Parameters, { chosen, contradictions, placeholders })

@@ -5,6 +5,7 @@
 const { spawnSync } = require('node:child_process')
 const path = require('node:path')
 const { Live } = require('./live')
+const { Preflight } = require('./preflight')
 const { Protection } = require('./protection')
 
 const VERSION = { usage: 'The version to go back to, if not the one before', type: 'string' }
@@ -14,6 +15,7 @@ module.exports = class {
     this.serverless = serverless
     this.options = options
     this.live = new Live(serverless, log, progress.get('main'))
+    this.preflight = new Preflight(serverless, log)
     this.protection = new Protection(serverless, this.live, log, progress.get('main'))
     this.commands = {
       'rollback-live': {
@@ -23,7 +25,8 @@ module.exports = class {
       },
     }
     this.hooks = {
-      'before:package:cleanup': () => this.checkCredentials(),
+      'before:package:cleanup': () => this.checkAccount(),
+      'before:deploy:deploy': () => this.preflight.run(), // if it was packaged before
       'before:package:createDeploymentArtifacts': () => this.build(),
       'before:package:compileFunctions': () => this.live.nameAlias(),
       'after:package:compileFunctions': () => this.live.compileAlias(),
@@ -59,7 +62,7 @@ module.exports = class {
   }
 
   // Before the package is built, and not for those who only want a package.
-  async checkCredentials() {
+  async checkAccount() {
     const { classes, getProvider, processedInput } = this.serverless
     if (processedInput.commands.join(' ') !== 'deploy') return
     try {
@@ -71,6 +74,7 @@ module.exports = class {
           ` AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY${why}`,
       )
     }
+    await this.preflight.run()
   }
 
   refuse(instead) {

@@ -33,6 +33,7 @@ DEPLOYED: Sequence[Step] = (
 )
 AGAIN: Sequence[Step] = (
     ("deploy a month later", Rehearsal.deploy_unchanged),
+    ("change the database", Rehearsal.change_database),
     ("deploy a change", Rehearsal.deploy_changed),
     ("fail to migrate", Rehearsal.deploy_failing),
     ("mend and deploy", Rehearsal.deploy_mended),

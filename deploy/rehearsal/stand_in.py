@@ -69,10 +69,11 @@ def serve(configuration: Configuration) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import run_simple
 
-    from deploy.rehearsal import cloudformation, functions, resources
+    from deploy.rehearsal import account, cloudformation, functions, resources
     from deploy.rehearsal.gateway import Gateway
 
     resources.configure(configuration)
+    account.install()
     cloudformation.install()
     functions.install()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

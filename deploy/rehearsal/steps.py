@@ -6,8 +6,6 @@ import io
 import json
 import re
 import secrets
-import subprocess
-import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from deploy.rehearsal.stand_in import StandIn
 from local.mariadb import MariaDB, Users
 from local.processes import free_port
 from local.terminal import Problem
+from tests.deploy.linting import lint
 from tests.deploy.template_checks import CHECKS, careless_production
 
 STAGES = ("dev", "prod")
@@ -79,15 +78,9 @@ class Rehearsal:
         return ", ".join(said)
 
     def lint(self) -> str:
-        """Have cfn-lint read the templates; W3005 is about what Serverless names twice."""
-        program = str(Path(sys.executable).parent / "cfn-lint")
-        paths = [str(self._template(stage)) for stage in self.stages]
-        done = subprocess.run(  # noqa: S603  # our own command
-            [program, "--ignore-checks", "W3005", "--", *paths],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """Have cfn-lint read the templates."""
+        paths = [self._template(stage) for stage in self.stages]
+        done = lint(paths)
         require(done.returncode == 0, f"cfn-lint:\n{last_lines(done.stdout + done.stderr)}")
         return f"nothing to say about {len(paths)} templates"
 
@@ -227,6 +220,14 @@ class Rehearsal:
         said = answer["Payload"].read().decode()
         require("FunctionError" not in answer, f"`{function}` cannot be kept awake: {said}")
 
+    def change_database(self) -> str:
+        """Deploy the same stage with another database: refused before anything is built."""
+        done = self.project.serverless("deploy", "--stage", "dev", "--param", "database=mysql")
+        require(done.status != 0, "a change of database was deployed")
+        require("this stage was deployed with mariadb" in done.output, last_lines(done.output))
+        require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
+        return "refused before anything is built: it would begin empty"
+
     def deploy_changed(self) -> str:
         """Deploy more memory, and a migration."""
         self.project.replace("serverless.yml", "memorySize: 512", "memorySize: 640")
@@ -303,6 +304,7 @@ class Rehearsal:
         require(unchanged.status != 0, "a placeholder was deployed as an allowed origin")
         require("corsOrigins" in unchanged.output, last_lines(unchanged.output))
         self.project.replace("serverless.yml", "https://game.example.com", "https://game.test")
+        self._leave_secret("game-login/prod/tokens")
         self.project.replace("serverless.yml", EXTENSIONS, FAILS_LAST + EXTENSIONS)
         done = self.project.serverless("deploy", "--stage", "prod")
         require(
@@ -312,7 +314,18 @@ class Rehearsal:
         left = [name for name in self._left() if not BEFORE_THE_FIRST.search(name)]
         require(not left, f"left behind by a first deployment that failed: {left}")
         self.project.replace("serverless.yml", FAILS_LAST, "")
-        return "a placeholder origin refused; the last resource fails, and all is taken back"
+        return "placeholder and leftover secret refused; the last resource fails: all is taken back"
+
+    def _leave_secret(self, name: str) -> None:
+        """Deploy where a secret has been left over from an earlier stage."""
+        service = self._stand_in.client("secretsmanager")
+        service.create_secret(Name=name, SecretString="{}")
+        done = self.project.serverless("deploy", "--stage", "prod")
+        require(done.status != 0, f"deployed though {name} is there already")
+        require(
+            f"{name} is there already, and belongs to no" in done.output, last_lines(done.output)
+        )
+        service.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 
     def deploy_production(self) -> str:
         """Deploy `prod` again, mended; nobody removes its database by mistake then."""

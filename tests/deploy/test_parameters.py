@@ -80,6 +80,9 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
         ({"architecture": "arm"}, "architecture is arm: choose x86_64 or arm64"),
         ({"concurrency": "26"}, "too many for 60 databaseConnections"),
         ({"databaseConnections": 50}, "20 at most"),
+        ({"existingSubnets": "a,b"}, "existingSubnets is a text, a,b: give the list"),
+        ({"corsOrigins": "https://game.io"}, "corsOrigins is a text, https://game.io"),
+        ({"secretsEndpointSubnets": "a"}, "secretsEndpointSubnets is a text, a"),
     ],
 )
 def test_contradiction(table: dict[str, Parameters], changes: Parameters, line: str) -> None:
@@ -99,28 +102,6 @@ def test_placeholder(table: dict[str, Parameters]) -> None:
     assert line.startswith("corsOrigins has https://game.example.com, which is nobody's")
     assert ask("placeholders", table["dev"]) == []
     assert ask("placeholders", {"corsOrigins": ["https://notexample.com"]}) == []
-
-
-@pytest.mark.parametrize(
-    ("concurrency", "reserve", "limit", "lines"),
-    [
-        (25, True, 10, 1),
-        (25, True, 1000, 0),
-        (900, True, 1000, 0),
-        (901, True, 1000, 1),
-        (25, False, 10, 0),
-        (25, True, None, 0),
-    ],
-)
-def test_too_few_concurrent_runs(
-    concurrency: int, reserve: object, limit: int | None, lines: int
-) -> None:
-    """A new account hears what AWS will refuse, and what to do, before anything is made."""
-    params = {"concurrency": concurrency, "reserveConcurrency": reserve}
-    settings = {"AccountLimit": {"ConcurrentExecutions": limit}} if limit else None
-    said = ask("refusals", params, settings)
-    assert len(said) == lines
-    assert all("reserveConcurrency: false" in line for line in said)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ PLAY: tuple[Step, ...] = (
     ("logs", Rehearsal.logs),
 )
 AGAIN: tuple[Step, ...] = (*DEPLOY, ("unchanged", Rehearsal.deploy_unchanged))
+CHANGED: tuple[Step, ...] = (*DEPLOY, ("change", Rehearsal.change_database))
 FIRST: tuple[Step, ...] = (*START, ("fail", Rehearsal.fail_production))
 PRODUCTION: tuple[Step, ...] = (*FIRST, ("again", Rehearsal.deploy_production))
 QUEUE = "  - Resources: {Queue: {Type: AWS::SQS::Queue}}\n  - extensions:"
@@ -160,6 +161,12 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
             "`rotate` cannot be kept awake",
         ),
         (
+            replace("deploy/plugin.js", "this.preflight.run()", "undefined"),
+            CHANGED,
+            "change",
+            "a change of database was deployed",
+        ),
+        (
             both(
                 replace("serverless.yml", "Policy: RetainExceptOnCreate", "Policy: Retain"),
                 replace("deploy/plugin.js", "this.protection.compile()", "{}"),
@@ -179,6 +186,7 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
         *("a migration that fails", "a template that is refused", "a module that is missing"),
         *("a function that is missing", "a wrong property", "a log of text", "a line too many"),
         *("a secret that is not there", "a sleeping migration", "a rotation that falls asleep"),
+        "another database",
         *("what stays when the first deployment fails", "a database that is never protected"),
     ],
 )

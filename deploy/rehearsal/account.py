@@ -1,0 +1,53 @@
+"""What AWS answers to the questions before a deployment, and moto does not (deploy/preflight.py).
+
+The account has upgraded from the free plan, may run a thousand functions at once, and its RDS has
+the engines that the templates ask for.
+"""
+
+import importlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from moto.awslambda.models import lambda_backends
+from moto.core.responses import ActionResult
+
+from deploy.rehearsal.configuration import ACCOUNT
+from local.secrets_manager import REGION
+
+LAMBDA_SETTINGS = "/2016-08-19/account-settings/"
+PLAN = "AWSFreeTierService.GetAccountPlanState"
+RUNS = 1000
+VERSIONS = {"mariadb": "11.8.99", "mysql": "8.4.99", "aurora-mysql": "8.0.mysql_aurora.3.10.6"}
+
+
+def install() -> None:
+    """Have moto's RDS name engines and classes."""
+    responses: Any = importlib.import_module("moto.rds.responses").RDSResponse
+    responses.describe_db_engine_versions = _versions
+    responses.describe_orderable_db_instance_options = _options
+
+
+def answer(environ: Mapping[str, Any]) -> bytes | None:
+    """Return the answer to a question that moto knows nothing of, or None for any other."""
+    if environ["PATH_INFO"] == LAMBDA_SETTINGS:
+        functions = lambda_backends[ACCOUNT][REGION].list_functions()
+        reserved = sum(int(function.reserved_concurrency or 0) for function in functions)
+        free = {"ConcurrentExecutions": RUNS, "UnreservedConcurrentExecutions": RUNS - reserved}
+        return json.dumps({"AccountLimit": free}).encode()
+    if environ.get("HTTP_X_AMZ_TARGET") == PLAN:
+        return json.dumps({"accountId": ACCOUNT, "accountPlanType": "PAID"}).encode()
+    return None
+
+
+def _versions(response: Any) -> Any:
+    engine = response.params["Engine"]
+    versions = [{"Engine": engine, "EngineVersion": VERSIONS[engine]}]
+    return ActionResult({"DBEngineVersions": versions})
+
+
+def _options(response: Any) -> Any:
+    option = {
+        name: response.params[name] for name in ("Engine", "EngineVersion", "DBInstanceClass")
+    }
+    return ActionResult({"OrderableDBInstanceOptions": [option]})
