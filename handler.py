@@ -34,6 +34,7 @@ from auth.logs import begin_request, configure_logging, request_id, where
 from auth.migrate import FOLDER, migrations_in
 from auth.migrate import migrate as apply_migrations
 from auth.request_log import METHODS
+from auth.resuming import wait_for
 from auth.rotation import Rotation, report_age
 from auth.secret_store import SecretStore
 from auth.settings import SettingError, Settings, required
@@ -163,7 +164,7 @@ def _admin(
     """
     admin = secret_store.read(required(os.environ, "DATABASE_ADMIN_SECRET_ID"), Credentials)
     as_admin = msgspec.structs.replace(user, username=admin.username, password=admin.password)
-    return connect(as_admin, tls, read_seconds=read_seconds, statement_seconds=0)
+    return wait_for(partial(connect, as_admin, tls, read_seconds=read_seconds, statement_seconds=0))
 
 
 def _answered(event: object, context: object) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """What a deployment calls: it makes schema, users, rights and keys what they should be."""
 
 import json
+import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from auth.keys import TokenSecret, key_ring
 from auth.migrate import FOLDER, MigrationError
 from auth.secret_store import SecretStore
 from local.mariadb import MariaDB
+from local.processes import free_port
 from local.stack import Stack
 from tests.conftest import Tables
 
@@ -46,6 +50,59 @@ def test_handler_migrates(deployed: Tables, server: MariaDB) -> None:
     assert handler.migrate({}, None) == {"applied": []}
     with connect(server.application, tls) as application:
         assert Tables(application).count("accounts") == 0
+
+
+class Asleep:
+    """The way to a database that cannot be reached at first, then hangs up, and then is there."""
+
+    def __init__(self, server: MariaDB) -> None:
+        self.port = free_port()
+        self._server = server
+        self._refused = threading.Timer(1.0, self._resume)
+        self._refused.start()
+        self._hung_up = False
+        self._listener: socket.socket | None = None
+
+    def _resume(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        with suppress(OSError):  # it is closed
+            while True:
+                near, _ = self._listener.accept()
+                if not self._hung_up:
+                    self._hung_up = True
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self._server.port))
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._refused.cancel()
+        if self._listener is not None:
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+        self._refused.join()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with source:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+
+def test_database_that_resumes(deployed: Tables, server: MariaDB, stack: Stack) -> None:
+    """An Aurora that has paused is waited for, in place of a deployment that fails."""
+    way = Asleep(server)
+    through = msgspec.structs.replace(server.application, port=way.port)
+    put_version(stack, "AWSCURRENT", through)
+    try:
+        assert handler.migrate({}, None)["applied"]
+    finally:
+        way.stop()
 
 
 def set_by_hand(deployed: Tables, username: str, password: str) -> None:

@@ -1,0 +1,38 @@
+"""Waits for a database that is asleep, in functions that have the time for it.
+
+An Aurora that has paused takes some 15 s to resume, and 30 s or more after a day asleep. Until then
+it cannot be reached, or hangs up. What serves players does not wait: they get 503 and try again.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+from auth.connection import Connection, Failure, Kind
+
+logger = logging.getLogger(__name__)
+
+RESUME_SECONDS = 90.0
+PAUSE_SECONDS = 2.0
+ASLEEP = {Kind.UNREACHABLE, Kind.LOST}
+
+
+def wait_for(
+    connect: Callable[[], Connection],
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Connection:
+    """Return an open connection, waiting for a database that resumes.
+
+    Raises:
+        Failure: it is still not there after RESUME_SECONDS, or refuses for another reason.
+    """
+    end = monotonic() + RESUME_SECONDS
+    while True:
+        try:
+            return connect()
+        except Failure as failure:
+            if failure.kind not in ASLEEP or monotonic() >= end:
+                raise
+            logger.info("waiting for the database: %s", failure, extra={"event": "database_asleep"})
+        sleep(PAUSE_SECONDS)

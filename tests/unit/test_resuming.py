@@ -1,0 +1,59 @@
+"""A database that resumes is waited for, and nothing else is."""
+
+from typing import Any
+
+import pytest
+
+from auth.connection import Failure
+from auth.resuming import PAUSE_SECONDS, RESUME_SECONDS, wait_for
+
+
+class Database:
+    """One that fails so often by these numbers before it answers, on a clock of its own."""
+
+    def __init__(self, *numbers: int, seconds: float = 0) -> None:
+        self.numbers = list(numbers)
+        self.seconds = seconds
+        self.now = 0.0
+        self.tries = 0
+
+    def connect(self) -> Any:
+        """Try to connect."""
+        self.tries += 1
+        self.now += self.seconds
+        if self.numbers:
+            raise Failure(self.numbers.pop(0))
+        return "connection"
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+    def wait(self) -> Any:
+        """Wait for it."""
+        return wait_for(self.connect, lambda: self.now, self.sleep)
+
+
+def test_asleep() -> None:
+    """It is tried again until it can be reached and no longer hangs up."""
+    database = Database(2003, 2003, 2013)
+    assert database.wait() == "connection"
+    assert database.tries == 4
+    assert database.now == 3 * PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("number", [1045, 1040, 1049])
+def test_another_failure(number: int) -> None:
+    """What is no sleep is not waited for."""
+    database = Database(number)
+    with pytest.raises(Failure):
+        database.wait()
+    assert database.tries == 1
+
+
+def test_never() -> None:
+    """A database that does not come is given up, with the reason."""
+    database = Database(*[2003] * 1000, seconds=2)
+    with pytest.raises(Failure, match=r"unreachable \(2003\)"):
+        database.wait()
+    assert RESUME_SECONDS <= database.now < RESUME_SECONDS + 5
