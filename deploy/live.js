@@ -12,6 +12,7 @@ const MADE_WITH = 'LiveAliasMadeWith' // a parameter and an output
 const IS_NEW = 'LiveAliasIsNew'
 const DEPLOYED = 'HttpLambdaFunctionQualifiedArn' // serverless' own output: the stack's version
 const MIGRATION_SECONDS = 900 // as the time-out of `migrate` in serverless.yml
+const KEPT = 3 // of the newest versions, besides those that something names
 const READY_SECONDS = 300 // SnapStart takes minutes to make a version's snapshot
 // Errors of a call that did not run: the function sleeps or wakes up, or is just being changed.
 const NOTHING_RAN = ['CodeArtifactUserPendingException', 'ResourceConflictException', 'ResourceNotReadyException']
@@ -88,7 +89,8 @@ class Live {
   async follow() {
     const client = await this.client()
     const alias = await this.alias(client)
-    const deployed = (await this.outputs())[DEPLOYED].split(':').pop()
+    const outputs = await this.outputs()
+    const deployed = outputs[DEPLOYED].split(':').pop()
     this.progress.notice('Migrating the database', { isMainEvent: true })
     await this.migrate(client, alias.FunctionVersion, deployed)
     if (alias.FunctionVersion === deployed) {
@@ -98,6 +100,26 @@ class Live {
     this.progress.notice('Moving the alias live', { isMainEvent: true })
     await this.move(client, alias, deployed, AFTER_DEPLOY(alias.FunctionVersion))
     this.log.notice(`live: version ${deployed}, before: ${alias.FunctionVersion}`)
+    await this.prune(client, [deployed, alias.FunctionVersion, outputs[MADE_WITH]])
+  }
+
+  // With SnapStart each version that is there costs, and keeps the network that it was made in. The
+  // players reach the new one already, so what cannot be deleted is no reason to fail.
+  async prune(client, named) {
+    const FunctionName = this.http.name
+    const versions = []
+    for await (const page of lambda.paginateListVersionsByFunction({ client }, { FunctionName })) {
+      versions.push(...page.Versions.map((one) => one.Version).filter((one) => one !== '$LATEST'))
+    }
+    const newest = versions.map(Number).sort((a, b) => b - a)
+    const old = newest.slice(KEPT).map(String).filter((version) => !named.includes(version))
+    try {
+      for (const Qualifier of old) await client.send(new lambda.DeleteFunctionCommand({ FunctionName, Qualifier }))
+    } catch (error) {
+      this.log.notice(`old versions: not deleted, which may cost (docs/costs.md): ${error.name}: ${error.message}`)
+      return
+    }
+    if (old.length) this.log.notice(`old versions: deleted ${old.join(', ')}`)
   }
 
   async goBack(wanted) {

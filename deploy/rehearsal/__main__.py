@@ -38,6 +38,7 @@ AGAIN: Sequence[Step] = (
     ("fail to migrate", Rehearsal.deploy_failing),
     ("mend and deploy", Rehearsal.deploy_mended),
     ("roll back", Rehearsal.go_back),
+    ("prune old versions", Rehearsal.prune),
     ("take short cuts", Rehearsal.shortcuts),
     ("ask for info", Rehearsal.info),
     ("remove dev", Rehearsal.remove),

@@ -276,6 +276,24 @@ class Rehearsal:
         require(forward.line("live: ") == "version 4, before: 1", forward.output)
         return "4 to 2 at once, to 1 by name, and to 4 by a deployment"
 
+    def prune(self) -> str:
+        """Deploy after many deployments: of their versions only some are kept."""
+        service = self._stand_in.client("lambda")
+        name = "game-login-dev-http"
+        before = self._live("dev")
+        for number in range(4):
+            service.update_function_configuration(FunctionName=name, Description=f"{number}")
+            service.publish_version(FunctionName=name)
+        self.project.replace("serverless.yml", "memorySize: ", "memorySize: 1")
+        done = self.project.must("deploy", "--stage", "dev")
+        published = service.list_versions_by_function(FunctionName=name)["Versions"]
+        versions = [int(one["Version"]) for one in published if one["Version"] != "$LATEST"]
+        live = int(self._live("dev"))
+        kept = sorted({1, int(before), live - 2, live - 1, live})
+        require(sorted(versions) == kept, f"versions {versions} are there, not {kept}")
+        deleted = done.line("old versions: ")
+        return f"{deleted}; of {live} versions {len(kept)} are kept"
+
     def shortcuts(self) -> str:
         """Try what would pass by the migrations."""
         for arguments in (("deploy", "function", "--function", "http"), ("rollback", "-t", "1")):

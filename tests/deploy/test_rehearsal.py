@@ -28,6 +28,7 @@ PLAY: tuple[Step, ...] = (
 )
 AGAIN: tuple[Step, ...] = (*DEPLOY, ("unchanged", Rehearsal.deploy_unchanged))
 CHANGED: tuple[Step, ...] = (*DEPLOY, ("change", Rehearsal.change_database))
+PRUNED: tuple[Step, ...] = (*DEPLOY, ("prune", Rehearsal.prune))
 FIRST: tuple[Step, ...] = (*START, ("fail", Rehearsal.fail_production))
 PRODUCTION: tuple[Step, ...] = (*FIRST, ("again", Rehearsal.deploy_production))
 QUEUE = "  - Resources: {Queue: {Type: AWS::SQS::Queue}}\n  - extensions:"
@@ -167,6 +168,12 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
             "a change of database was deployed",
         ),
         (
+            replace("deploy/live.js", "newest.slice(KEPT)", "newest.slice(99)"),
+            PRUNED,
+            "prune",
+            "versions [1, 2, 3, 4, 5, 6] are there, not [1, 4, 5, 6]",
+        ),
+        (
             both(
                 replace("serverless.yml", "Policy: RetainExceptOnCreate", "Policy: Retain"),
                 replace("deploy/plugin.js", "this.protection.compile()", "{}"),
@@ -186,7 +193,7 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
         *("a migration that fails", "a template that is refused", "a module that is missing"),
         *("a function that is missing", "a wrong property", "a log of text", "a line too many"),
         *("a secret that is not there", "a sleeping migration", "a rotation that falls asleep"),
-        "another database",
+        *("another database", "versions that are never deleted"),
         *("what stays when the first deployment fails", "a database that is never protected"),
     ],
 )
