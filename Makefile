@@ -30,7 +30,7 @@ REGION ?= $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell aws configure get reg
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
 .PHONY: help setup run run-game reset lock check test long test-search test-deploy test-faults test-godot test-mysql fuzz \
-	bench package rehearse deploy rollback smoke rotate-token-keys
+	bench package rehearse deploy rollback clean-up smoke rotate-token-keys
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -100,7 +100,7 @@ smoke: setup  ## try a deployment as a player would: make smoke URL=https://...
 	@$(if $(URL),,$(error smoke: say where the deployment answers: make smoke URL=https://...))
 	@$(PYTHON) -m deploy.smoke "$(URL)"
 
-deploy rollback: STAGE ?= dev
+deploy rollback clean-up: STAGE ?= dev
 deploy: setup  ## deploy to AWS, into STAGE=dev and the region of `aws configure` (or REGION=...)
 	@$(SERVERLESS) deploy $(TARGET)
 
@@ -112,6 +112,9 @@ lock: setup  ## pin what requirements*.in and package.json name, with the hash o
 		$(LOCK) $$list.in --output-file $$list.txt || exit; done
 	@for folder in . tests/openapi_tools; do \
 		npm install --prefix $$folder --package-lock-only --no-audit --no-fund || exit; done
+
+clean-up: setup  ## delete dead sessions and full buckets now, as happens daily anyway
+	@$(SERVERLESS) invoke --function clean_up $(TARGET)
 
 reset: setup  ## forget the local database and its keys
 	@$(PYTHON) -m local reset

@@ -251,9 +251,25 @@ def _database(target: Target) -> Iterator[str]:
     yield from another_database(str(target.parameters["database"]), template)
 
 
+def _budget(target: Target) -> Iterator[str]:
+    if float(target.parameters["monthlyBudget"]) == 0 or "CLOUDFORMATION_ROLE_ARN" in os.environ:
+        return  # CloudFormation's own role has other rights than whoever asks here
+    account = target.client("sts").get_caller_identity()["Account"]
+    service = target.client("budgets", "us-east-1")
+    try:
+        service.describe_budgets(AccountId=account, MaxResults=1)
+    except service.exceptions.AccessDeniedException:
+        yield (
+            "monthlyBudget makes a budget, and you may not see the account's: its root user has to"
+            " switch on `IAM user and role access to Billing information` (Account), or set"
+            " monthlyBudget: 0"
+        )
+
+
 QUESTIONS: Mapping[str, Callable[[Target], Iterator[str]]] = {
     "certificates of the region": _certificate,
     "account plan": _plan,
+    "budget": _budget,
     "concurrent runs": _runs,
     "engine version and class": _engine,
     "change of database": _database,

@@ -17,6 +17,7 @@ from deploy.rehearsal.configuration import Configuration, client
 
 # The attributes that the templates may ask for. What they come to is a name, no more.
 ONLY_KEPT: dict[str, tuple[str, ...]] = {
+    "AWS::Budgets::Budget": (),
     "AWS::CertificateManager::Certificate": (),
     "AWS::ApiGatewayV2::ApiMapping": (),
     "AWS::ApiGatewayV2::DomainName": ("RegionalDomainName", "RegionalHostedZoneId"),

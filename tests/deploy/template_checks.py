@@ -265,6 +265,28 @@ def silent_failures(template: Template) -> Iterator[str]:
         yield "DatabaseSecret: nobody is told when nothing rotates it"
 
 
+def endless_bills(template: Template) -> Iterator[str]:
+    """Somebody is told of a bill that grows, and the topic goes on taking alarms."""
+    told = {"SubscriptionType": "SNS", "Address": {"Ref": "Alarms"}}
+    budgets = list(resources(template, "AWS::Budgets::Budget"))
+    if not budgets:
+        yield "Budget: there is none"
+    for name, properties in budgets:
+        notes = properties["NotificationsWithSubscribers"]
+        if not notes or any(told not in note["Subscribers"] for note in notes):
+            yield f"{name}: nobody is told"
+        if float(properties["Budget"]["BudgetLimit"]["Amount"]) <= 0:
+            yield f"{name}: no limit"
+    for name, properties in resources(template, "AWS::SNS::TopicPolicy"):
+        asked = str(properties["PolicyDocument"]["Statement"])
+        for service in ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "AWS:SourceOwner"):
+            if service not in asked:
+                yield f"{name}: shuts out {service}"
+        for statement in properties["PolicyDocument"]["Statement"]:
+            if not statement.get("Condition", {}).get("StringEquals"):
+                yield f"{name}: for every account"
+
+
 def endless_logs(template: Template) -> Iterator[str]:
     """Every log is deleted after a time, and every function's log is known."""
     groups = dict(resources(template, "AWS::Logs::LogGroup"))
@@ -287,6 +309,10 @@ def talkative_gateway(template: Template) -> Iterator[str]:
             settings = properties.get("RouteSettings", {}).get(route, {})
             if not 0 < settings.get("ThrottlingRateLimit", 0) < default:
                 yield f"{name}: {route} is not throttled more than the rest"
+        group = properties["AccessLogSettings"]["DestinationArn"]["Fn::GetAtt"][0]
+        log = template["Resources"][group]["Properties"]["LogGroupName"]
+        if not log.startswith("/aws/vendedlogs/"):
+            yield f"{name}: its log takes room in the account's policy for logs"
         logged = set(LOGGED.findall(properties.get("AccessLogSettings", {}).get("Format", "")))
         if not logged or logged - LOGGABLE:
             yield f"{name}: logs {sorted(logged - LOGGABLE) or 'nothing'}"
@@ -311,6 +337,7 @@ CHECKS: dict[str, Check] = {
         standing_passwords,
         open_functions,
         silent_failures,
+        endless_bills,
         endless_logs,
         talkative_gateway,
     )

@@ -113,7 +113,7 @@ def test_placeholder(table: dict[str, Parameters]) -> None:
         ({"REGION": "eu-south-1", "AWS_REGION": "eu-north-1"}, "eu-south-1"),
     ],
 )
-@pytest.mark.parametrize("target", ["deploy", "rollback", "rotate-token-keys"])
+@pytest.mark.parametrize("target", ["deploy", "rollback", "clean-up", "rotate-token-keys"])
 def test_region(tmp_path: Path, settings: dict[str, str], region: str, target: str) -> None:
     """The region is the one that was named, or else the one that `aws configure` was told."""
     aws = tmp_path / "aws"

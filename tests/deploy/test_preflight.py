@@ -31,6 +31,7 @@ DEV: Parameters = {
     "backupDays": 1,
     "concurrency": 25,
     "reserveConcurrency": True,
+    "monthlyBudget": 0,
 }
 PROD = {**DEV, "databaseClass": "db.t4g.medium", "backupDays": 14, "concurrency": 100}
 MARIADB = {"engine": "mariadb", "version": "11.8", "family": "mariadb11.8"}
@@ -288,8 +289,21 @@ def test_no_right_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
         refusals, unanswered = asked()
     assert refusals == []
     assert [text.partition(" (")[0] for text in unanswered] == [
-        name for name in preflight.QUESTIONS if name != "certificates of the region"
+        name for name in preflight.QUESTIONS if name not in ("certificates of the region", "budget")
     ]
+
+
+def test_budget(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not see the account's bills hears it before the budget is refused; CI does not."""
+    engines(answers, "11.8.9")
+    secrets(answers, None, None)
+    answers.say("sts", "get_caller_identity", {"Account": "1" * 12})
+    answers.refuse("budgets", "describe_budgets", "AccessDeniedException")
+    refusals, _ = asked({**DEV, "monthlyBudget": "50"})
+    assert ["or set monthlyBudget: 0" in refusal for refusal in refusals] == [True]
+    monkeypatch.setenv("CLOUDFORMATION_ROLE_ARN", "arn")
+    target = Target("dev", "eu-central-1", {**DEV, "monthlyBudget": 50}, MARIADB)
+    assert not list(preflight.QUESTIONS["budget"](target))
 
 
 def test_region(answers: Answers) -> None:

@@ -317,11 +317,23 @@ MISTAKES = [
         put("RotateLambdaFunction/Properties/Role", {"Fn::GetAtt": ["MigrateRole", "Arn"]}),
     ),
     ("ways_out", put("RotateLambdaFunction/Properties/VpcConfig", {})),
+    ("endless_bills", put("Budget/Type", "AWS::SNS::Topic")),
+    ("endless_bills", put("Budget/Properties/NotificationsWithSubscribers/0/Subscribers", [])),
+    ("endless_bills", put("Budget/Properties/Budget/BudgetLimit/Amount", "0")),
+    ("endless_bills", put("AlarmsPolicy/Properties/PolicyDocument/Statement", [])),
+    (
+        "endless_bills",
+        put("AlarmsPolicy/Properties/PolicyDocument/Statement/0/Condition", {"StringEquals": {}}),
+    ),
     ("endless_logs", put("RotateLogGroup/Properties/RetentionInDays", None)),
     ("endless_logs", put("HttpLogGroup/Properties/RetentionInDays", None)),
     ("endless_logs", put("MigrateLogGroup/Properties/LogGroupName", "/aws/lambda/other")),
     ("talkative_gateway", put(f"{STAGE}/AccessLogSettings/Format", "$context.identity.sourceIp")),
     ("talkative_gateway", put(f"{STAGE}/RouteSettings", {})),
+    (
+        "talkative_gateway",
+        put("HttpApiLogGroup/Properties/LogGroupName", "/aws/http-api/game-login-prod"),
+    ),
 ]
 
 
