@@ -30,9 +30,12 @@ OURS = ("game-login-${Stage}", "game-login/${Stage}/")
 # Where AWS chooses the name: what may end in a * without ours before it.
 NAMED_BY_AWS = re.compile(
     r":ec2:.*:(security-group|security-group-rule|subnet|vpc|vpc-endpoint)/\*$|"
-    r":apigateway:.*::/(apis|apis/\*|tags/\*)$|"
+    r":apigateway:.*::/(apis/\$\{ApiId\}/\*|tags/\*)$|"
     r":secret:rds!\*$|:og:default:\*$|:route53:::hostedzone/\*$|:kms:.*:key/\*$|:role/aws-service-role/[a-z.]+\.amazonaws\.com/\*$"
 )
+# What may be done to the secret of any database, and what only to the stage's own.
+TO_ADMIN_SECRETS = {"createsecret", "describesecret", "tagresource"}
+OWN_DATABASE = "secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn"
 LOOKING = re.compile(r"(rds|cloudwatch):Describe\w+")
 GITHUB_MAY = {"cloudformation", "iam", "s3", "lambda", "apigateway"}
 WIDENING = {"iam:attachrolepolicy", "iam:createrole", "iam:putrolepolicy"}
@@ -81,6 +84,19 @@ def any_resource(template: Template) -> Iterator[str]:
                 looking = all(LOOKING.fullmatch(action) for action in asked)
                 if not looking and not NAMED_BY_AWS.search(text):
                     yield f"{name}: {text} is not ours alone"
+
+
+def admins_of_others(template: Template) -> Iterator[str]:
+    """The passwords of databases are read for the stage's own alone: RDS names them all alike."""
+    for _, name, statement in statements(template):
+        if "rds!" not in str(statement.get("Resource")):
+            continue
+        own = statement.get("Condition", {}).get("ArnLike", {}).get(OWN_DATABASE, {})
+        if ":db:game-login-${Stage}-*" not in str(own):
+            wide = {action.split(":")[1] for action in actions(statement)} - TO_ADMIN_SECRETS
+            yield from (
+                f"{name}: {action} on the secret of any database" for action in sorted(wide)
+            )
 
 
 def strangers(template: Template) -> Iterator[str]:
@@ -147,7 +163,8 @@ def escalation(template: Template) -> Iterator[str]:
 
 
 CHECKS: dict[str, Check] = {
-    check.__name__: check for check in (any_action, any_resource, strangers, own_hands, escalation)
+    check.__name__: check
+    for check in (any_action, any_resource, admins_of_others, strangers, own_hands, escalation)
 }
 
 
@@ -207,7 +224,7 @@ def needed(resource_type: str) -> set[str]:
 
 def uncovered(role: Template, compiled: Template) -> Iterator[str]:
     """CloudFormation may do all that the resources of the compiled template take."""
-    rights = allowed(role, "NetworkAndData", "Service")
+    rights = allowed(role, "NetworkAndData", "Service", "Watching")
     for resource_type in sorted({each["Type"] for each in compiled["Resources"].values()}):
         for action in sorted(needed(resource_type)):
             if action.lower() not in rights:

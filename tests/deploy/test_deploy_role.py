@@ -95,8 +95,8 @@ def test_repositories(role: Template, repository: str) -> None:
 
 def test_limits(role: Template) -> None:
     """The policies are as short as AWS wants them: 6144 characters managed, 10240 in a role."""
-    for name, most in (("NetworkAndData", 6144), ("Service", 6144), ("Boundary", 6144)):
-        assert _size(role["Resources"][name]["Properties"]["PolicyDocument"]) <= most, name
+    for name in ("NetworkAndData", "Service", "Watching", "Boundary"):
+        assert _size(role["Resources"][name]["Properties"]["PolicyDocument"]) <= 6144, name
     (policy,) = role["Resources"]["DeployRole"]["Properties"]["Policies"]
     assert _size(policy["PolicyDocument"]) <= 10240
 
@@ -107,6 +107,8 @@ def _size(document: Any) -> int:
             if "Fn::Sub" in node:
                 text = node["Fn::Sub"].replace("${AWS::Partition}", "aws")
                 text = text.replace("${AWS::Region}", "ap-southeast-2").replace("${Stage}", "prod")
+                text = text.replace("${VpcId}", "vpc-0123456789abcdef0")
+                text = text.replace("${ApiId}", "a1b2c3d4e5")
                 return text.replace("${AWS::AccountId}", "123456789012")
             if {"Ref", "Fn::GetAtt"} & node.keys():
                 return f"{ACCOUNT}:role/game-login-deployer-prod-cloudformation"
@@ -247,6 +249,14 @@ MISTAKES: dict[str, tuple[str, Callable[[Template], object]]] = {
     "the boundary goes": (
         "escalation",
         lambda t: _add(t, "Service/Roles", "iam:DeleteRolePermissionsBoundary"),
+    ),
+    "the admin of any database": (
+        "admins_of_others",
+        lambda t: _statement(t, "Boundary/ReadAdminSecret").pop("Condition"),
+    ),
+    "reading what CloudFormation only makes": (
+        "admins_of_others",
+        lambda t: _add(t, "NetworkAndData/AdminSecret", "secretsmanager:GetSecretValue"),
     ),
     "a role that deployments can change": (
         "escalation",

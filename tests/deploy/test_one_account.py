@@ -1,0 +1,111 @@
+"""Two stages in one account: what the role of `dev` can reach of `prod`."""
+
+import pytest
+
+from tests.deploy.iam import FIXED, Context, Policies
+from tests.deploy.role_checks import OWN_DATABASE
+from tests.deploy.template_parts import Template
+from tests.deploy.test_deploy_role import role as role  # noqa: PLC0414  # a fixture
+
+CLOUDFORMATION = ("NetworkAndData", "Service", "Watching")
+FUNCTION = ("Boundary",)
+JOB = ("DeployRole",)
+PLACE = f"{FIXED['AWS::Region']}:{FIXED['AWS::AccountId']}"
+SECRET = f"arn:aws:secretsmanager:{PLACE}:secret"
+API = f"arn:aws:apigateway:{FIXED['AWS::Region']}::"
+GROUP = f"arn:aws:ec2:{PLACE}:security-group/sg-1"
+CONFIGURE = "lambda:UpdateFunctionConfiguration"
+MIGRATE = f"arn:aws:lambda:{PLACE}:function:game-login-dev-migrate"
+
+
+def network(name: str) -> str:
+    """Return the ARN of a network."""
+    return f"arn:aws:ec2:{PLACE}:vpc/{name}"
+
+
+def database(stage: str) -> Context:
+    """Return how RDS tags the secret of a stage's database."""
+    return {OWN_DATABASE: f"arn:aws:rds:{PLACE}:db:game-login-{stage}-database-1x2y"}
+
+
+@pytest.fixture
+def dev(role: Template) -> Policies:
+    """Return the role of `dev` as the second deployment has it."""
+    return Policies(role, Stage="dev", VpcId="vpc-de", ApiId="devapi")
+
+
+# What it takes to deploy `dev` again, and to work.
+OWN: list[tuple[tuple[str, ...], str, str, Context]] = [
+    (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-1", database("dev")),
+    (CLOUDFORMATION, CONFIGURE, MIGRATE, {"lambda:VpcIds": ["vpc-de"]}),
+    (CLOUDFORMATION, CONFIGURE, MIGRATE, {}),  # nothing said of a network: it stays where it is
+    (CLOUDFORMATION, "apigateway:PATCH", f"{API}/apis/devapi", {}),
+    (CLOUDFORMATION, "apigateway:POST", f"{API}/apis/devapi/routes", {}),
+    (
+        CLOUDFORMATION,
+        "ec2:AuthorizeSecurityGroupIngress",
+        GROUP,
+        {"ec2:Vpc": network("vpc-de")},
+    ),
+    (
+        CLOUDFORMATION,
+        "ec2:AuthorizeSecurityGroupIngress",
+        f"arn:aws:ec2:{PLACE}:security-group-rule/sgr-1",
+        {},
+    ),
+    (CLOUDFORMATION, "ec2:ModifyVpcAttribute", network("vpc-de"), {}),
+    (JOB, "lambda:InvokeFunction", MIGRATE, {}),
+    (JOB, "lambda:DeleteFunction", f"arn:aws:lambda:{PLACE}:function:game-login-dev-http:7", {}),
+]
+# The ways into `prod`, and out of the bounds.
+OTHERS: list[tuple[tuple[str, ...], str, str, Context]] = [
+    (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-2", database("prod")),
+    (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-2", {}),
+    (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:game-login/prod/tokens-AbCdEf", {}),
+    (CLOUDFORMATION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-2", database("dev")),
+    (CLOUDFORMATION, CONFIGURE, MIGRATE, {"lambda:VpcIds": ["vpc-pd"]}),
+    (CLOUDFORMATION, "lambda:CreateFunction", MIGRATE, {"lambda:VpcIds": ["vpc-pd"]}),
+    (CLOUDFORMATION, CONFIGURE, MIGRATE.replace("dev", "prod"), {"lambda:VpcIds": ["vpc-de"]}),
+    (CLOUDFORMATION, "apigateway:POST", f"{API}/apis/prodapi/routes", {}),
+    (CLOUDFORMATION, "apigateway:PATCH", f"{API}/apis/prodapi/integrations/x", {}),
+    (CLOUDFORMATION, "apigateway:DELETE", f"{API}/apis/prodapi", {}),
+    (
+        CLOUDFORMATION,
+        "ec2:AuthorizeSecurityGroupIngress",
+        GROUP,
+        {"ec2:Vpc": network("vpc-pd")},
+    ),
+    (CLOUDFORMATION, "ec2:RevokeSecurityGroupIngress", GROUP, {"ec2:Vpc": network("vpc-pd")}),
+    (CLOUDFORMATION, "ec2:ModifyVpcAttribute", network("vpc-pd"), {}),
+    (CLOUDFORMATION, "iam:PassRole", f"arn:aws:iam::{'1' * 12}:role/game-login-deployer-dev", {}),
+    (JOB, "secretsmanager:GetSecretValue", f"{SECRET}:game-login/dev/tokens-AbCdEf", {}),
+    (JOB, "lambda:DeleteFunction", f"arn:aws:lambda:{PLACE}:function:game-login-dev-http", {}),
+    (JOB, "lambda:InvokeFunction", MIGRATE.replace("dev", "prod"), {}),
+]
+
+
+@pytest.mark.parametrize(("who", "action", "resource", "context"), OWN)
+def test_its_own(
+    dev: Policies, who: tuple[str, ...], action: str, resource: str, context: Context
+) -> None:
+    """The role of a stage does what that stage takes, bounded as it is."""
+    assert dev.allow(who, action, resource, context)
+
+
+@pytest.mark.parametrize(("who", "action", "resource", "context"), OTHERS)
+def test_nothing_else(
+    dev: Policies, who: tuple[str, ...], action: str, resource: str, context: Context
+) -> None:
+    """It reaches neither the other stage's players nor more rights for itself."""
+    assert not dev.allow(who, action, resource, context)
+
+
+@pytest.mark.parametrize(("who", "action", "resource", "context"), OWN)
+def test_the_first_deployment(
+    role: Template, who: tuple[str, ...], action: str, resource: str, context: Context
+) -> None:
+    """Before there is a network and an API to name, the first deployment can make them."""
+    first = Policies(role, Stage="dev")
+    assert first.allow(who, action, resource, context)
+    assert first.allow(CLOUDFORMATION, "ec2:CreateVpc", network("vpc-new"), {})
+    assert first.allow(CLOUDFORMATION, "apigateway:POST", f"{API}/apis", {})
