@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import json
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from moto.awslambda.exceptions import LambdaClientError
 from deploy.lambda_runtime import Function, FunctionError, unzip
 from deploy.package import IN_LAMBDA
 from deploy.python import VERSION
+from deploy.rehearsal.configuration import ACCOUNT
 from deploy.rehearsal.resources import where
-from local.secrets_manager import CREDENTIALS
+from local.secrets_manager import CREDENTIALS, REGION
 from local.stack import NO_PROXY
 from local.terminal import Problem
 
@@ -88,6 +88,7 @@ def install() -> None:
     def updating(cls: Any, /, **named: Any) -> Any:
         changed = update(cls, **named)
         changed.properties = named["cloudformation_json"]["Properties"]
+        changed.state = "Active"
         return changed
 
     def code(self: Any) -> dict[str, Any]:
@@ -138,20 +139,34 @@ def unzip_into(code: bytes, folder: Path) -> None:
     unzip(zipped, folder)
 
 
-def put_to_sleep(functions: Iterable[Any]) -> None:
-    """Put functions to sleep, as Lambda does when nobody has called them for some weeks."""
-    for function in functions:
-        function.state = "Inactive"
+def put_to_sleep() -> None:
+    """Put all functions to sleep, as Lambda does when nobody has called them for some weeks."""
+    for name in _kept():
+        _all_are(name, "Inactive")
 
 
 def _wake(function: Any) -> None:
     """Refuse what wakes a function up, and all until it is awake."""
+    name = function.function_name
     if function.state == "Inactive":
-        function.state = "Pending"
-        threading.Timer(AWAKE_SECONDS, setattr, (function, "state", "Active")).start()
+        _all_are(name, "Pending")
+        threading.Timer(AWAKE_SECONDS, _all_are, (name, "Active")).start()
     raise LambdaClientError(
         "CodeArtifactUserPendingException", "Lambda is initializing your function."
     )
+
+
+def _all_are(name: str, state: str) -> None:
+    """Give a function's versions one state: moto runs the newest, whichever is called by number."""
+    kept = _kept()[name]
+    for version in (kept["latest"], *kept["versions"]):
+        version.state = state
+
+
+def _kept() -> dict[str, Any]:
+    """Return the functions themselves; moto's lists are of copies."""
+    kept: dict[str, Any] = models.lambda_backends[ACCOUNT][REGION]._lambdas._functions  # noqa: SLF001
+    return kept
 
 
 def _invoked(self: Any, body: Any, _headers: Any, response_headers: Any) -> bytes:

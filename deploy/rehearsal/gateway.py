@@ -51,7 +51,7 @@ class Gateway:
             left = sorted(f"{resource.logical_id} ({resource.type})" for resource in there)
             return _reply(start, 200, {}, json.dumps(left).encode())
         if path == SLEEP:
-            put_to_sleep(_all_versions())
+            put_to_sleep()
             return _reply(start, 200, {}, b"")
         if (said := account.answer(environ)) is not None:
             return _reply(start, 200, {"Content-Type": "application/x-amz-json-1.0"}, said)
@@ -117,12 +117,6 @@ def _known() -> set[int]:
 
 def _function(name: str, qualifier: str | None) -> Any:
     return lambda_backends[ACCOUNT][REGION].get_function(name, qualifier)
-
-
-def _all_versions() -> list[Any]:
-    backend = lambda_backends[ACCOUNT][REGION]
-    kept: Any = backend._lambdas._functions  # noqa: SLF001  # its lists are of copies
-    return [each for one in kept.values() for each in (one["latest"], *one["versions"])]
 
 
 def _event(environ: dict[str, Any], api: str, path: str) -> dict[str, Any]:
