@@ -6,16 +6,22 @@
 module.exports = class {
   constructor(serverless) {
     const { CLOUDFORMATION_ROLE_ARN: deploymentRole, BOUNDARY_ARN: boundary } = process.env
-    const { provider } = serverless.service
+    const bound = () => {
+      if (!boundary) return
+      for (const resource of Object.values(serverless.service.provider.compiledCloudFormationTemplate.Resources)) {
+        if (resource.Type === 'AWS::IAM::Role') resource.Properties.PermissionsBoundary = boundary
+      }
+    }
+    const name = () => {
+      if (deploymentRole) serverless.service.provider.iam = { ...serverless.service.provider.iam, deploymentRole }
+    }
     this.hooks = {
-      initialize: () => {
-        if (deploymentRole) provider.iam = { ...provider.iam, deploymentRole }
-      },
-      'after:aws:package:finalize:mergeCustomProviderResources': () => {
-        if (!boundary) return
-        for (const resource of Object.values(provider.compiledCloudFormationTemplate.Resources)) {
-          if (resource.Type === 'AWS::IAM::Role') resource.Properties.PermissionsBoundary = boundary
-        }
+      initialize: name,
+      'after:aws:package:finalize:mergeCustomProviderResources': bound,
+      // What was packaged elsewhere knows of neither.
+      'before:deploy:deploy': () => {
+        name()
+        bound()
       },
     }
   }

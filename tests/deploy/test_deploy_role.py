@@ -290,3 +290,30 @@ def test_a_planted_lack(role: Template, compiled: dict[str, Template]) -> None:
     assert any("sqs:CreateQueue" in each for each in uncovered(role, queue))
     _statement(less, "Boundary/UseSecrets")["Action"].remove("secretsmanager:PutSecretValue")
     assert list(cut_off(less, compiled["dev"]))
+
+
+def test_a_package_from_elsewhere() -> None:
+    """What was packaged without the two names gets role and boundary when it is deployed."""
+    code = """
+        const Roles = require('./deploy/roles.js')
+        const role = { Type: 'AWS::IAM::Role', Properties: {} }
+        const serverless = { service: { provider: {} } }
+        const { hooks } = new Roles(serverless)
+        hooks.initialize()
+        // As serverless restores what was packaged.
+        serverless.service.provider = { compiledCloudFormationTemplate: { Resources: { role } } }
+        hooks['before:deploy:deploy']()
+        console.log(JSON.stringify([role.Properties, serverless.service.provider.iam]))
+    """
+    done = subprocess.run(
+        ["node", "-e", code],
+        cwd=ROOT,
+        env={**os.environ, **CI},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [
+        {"PermissionsBoundary": CI["BOUNDARY_ARN"]},
+        {"deploymentRole": CI["CLOUDFORMATION_ROLE_ARN"]},
+    ]

@@ -1,5 +1,6 @@
 """The workflows: zizmor and actionlint object to nothing, and a deployment goes as it should."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -123,7 +124,7 @@ def test_pins() -> None:
                 found = PINNED.search(line)
                 assert found, line
                 pins.setdefault(found[1], set()).add((found[2], found[3]))
-    assert len(pins) == 4
+    assert len(pins) == 6
     assert all(len(versions) == 1 for versions in pins.values()), pins
 
 
@@ -174,8 +175,9 @@ def test_what_goes_where() -> None:
     jobs = content["jobs"]
     assert jobs["dev"]["if"] == "vars.DEPLOY == 'on' && github.ref == 'refs/heads/main'"
     assert jobs["prod"]["if"] == "vars.DEPLOY == 'on' && github.ref_type == 'tag'"
+    assert jobs["dev"]["needs"] == "test"
+    assert jobs["prod"]["needs"] == ["test", "on-main"]
     for stage in ("dev", "prod"):
-        assert jobs[stage]["needs"] == "test"
         assert jobs[stage]["with"] == {"stage": stage}
     # What deploy.yml tests, test.yml does not test again.
     assert workflow("test.yml")[True]["push"] == {"branches-ignore": ["main"]}
@@ -190,7 +192,16 @@ def test_a_deployment() -> None:
         "cancel-in-progress": False,
     }
     said = [step.get("name", "") for step in job["steps"]]
-    order = ["Install", "Take the role", "Remember", "Deploy", "Ask", "Try", "Go back"]
+    order = [
+        "Install",
+        "Check that it is",
+        "Take the role",
+        "Remember",
+        "Deploy",
+        "Ask",
+        "Try",
+        "Go back",
+    ]
     places = [next(i for i, name in enumerate(said) if name.startswith(word)) for word in order]
     assert places == sorted(places)
     back = job["steps"][-1]
@@ -202,6 +213,79 @@ def test_a_deployment() -> None:
     assert not any(step.get("continue-on-error") for step in job["steps"])
 
 
+def test_the_package_is_built_elsewhere() -> None:
+    """No build tool runs beside the role: the package comes with its digest from another job."""
+    jobs = workflow("deploy-stage.yml")["jobs"]
+    build, deploy = jobs["package"], jobs["deploy"]
+    assert build["permissions"] == {"contents": "read"}
+    assert "environment" not in build
+    assert "aws-actions" not in str(build)
+    assert deploy["needs"] == "package"
+    runs = "\n".join(step.get("run", "") for step in deploy["steps"])
+    assert not re.search(r"\bmake\b|requirements-dev|serverless package", runs)
+    assert "--only-binary=:all: -r requirements.txt" in runs
+    assert "npm ci --ignore-scripts" in runs
+    assert "deploy --stage" in runs
+    assert "--package out" in runs
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_another_package(tmp_path: Path, *, same: bool) -> None:
+    """A package that is not the one that was built is not unpacked, and ends the job."""
+    steps = workflow("deploy-stage.yml")["jobs"]["deploy"]["steps"]
+    (check,) = (step for step in steps if "sha256sum" in step.get("run", ""))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "game-login.zip").write_text("built")
+    subprocess.run(["tar", "-cf", "package.tar", "out"], cwd=tmp_path, check=True)
+    digest = hashlib.sha256((tmp_path / "package.tar").read_bytes()).hexdigest()
+    shutil.rmtree(tmp_path / "out")
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", check["run"]],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "DIGEST": digest if same else "0" * 64},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode == 0) is same
+    assert (tmp_path / "out").exists() is same
+
+
+@pytest.mark.parametrize("on_main", [True, False])
+def test_a_tag_beside_main(tmp_path: Path, *, on_main: bool) -> None:
+    """A tag on a commit that was never on main does not go to prod."""
+    (step,) = (
+        step
+        for step in workflow("deploy.yml")["jobs"]["on-main"]["steps"]
+        if "merge-base" in step.get("run", "")
+    )
+    who = {
+        f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **who}
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(tmp_path), *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet", "--initial-branch", "main")
+    for branch in ("main", "aside"):
+        git("checkout", "--quiet", "-B", branch)
+        git("commit", "--quiet", "--allow-empty", "--message", branch)
+    git("update-ref", "refs/remotes/origin/main", "main")
+    commit = git("rev-parse", "main" if on_main else "aside")
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        cwd=tmp_path,
+        env={**environment, "GITHUB_SHA": commit, "GITHUB_REF_NAME": "v1.0.0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0) is on_main
+    assert ("v1.0.0 is on" in done.stdout) is not on_main
+
+
 @pytest.mark.parametrize(
     ("before", "now", "made", "said"),
     [
@@ -211,8 +295,8 @@ def test_a_deployment() -> None:
             "6",
             "7",
             [
-                "rollback STAGE=dev REGION=eu-central-1 VERSION=6",
-                "smoke URL=https://game.example.com",
+                "--no-install serverless rollback-live --stage dev --region eu-central-1 --to 6",
+                "-m deploy.smoke https://game.example.com",
             ],
             "dev is back at version 6",
         ),
@@ -223,8 +307,9 @@ def test_going_back(tmp_path: Path, before: str, now: str, made: list[str], said
     steps = workflow("deploy-stage.yml")["jobs"]["deploy"]["steps"]
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    _program(python, f'[ "$*" = "-m deploy.deployed version --stage dev" ] && echo version={now}')
-    _program(tmp_path / "make", 'echo "$*" >> made')
+    asked = f'[ "$*" = "-m deploy.deployed version --stage dev" ] && echo version={now}'
+    _program(python, f'{asked} || echo "$*" >> made')
+    _program(tmp_path / "npx", 'echo "$*" >> made')
     environment = {
         "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
         "STAGE": "dev",
