@@ -116,6 +116,17 @@ def wide_rights(template: Template) -> Iterator[str]:
                     yield f"{name}: allows {sorted(actions)} on {value}"
 
 
+def rights_elsewhere(template: Template) -> Iterator[str]:
+    """What a function may do with secrets, it may do from inside its network alone."""
+    for name, properties in resources(template, "AWS::IAM::Role"):
+        if "lambda.amazonaws.com" not in str(properties["AssumeRolePolicyDocument"]):
+            continue
+        for statement in _statements(properties.get("Policies", [])):
+            exact = statement.get("Condition", {}).get("StringEquals", {})
+            if "secretsmanager:" in str(statement["Action"]) and not exact.get("aws:SourceVpc"):
+                yield f"{name}: {statement['Action']} from anywhere"
+
+
 def shared_rights(template: Template) -> Iterator[str]:
     """Every function has a role of its own, and no role has a policy made elsewhere."""
     roles = [str(p.get("Role")) for _, p in resources(template, "AWS::Lambda::Function")]
@@ -325,6 +336,7 @@ CHECKS: dict[str, Check] = {
         doors_out,
         ways_out,
         wide_rights,
+        rights_elsewhere,
         shared_rights,
         open_cors,
         loose_database,

@@ -44,7 +44,7 @@ VARIANTS = {
         "existingDimension=DBClusterIdentifier",
     ],
     "mariadb-proxy": ["prod", "proxy=true", "domain=route53", "reserveConcurrency=false"],
-    "arm64": ["dev", "architecture=arm64", "zoneA=us-east-1c", "backupWindow=18:00-18:30"],
+    "arm64": ["dev", "architecture=arm64", "backupWindow=18:00-18:30"],
     "no-budget": ["dev", "monthlyBudget=0"],
     "trusted-proxy": ["dev", "trustedProxy=true"],
     "mysql-proxy": ["prod", "database=mysql", "proxy=true"],
