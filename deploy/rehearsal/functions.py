@@ -172,6 +172,7 @@ def _kept() -> dict[str, Any]:
 def _invoked(self: Any, body: Any, _headers: Any, response_headers: Any) -> bytes:
     if self.state != "Active":
         _wake(self)
+    _all_are(self.function_name, "Active")
     well, answer = run(self, json.loads(body or "{}"))
     if not well:
         response_headers["x-amz-function-error"] = "Unhandled"
