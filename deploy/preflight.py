@@ -26,7 +26,7 @@ KEPT_FOR_OTHERS = 100  # runs that Lambda reserves for nobody, or all that a sma
 # What AWS's free plan takes: https://github.com/yc-software/qm/issues/352 has the two refusals.
 FREE_CLASSES = {"db.t3.micro", "db.t4g.micro"}
 FREE_BACKUP_DAYS = 1
-SECRETS = {"DatabaseSecret": "database", "TokenSecret": "tokens"}
+SECRETS = {"DatabaseSecret": "database", "TokenSecret": "tokens", "TrustedProxySecret": "proxy"}
 
 Parameters = Mapping[str, Any]
 
@@ -213,8 +213,11 @@ def _certificate(target: Target) -> Iterator[str]:
 def _secrets(target: Target) -> Iterator[str]:
     owned = _owned(target)
     service = target.client("secretsmanager")
+    made = set(SECRETS)
+    if str(target.parameters["trustedProxy"]).lower() != "true":
+        made.remove("TrustedProxySecret")
     for logical_id, suffix in SECRETS.items():
-        if logical_id not in owned:
+        if logical_id in made - owned:
             name = f"game-login/{target.stage}/{suffix}"
             try:
                 secret = service.describe_secret(SecretId=name)

@@ -32,6 +32,7 @@ DEV: Parameters = {
     "concurrency": 25,
     "reserveConcurrency": True,
     "monthlyBudget": 0,
+    "trustedProxy": False,
 }
 PROD = {**DEV, "databaseClass": "db.t4g.medium", "backupDays": 14, "concurrency": 100}
 MARIADB = {"engine": "mariadb", "version": "11.8", "family": "mariadb11.8"}
@@ -239,6 +240,24 @@ def test_leftover_secret(answers: Answers, secret: Parameters, line: str) -> Non
     refusals, unanswered = asked()
     assert [line in refusal for refusal in refusals] == [True]
     assert not unanswered
+
+
+def test_leftover_secret_of_a_proxy(answers: Answers) -> None:
+    """The secret of a trusted proxy is asked for where one is used."""
+    engines(answers, "11.8.9")
+    secrets(answers, None, None, {})
+    refusals, _ = asked({**DEV, "trustedProxy": "true"})
+    assert [refusal.split()[2] for refusal in refusals] == ["game-login/dev/proxy"]
+
+
+def test_secrets_are_known() -> None:
+    """Each secret that the templates make under a fixed name is asked for."""
+    made = {
+        found
+        for path in (ROOT / "infrastructure").rglob("*.yml")
+        for found in re.findall(r"Name: game-login/\$\{sls:stage\}/(\w+)", path.read_text())
+    }
+    assert made == set(preflight.SECRETS.values())
 
 
 def test_own_secrets(answers: Answers) -> None:
