@@ -167,8 +167,8 @@ class Live {
     this.log.notice(`migrations: ${said.applied.length ? said.applied.join(', ') : 'none to apply'}`)
   }
 
-  // Lambda puts a function to sleep that nobody has called for weeks. The call that wakes it up is
-  // refused; it takes a minute or more until the next one runs.
+  // Lambda puts a function to sleep that has not been called for weeks. It refuses the call that wakes
+  // the function up, and takes a minute or more until it runs the next one.
   async invokeAwake(client, patient, FunctionName) {
     const command = new lambda.InvokeCommand({ FunctionName, Payload: '{}' })
     for (const end = Date.now() + READY_SECONDS * 1000; ; ) {

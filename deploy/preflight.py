@@ -22,7 +22,7 @@ from botocore.parsers import ResponseParserError
 CERTIFICATES = Path(__file__).parent.parent / "certificates" / "rds.pem"
 IN_LAMBDA = "/var/task/certificates/rds.pem"
 PATIENCE = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
-KEPT_FOR_OTHERS = 100  # runs that Lambda reserves for nobody, or all that a smaller quota has
+KEPT_FOR_OTHERS = 100  # runs that cannot be reserved, or all of them where the quota is smaller
 # What AWS's free plan takes: https://github.com/yc-software/qm/issues/352 has the two refusals.
 FREE_CLASSES = {"db.t3.micro", "db.t4g.micro"}
 FREE_BACKUP_DAYS = 1
@@ -136,7 +136,7 @@ def left_over(name: str, *, deleted: bool) -> str:
         )
     return (
         f"the secret {name} is there already, and belongs to no stack: docs/operate.md (The whole"
-        " database is gone) says how to keep what is in it; if nobody needs it, `aws secretsmanager"
+        " database is gone) says how to keep what is in it; if no one needs it, `aws secretsmanager"
         f" delete-secret --secret-id {name} --force-delete-without-recovery`"
     )
 

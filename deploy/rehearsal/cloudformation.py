@@ -121,7 +121,7 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
     def _roll_back(
         self, template: dict[str, Any], parameters: dict[str, Any], before: Mapping[str, _Applied]
     ) -> None:
-        """Change back what was changed; delete what was made, or leave it to nobody."""
+        """Change back what was changed; delete what was made, or forget what stays."""
         made = [name for name in reversed(self._applied) if name not in before]
         if before:
             self._read(template, parameters)

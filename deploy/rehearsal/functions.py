@@ -140,7 +140,7 @@ def unzip_into(code: bytes, folder: Path) -> None:
 
 
 def put_to_sleep() -> None:
-    """Put all functions to sleep, as Lambda does when nobody has called them for some weeks."""
+    """Put all functions to sleep, as Lambda does with those not called for some weeks."""
     for name in _kept():
         _all_are(name, "Inactive")
 

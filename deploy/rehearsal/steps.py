@@ -346,7 +346,7 @@ class Rehearsal:
         service.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 
     def deploy_production(self) -> str:
-        """Deploy `prod` again, mended; nobody removes its database by mistake then."""
+        """Deploy `prod` again, mended; its database cannot be removed by mistake then."""
         done = self.project.must("deploy", "--stage", "prod")
         require(done.line("live: ") == "version 1", done.output)
         require(done.line("database: ") == "protected against deletion", done.output)
