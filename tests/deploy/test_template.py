@@ -147,6 +147,27 @@ def test_alarms_tell_somebody(templates: dict[str, Template]) -> None:
     assert all(alarm["AlarmActions"] == [{"Ref": "Alarms"}] for alarm in alarms)
 
 
+def test_alarms_that_would_mail_by_mistake(templates: dict[str, Template]) -> None:
+    """One failure that Lambda repeats, and a day's figure that comes late, are no alarm."""
+    found = {
+        name: resource["Properties"]
+        for name, resource in templates["prod"]["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    assert found["CleanUpAlarm"]["Threshold"] == 1
+    age = found["RotationMissingAlarm"]
+    assert (age["EvaluationPeriods"], age["DatapointsToAlarm"]) == (2, 1)
+
+
+def test_zones(templates: dict[str, Template]) -> None:
+    """Without another choice the network is in the region's first two zones."""
+    zones = [
+        templates["prod"]["Resources"][f"PrivateSubnet{which}"]["Properties"]["AvailabilityZone"]
+        for which in "AB"
+    ]
+    assert zones == [{"Fn::Select": [number, {"Fn::GetAZs": ""}]} for number in (0, 1)]
+
+
 def test_migrate_cannot_read_the_token_keys(templates: dict[str, Template]) -> None:
     """The function that fills the secret has no right to read it."""
     role = templates["prod"]["Resources"]["MigrateRole"]["Properties"]["Policies"][0]

@@ -134,6 +134,29 @@ def test_engine_version(database: str) -> None:
     assert fitting(version, versions(ENGINES[database])), version
 
 
+@pytest.mark.parametrize(
+    ("variant", "support"),
+    [
+        ("mysql-dev", "open-source-rds-extended-support-disabled"),
+        ("aurora-dev", "open-source-rds-extended-support-disabled"),
+        ("mariadb-proxy", {"Ref": "AWS::NoValue"}),  # there is none, and RDS refuses the property
+    ],
+)
+def test_no_paid_support_and_a_log(build: Build, variant: str, support: object) -> None:
+    """No database enters paid support by itself, and each tells why it restarted."""
+    database = template_of(build, variant)["Resources"]["Database"]["Properties"]
+    assert database["EngineLifecycleSupport"] == support
+    assert database["EnableCloudwatchLogsExports"] == ["error"]
+
+
+def test_windows(build: Build) -> None:
+    """RDS works on the database when the parameters say."""
+    for variant, window in (("arm64", "18:00-18:30"), ("aurora-dev", "08:00-08:30")):
+        database = template_of(build, variant)["Resources"]["Database"]["Properties"]
+        assert database["PreferredBackupWindow"] == window
+        assert database["PreferredMaintenanceWindow"] == "tue:09:00-tue:09:30"
+
+
 def test_aurora_version_is_looked_at() -> None:
     """Aurora's version stands in full, so within ten months somebody looks for the next one.
 
