@@ -18,7 +18,7 @@ FLOORS = (
     {"keys", "snapshot", "trusted_proxy"},
     {"refresh_tokens", "access_tokens", "records"},
     {"connection"},
-    {"database", "migrate", "database_users"},
+    {"database", "migrate", "database_users", "resuming"},
     {"store", "rotation"},
     {"cleaning", "sessions", "rate_limits"},
     {"accounts"},
