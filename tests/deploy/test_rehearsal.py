@@ -105,7 +105,7 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
             lambda project: project.add_migration("wrong", "CREATE TABLE accounts (id INT)"),
             DEPLOY,
             "deploy",
-            "wrong.sql: Table 'accounts' already exists",
+            "wrong.sql: error 1050 TABLE_EXISTS_ERROR",
         ),
         (
             replace("serverless.yml", "  - extensions:", QUEUE),
