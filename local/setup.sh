@@ -84,9 +84,9 @@ echo "installing the Python packages"
     -r requirements-dev.txt ||
     fail "the Python packages could not be installed: see above"
 echo "installing the Node packages"
-# The options are npm's own defaults, said so that no ~/.npmrc says otherwise.
-npm ci --include=dev --package-lock --bin-links --install-strategy=hoisted --no-global --no-dry-run \
-    --no-audit --no-fund --no-update-notifier --loglevel=error || fail "the Node packages could not be installed: see above"
+# The first three are npm's own defaults, said so that no ~/.npmrc says otherwise.
+npm ci --include=dev --bin-links --no-global --no-audit --no-fund --no-update-notifier \
+    --loglevel=error || fail "the Node packages could not be installed: see above"
 printf '%s\n' "$here" >node_modules/$mark
 echo "$lists" >.local/ready
 rm $unfinished

@@ -124,7 +124,7 @@ def untouched(decoy: Path) -> bool:
 TINY_LIST = """six==1.17.0 \\
     --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274
 """
-TINY_PACKAGE = '{"name": "tiny", "private": true, "devDependencies": {"wrappy": "1.0.2"}}'
+TINY_PACKAGE = '{"name": "tiny", "private": true, "devDependencies": {"mkdirp": "3.0.1"}}'
 
 
 def tiny(folder: Path) -> Path:
@@ -139,7 +139,7 @@ def tiny(folder: Path) -> Path:
 
 def test_users_own_configuration(here: Path, tmp_path: Path) -> None:
     """Neither ~/.npmrc nor pip's file of settings leaves packages out."""
-    (tmp_path / ".npmrc").write_text("omit=dev\nbin-links=false\npackage-lock=false\nglobal=true\n")
+    (tmp_path / ".npmrc").write_text("omit=dev\nbin-links=false\nglobal=true\n")
     pip = tmp_path / ".config" / "pip"
     pip.mkdir(parents=True)
     (pip / "pip.conf").write_text("[install]\nuser = true\n")
@@ -151,7 +151,7 @@ def assert_set_up(folder: Path, settings: dict[str, str]) -> None:
     done = make(folder, "setup", **settings)
     assert done.stderr == ""
     assert done.returncode == 0
-    assert (folder / "node_modules" / "wrappy").is_dir()
+    assert (folder / "node_modules" / ".bin" / "mkdirp").exists()
     assert list((folder / ".venv").glob("lib/python3.*/site-packages/six.py"))
 
 
