@@ -223,7 +223,7 @@ def test_the_package_is_built_elsewhere() -> None:
     assert deploy["needs"] == "package"
     runs = "\n".join(step.get("run", "") for step in deploy["steps"])
     assert not re.search(r"\bmake\b|requirements-dev|serverless package", runs)
-    assert "--only-binary=:all: -r requirements.txt" in runs
+    assert "--only-binary=:all: --require-hashes -r requirements.txt" in runs
     assert "npm ci --ignore-scripts" in runs
     assert "deploy --stage" in runs
     assert "--package out" in runs
