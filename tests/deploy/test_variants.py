@@ -92,7 +92,8 @@ def _service(folder: Path) -> Path:
     (folder / "serverless.yml").write_text(f"{text}\npackage:\n  artifact: there.zip\n")
     (folder / "there.zip").write_bytes(b"PK\5\6" + bytes(18))
     shutil.copytree(ROOT / "infrastructure", folder / "infrastructure")
-    shutil.copytree(ROOT / "deploy", folder / "deploy")
+    for plugins in ("deploy", "local"):
+        shutil.copytree(ROOT / plugins, folder / plugins)
     (folder / "node_modules").symlink_to(ROOT / "node_modules")
     return folder
 
