@@ -72,8 +72,7 @@ def http(event: object, context: object) -> dict[str, Any]:
     except ApiError as error:
         answer = _refused(event, error)
     except Exception as error:  # noqa: BLE001  # the last line of defence
-        logger.error("bug: %s", where(error), extra={"event": "bug"})  # noqa: TRY400  # no values
-        answer = _refused(event, InternalError())
+        answer = _refused(event, InternalError(), bug=where(error))
     if _gateway(event).get("method") == "HEAD":
         answer["body"] = ""
     return answer
@@ -252,17 +251,21 @@ def _body(event: dict[str, Any]) -> bytes:
         raise InvalidRequest("The body is not the base64 that it says it is.") from None
 
 
-def _refused(event: object, error: ApiError) -> dict[str, Any]:
+def _refused(event: object, error: ApiError, bug: str = "") -> dict[str, Any]:
     """Answer and log, as the application does, a request that does not reach it."""
     method = _gateway(event).get("method")
     fields = {
-        "event": "request",
+        "event": "bug" if bug else "request",
         "method": method if isinstance(method, str) and method in METHODS else "(other)",
         "route": "(no route)",
         "status": error.status,
         "code": error.code,
     }
-    logger.info("%(method)s %(route)s %(status)s %(code)s", fields, extra=fields)
+    text = f"{fields['method']} (no route) {error.status} {error.code}"
+    if bug:
+        logger.error("%s: %s", text, bug, extra=fields)
+    else:
+        logger.info(text, extra=fields)
     return {
         "statusCode": error.status,
         "headers": {

@@ -109,9 +109,9 @@ class PlayerTokens:
         if len(text) > MAX_TOKEN_LENGTH:
             raise InvalidToken("longer than 2 KiB")
         try:
+            header = jwt.get_unverified_header(text)
             if not all(map(_is_canonical, text.split("."))):
                 raise InvalidToken("not in the one spelling of base64url")
-            header = jwt.get_unverified_header(text)
             if set(header) != HEADER_FIELDS or header["typ"] != TYPE:
                 raise InvalidToken("no access token of the backend's")
             key = self._key(header["kid"])

@@ -214,3 +214,21 @@ def test_log_without_keys(stack: object, log: Log, clock: FakeClock) -> None:
     assert Answer.of(handler.http(event, None)).code == "invalid_token"
     assert said(log.last(), "reason", "network") == {"reason": "missing", "network": None}
     assert json.dumps(log.last()["duration_ms"])
+
+
+def test_refused_by_the_handler(stack: object, log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    """What the handler refuses by itself is logged with method, status and code, too."""
+    for method, path, status, code in (
+        ("POST", "/v1/%6cogin", 404, "not_found"),
+        ("GET", "//v1/me", 404, "not_found"),
+    ):
+        caplog.clear()
+        assert call(method, path).status == status
+        assert said(log.last(), "event", "method", "route", "status", "code") == {
+            "event": "request",
+            "method": method,
+            "route": "(no route)",
+            "status": status,
+            "code": code,
+        }
+        assert path not in caplog.text
