@@ -277,15 +277,15 @@ def silent_failures(template: Template) -> Iterator[str]:
 
 
 def endless_bills(template: Template) -> Iterator[str]:
-    """Somebody is told of a bill that grows, and the topic goes on taking alarms."""
+    """If there is a budget, it tells of a bill that grows, and the topic goes on taking alarms."""
     told = {"SubscriptionType": "SNS", "Address": {"Ref": "Alarms"}}
     budgets = list(resources(template, "AWS::Budgets::Budget"))
-    if not budgets:
-        yield "Budget: there is none"
     for name, properties in budgets:
         notes = properties["NotificationsWithSubscribers"]
         if not notes or any(told not in note["Subscribers"] for note in notes):
             yield f"{name}: nobody is told"
+        if properties["Budget"].get("BudgetName") != {"Fn::GetAtt": ["Alarms", "TopicName"]}:
+            yield f"{name}: its name may be taken, or is beyond the role for deployments"
         if float(properties["Budget"]["BudgetLimit"]["Amount"]) <= 0:
             yield f"{name}: no limit"
     for name, properties in resources(template, "AWS::SNS::TopicPolicy"):
