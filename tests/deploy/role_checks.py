@@ -37,6 +37,8 @@ NAMED_BY_AWS = re.compile(
 # What may be done to the secret of any database, and what only to the stage's own.
 TO_ADMIN_SECRETS = {"createsecret", "describesecret", "tagresource"}
 OWN_DATABASE = "secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn"
+OWN_CLUSTER = "secretsmanager:ResourceTag/aws:rds:primaryDBClusterArn"
+OWN = {OWN_DATABASE: ":db:game-login-${Stage}-*", OWN_CLUSTER: ":cluster:game-login-${Stage}-*"}
 LOOKING = re.compile(r"(rds|cloudwatch):Describe\w+|budgets:ViewBudget")
 GITHUB_MAY = {"cloudformation", "iam", "s3", "lambda", "apigateway"}
 # What deploy/preflight.py asks besides; none of these changes anything.
@@ -101,8 +103,8 @@ def admins_of_others(template: Template) -> Iterator[str]:
     for _, name, statement in statements(template):
         if "rds!" not in str(statement.get("Resource")):
             continue
-        own = statement.get("Condition", {}).get("ArnLike", {}).get(OWN_DATABASE, {})
-        if ":db:game-login-${Stage}-*" not in str(own):
+        tags = statement.get("Condition", {}).get("ArnLike", {})
+        if not any(own in str(tags.get(tag, "")) for tag, own in OWN.items()):
             wide = {action.split(":")[1] for action in actions(statement)} - TO_ADMIN_SECRETS
             yield from (
                 f"{name}: {action} on the secret of any database" for action in sorted(wide)

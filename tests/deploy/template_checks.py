@@ -121,10 +121,25 @@ def rights_elsewhere(template: Template) -> Iterator[str]:
     for name, properties in resources(template, "AWS::IAM::Role"):
         if "lambda.amazonaws.com" not in str(properties["AssumeRolePolicyDocument"]):
             continue
+        own = _networks(template, name)
         for statement in _statements(properties.get("Policies", [])):
             exact = statement.get("Condition", {}).get("StringEquals", {})
-            if "secretsmanager:" in str(statement["Action"]) and not exact.get("aws:SourceVpc"):
-                yield f"{name}: {statement['Action']} from anywhere"
+            if "secretsmanager:" in str(statement["Action"]) and own != [
+                exact.get("aws:SourceVpc")
+            ]:
+                yield f"{name}: {statement['Action']} from elsewhere than {own}"
+
+
+def _networks(template: Template, role: str) -> list[Any]:
+    """Return the networks of the functions that have a role: those of their security groups."""
+    groups = dict(resources(template, "AWS::EC2::SecurityGroup"))
+    found: list[Any] = []
+    for _, properties in resources(template, "AWS::Lambda::Function"):
+        if properties["Role"] == {"Fn::GetAtt": [role, "Arn"]}:
+            for group in properties.get("VpcConfig", {}).get("SecurityGroupIds", []):
+                network = groups[group["Fn::GetAtt"][0]]["VpcId"]
+                found += [network] if network not in found else []
+    return found
 
 
 def shared_rights(template: Template) -> Iterator[str]:

@@ -256,6 +256,10 @@ MISTAKES: dict[str, tuple[str, Callable[[Template], object]]] = {
         "admins_of_others",
         lambda t: _statement(t, "Boundary/ReadAdminSecret").pop("Condition"),
     ),
+    "the admin of any cluster": (
+        "admins_of_others",
+        lambda t: _statement(t, "Boundary/ReadAuroraAdminSecret").pop("Condition"),
+    ),
     "reading what CloudFormation only makes": (
         "admins_of_others",
         lambda t: _add(t, "NetworkAndData/AdminSecret", "secretsmanager:GetSecretValue"),

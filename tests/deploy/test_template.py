@@ -270,6 +270,8 @@ MISTAKES = [
     ("wide_rights", put(f"{STATEMENTS}/1/Resource", "*")),
     ("wide_rights", put(f"{STATEMENTS}/1/Resource/0", {"Fn::Sub": "arn:aws:x:*"})),
     ("rights_elsewhere", put(f"{STATEMENTS}/1/Condition", {})),
+    ("rights_elsewhere", put(f"{STATEMENTS}/1/Condition/StringEquals/aws:SourceVpc", "vpc-other")),
+    ("rights_elsewhere", put("FunctionsSecurityGroup/Properties/VpcId", "vpc-other")),
     ("rights_elsewhere", put(f"{ROTATE_STATEMENTS}/2/Condition/StringEquals", {})),
     (
         "shared_rights",
