@@ -14,7 +14,7 @@ const DEPLOYED = 'HttpLambdaFunctionQualifiedArn' // serverless' own output: the
 const MIGRATION_SECONDS = 900 // as the time-out of `migrate` in serverless.yml
 const KEPT = 3 // of the newest versions, besides those that something names
 const READY_SECONDS = 300 // SnapStart takes minutes to make a version's snapshot
-// Errors of a call that did not run: the function sleeps or wakes up, or is just being changed.
+// Errors that Lambda gives instead of running a function: it is idle, waking up or being changed.
 const NOTHING_RAN = ['CodeArtifactUserPendingException', 'ResourceConflictException', 'ResourceNotReadyException']
 
 // What the alias remembers of its last move.
@@ -103,23 +103,29 @@ class Live {
     await this.prune(client, [deployed, alias.FunctionVersion, outputs[MADE_WITH]])
   }
 
-  // With SnapStart each version that is there costs, and keeps the network that it was made in. The
-  // players reach the new one already, so what cannot be deleted is no reason to fail.
+  // With SnapStart each version that is there costs, and keeps the network that it was made in. Players
+  // reach the new version already, so a list or a deletion that is refused fails nothing.
   async prune(client, named) {
     const FunctionName = this.http.name
-    const versions = []
-    for await (const page of lambda.paginateListVersionsByFunction({ client }, { FunctionName })) {
-      versions.push(...page.Versions.map((one) => one.Version).filter((one) => one !== '$LATEST'))
-    }
-    const newest = versions.map(Number).sort((a, b) => b - a)
-    const old = newest.slice(KEPT).map(String).filter((version) => !named.includes(version))
+    let old
     try {
+      old = await this.old(client, named)
       for (const Qualifier of old) await client.send(new lambda.DeleteFunctionCommand({ FunctionName, Qualifier }))
     } catch (error) {
       this.log.notice(`old versions: not deleted, which may cost (docs/costs.md): ${error.name}: ${error.message}`)
       return
     }
     if (old.length) this.log.notice(`old versions: deleted ${old.join(', ')}`)
+  }
+
+  // Versions to delete: none of the newest, and none of those named.
+  async old(client, named) {
+    const versions = []
+    for await (const page of lambda.paginateListVersionsByFunction({ client }, { FunctionName: this.http.name })) {
+      versions.push(...page.Versions.map((one) => one.Version).filter((one) => one !== '$LATEST'))
+    }
+    const newest = versions.map(Number).sort((a, b) => b - a)
+    return newest.slice(KEPT).map(String).filter((version) => !named.includes(version))
   }
 
   async goBack(wanted) {
@@ -167,19 +173,25 @@ class Live {
     this.log.notice(`migrations: ${said.applied.length ? said.applied.join(', ') : 'none to apply'}`)
   }
 
-  // Lambda puts a function to sleep that has not been called for weeks. It refuses the call that wakes
-  // the function up, and takes a minute or more until it runs the next one.
+  // After some weeks without a call Lambda makes a function idle. It refuses the call that wakes the
+  // function, and takes a minute or more until it runs another. A function that becomes Inactive again
+  // could not wake: its reason says why, such as a subnet without free addresses.
   async invokeAwake(client, patient, FunctionName) {
     const command = new lambda.InvokeCommand({ FunctionName, Payload: '{}' })
-    for (const end = Date.now() + READY_SECONDS * 1000; ; ) {
+    let waking = false
+    for (const end = Date.now() + READY_SECONDS * 1000; ; await new Promise((done) => setTimeout(done, 2000))) {
       try {
         return await patient.send(command)
       } catch (error) {
-        if (!NOTHING_RAN.includes(error.name) || Date.now() > end) throw error
+        if (!NOTHING_RAN.includes(error.name)) throw error
+        const { State, StateReason } = await client.send(new lambda.GetFunctionConfigurationCommand({ FunctionName }))
+        if (State === 'Failed' || (State === 'Inactive' && waking) || Date.now() > end) {
+          error.message = `${FunctionName} is ${State}, not Active: ${StateReason || 'no reason given'}`
+          throw error
+        }
+        waking = waking || State === 'Pending'
       }
       this.progress.notice('Waking the migration up', { isMainEvent: true })
-      await new Promise((done) => setTimeout(done, 2000))
-      await lambda.waitUntilFunctionActiveV2({ client, maxWaitTime: READY_SECONDS }, { FunctionName })
     }
   }
 

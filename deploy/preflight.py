@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ KEPT_FOR_OTHERS = 100  # runs that cannot be reserved, or all of them where the 
 # What AWS's free plan takes: https://github.com/yc-software/qm/issues/352 has the two refusals.
 FREE_CLASSES = {"db.t3.micro", "db.t4g.micro"}
 FREE_BACKUP_DAYS = 1
+BUDGET = "AWS::Budgets::Budget"
 SECRETS = {"DatabaseSecret": "database", "TokenSecret": "tokens", "TrustedProxySecret": "proxy"}
 
 Parameters = Mapping[str, Any]
@@ -62,6 +64,19 @@ class Target:
         """Return the class of the database's servers."""
         aurora = self.parameters["database"] == "aurora"
         return "db.serverless" if aurora else str(self.parameters["databaseClass"])
+
+    @cached_property
+    def deployed(self) -> Mapping[str, Any]:
+        """Return the deployed template; an empty one before the first deployment."""
+        try:
+            answer = self.client("cloudformation").get_template(StackName=self.stack)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":  # that is: no such stack
+                raise
+            return {}
+        body = answer["TemplateBody"]
+        template: Mapping[str, Any] = json.loads(body) if isinstance(body, str) else body
+        return template
 
     def client(self, service: str, region: str = "") -> Any:
         """Return a client of a service."""
@@ -165,6 +180,17 @@ def deployed_database(template: Mapping[str, Any]) -> str:
     return str(database["Properties"]["Engine"])
 
 
+def deployed_engine(template: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the engine version and the class that were deployed; "" without a database."""
+    database = template.get("Resources", {}).get("Database")
+    if database is None:
+        return "", ""
+    properties = database["Properties"]
+    aurora = database["Type"] == "AWS::RDS::DBCluster"
+    size = "db.serverless" if aurora else properties["DBInstanceClass"]
+    return str(properties["EngineVersion"]), str(size)
+
+
 def _runs(target: Target) -> Iterator[str]:
     service = target.client("lambda")
     limits = service.get_account_settings()["AccountLimit"]
@@ -183,14 +209,18 @@ def _plan(target: Target) -> Iterator[str]:
 
 
 def _engine(target: Target) -> Iterator[str]:
-    if not target.on_rds:
+    """A version that RDS has retired for new databases may stay in use: only changes are judged."""
+    version, size = deployed_engine(target.deployed)
+    unchanged = version == target.database["version"]
+    if not target.on_rds or (unchanged and size == target.instance_class):
         return
     service = target.client("rds")
     found = service.get_paginator("describe_db_engine_versions").paginate(
         Engine=target.engine, DBParameterGroupFamily=target.database["family"]
     )
     versions = [one["EngineVersion"] for page in found for one in page["DBEngineVersions"]]
-    yield from no_such_engine(target, versions)
+    if not unchanged:
+        yield from no_such_engine(target, versions)
     if fits := fitting(target.database["version"], versions):
         options = service.describe_orderable_db_instance_options(
             Engine=target.engine,
@@ -243,29 +273,30 @@ def _owned(target: Target) -> set[str]:
 
 
 def _database(target: Target) -> Iterator[str]:
-    try:
-        answer = target.client("cloudformation").get_template(StackName=target.stack)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":
-            raise
-        return
-    body = answer["TemplateBody"]
-    template = json.loads(body) if isinstance(body, str) else body
-    yield from another_database(str(target.parameters["database"]), template)
+    yield from another_database(str(target.parameters["database"]), target.deployed)
 
 
 def _budget(target: Target) -> Iterator[str]:
-    if float(target.parameters["monthlyBudget"]) == 0 or "CLOUDFORMATION_ROLE_ARN" in os.environ:
-        return  # CloudFormation's own role has other rights than whoever asks here
+    if float(target.parameters["monthlyBudget"]) == 0:
+        return
+    registry = target.client("cloudformation")
+    try:
+        registry.describe_type(Type="RESOURCE", TypeName=BUDGET)
+    except registry.exceptions.TypeNotFoundException:
+        yield (
+            f"CloudFormation makes no budgets in {target.region}: set monthlyBudget: 0, and make"
+            " one by hand (docs/deploy.md, Be told about money)"
+        )
+        return
     account = target.client("sts").get_caller_identity()["Account"]
     service = target.client("budgets", "us-east-1")
     try:
         service.describe_budgets(AccountId=account, MaxResults=1)
     except service.exceptions.AccessDeniedException:
         yield (
-            "monthlyBudget makes a budget, and you may not see the account's: its root user has to"
-            " switch on `IAM user and role access to Billing information` (Account), or set"
-            " monthlyBudget: 0"
+            "monthlyBudget makes a budget, and this user or role may not see the account's: have"
+            " the root user switch on `IAM user and role access to Billing information` (Account),"
+            " or set monthlyBudget: 0"
         )
 
 

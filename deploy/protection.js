@@ -22,10 +22,10 @@ class Protection {
     return Object.values(Resources).filter(({ Type }) => DATABASES.includes(Type))
   }
 
-  // `deletionProtection: true` holds from the second update of a stack on.
+  // `deletionProtection: true` holds from the second update of a stack on. By --param it is a text.
   compile() {
     for (const { Properties } of this.databases) {
-      if (Properties.DeletionProtection === true) Properties.DeletionProtection = AFTER_THE_FIRST
+      if (String(Properties.DeletionProtection) === 'true') Properties.DeletionProtection = AFTER_THE_FIRST
     }
   }
 

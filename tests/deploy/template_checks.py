@@ -121,10 +121,25 @@ def rights_elsewhere(template: Template) -> Iterator[str]:
     for name, properties in resources(template, "AWS::IAM::Role"):
         if "lambda.amazonaws.com" not in str(properties["AssumeRolePolicyDocument"]):
             continue
+        own = _networks(template, name)
         for statement in _statements(properties.get("Policies", [])):
             exact = statement.get("Condition", {}).get("StringEquals", {})
-            if "secretsmanager:" in str(statement["Action"]) and not exact.get("aws:SourceVpc"):
-                yield f"{name}: {statement['Action']} from anywhere"
+            if "secretsmanager:" in str(statement["Action"]) and own != [
+                exact.get("aws:SourceVpc")
+            ]:
+                yield f"{name}: {statement['Action']} from elsewhere than {own}"
+
+
+def _networks(template: Template, role: str) -> list[Any]:
+    """Return the networks of the functions that have a role: those of their security groups."""
+    groups = dict(resources(template, "AWS::EC2::SecurityGroup"))
+    found: list[Any] = []
+    for _, properties in resources(template, "AWS::Lambda::Function"):
+        if properties["Role"] == {"Fn::GetAtt": [role, "Arn"]}:
+            for group in properties.get("VpcConfig", {}).get("SecurityGroupIds", []):
+                network = groups[group["Fn::GetAtt"][0]]["VpcId"]
+                found += [network] if network not in found else []
+    return found
 
 
 def shared_rights(template: Template) -> Iterator[str]:
@@ -277,15 +292,15 @@ def silent_failures(template: Template) -> Iterator[str]:
 
 
 def endless_bills(template: Template) -> Iterator[str]:
-    """Somebody is told of a bill that grows, and the topic goes on taking alarms."""
+    """If there is a budget, it tells of a bill that grows, and the topic goes on taking alarms."""
     told = {"SubscriptionType": "SNS", "Address": {"Ref": "Alarms"}}
     budgets = list(resources(template, "AWS::Budgets::Budget"))
-    if not budgets:
-        yield "Budget: there is none"
     for name, properties in budgets:
         notes = properties["NotificationsWithSubscribers"]
         if not notes or any(told not in note["Subscribers"] for note in notes):
             yield f"{name}: nobody is told"
+        if properties["Budget"].get("BudgetName") != {"Fn::GetAtt": ["Alarms", "TopicName"]}:
+            yield f"{name}: its name may be taken, or is beyond the role for deployments"
         if float(properties["Budget"]["BudgetLimit"]["Amount"]) <= 0:
             yield f"{name}: no limit"
     for name, properties in resources(template, "AWS::SNS::TopicPolicy"):

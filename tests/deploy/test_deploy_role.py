@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from cfnlint.decode import decode
 
 from local.stack import ROOT, without_aws
-from tests.deploy.role_checks import CHECKS, Check, cut_off, statements, uncovered
+from tests.deploy.iam import Policies
+from tests.deploy.role_checks import CHECKS, Check, allowed, cut_off, statements, uncovered
 from tests.deploy.template_parts import Template, listed
 
 TEMPLATE = ROOT / "infrastructure" / "deploy-role.yml"
@@ -254,6 +256,10 @@ MISTAKES: dict[str, tuple[str, Callable[[Template], object]]] = {
         "admins_of_others",
         lambda t: _statement(t, "Boundary/ReadAdminSecret").pop("Condition"),
     ),
+    "the admin of any cluster": (
+        "admins_of_others",
+        lambda t: _statement(t, "Boundary/ReadAuroraAdminSecret").pop("Condition"),
+    ),
     "reading what CloudFormation only makes": (
         "admins_of_others",
         lambda t: _add(t, "NetworkAndData/AdminSecret", "secretsmanager:GetSecretValue"),
@@ -290,6 +296,39 @@ def test_a_planted_lack(role: Template, compiled: dict[str, Template]) -> None:
     assert any("sqs:CreateQueue" in each for each in uncovered(role, queue))
     _statement(less, "Boundary/UseSecrets")["Action"].remove("secretsmanager:PutSecretValue")
     assert list(cut_off(less, compiled["dev"]))
+
+
+# The right that a call of botocore's takes, if it has another name than the call.
+RIGHTS = {"budgets:DescribeBudgets": "budgets:ViewBudget"}
+
+
+def test_what_is_asked_first(role: Template) -> None:
+    """From CI every question before a deployment may be asked: each call in it is granted."""
+    source = (ROOT / "deploy" / "preflight.py").read_text()
+    called = set(re.findall(r"\.((?:get|list|describe)_\w+)\(", source))
+    called |= set(re.findall(r'get_paginator\("(\w+)"\)', source))
+    called -= {"get_paginator", "get_caller_identity"}  # the last takes no right
+    services = set(re.findall(r'client\("(\w+)"', source))
+    known = [boto3.client(service, "us-east-1").meta for service in services]
+    asked = {
+        f"{meta.service_model.signing_name}:{meta.method_to_api_mapping[call]}"
+        for call in called
+        for meta in known
+        if call in meta.method_to_api_mapping
+    }
+    assert len(asked) == len(called) >= 10
+    granted = allowed(role, "DeployRole")
+    assert not [one for one in asked if RIGHTS.get(one, one).lower() not in granted]
+
+
+def test_a_budget_is_within_the_role(role: Template) -> None:
+    """The stack of a stage with a budget can be deployed from CI."""
+    budget = {"Resources": {"Budget": {"Type": "AWS::Budgets::Budget", "Properties": {}}}}
+    assert list(uncovered(role, budget)) == []
+    dev = Policies(role, Stage="dev")
+    for name, allowed_to in (("dev-Alarms-1", True), ("prod-Alarms-1", False)):
+        arn = f"arn:aws:budgets::{'1' * 12}:budget/game-login-{name}"
+        assert dev.allow(("Watching",), "budgets:ModifyBudget", arn) is allowed_to
 
 
 def test_a_package_from_elsewhere() -> None:

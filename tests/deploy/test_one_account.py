@@ -3,7 +3,7 @@
 import pytest
 
 from tests.deploy.iam import FIXED, Context, Policies
-from tests.deploy.role_checks import OWN_DATABASE
+from tests.deploy.role_checks import OWN_CLUSTER, OWN_DATABASE
 from tests.deploy.template_parts import Template
 from tests.deploy.test_deploy_role import role as role  # noqa: PLC0414  # a fixture
 
@@ -14,6 +14,9 @@ PLACE = f"{FIXED['AWS::Region']}:{FIXED['AWS::AccountId']}"
 SECRET = f"arn:aws:secretsmanager:{PLACE}:secret"
 API = f"arn:aws:apigateway:{FIXED['AWS::Region']}::"
 GROUP = f"arn:aws:ec2:{PLACE}:security-group/sg-1"
+SUBNET = f"arn:aws:ec2:{PLACE}:subnet/subnet-1"
+ENDPOINT = f"arn:aws:ec2:{PLACE}:vpc-endpoint/vpce-1"
+STACK_TAG = "aws:ResourceTag/aws:cloudformation:stack-name"
 CONFIGURE = "lambda:UpdateFunctionConfiguration"
 MIGRATE = f"arn:aws:lambda:{PLACE}:function:game-login-dev-migrate"
 
@@ -28,6 +31,16 @@ def database(stage: str) -> Context:
     return {OWN_DATABASE: f"arn:aws:rds:{PLACE}:db:game-login-{stage}-database-1x2y"}
 
 
+def cluster(stage: str) -> Context:
+    """Return how RDS tags the secret of a stage's Aurora."""
+    return {OWN_CLUSTER: f"arn:aws:rds:{PLACE}:cluster:game-login-{stage}-database-1x2y"}
+
+
+def within(name: str) -> Context:
+    """Return what AWS knows of something in a network."""
+    return {"ec2:Vpc": network(name)}
+
+
 @pytest.fixture
 def dev(role: Template) -> Policies:
     """Return the role of `dev` as the second deployment has it."""
@@ -37,6 +50,7 @@ def dev(role: Template) -> Policies:
 # What it takes to deploy `dev` again, and to work.
 OWN: list[tuple[tuple[str, ...], str, str, Context]] = [
     (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-1", database("dev")),
+    (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!cluster-1", cluster("dev")),
     (CLOUDFORMATION, CONFIGURE, MIGRATE, {"lambda:VpcIds": ["vpc-de"]}),
     (CLOUDFORMATION, CONFIGURE, MIGRATE, {}),  # nothing said of a network: it stays where it is
     (CLOUDFORMATION, "apigateway:PATCH", f"{API}/apis/devapi", {}),
@@ -54,6 +68,23 @@ OWN: list[tuple[tuple[str, ...], str, str, Context]] = [
         {},
     ),
     (CLOUDFORMATION, "ec2:ModifyVpcAttribute", network("vpc-de"), {}),
+    # A new part of the network is asked for by the network, and by itself.
+    *(
+        (CLOUDFORMATION, action, resource, context)
+        for action, parts in (
+            ("ec2:CreateSubnet", [SUBNET]),
+            ("ec2:CreateSecurityGroup", [GROUP]),
+            ("ec2:CreateVpcEndpoint", [SUBNET, GROUP]),
+        )
+        for resource, context in (
+            (network("vpc-de"), {}),
+            *((part, within("vpc-de")) for part in parts),
+        )
+    ),
+    (CLOUDFORMATION, "ec2:CreateVpcEndpoint", ENDPOINT, {}),
+    (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", ENDPOINT, {STACK_TAG: "game-login-dev"}),
+    (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", SUBNET, within("vpc-de")),
+    (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", GROUP, within("vpc-de")),
     (JOB, "lambda:InvokeFunction", MIGRATE, {}),
     (JOB, "lambda:DeleteFunction", f"arn:aws:lambda:{PLACE}:function:game-login-dev-http:7", {}),
 ]
@@ -61,6 +92,7 @@ OWN: list[tuple[tuple[str, ...], str, str, Context]] = [
 OTHERS: list[tuple[tuple[str, ...], str, str, Context]] = [
     (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-2", database("prod")),
     (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-2", {}),
+    (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!cluster-2", cluster("prod")),
     (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:game-login/prod/tokens-AbCdEf", {}),
     (CLOUDFORMATION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-2", database("dev")),
     (CLOUDFORMATION, CONFIGURE, MIGRATE, {"lambda:VpcIds": ["vpc-pd"]}),
@@ -77,6 +109,12 @@ OTHERS: list[tuple[tuple[str, ...], str, str, Context]] = [
     ),
     (CLOUDFORMATION, "ec2:RevokeSecurityGroupIngress", GROUP, {"ec2:Vpc": network("vpc-pd")}),
     (CLOUDFORMATION, "ec2:ModifyVpcAttribute", network("vpc-pd"), {}),
+    (CLOUDFORMATION, "ec2:CreateVpc", network("vpc-new"), {}),
+    (CLOUDFORMATION, "ec2:CreateSubnet", network("vpc-pd"), {}),
+    (CLOUDFORMATION, "ec2:CreateSecurityGroup", network("vpc-pd"), {}),
+    (CLOUDFORMATION, "ec2:CreateVpcEndpoint", network("vpc-pd"), {}),
+    (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", ENDPOINT, {STACK_TAG: "game-login-prod"}),
+    (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", GROUP, within("vpc-pd")),
     (CLOUDFORMATION, "iam:PassRole", f"arn:aws:iam::{'1' * 12}:role/game-login-deployer-dev", {}),
     (JOB, "secretsmanager:GetSecretValue", f"{SECRET}:game-login/dev/tokens-AbCdEf", {}),
     (JOB, "lambda:DeleteFunction", f"arn:aws:lambda:{PLACE}:function:game-login-dev-http", {}),

@@ -1,5 +1,6 @@
 """What AWS would refuse later is refused before anything is made, each with the way out."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -302,8 +303,8 @@ def test_no_right_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     with aws.stack:
         aws.refuse("freetier", "get_account_plan_state", "AccessDeniedException")
         aws.refuse("lambda", "get_account_settings", "AccessDeniedException")
-        aws.refuse("rds", "describe_db_engine_versions", "AccessDenied")
-        aws.refuse("cloudformation", "get_template", "AccessDenied")
+        for _ in range(2):  # asked for again by the question after it
+            aws.refuse("cloudformation", "get_template", "AccessDenied")
         aws.refuse("cloudformation", "list_stack_resources", "AccessDenied")
         refusals, unanswered = asked()
     assert refusals == []
@@ -312,17 +313,61 @@ def test_no_right_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_budget(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who may not see the account's bills hears it before the budget is refused; CI does not."""
-    engines(answers, "11.8.9")
-    secrets(answers, None, None)
+def test_no_budget_to_see(answers: Answers) -> None:
+    """Whoever may not see the account's bills hears it before the budget is refused; so does CI."""
     answers.say("sts", "get_caller_identity", {"Account": "1" * 12})
     answers.refuse("budgets", "describe_budgets", "AccessDeniedException")
-    refusals, _ = asked({**DEV, "monthlyBudget": "50"})
-    assert ["or set monthlyBudget: 0" in refusal for refusal in refusals] == [True]
-    monkeypatch.setenv("CLOUDFORMATION_ROLE_ARN", "arn")
-    target = Target("dev", "eu-central-1", {**DEV, "monthlyBudget": 50}, MARIADB)
-    assert not list(preflight.QUESTIONS["budget"](target))
+    answers.of("cloudformation")[1]._queue.clear()  # noqa: SLF001  # nothing else is asked
+    answers.say("cloudformation", "describe_type", {"TypeName": preflight.BUDGET})
+    target = Target("dev", "eu-central-1", {**DEV, "monthlyBudget": "50"}, MARIADB)
+    (refusal,) = preflight.QUESTIONS["budget"](target)
+    assert "or set monthlyBudget: 0" in refusal
+
+
+def test_no_budgets_in_the_region(answers: Answers) -> None:
+    """A budget is refused if CloudFormation does not know the type in that region."""
+    answers.of("cloudformation")[1]._queue.clear()  # noqa: SLF001  # nothing else is asked
+    answers.refuse("cloudformation", "describe_type", "TypeNotFoundException")
+    target = Target("dev", "eu-north-1", {**DEV, "monthlyBudget": 50}, MARIADB)
+    (refusal,) = preflight.QUESTIONS["budget"](target)
+    assert refusal.startswith("CloudFormation makes no budgets in eu-north-1: set monthlyBudget: 0")
+
+
+def deployed(answers: Answers, version: str, size: str) -> None:
+    """Let a stage be deployed with a database."""
+    properties = {"Engine": "mariadb", "EngineVersion": version, "DBInstanceClass": size}
+    database = {"Type": "AWS::RDS::DBInstance", "Properties": properties}
+    template = json.dumps({"Resources": {**FUNCTION, "Database": database}})
+    queue = answers.of("cloudformation")[1]._queue  # noqa: SLF001
+    queue.popleft()  # there is a template
+    rest = list(queue)
+    queue.clear()
+    answers.say("cloudformation", "get_template", {"TemplateBody": template})
+    queue.extend(rest)
+
+
+def test_a_hotfix_with_a_retired_version(answers: Answers) -> None:
+    """RDS is asked nothing about the version and the class of a database that stays as it is."""
+    deployed(answers, "11.8", "db.t4g.micro")
+    secrets(answers, None, None)
+    assert asked() == ([], [])  # RDS would answer nothing here, which `unanswered` would name
+
+
+def test_another_class_with_a_retired_version(answers: Answers) -> None:
+    """A new class is looked up; a version that is in use is not refused for it."""
+    deployed(answers, "11.8", "db.t4g.medium")
+    engines(answers, "11.4.9")
+    secrets(answers, None, None)
+    assert asked() == ([], [])
+
+
+def test_another_version(answers: Answers) -> None:
+    """A version that differs from the deployed one is judged as a first one is."""
+    deployed(answers, "11.4", "db.t4g.micro")
+    engines(answers, "11.4.9")
+    secrets(answers, None, None)
+    refusals, _ = asked()
+    assert ["RDS has no mariadb 11.8" in refusal for refusal in refusals] == [True]
 
 
 def test_region(answers: Answers) -> None:

@@ -229,6 +229,29 @@ def test_the_package_is_built_elsewhere() -> None:
     assert "--package out" in runs
 
 
+def test_the_package_outlasts_the_approval() -> None:
+    """GitHub waits up to 30 days for an approval, and then the package is still there."""
+    steps = workflow("deploy-stage.yml")["jobs"]["package"]["steps"]
+    (upload,) = (step for step in steps if "upload-artifact" in step.get("uses", ""))
+    assert upload["with"]["retention-days"] == 30
+
+
+@pytest.mark.parametrize(("today", "status"), [("2027-09-15", 0), ("2027-09-16", 1)])
+def test_aurora_version_is_looked_at(tmp_path: Path, today: str, status: int) -> None:
+    """Weekly, and in no deployment's way, a workflow asks for a newer Aurora when it is time."""
+    (step,) = workflow("databases.yml")["jobs"]["aurora"]["steps"]
+    _program(tmp_path / "date", f"echo {today}")
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status
+    assert ("Look for a newer Aurora" in done.stdout) is (status == 1)
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_another_package(tmp_path: Path, *, same: bool) -> None:
     """A package that is not the one that was built is not unpacked, and ends the job."""
