@@ -54,6 +54,9 @@ node -e 'const [major, minor] = process.versions.node.split(".").map(Number)
     process.exit(good ? 0 : 1)' ||
     fail "Node $(node --version) will not do: version 20.19, 22.13, 24 or newer is needed"
 
+node -e 'require("node:fs").statSync(process.cwd())' 2>/dev/null ||
+    fail "Node does not find a folder whose path is not UTF-8: rename $here"
+
 # Earlier versions of this script left no mark. A folder with what they installed is ours.
 case $(cat .local/ready 2>/dev/null) in
 "" | *" marked") ;;

@@ -303,6 +303,12 @@ def bin_without_python(folder: Path) -> Path:
     return programs
 
 
+def test_a_path_that_is_not_utf8(tmp_path: Path) -> None:
+    """A folder that Node does not find is refused in one line."""
+    done = make(checkout(tmp_path / os.fsdecode(b"a \xff")), "run")
+    assert done.stderr.startswith("setup: Node does not find a folder whose path is not UTF-8")
+
+
 def test_a_colon_in_the_path(tmp_path: Path) -> None:
     """A folder in which Python's venv cannot work is refused in one line."""
     folder = checkout(tmp_path / "a:b")
