@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,6 @@ import pytest
 
 from auth.settings import Settings
 from local import __main__ as commands
-from local.commands import mend
 from local.mariadb import MariaDB, Users
 from local.ports import port_of, refuse_busy, refuse_same
 from local.processes import NOTE, Process, free_port
@@ -208,22 +206,6 @@ def test_after_sudo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     said = capsys.readouterr().out.strip()
     assert said.startswith("you may not use some/file: if `make` was run with sudo before, `sudo")
     assert "\n" not in said
-
-
-def test_commands_in_a_folder_of_any_name(tmp_path: Path) -> None:
-    """A command that pip installed starts in a folder whose name a shell would read otherwise."""
-    folder = tmp_path / 'a "b" $HOME `c`'
-    folder.mkdir()
-    python = folder / "python"
-    python.symlink_to(sys.executable)
-    command = folder / "command"
-    command.write_bytes(
-        b"#!/bin/sh\n'''exec' \"%s\" \"$0\" \"$@\"\n' '''\nprint('it runs')\n" % bytes(python)
-    )
-    command.chmod(0o755)
-    mend(folder, str(python))
-    done = subprocess.run([command], capture_output=True, check=True)
-    assert done.stdout == b"it runs\n"
 
 
 def test_damaged_database(tmp_path: Path) -> None:
