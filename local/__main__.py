@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -71,6 +72,9 @@ def main() -> int:
     except Problem as problem:
         say(f"\n{problem}")
         return 1
+    except PermissionError as error:
+        say(f"\n{_not_permitted(error)}")
+        return 1
     except KeyboardInterrupt:
         say("stopped")
     return 0
@@ -84,6 +88,7 @@ def run(port: int, game_port: int | None = None) -> None:
     """
     refuse_same(port, game_port)
     with _only_one(), ExitStack() as running:
+        _refuse_foreign()
         end_leftovers(STACK_FOLDER)
         ENVIRONMENT_FILE.unlink(missing_ok=True)
         refuse_busy(port)
@@ -128,19 +133,36 @@ def reset() -> None:
         Problem: the folder is not one that `make run` made, or it cannot be removed.
     """
     with _only_one():
-        if STACK_FOLDER.exists() and (
-            STACK_FOLDER.is_symlink() or not (STACK_FOLDER / KEPT).exists()
-        ):
-            raise Problem(f"`make run` did not make {STACK_FOLDER}: remove it yourself")
+        _refuse_foreign()
         end_leftovers(STACK_FOLDER)
         ENVIRONMENT_FILE.unlink(missing_ok=True)
         try:
-            shutil.rmtree(STACK_FOLDER)
-        except FileNotFoundError:
-            pass
+            _remove(STACK_FOLDER)
         except OSError as error:
-            raise Problem(f"cannot remove {STACK_FOLDER}: {error.strerror}") from None
+            raise Problem(f"cannot remove {error.filename}: {error.strerror}") from None
     say("the local database and its keys are forgotten")
+
+
+def _refuse_foreign() -> None:
+    """Refuse a data folder that `make run` did not make, before anything in it changes."""
+    if STACK_FOLDER.is_dir() and not STACK_FOLDER.is_symlink():
+        if (STACK_FOLDER / KEPT).exists() or not any(STACK_FOLDER.iterdir()):
+            return
+    elif not os.path.lexists(STACK_FOLDER):
+        return
+    raise Problem(f"`make run` did not make {STACK_FOLDER}: move it away, or remove it yourself")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of ours; its mark goes last, so that half of it is still known as ours."""
+    if not folder.exists():
+        return
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == KEPT):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    folder.rmdir()
 
 
 def _follow(stack: Stack, offline: Offline, game: GameServer | None) -> None:
@@ -190,13 +212,26 @@ def _write_environment(environment: dict[str, str]) -> None:
 @contextmanager
 def _only_one() -> Iterator[None]:
     """Keep a second run off the same folder."""
-    FOLDER.mkdir(exist_ok=True)
-    with Path(FOLDER / "lock").open("w") as lock:
+    with ExitStack() as opened:
         try:
+            FOLDER.mkdir(exist_ok=True)
+            lock = opened.enter_context((FOLDER / "lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise Problem("Game Login is running already: stop it first (Ctrl-C)") from None
+        except PermissionError as error:
+            raise Problem(_not_permitted(error)) from None
+        except OSError as error:
+            raise Problem(f"cannot lock {FOLDER / 'lock'}: {error.strerror}") from None
         yield
+
+
+def _not_permitted(error: PermissionError) -> str:
+    """Say what to do about a file that belongs to another user, as after `sudo make run`."""
+    return (
+        f"you may not use {error.filename or FOLDER}: if `make` was run with sudo before,"
+        f' `sudo chown -R "$(id -un)" {shlex.quote(str(ROOT))}` gives the folder back to you'
+    )
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

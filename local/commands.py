@@ -1,7 +1,8 @@
-"""Lets the commands in .venv/bin run this folder's Python, once the folder was moved or copied.
+"""Lets the commands in .venv/bin run this folder's Python, whatever the folder's path.
 
 pip writes the full path of the interpreter into each of them. In a moved folder that path leads
-nowhere, and in a copied one it leads to the original.
+nowhere, and in a copied one it leads to the original. If the path has a space, pip puts it between
+double quotes, so a double quote, a dollar sign or a backtick in it breaks the command.
 """
 
 import os
@@ -20,7 +21,7 @@ _OURS = "#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n"
 
 def mend(folder: Path, python: str) -> None:
     """Make each Python command in a folder run this Python."""
-    first = _OURS.format(python=shlex.quote(python)).encode()
+    first = os.fsencode(_OURS.format(python=shlex.quote(python)))
     for command in folder.iterdir():
         if command.is_symlink() or not command.is_file():
             continue

@@ -8,17 +8,19 @@ const http = require('node:http')
 
 const HEADER_BYTES = 10240 // request line and headers: a quota of API Gateway
 const BODY_BYTES = 4 * 1024 * 1024 // a function takes 6 MB, and base64 makes 4 of 3
-const SECONDS = 30 // the most that an HTTP API waits; a first start may take long on this machine
+const EVENT_BYTES = 6 * 1024 * 1024 // what a function takes; in JSON a character may be 6 bytes
+const STARTING_SECONDS = 30 // until the first answer: starting may take long on this machine
 const TEXT = /^(text\/[^;]*|application\/(json|xml|javascript))\s*(;|$)/i
 const THIS_MACHINE = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/
 const LATE = { statusCode: 503, message: 'Service Unavailable' }
 const BROKEN = { statusCode: 500, message: 'Internal Server Error' }
 const LARGE = { statusCode: 413, message: 'Request Entity Too Large' }
 
-exports.gateway = (invocations, cors) => {
+exports.gateway = (invocations, cors, seconds) => {
+  const lambda = { invocations, seconds, started: false }
   const server = http.createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => {
     // A client that goes away in the middle of a request ends that request, and nothing else.
-    respond(request, response, invocations, cors).catch(() => response.destroy())
+    respond(request, response, lambda, cors).catch(() => response.destroy())
   })
   server.on('clientError', (error, socket) => {
     if (!socket.writable) return
@@ -33,7 +35,7 @@ exports.gateway = (invocations, cors) => {
   return server
 }
 
-async function respond(request, response, invocations, cors) {
+async function respond(request, response, lambda, cors) {
   const requestId = randomBytes(11).toString('base64')
   const { origin } = request.headers
   const allowed = THIS_MACHINE.test(origin) || cors.allowedOrigins.includes(origin)
@@ -43,22 +45,28 @@ async function respond(request, response, invocations, cors) {
     response.writeHead(204).end()
     return
   }
-  const answer = await answered(request, requestId, invocations)
+  const answer = await answered(request, requestId, lambda)
   if (allowed) allow(response, simpleHeaders(origin, cors))
-  send(response, answer)
+  send(request, response, answer)
 }
 
-async function answered(request, requestId, invocations) {
+async function answered(request, requestId, lambda) {
   const body = await read(request)
   if (body === null) return LARGE
+  const payload = JSON.stringify(event(request, body, requestId))
+  if (Buffer.byteLength(payload) > EVENT_BYTES) return LARGE
+  const seconds = lambda.started ? lambda.seconds : STARTING_SECONDS
   try {
-    const response = await fetch(invocations, {
+    const response = await fetch(lambda.invocations, {
       method: 'POST',
-      body: JSON.stringify(event(request, body, requestId)),
-      signal: AbortSignal.timeout(SECONDS * 1000),
+      body: payload,
+      signal: AbortSignal.timeout(seconds * 1000),
     })
     const answer = await response.json()
-    return Number.isInteger(answer?.statusCode) ? answer : BROKEN
+    // An error of serverless-offline has a statusCode, too, but is no answer of the handler's.
+    if (!response.ok || !Number.isInteger(answer?.statusCode)) return BROKEN
+    lambda.started = true
+    return answer
   } catch (error) {
     return error.name === 'TimeoutError' ? LATE : BROKEN
   }
@@ -119,14 +127,24 @@ function event(request, body, requestId) {
   }
 }
 
-function send(response, { statusCode, headers = {}, body, isBase64Encoded, cookies, message }) {
+function send(request, response, answer) {
+  const { statusCode, headers = {}, body, isBase64Encoded, cookies, message } = answer
   for (const [name, value] of Object.entries(headers)) {
     if (!/^(access-control-.*|content-length)$/i.test(name)) response.setHeader(name, value)
   }
   if (cookies) response.setHeader('set-cookie', cookies)
   const text = message === undefined ? (body ?? '') : JSON.stringify({ message })
   if (message !== undefined) response.setHeader('content-type', 'application/json')
-  response.writeHead(statusCode).end(Buffer.from(text, isBase64Encoded ? 'base64' : 'utf8'))
+  const bytes = Buffer.from(text, isBase64Encoded ? 'base64' : 'utf8')
+  if (![204, 304].includes(statusCode)) {
+    const said = request.method === 'HEAD' && header(headers, 'content-length')
+    response.setHeader('content-length', said || bytes.length)
+  }
+  response.writeHead(statusCode).end(bytes)
+}
+
+function header(headers, wanted) {
+  return Object.entries(headers).find(([name]) => name.toLowerCase() === wanted)?.[1]
 }
 
 function decoded(path) {

@@ -3,6 +3,7 @@
 'use strict'
 
 const childProcess = require('node:child_process')
+const { randomBytes } = require('node:crypto')
 const { syncBuiltinESMExports } = require('node:module')
 const { gateway } = require('./gateway')
 
@@ -19,8 +20,13 @@ module.exports = class {
 
   prepare() {
     startWithoutShell()
-    const { functions } = this.serverless.service
-    ;[this.function] = Object.values(functions).filter(takeRequests)
+    const { service } = this.serverless
+    const [[key, found]] = Object.entries(service.functions).filter(([, one]) => takeRequests(one))
+    // Any web page can send a request to serverless-offline's own port, without reading the answer.
+    // So no other function is there, and no web page knows the name of this one.
+    found.name = `${key}-${randomBytes(16).toString('hex')}`
+    service.functions = { [key]: found }
+    this.function = found
   }
 
   async listen() {
@@ -28,7 +34,8 @@ module.exports = class {
     const { host, httpPort, lambdaPort } = this.options
     const path = `/2015-03-31/functions/${this.function.name}/invocations`
     const invocations = `http://${host}:${lambdaPort}${path}`
-    const server = gateway(invocations, service.provider.httpApi.cors)
+    const { TimeoutInMillis } = service.resources.extensions.HttpApiIntegrationHttp.Properties
+    const server = gateway(invocations, service.provider.httpApi.cors, TimeoutInMillis / 1000)
     await new Promise((resolve, reject) => {
       server.once('error', reject).listen(Number(httpPort), host, resolve)
     }).catch((error) => {

@@ -54,6 +54,8 @@ class Offline:
             "--noTimeout",  # what timed out it would answer with 200
             f"--httpPort={self._port}",
             f"--lambdaPort={free_port()}",
+            f"--corsAllowOrigin={self.url}",  # on that port; its default is every origin
+            "--corsDisallowCredentials",
         ]
         virtual_environment = Path(sys.prefix)
         environment = {

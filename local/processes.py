@@ -110,9 +110,12 @@ class Process:
 def end_leftovers(folder: Path) -> None:
     """End the processes that an earlier run of this folder left behind when it was killed.
 
-    A process that no note describes exactly is not ours, and is left alone.
+    A process that no note describes exactly is not ours, and is left alone. So is a file that only
+    has the name of a note.
     """
     for note in folder.rglob(f"*{NOTE}"):
+        if _read(note) is None:
+            continue
         pid = _noted(note)
         if pid is not None:
             say(f"ending {note.stem}, which an earlier run left behind (process {pid})")
@@ -150,14 +153,33 @@ def accepts(port: int) -> bool:
 
 def _noted(note: Path) -> int | None:
     """Return the process of a note, if it still runs and belongs to the note's folder."""
-    try:
-        noted = json.loads(note.read_text())
-        pid, started, folder = int(noted["process"]), noted["started"], noted["folder"]
-    except (ValueError, TypeError, KeyError):
-        return None  # damaged, or of a version that noted less
+    noted = _read(note)
+    if noted is None:
+        return None
+    pid, started, folder = noted
     if pid <= 1 or folder != identity(note.parent) or not started or started != _started(pid):
         return None
     return pid
+
+
+def _read(note: Path) -> tuple[int, str, str] | None:
+    """Return the process, start and folder that a note names, or nothing if it is no note of ours.
+
+    Raises:
+        PermissionError: it belongs to another user.
+        Problem: it cannot be read.
+    """
+    try:
+        match json.loads(note.read_text()):
+            case {"process": int(pid), "started": str(started), "folder": str(folder)}:
+                return pid, started, folder
+    except (ValueError, IsADirectoryError):
+        return None
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise Problem(f"cannot read {note}: {error.strerror}") from None
+    return None
 
 
 def _started(pid: int) -> str:

@@ -6,7 +6,7 @@ unset CDPATH # or `cd` may go elsewhere
 cd -- "$(dirname -- "$0")/.."
 here=$(pwd -P)
 mark=.game-login # a file in the folders that this script made, with the path of this folder
-unfinished=.local/unfinished # is there while this script works, and after it was killed
+unfinished=.local/unfinished # while npm fills node_modules, and if it is killed: that folder's number
 
 fail() { echo "setup: $1" >&2; exit 1; }
 
@@ -19,8 +19,20 @@ newest_python() {
     done
 }
 
+number() { ls -di "$1" | tr -cd 0-9; } # the inode: another folder of the same name has another one
+
 # Whether a folder may be emptied: it is missing, or this script made it, if not to the end.
-is_ours() { [ ! -L "$1" ] && { [ ! -e "$1" ] || [ -e "$1/$mark" ] || [ -e $unfinished ]; }; }
+is_ours() {
+    [ ! -L "$1" ] || return 1
+    [ -e "$1" ] && [ ! -e "$1/$mark" ] || return 0
+    [ "$1" = node_modules ] && [ -s $unfinished ] && [ "$(cat $unfinished)" = "$(number "$1")" ]
+}
+
+# `npm ci` removes the mark with all else, so it is written again, even if npm fails.
+mark_modules() {
+    [ ! -d node_modules ] || printf '%s\n' "$here" >node_modules/$mark
+    rm -f $unfinished
+}
 
 # After a move, or in a copy, the commands in .venv/bin name the Python of the former place.
 mend() {
@@ -42,11 +54,15 @@ node -e 'const [major, minor] = process.versions.node.split(".").map(Number)
     process.exit(good ? 0 : 1)' ||
     fail "Node $(node --version) will not do: version 20.19, 22.13, 24 or newer is needed"
 
-# Earlier versions of this script left no mark. What they installed is ours all the same.
+node -e 'require("node:fs").statSync(process.cwd())' 2>/dev/null ||
+    fail "Node does not find a folder whose path is not UTF-8: rename $here"
+
+# Earlier versions of this script left no mark. A folder with what they installed is ours.
 case $(cat .local/ready 2>/dev/null) in
 "" | *" marked") ;;
-*) for folder in .venv node_modules; do
-    [ ! -d $folder ] || [ -L $folder ] || printf '%s\n' "$here" >"$folder/$mark"
+*) for installed in .venv/bin/moto_server node_modules/.bin/serverless; do
+    folder=${installed%%/*}
+    [ ! -e $installed ] || [ -L $folder ] || printf '%s\n' "$here" >"$folder/$mark"
 done ;;
 esac
 
@@ -64,7 +80,6 @@ for folder in .venv node_modules; do
     is_ours $folder || fail "\`make setup\` did not make $folder, so it does not touch it: move it away and run again"
 done
 mkdir -p .local
-: >$unfinished
 echo "Python $("$python" -c 'import platform; print(platform.python_version())'), Node $(node --version | tr -d v)"
 
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1 ||
@@ -83,10 +98,13 @@ echo "installing the Python packages"
 .venv/bin/python -m pip install -qq --disable-pip-version-check --no-user --require-hashes \
     -r requirements-dev.txt ||
     fail "the Python packages could not be installed: see above"
+.venv/bin/python local/commands.py # pip's own do not start in a folder like 'a "b" $c'
 echo "installing the Node packages"
+mkdir -p node_modules
+number node_modules >$unfinished
+trap mark_modules EXIT
+trap 'exit 1' HUP INT TERM
 # The first three are npm's own defaults, said so that no ~/.npmrc says otherwise.
 npm ci --include=dev --bin-links --no-global --no-audit --no-fund --no-update-notifier \
     --loglevel=error || fail "the Node packages could not be installed: see above"
-printf '%s\n' "$here" >node_modules/$mark
 echo "$lists" >.local/ready
-rm $unfinished

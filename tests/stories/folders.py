@@ -89,6 +89,7 @@ def make(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedPro
         env=environment(**more),
         capture_output=True,
         text=True,
+        errors="replace",
         check=False,
     )
 

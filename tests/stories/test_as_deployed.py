@@ -102,7 +102,9 @@ CASES = {
     "no object": Case("POST", "/v1/login", 400, JSON, b"[]"),
     "no body": Case("POST", "/v1/login", 400, JSON),
     "an empty body": Case("POST", "/v1/login", 400, JSON, b""),
-    "a byte order mark": Case("POST", "/v1/login", 400, JSON, b'\xef\xbb\xbf{"username": "Ada"}'),
+    "a byte order mark": Case(
+        "POST", "/v1/login", 200, JSON, b"\xef\xbb\xbf" + json.dumps(ADA).encode()
+    ),
     "a password that is no UTF-8": Case(
         "POST", "/v1/login", 400, JSON, b'{"username": "Ada", "password": "\xff\xfe\xfd\xfc\xfb"}'
     ),
@@ -186,7 +188,7 @@ def told(answer: Answer, names: set[str]) -> dict[str, Any]:
         body = shape(json.loads(answer.text))
     except ValueError:
         body = answer.text
-    own = {"x-request-id", "content-length", "date"}
+    own = {"x-request-id", "date"}
     headers = {name: answer.headers.get(name) for name in names - own}
     return {"status": answer.status, "headers": headers, "body": body}
 

@@ -13,7 +13,7 @@ import pytest
 
 from local.offline import Offline
 from local.processes import free_port
-from local.stack import ROOT, Stack
+from local.stack import ROOT, STAGE, Stack
 from tests.events import Answer
 
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d [A-Z]+ ")
@@ -29,12 +29,19 @@ def offline(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     offline.stop()
 
 
-def ask(offline: Offline, method: str, path: str, body: object = None, **headers: str) -> Answer:
-    """Send one request over HTTP."""
+def ask(
+    offline: Offline,
+    method: str,
+    path: str,
+    body: object = None,
+    server: str = "",
+    **headers: str,
+) -> Answer:
+    """Send one request over HTTP, to the gateway unless another server is named."""
     data = None if body is None else json.dumps(body).encode()
     if data is not None:
         headers["Content-Type"] = "application/json"
-    request = urllib.request.Request(offline.url + path, data, headers, method=method)
+    request = urllib.request.Request((server or offline.url) + path, data, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=13) as answer:
             return Answer(answer.status, _lower(answer.headers.items()), answer.read().decode())
@@ -144,6 +151,52 @@ def test_body_beyond_what_a_function_takes(offline: Offline) -> None:
     """A body of many megabytes is refused by the gateway, after it was read."""
     answer = ask(offline, "POST", "/v1/login", {"username": "a" * 6_000_000})
     assert (answer.status, answer.json) == (413, {"message": "Request Entity Too Large"})
+
+
+def test_body_that_grows(offline: Offline) -> None:
+    """A body whose event is more than a function takes is refused in the gateway's words, too."""
+    data = b"\x01" * 2_000_000  # each of which takes six bytes in JSON
+    request = urllib.request.Request(
+        offline.url + "/v1/login", data, {"Content-Type": "application/json"}, method="POST"
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=13)
+    with refused.value as answer:
+        assert answer.code == 413
+        assert json.loads(answer.read()) == {"message": "Request Entity Too Large"}
+
+
+def test_only_the_gateway_calls_the_function(offline: Offline) -> None:
+    """No web page may use serverless-offline's own port, and it cannot know a function's name."""
+    log = offline.log.read_text()
+    own = re.search(r"\[http for lambda\] listening on (http://127\.0\.0\.1:\d+)", log)
+    names = re.findall(r"^ +\* \S+: (\S+)$", log, re.MULTILINE)
+    assert own is not None
+    assert len(names) == 1
+    assert re.fullmatch(r"http-[0-9a-f]{32}", names[0])
+    asked = {"Access-Control-Request-Method": "POST", "Origin": "https://evil.example"}
+    for path, status in (
+        (f"/2015-03-31/functions/{names[0]}/invocations", 200),
+        (f"/2014-11-13/functions/{names[0]}/invoke-async/", 200),
+        ("/2015-03-31/functions/http/invocations", 404),
+        *((f"/2015-03-31/functions/{name}/invocations", 404) for name in deployed_functions()),
+    ):
+        preflight = ask(offline, "OPTIONS", path, server=own[1], **asked)
+        call = ask(offline, "POST", path, {}, server=own[1], Origin="https://evil.example")
+        assert call.status == status
+        for answer in (preflight, call):
+            assert "access-control-allow-origin" not in answer.headers
+            assert "access-control-allow-credentials" not in answer.headers
+
+
+def deployed_functions() -> list[str]:
+    """Return the names that the functions have in serverless.yml, at this stage."""
+    text = (ROOT / "serverless.yml").read_text()
+    service = re.search(r"^service: (\S+)", text, re.MULTILINE)
+    handlers = re.findall(r"^    handler: handler\.(\w+)", text, re.MULTILINE)
+    assert service is not None
+    assert len(handlers) >= 4
+    return [f"{service[1]}-{STAGE}-{name}" for name in handlers]
 
 
 def test_chunked_body(offline: Offline) -> None:

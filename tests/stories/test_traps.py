@@ -1,8 +1,10 @@
 """`make run` works in any folder and any environment, and leaves alone what is not its own."""
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 
 from local.processes import free_port
 from local.stack import ROOT
+from tests.packages import NAME, VERSION, node_archive, wheel
 from tests.stories.folders import MARK, Run, checkout, copied, environment, make, prepared
 
 ODD = 'it\'s a "folder"; $HOME ${x} & (ünï) 100%'
@@ -121,19 +124,27 @@ def untouched(decoy: Path) -> bool:
     return left == sorted([".venv", "local", "node_modules", *(["theirs"] * 3), *made])
 
 
-TINY_LIST = """six==1.17.0 \\
-    --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274
-"""
-TINY_PACKAGE = '{"name": "tiny", "private": true, "devDependencies": {"mkdirp": "3.0.1"}}'
-
-
 def tiny(folder: Path) -> Path:
     """Copy the project, with one package for Python and one for Node in place of all others."""
     checkout(folder)
-    (folder / "requirements-dev.txt").write_text(TINY_LIST)
-    (folder / "package.json").write_text(TINY_PACKAGE)
-    npm = ["npm", "install", "--package-lock-only", "--no-audit", "--no-fund", "--loglevel=error"]
-    subprocess.run(npm, cwd=folder, env=environment(), check=True)
+    (folder / "wheels").mkdir()
+    (folder / "requirements-dev.txt").write_text(
+        "--no-index\n--find-links wheels\n"
+        f"{NAME}=={VERSION} --hash=sha256:{wheel(folder / 'wheels')}\n"
+    )
+    archive = f"file:{NAME}.tgz"
+    root = {"name": "all", "private": True, "devDependencies": {NAME: archive}}
+    (folder / "package.json").write_text(json.dumps(root))
+    entry = {
+        "version": f"{VERSION}.0",
+        "resolved": archive,
+        "integrity": node_archive(folder / f"{NAME}.tgz"),
+        "dev": True,
+        "bin": {NAME: "main.js"},
+    }
+    packages = {"": root, f"node_modules/{NAME}": entry}
+    lock = {"name": "all", "lockfileVersion": 3, "requires": True, "packages": packages}
+    (folder / "package-lock.json").write_text(json.dumps(lock))
     return folder
 
 
@@ -151,8 +162,10 @@ def assert_set_up(folder: Path, settings: dict[str, str]) -> None:
     done = make(folder, "setup", **settings)
     assert done.stderr == ""
     assert done.returncode == 0
-    assert (folder / "node_modules" / ".bin" / "mkdirp").exists()
-    assert list((folder / ".venv").glob("lib/python3.*/site-packages/six.py"))
+    assert (folder / "node_modules" / ".bin" / NAME).exists()
+    command = subprocess.run([folder / ".venv/bin" / NAME], capture_output=True, check=False)
+    assert command.stdout == f"{NAME}\n".encode()
+    assert str(folder) in interpreter(folder / ".venv/bin/pip")
 
 
 def test_setting_up(here: Path, decoy: Path) -> None:
@@ -209,22 +222,44 @@ def test_folders_that_are_not_ours(tmp_path: Path, decoy: Path, name: str, kind:
 
 
 def test_what_earlier_versions_installed(tmp_path: Path) -> None:
-    """A folder that was set up before there were marks is taken as ours, and marked."""
+    """A folder with what was installed before there were marks is ours, another one is not."""
     folder = checkout(tmp_path / "folder")
-    marks = [folder / name / MARK for name in (".venv", "node_modules")]
-    for path in (*(mark.parent for mark in marks), folder / ".local"):
-        path.mkdir()
+    for path in (".venv/bin", "node_modules/.bin", ".local"):
+        (folder / path).mkdir(parents=True)
     (folder / ".local" / "ready").write_text("123 456\n")
     # Python is missing, so nothing is installed.
-    done = make(folder, "setup", PATH=str(bin_without_python(tmp_path)))
-    assert "Python 3.11 or newer is missing" in done.stderr
+    path = str(bin_without_python(tmp_path))
+    marks = [folder / name / MARK for name in (".venv", "node_modules")]
+    assert "Python 3.11 or newer is missing" in make(folder, "setup", PATH=path).stderr
+    assert not any(mark.exists() for mark in marks)
+    (folder / ".venv/bin/moto_server").touch()
+    (folder / "node_modules/.bin/serverless").touch()
+    assert "Python 3.11 or newer is missing" in make(folder, "setup", PATH=path).stderr
     assert all(mark.exists() for mark in marks)
 
 
-@pytest.mark.long
+@pytest.mark.parametrize("name", [".venv", "node_modules"])
+@pytest.mark.parametrize("note", ["", "{number}"])
+def test_a_folder_in_place_of_one_that_was_half_made(
+    tmp_path: Path, decoy: Path, name: str, note: str
+) -> None:
+    """What a killed setup noted says nothing of a folder that the user puts there."""
+    folder = tiny(tmp_path / "folder")
+    half_made = folder / name
+    half_made.mkdir()
+    (folder / ".local").mkdir()
+    noted = note.format(number=half_made.stat().st_ino)
+    (folder / ".local" / "unfinished").write_text(noted)
+    half_made.rename(tmp_path / "moved away")
+    shutil.copytree(decoy / name, half_made)
+    done = make(folder, "setup")
+    assert f"`make setup` did not make {name}, so it does not touch it" in done.stderr
+    assert (half_made / "theirs").exists()
+
+
 @pytest.mark.parametrize("name", ["requirements-dev.txt", "package-lock.json"])
-def test_setting_up_that_was_broken_off(here: Path, name: str) -> None:
-    """What a setup left half made is its own; and a file of another hash breaks it off."""
+def test_setting_up_that_fails(here: Path, name: str) -> None:
+    """A file of another hash breaks setting up off, and what is half made is ours at once."""
     folder = tiny(here / "folder")
     good = (folder / name).read_text()
     bad = re.sub(r"(sha256:|sha512-)[0-9a-zA-Z+/]{8}", r"\g<1>00000000", good)
@@ -233,10 +268,30 @@ def test_setting_up_that_was_broken_off(here: Path, name: str) -> None:
     done = make(folder, "setup")
     assert done.returncode != 0
     assert "could not be installed: see above" in done.stderr
-    (folder / "node_modules").mkdir(exist_ok=True)  # as npm has it while it works
-    (folder / "node_modules" / MARK).unlink(missing_ok=True)
+    assert not (folder / ".local" / "unfinished").exists()
     (folder / name).write_text(good)
     assert_set_up(folder, {})
+
+
+def test_setting_up_that_is_killed(here: Path) -> None:
+    """If npm is killed with all that called it, the next run takes its half-made folder as ours."""
+    folder = tiny(here / "folder")
+    programs = here / "bin"
+    programs.mkdir()
+    npm = programs / "npm"
+    npm.write_text("#!/bin/sh\nrm -rf node_modules/.??*\ntouch node_modules/half\nkill -9 0\n")
+    npm.chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    setup = ["make", "--silent", "-C", str(folder), "setup"]
+    killed = subprocess.run(
+        setup, env=environment(PATH=path), start_new_session=True, capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert (folder / "node_modules" / "half").exists()
+    assert not (folder / "node_modules" / MARK).exists()
+    assert_set_up(folder, {})
+    assert not (folder / "node_modules" / "half").exists()
+    assert not (folder / ".local" / "unfinished").exists()
 
 
 def bin_without_python(folder: Path) -> Path:
@@ -246,6 +301,12 @@ def bin_without_python(folder: Path) -> Path:
     for name in ("sh", "make", "node", "dirname", "cat", "cksum", "env"):
         (programs / name).symlink_to(shutil.which(name) or "")
     return programs
+
+
+def test_a_path_that_is_not_utf8(tmp_path: Path) -> None:
+    """A folder that Node does not find is refused in one line."""
+    done = make(checkout(tmp_path / os.fsdecode(b"a \xff")), "run")
+    assert done.stderr.startswith("setup: Node does not find a folder whose path is not UTF-8")
 
 
 def test_a_colon_in_the_path(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from local import processes
 from local.mariadb import MariaDB, Users
-from local.processes import NOTE, Process, end_leftovers
+from local.processes import NOTE, Process, end_leftovers, identity
+from local.terminal import Problem
 
 SLEEP = [sys.executable, "-uc", "import time; print('up'); time.sleep(60)"]
 
@@ -111,25 +113,48 @@ def test_a_process_id_that_came_again(ours: Process, another: "subprocess.Popen[
 def test_a_note_that_says_too_little(
     text: str, another: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    """A damaged note, or one of an earlier version, ends nothing and is in nobody's way."""
-    (tmp_path / f"old{NOTE}").write_text(text.format(pid=another.pid))
+    """A file that is no note of ours ends nothing, and is not removed, whatever its name."""
+    said = text.format(pid=another.pid)
+    note = tmp_path / f"old{NOTE}"
+    note.write_text(said)
     end_leftovers(tmp_path)
     assert lives_on(another)
-    assert notes(tmp_path) == []
+    assert note.read_text() == said
+
+
+def test_a_folder_with_the_name_of_a_note(tmp_path: Path) -> None:
+    """A folder is no note, and stays."""
+    folder = tmp_path / f"theirs{NOTE}"
+    folder.mkdir()
+    end_leftovers(tmp_path)
+    assert folder.is_dir()
+
+
+def test_a_note_that_cannot_be_read(tmp_path: Path) -> None:
+    """A note that the system does not let us read is named in one line."""
+    note = tmp_path / f"loop{NOTE}"
+    note.symlink_to(note)
+    with pytest.raises(Problem, match=f"^cannot read {re.escape(str(note))}: .*$"):
+        end_leftovers(tmp_path)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 1])
-def test_ids_that_mean_more_than_one_process(ours: Process, pid: int) -> None:
+def test_ids_that_mean_more_than_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int
+) -> None:
     """No note makes us signal our own group, all processes, or the first one."""
-    note = note_of(ours)
-    note.write_text(json.dumps({**json.loads(note.read_text()), "process": pid}))
-    received: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
-    try:
-        end_leftovers(note.parent)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert received == []
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _: signalled.append(group))
+    monkeypatch.setattr(processes, "STOP_SECONDS", 0)
+    # As if a process of this id had started then: now nothing but the id speaks against it.
+    monkeypatch.setattr(processes, "_started", lambda _: "then")
+    note = tmp_path / f"odd{NOTE}"
+    for noted in (pid, 2):
+        text = {"process": noted, "started": "then", "folder": identity(tmp_path)}
+        note.write_text(json.dumps(text))
+        end_leftovers(tmp_path)
+        assert notes(tmp_path) == []
+    assert set(signalled) == {2}
 
 
 def test_the_group_of_a_process_that_ended_long_ago(

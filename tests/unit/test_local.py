@@ -1,5 +1,9 @@
 """The local stack says in one line what is wrong and what to do."""
 
+import json
+import os
+import shutil
+import signal
 import socket
 import sys
 import time
@@ -12,7 +16,7 @@ from auth.settings import Settings
 from local import __main__ as commands
 from local.mariadb import MariaDB, Users
 from local.ports import port_of, refuse_busy, refuse_same
-from local.processes import Process, free_port
+from local.processes import NOTE, Process, free_port
 from local.stack import KEPT, Stack, without_aws
 from local.terminal import Problem
 
@@ -99,25 +103,109 @@ def test_damaged_secrets(tmp_path: Path) -> None:
         Stack(tmp_path, "1")
 
 
-@pytest.mark.parametrize("kind", ["folder", "link"])
-def test_reset_of_a_folder_that_is_not_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+@pytest.fixture
+def stack_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder that the commands keep their data in; it is not there yet."""
+    monkeypatch.setattr(commands, "FOLDER", tmp_path)
+    monkeypatch.setattr(commands, "STACK_FOLDER", tmp_path / "stack")
+    monkeypatch.setattr(commands, "ENVIRONMENT_FILE", tmp_path / "env")
+    return tmp_path / "stack"
+
+
+def found_in(folder: Path) -> list[Path]:
+    """Return what is in a folder, but for the lock."""
+    return sorted(path for path in folder.rglob("*") if path.name != "lock")
+
+
+@pytest.mark.parametrize("command", ["run", "reset"])
+@pytest.mark.parametrize("kind", ["folder", "link", "file", "dead link"])
+def test_a_folder_that_is_not_ours(
+    stack_folder: Path, tmp_path: Path, kind: str, command: str
 ) -> None:
-    """`make reset` removes no folder that `make run` did not make."""
+    """`make run` and `make reset` change nothing in a folder that `make run` did not make."""
     theirs = tmp_path / "theirs"
     theirs.mkdir()
-    (theirs / ("file" if kind == "folder" else KEPT)).touch()
-    stack = tmp_path / "stack"
+    note = {"process": 2, "started": "", "folder": ""}
+    (theirs / f"x{NOTE}").write_text(json.dumps(note))
     if kind == "folder":
-        theirs.rename(stack)
+        theirs.rename(stack_folder)
+    elif kind == "link":
+        (theirs / KEPT).touch()
+        stack_folder.symlink_to(theirs)
+    elif kind == "file":
+        stack_folder.touch()
     else:
-        stack.symlink_to(theirs)
-    monkeypatch.setattr(commands, "FOLDER", tmp_path)
-    monkeypatch.setattr(commands, "STACK_FOLDER", stack)
-    monkeypatch.setattr(commands, "ENVIRONMENT_FILE", tmp_path / "env")
-    with pytest.raises(Problem, match=r"`make run` did not make .*stack: remove it yourself"):
+        stack_folder.symlink_to(tmp_path / "nowhere")
+    before = found_in(tmp_path)
+    with pytest.raises(Problem, match=r"`make run` did not make .*stack: move it away"):
+        commands.run(free_port()) if command == "run" else commands.reset()
+    assert found_in(tmp_path) == before
+
+
+def test_reset(stack_folder: Path) -> None:
+    """A folder of ours is removed whole; an empty or an absent one is no problem."""
+    commands.reset()
+    stack_folder.mkdir()
+    commands.reset()
+    assert not stack_folder.exists()
+    (stack_folder / "moto" / "data").mkdir(parents=True)
+    (stack_folder / KEPT).touch()
+    (stack_folder / "link").symlink_to("/")
+    commands.reset()
+    assert not stack_folder.exists()
+
+
+def test_reset_that_is_broken_off(stack_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of a folder of ours is still ours, so the next reset removes it."""
+    (stack_folder / "a").mkdir(parents=True)
+    (stack_folder / "zzz").mkdir()
+    (stack_folder / KEPT).touch()
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", refuse)
+        with pytest.raises(Problem, match=r"^cannot remove .*: Permission denied$"):
+            commands.reset()
+    commands.reset()
+    assert not stack_folder.exists()
+
+
+def test_a_lock_that_cannot_be_opened(stack_folder: Path) -> None:
+    """A lock that cannot be opened is named in one line."""
+    (stack_folder.parent / "lock").mkdir()
+    with pytest.raises(Problem, match=r"^cannot lock .*lock: Is a directory$"):
         commands.reset()
-    assert len(list(stack.iterdir())) == 1
+
+
+def test_a_lock_of_another_user(stack_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that belongs to another user is not taken for a stack that runs."""
+
+    def refuse(path: Path, _mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(Problem, match=r"^you may not use .*lock: if `make` was run with sudo"):
+        commands.reset()
+    assert not stack_folder.exists()
+
+
+@pytest.mark.usefixtures("stack_folder")
+def test_after_sudo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of another user is named in one line, with the command that helps."""
+
+    def refuse(_folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", "some/file")
+
+    monkeypatch.setattr(sys, "argv", ["local", "reset"])
+    monkeypatch.setattr(commands, "end_leftovers", refuse)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    assert commands.main() == 1
+    said = capsys.readouterr().out.strip()
+    assert said.startswith("you may not use some/file: if `make` was run with sudo before, `sudo")
+    assert "\n" not in said
 
 
 def test_damaged_database(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from deploy.pins import hashed
 from local.stack import ROOT
+from tests.packages import NAME, VERSION, wheel
 
 SOME = "0" * 64
 HASH = r"--hash=sha256:[0-9a-f]{64}"
@@ -118,11 +119,16 @@ def test_part_of_a_list(tmp_path: Path) -> None:
 
 def test_pip_refuses_another_file(tmp_path: Path) -> None:
     """What `make setup` calls refuses a file whose hash is not on the list."""
+    digest = wheel(tmp_path)
     wanted = tmp_path / "list.txt"
-    wanted.write_text(f"six==1.17.0 --hash=sha256:{'0' * 64}\n")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
-    done = subprocess.run(
-        [*command, f"--dest={tmp_path}", "-r", wanted], capture_output=True, text=True, check=False
-    )
-    assert done.returncode != 0
+    command += ["--no-index", f"--find-links={tmp_path}", f"--dest={tmp_path / 'got'}"]
+    statuses = []
+    for sha256 in (digest, "0" * 64):
+        wanted.write_text(f"{NAME}=={VERSION} --hash=sha256:{sha256}\n")
+        done = subprocess.run(
+            [*command, "-r", str(wanted)], capture_output=True, text=True, check=False
+        )
+        statuses.append(done.returncode)
+    assert statuses == [0, 1]
     assert "DO NOT MATCH THE HASHES" in done.stderr
