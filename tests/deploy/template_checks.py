@@ -124,9 +124,8 @@ def rights_elsewhere(template: Template) -> Iterator[str]:
         own = _networks(template, name)
         for statement in _statements(properties.get("Policies", [])):
             exact = statement.get("Condition", {}).get("StringEquals", {})
-            if "secretsmanager:" in str(statement["Action"]) and own != [
-                exact.get("aws:SourceVpc")
-            ]:
+            bound = [exact.get("aws:SourceVpc")]
+            if "secretsmanager:" in str(statement["Action"]) and bound != own:
                 yield f"{name}: {statement['Action']} from elsewhere than {own}"
 
 

@@ -17,6 +17,7 @@ from deploy.preflight import (
     Target,
     another_database,
     ask,
+    deployed_engine,
     no_certificate,
     on_the_free_plan,
     regions_in,
@@ -313,8 +314,9 @@ def test_no_right_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_no_budget_to_see(answers: Answers) -> None:
+def test_no_budget_to_see(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may not see the account's bills hears it before the budget is refused; so does CI."""
+    monkeypatch.setenv("CLOUDFORMATION_ROLE_ARN", "arn")
     answers.say("sts", "get_caller_identity", {"Account": "1" * 12})
     answers.refuse("budgets", "describe_budgets", "AccessDeniedException")
     answers.of("cloudformation")[1]._queue.clear()  # noqa: SLF001  # nothing else is asked
@@ -344,6 +346,14 @@ def deployed(answers: Answers, version: str, size: str) -> None:
     queue.clear()
     answers.say("cloudformation", "get_template", {"TemplateBody": template})
     queue.extend(rest)
+
+
+def test_deployed_engine() -> None:
+    """An Aurora is told by its cluster; without a database there is nothing to tell."""
+    cluster = {"Type": "AWS::RDS::DBCluster", "Properties": {"EngineVersion": "8.0.mysql"}}
+    assert deployed_engine({"Resources": {"Database": cluster}}) == ("8.0.mysql", "db.serverless")
+    assert deployed_engine({"Resources": FUNCTION}) == ("", "")
+    assert deployed_engine({}) == ("", "")
 
 
 def test_a_hotfix_with_a_retired_version(answers: Answers) -> None:
