@@ -19,6 +19,7 @@ from auth.app import create_app
 from auth.passwords import Passwords
 from auth.records import MAX_SESSIONS
 from auth.settings import Settings
+from auth.times import new_id, system_clock
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import Answer
@@ -362,9 +363,10 @@ def test_sign_ins_at_once_above_the_limit(crowd: Crowd, tables: Tables, ada: Pla
     requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(20)]
     while tables.count("sessions") < 2 * MAX_SESSIONS:
         tables.run(
-            "INSERT INTO sessions SELECT UNHEX(MD5(RAND())), account_id, tail_hash, counter,"
+            "INSERT INTO sessions SELECT %s, account_id, tail_hash, counter,"
             " rotation_key, epoch, device, created_at, rotated_at - INTERVAL 1 DAY,"
-            " idle_expires_at, expires_at, ended_at FROM sessions LIMIT 1"
+            " idle_expires_at, expires_at, ended_at FROM sessions LIMIT 1",
+            new_id(system_clock()),
         )
     answers = crowd.send(requests)
     assert statuses(answers) == {200: 20}
