@@ -5,7 +5,7 @@ FUZZ_INPUTS ?= 100000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 ON_MYSQL := $(addsuffix .py,concurrency contract contract_bodies contract_tokens database \
-	database_access database_failures lost_answers migrate migrations)
+	database_access database_failures lost_answers migrate migrations session_limit)
 # What a shell may have set and what would change how Python, pip, Node and npm work. Kept is what
 # they need to reach their registries.
 KEPT := PYTHON3 $(addprefix PIP_,INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT \
