@@ -10,7 +10,7 @@ ON_MYSQL := $(addsuffix .py,concurrency contract contract_bodies contract_tokens
 # they need to reach their registries.
 KEPT := PYTHON3 $(addprefix PIP_,INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT \
 	PROXY CACHE_DIR NO_CACHE_DIR CONFIG_FILE KEYRING_PROVIDER TIMEOUT DEFAULT_TIMEOUT RETRIES) \
-	NODE_EXTRA_CA_CERTS NODE_USE_SYSTEM_CA NODE_USE_ENV_PROXY NODE_OPTIONS \
+	NODE_AUTH_TOKEN NODE_EXTRA_CA_CERTS NODE_USE_SYSTEM_CA NODE_USE_ENV_PROXY NODE_OPTIONS \
 	$(foreach npm,npm_config_ NPM_CONFIG_,$(addprefix $(npm),//% @% registry REGISTRY proxy PROXY https_proxy \
 	HTTPS_PROXY noproxy NOPROXY ca CA cafile CAFILE cert CERT key KEY strict_ssl STRICT_SSL cache CACHE \
 	userconfig USERCONFIG globalconfig GLOBALCONFIG prefer_offline PREFER_OFFLINE offline OFFLINE))

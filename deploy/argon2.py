@@ -4,6 +4,7 @@ Every x86_64 processor of Lambda has AVX2, but a wheel for everybody cannot coun
 here where there is a compiler, and used only if it is seen to be what it should be.
 """
 
+import hashlib
 import os
 import platform
 import re
@@ -43,7 +44,8 @@ def fast_library(version: str, folder: Path) -> Path:
     for program in (compiler, "objdump"):
         if shutil.which(program) is None:
             raise Unusable(f"{program} is missing")
-    library = folder / f"{DISTRIBUTION}-{version}-avx2.so"
+    tools = hashlib.sha256(BUILD_TOOLS.read_bytes()).hexdigest()[:12]  # others build it anew
+    library = folder / f"{DISTRIBUTION}-{version}-{tools}-avx2.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             built = _build(Path(temporary))

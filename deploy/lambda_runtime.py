@@ -258,6 +258,8 @@ def make_runtime(python: str, folder: Path) -> Path:
     Raises:
         Problem: it cannot be had.
     """
+    if sys.platform != "linux":
+        raise Problem("no Lambda runtime: its client, awslambdaric, is for Linux only")
     folder.mkdir(parents=True, exist_ok=True)
     wanted = folder / "wanted.txt"
     wanted.write_text(hashed(ROOT / "requirements-dev.txt", {*IN_RUNTIME, *CLIENT}))

@@ -5,16 +5,16 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 NAME = "tiny"  # of the package, its module and its command
 VERSION = "1.0"
 
+_METADATA = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
 _WHEEL = {
     f"{NAME}.py": f"def main():\n    print('{NAME}')\n",
-    f"{NAME}-{VERSION}.dist-info/METADATA": (
-        f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
-    ),
+    f"{NAME}-{VERSION}.dist-info/METADATA": _METADATA,
     f"{NAME}-{VERSION}.dist-info/WHEEL": (
         "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     ),
@@ -36,13 +36,31 @@ def wheel(folder: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def source_archive(folder: Path, built: Path) -> str:
+    """Make a source archive whose building makes a file, and return its SHA-256."""
+    path = folder / f"{NAME}-{VERSION}.tar.gz"
+    texts = {
+        "PKG-INFO": _METADATA,
+        "pyproject.toml": (
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        ),
+        "backend.py": f"import pathlib\npathlib.Path({str(built)!r}).touch()\n",
+    }
+    _archive(path, {f"{NAME}-{VERSION}/{name}": text for name, text in texts.items()})
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def node_archive(path: Path) -> str:
     """Make an archive as npm has it and return its integrity."""
-    with tarfile.open(path, "w:gz") as archive:
-        for name, text in _NODE.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            entry.mode = 0o755
-            archive.addfile(entry, io.BytesIO(text.encode()))
+    _archive(path, _NODE)
     digest = hashlib.sha512(path.read_bytes()).digest()
     return f"sha512-{base64.b64encode(digest).decode()}"
+
+
+def _archive(path: Path, texts: Mapping[str, str]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in texts.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text.encode())
+            entry.mode = 0o755
+            archive.addfile(entry, io.BytesIO(text.encode()))

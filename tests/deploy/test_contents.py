@@ -3,6 +3,7 @@
 import _imp
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -170,6 +171,31 @@ def test_serverless_uses_it(package: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("compiler")
+def test_other_tools_build_argon2_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build is used again only for the same version, built with the same pinned tools."""
+    made: list[Path] = []
+
+    def build(folder: Path) -> Path:
+        made.append(folder / "built.so")
+        made[-1].touch()
+        return made[-1]
+
+    tools = tmp_path / "tools.txt"
+    monkeypatch.setattr(argon2, "BUILD_TOOLS", tools)
+    monkeypatch.setattr(argon2, "_build", build)
+    monkeypatch.setattr(argon2, "check", lambda _: None)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    tools.write_text("setuptools==1")
+    first = argon2.fast_library("1", tmp_path)
+    assert argon2.fast_library("1", tmp_path) == first
+    assert len(made) == 1
+    tools.write_text("setuptools==2")
+    assert argon2.fast_library("1", tmp_path) != first
+    assert len(made) == 2
+
+
 def test_a_slow_argon2_is_refused(package: Path, tmp_path: Path) -> None:
     """A build without AVX2 is found out."""
     source = tmp_path / "slow.c"

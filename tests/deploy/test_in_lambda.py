@@ -1,6 +1,7 @@
 """The package as AWS Lambda runs it: unzipped, on Python 3.13, with Amazon's runtime client."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,14 @@ PASSWORD = "correct horse battery staple"
 PYTHON = find_python()
 ADA = {"username": "Ada", "password": PASSWORD}
 
-pytestmark = pytest.mark.skipif(
-    PYTHON is None, reason="no python3.13 here (PATH, pyenv): THE PACKAGE WAS NOT RUN"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        PYTHON is None, reason="no python3.13 here (PATH, pyenv): THE PACKAGE WAS NOT RUN"
+    ),
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="awslambdaric is for Linux only: THE PACKAGE WAS NOT RUN"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

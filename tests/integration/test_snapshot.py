@@ -16,6 +16,11 @@ import pytest
 from auth.keys import ALGORITHMS, TokenSecret, key_ring, new_token_secret
 from local.stack import ROOT, Stack, without_aws
 
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="SNAPSTART IS NOT TESTED: awslambdaric, Lambda's runtime client, is for Linux only",
+)
+
 Copies = list[dict[str, Any]]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from local.processes import free_port
 from local.stack import ROOT
-from tests.packages import NAME, VERSION, node_archive, wheel
+from tests.packages import NAME, VERSION, node_archive, source_archive, wheel
 from tests.stories.folders import MARK, Run, checkout, copied, environment, make, prepared
 
 ODD = 'it\'s a "folder"; $HOME ${x} & (ünï) 100%'
@@ -273,6 +273,20 @@ def test_setting_up_that_fails(here: Path, name: str) -> None:
     assert_set_up(folder, {})
 
 
+def test_a_package_without_a_wheel(here: Path) -> None:
+    """No package's own code is run to build it: one line names the page that has the machines."""
+    folder = tiny(here / "folder")
+    shutil.rmtree(folder / "wheels")
+    (folder / "wheels").mkdir()
+    digest = source_archive(folder / "wheels", here / "built")
+    (folder / "requirements-dev.txt").write_text(
+        f"--no-index\n--find-links wheels\n{NAME}=={VERSION} --hash=sha256:{digest}\n"
+    )
+    done = make(folder, "setup")
+    assert "docs/local.md says which machines will do" in done.stderr
+    assert not (here / "built").exists()
+
+
 def test_setting_up_that_is_killed(here: Path) -> None:
     """If npm is killed with all that called it, the next run takes its half-made folder as ours."""
     folder = tiny(here / "folder")
@@ -334,6 +348,15 @@ def test_impossible_ports(setting: str, problem: str) -> None:
     assert done.returncode != 0
     assert done.stdout.strip().startswith(problem)
     assert len(done.stdout.strip().splitlines()) == 1
+
+
+def test_settings_of_the_registry() -> None:
+    """What a registry asks for is kept, what changes how Node works is left out."""
+    settings = {"NODE_AUTH_TOKEN": "t", "npm_config_registry": "r", "NODE_ENV": "production"}
+    shown = make(ROOT, "--eval=show: ; @env", "show", **settings).stdout.splitlines()
+    assert "NODE_AUTH_TOKEN=t" in shown
+    assert "npm_config_registry=r" in shown
+    assert not [line for line in shown if line.startswith("NODE_ENV=")]
 
 
 def test_line_ends(tmp_path: Path) -> None:

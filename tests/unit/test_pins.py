@@ -15,7 +15,7 @@ from tests.packages import NAME, VERSION, wheel
 SOME = "0" * 64
 HASH = r"--hash=sha256:[0-9a-f]{64}"
 REQUIREMENT = re.compile(rf"[A-Za-z0-9._-]+(\[[a-z,-]+\])?==\S+( ; .+?)?( +{HASH})+")
-PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+|-r \S+\.in")
+PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+( ; [a-z_]+ == '\w+')?|-r \S+\.in")
 INTEGRITY = re.compile(r"sha512-[A-Za-z0-9+/]{86}==")
 
 
@@ -64,7 +64,7 @@ def test_what_we_name_is_what_is_installed() -> None:
         for line in statements(path.read_text()):
             assert PINNED.fullmatch(line), f"{path}: {line}"
             if "==" in line:
-                name, _, version = re.sub(r"\[.*\]", "", line.lower()).partition("==")
+                name, _, version = re.sub(r"\[.*\]| ; .*", "", line.lower()).partition("==")
                 assert f"\n{name.replace('_', '-')}=={version} " in f"\n{made}", f"{path}: {line}"
 
 
