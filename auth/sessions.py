@@ -85,8 +85,9 @@ class Sessions:
     def _end_presented(
         self, sign_in: SignInRow, presented: RefreshToken | None, now: datetime
     ) -> None:
-        if presented is not None and sign_in.session_goes_on:
-            self._store.end_session_of_token(presented, now)
+        if presented is None or not sign_in.session_goes_on:
+            return
+        if self._store.end_session_of_token(presented, now):
             note(replaced_session_id=id_text(presented.session_id))
 
     def _make_room(self, sign_in: SignInRow, session: Session, now: datetime) -> None:
