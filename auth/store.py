@@ -30,8 +30,7 @@ _SIGN_IN = (
     " (SELECT s.id FROM sessions s WHERE s.account_id = a.id"
     f" ORDER BY ({_ALIVE}), s.rotated_at, s.id LIMIT 1) AS least_used,"
     " p.epoch = a.epoch AS device_is_known,"
-    " p.counter = %s AND p.tail_hash = %s AND p.ended_at IS NULL AND p.idle_expires_at > %s"
-    " AND p.expires_at > %s AND p.epoch = a.epoch AS session_goes_on"
+    f" p.counter = %s AND p.tail_hash = %s AND {_ALIVE.replace('s.', 'p.')} AS session_goes_on"
 )
 
 

@@ -48,7 +48,7 @@ class TrustedProxy:
     ) -> None:
         self._secret_store = secret_store
         self._secret_id = secret_id
-        self._address_header = address_header.lower()
+        self._address_header = address_header
         self._monotonic = monotonic
         self._secret: ProxySecret | None = None
         self._stale_at = 0.0
