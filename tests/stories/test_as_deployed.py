@@ -3,17 +3,12 @@
 import http.client
 import json
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-import pytest
-
 import handler
 from local.offline import Offline
-from local.processes import free_port
-from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import Answer, http_event
 from tests.players import PASSWORD, Player
@@ -132,15 +127,6 @@ CASES = {
         "POST", "/login", 400, {"Content-Type": "application/x-www-form-urlencoded"}, b"a=b"
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def offline(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offline]:
-    """Return what `make run` starts in front of the handler."""
-    offline = Offline(free_port(), tmp_path_factory.mktemp("offline"), stack.environment())
-    offline.start()
-    yield offline
-    offline.stop()
 
 
 def over_http(offline: Offline, case: Case) -> Answer:

@@ -12,21 +12,11 @@ from pathlib import Path
 import pytest
 
 from local.offline import Offline
-from local.processes import free_port
-from local.stack import ROOT, STAGE, Stack
+from local.stack import ROOT, STAGE
 from tests.events import Answer
 
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d [A-Z]+ ")
 ADA = {"username": "Ada", "password": "correct horse battery staple"}
-
-
-@pytest.fixture(scope="module")
-def offline(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offline]:
-    """Return a running `serverless offline`."""
-    offline = Offline(free_port(), tmp_path_factory.mktemp("offline"), stack.environment())
-    offline.start()
-    yield offline
-    offline.stop()
 
 
 def ask(
