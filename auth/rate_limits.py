@@ -19,6 +19,7 @@ from auth.store import Store
 logger = logging.getLogger(__name__)
 
 CLOCK_SLACK_SECONDS = 60  # how far the clocks of two containers may differ
+ORDER_SLACK_SECONDS = 1  # how much later than it read its clock a request may reach its bucket
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class RateLimits:
         bucket = self._bucket(limit, subject)
         interval = round(limit.seconds * 1_000_000 / self._scale)
         tolerance = interval * (max(1, round(limit.burst * self._scale)) - 1)
+        # Requests reach their bucket out of order. Without this, a burst's last one would be
+        # refused if it read its clock before the others. Half an interval admits no attempt more.
+        tolerance += min(ORDER_SLACK_SECONDS * 1_000_000, interval // 2)
         time = _microseconds(now)
         slack = CLOCK_SLACK_SECONDS * 1_000_000
         if not self._store.charge(bucket, time, interval, tolerance, slack):

@@ -270,6 +270,16 @@ def test_one_account_many_addresses(player: Player, clock: FakeClock) -> None:
     assert guess(player.username, "198.51.100.97", PASSWORD).status == 429
 
 
+def test_a_burst_out_of_order(player: Player, clock: FakeClock) -> None:
+    """A burst is accepted in any order of the requests' clocks, and has no attempt more."""
+    for number in range(20):
+        assert guess(player.username, f"198.51.100.{number}").status == 401
+        clock.advance(milliseconds=-40)
+    assert guess(player.username, "198.51.100.99", PASSWORD).code == "too_many_attempts"
+    clock.advance(seconds=2)
+    assert guess(player.username, "198.51.100.99", PASSWORD).code == "too_many_attempts"
+
+
 def test_other_accounts_are_not_touched(player: Player, tables: Tables) -> None:
     """Guessing at one account leaves another one at the same address alone."""
     other = Player()
