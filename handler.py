@@ -25,20 +25,20 @@ import serverless_wsgi
 from auth.answers import error_body
 from auth.app import HEADERS, create_app
 from auth.cleaning import clean_up as delete_expired
-from auth.connection import Connection, Credentials, DatabaseSecret, connect, tls_context
-from auth.database import Database
 from auth.database_users import let_in
 from auth.errors import ApiError, InternalError, InvalidRequest, NotFound, Unavailable
+from auth.external.connection import Connection, Credentials, DatabaseSecret, connect, tls_context
+from auth.external.database import Database
+from auth.external.resuming import wait_for
+from auth.external.secret_store import SecretStore
+from auth.external.snapshot import prepare_for_snapshot
 from auth.keys import new_token_secret
 from auth.logs import begin_request, configure_logging, request_id, where
 from auth.migrate import FOLDER, migrations_in
 from auth.migrate import migrate as apply_migrations
 from auth.request_log import METHODS
-from auth.resuming import wait_for
 from auth.rotation import Rotation, report_age
-from auth.secret_store import SecretStore
 from auth.settings import SettingError, Settings, required
-from auth.snapshot import prepare_for_snapshot
 from auth.times import system_clock
 
 logger = logging.getLogger("auth.handler")

@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from auth.connection import Duplicate, MissingParent
 from auth.errors import (
     AccountSuspended,
     ApiError,
@@ -22,6 +21,7 @@ from auth.errors import (
     WrongCurrentPassword,
     WrongPassword,
 )
+from auth.external.connection import Duplicate, MissingParent
 from auth.logs import note
 from auth.passwords import Passwords, check_password, refuse_guessable, same_password
 from auth.rate_limits import (

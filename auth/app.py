@@ -11,7 +11,6 @@ from auth.access_tokens import Realm
 from auth.accounts import Accounts
 from auth.answers import error_answer
 from auth.api import Api
-from auth.database import Database
 from auth.errors import (
     ApiError,
     InternalError,
@@ -19,13 +18,14 @@ from auth.errors import (
     MethodNotAllowed,
     NotFound,
 )
+from auth.external.database import Database
+from auth.external.secret_store import SecretStore
 from auth.keys import TokenKeys
 from auth.logs import request_id
 from auth.passwords import Passwords
 from auth.rate_limits import RateLimits
 from auth.request_log import RequestLog
 from auth.requests import check_size
-from auth.secret_store import SecretStore
 from auth.sessions import Sessions
 from auth.settings import Settings
 from auth.store import Store

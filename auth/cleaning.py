@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 
-from auth.database import Database
+from auth.external.database import Database
 from auth.store import Store
 from auth.times import Clock
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import msgspec
 import pymysql
 
-from auth.connection import (
+from auth.external.connection import (
     Connection,
     DatabaseSecret,
     Failure,

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from auth.errors import Unavailable
-from auth.secret_store import SecretStore
+from auth.external.secret_store import SecretStore
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pymysql
 from pymysql.cursors import DictCursor
 
-from auth.connection import Connection, described
+from auth.external.connection import Connection, described
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ statement is safe to repeat (see `database`), except `give_back`.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from auth.connection import Duplicate, Row, Statement
-from auth.database import Database
+from auth.external.connection import Duplicate, Row, Statement
+from auth.external.database import Database
 from auth.records import MAX_SESSIONS, Account, Session, SignInRow
 from auth.refresh_tokens import RefreshToken
 

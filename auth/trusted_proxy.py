@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 
 from auth.errors import Unavailable
-from auth.secret_store import SecretStore
+from auth.external.secret_store import SecretStore
 
 logger = logging.getLogger(__name__)
 

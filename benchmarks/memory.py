@@ -13,7 +13,7 @@ STAGES = {
     "Python with Flask": "import flask, serverless_wsgi",
     "PyMySQL with TLS": "import pymysql",
     "tokens": "import jwt, auth.keys",
-    "botocore": "import auth.secret_store as s; b = s.SecretStore(); b.prepare()",
+    "botocore": "import auth.external.secret_store as s; b = s.SecretStore(); b.prepare()",
     "Argon2": "import auth.passwords as p; p.Passwords()",
     "zxcvbn": "import zxcvbn; zxcvbn.zxcvbn('correct horse')",
 }

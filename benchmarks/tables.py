@@ -16,9 +16,9 @@ from statistics import median
 import msgspec
 import pymysql
 
-from auth.database import Database
+from auth.external.database import Database
+from auth.external.secret_store import SecretStore
 from auth.migrate import FOLDER, migrations_in
-from auth.secret_store import SecretStore
 from auth.store import Store
 from auth.times import system_clock
 from benchmarks.targets import Row

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from auth.connection import Connection, DatabaseSecret, Failure, connect, tls_context
+from auth.external.connection import Connection, DatabaseSecret, Failure, connect, tls_context
 from local.certificates import make_certificates
 from local.engines import TITLES, Engine, chosen, find_engine
 from local.plain import plain

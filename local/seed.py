@@ -2,11 +2,11 @@
 
 import os
 
-from auth.connection import Duplicate
-from auth.database import Database
+from auth.external.connection import Duplicate
+from auth.external.database import Database
+from auth.external.secret_store import SecretStore
 from auth.passwords import Passwords
 from auth.records import Account
-from auth.secret_store import SecretStore
 from auth.sessions import new_session
 from auth.settings import Settings
 from auth.store import Store

@@ -11,7 +11,7 @@ import pytest
 
 import handler
 from auth.app import create_app
-from auth.connection import Connection, Statement
+from auth.external.connection import Connection, Statement
 from auth.settings import Settings
 from auth.times import system_clock
 from local.certificates import make_certificates

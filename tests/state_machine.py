@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
 
 from auth.cleaning import clean_up
-from auth.database import Database
+from auth.external.database import Database
 from tests.conftest import Tables
 from tests.events import Answer
 from tests.players import call

@@ -33,7 +33,7 @@ OF_SERVERS = {"FreeStorageSpace", "CPUCreditBalance", "ReadLatency", "WriteLaten
 OF_CLUSTERS = {"ACUUtilization", "ServerlessDatabaseCapacity", "SelectLatency", "DMLLatency"}
 AMAZON = "/var/task/certificates/amazon.pem"
 AFTER_THE_FIRST = {"Fn::If": ["LiveAliasIsNew", False, True]}  # deploy/protection.js
-# What auth/connection.py says for itself where there is no proxy.
+# What auth/external/connection.py says for itself where there is no proxy.
 SAID_BY_PROXY = (
     "time_zone = '+00:00'",
     "sql_mode = 'TRADITIONAL'",

@@ -120,7 +120,7 @@ def test_local_stage_needs_no_aws() -> None:
 
 def test_metrics_count_what_is_logged(templates: dict[str, Template]) -> None:
     """Every filter looks for an event, a code and a field that the code writes."""
-    code = "".join(path.read_text() for path in (ROOT / "auth").glob("*.py"))
+    code = "".join(path.read_text() for path in (ROOT / "auth").rglob("*.py"))
     patterns = [
         resource["Properties"]["FilterPattern"]
         for resource in templates["prod"]["Resources"].values()

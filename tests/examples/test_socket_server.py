@@ -23,8 +23,8 @@ from websockets.exceptions import ConnectionClosed
 
 import handler
 from auth.access_tokens import Realm, issue
+from auth.external.secret_store import SecretStore
 from auth.keys import TokenKeys
-from auth.secret_store import SecretStore
 from auth.settings import Settings
 from auth.times import system_clock
 from local.game_server import GameServer

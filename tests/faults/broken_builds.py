@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from auth.connection import Connection, Duplicate, Statement
-from auth.database import Database
+from auth.external.connection import Connection, Duplicate, Statement
+from auth.external.database import Database
 from auth.records import Account, Session
 from auth.store import Store
 

@@ -26,7 +26,7 @@ WARM_SECONDS = 1.0
 AFTER_SECONDS = BACK_SECONDS + 1.0
 APPLICATION = "game_login"
 ROTATIONS = 20
-LOST, LOCK_WAIT = "connection lost", "lock wait"  # as auth.connection calls them
+LOST, LOCK_WAIT = "connection lost", "lock wait"  # as auth.external.connection calls them
 
 
 @dataclass(frozen=True)

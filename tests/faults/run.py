@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from auth.connection import DatabaseSecret
+from auth.external.connection import DatabaseSecret
 from tests.events import http_event
 from tests.faults.history import Call, History, Kind, Window
 from tests.faults.line import Line

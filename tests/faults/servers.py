@@ -14,8 +14,15 @@ from typing import Any
 
 import msgspec
 
-from auth.connection import Connection, DatabaseSecret, Failure, Statement, connect, tls_context
 from auth.database_users import grant_application
+from auth.external.connection import (
+    Connection,
+    DatabaseSecret,
+    Failure,
+    Statement,
+    connect,
+    tls_context,
+)
 from local.mariadb import Users
 from local.stack import Stack
 from tests.engines import RuledServer

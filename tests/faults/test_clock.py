@@ -15,7 +15,7 @@ CLOCKS = re.compile(
 ITS_OWN = {"times.py", "migrate.py"}
 
 
-@pytest.mark.parametrize("path", sorted(AUTH.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(AUTH.rglob("*.py")), ids=lambda path: path.name)
 def test_no_other_clock(path: Path) -> None:
     """Neither Python's clock nor the database's is asked for the time by anything but `times`."""
     text = path.read_text()

@@ -10,8 +10,8 @@ from flask import Flask
 
 import handler
 from auth.app import create_app
-from auth.connection import Connection, connect, tls_context
-from auth.database import Database
+from auth.external.connection import Connection, connect, tls_context
+from auth.external.database import Database
 from auth.keys import TokenKeys
 from auth.passwords import Passwords
 from auth.settings import Settings

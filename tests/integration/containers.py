@@ -8,7 +8,7 @@ import msgspec
 from flask import Flask
 
 from auth.app import create_app
-from auth.database import Database
+from auth.external.database import Database
 from auth.passwords import Passwords
 from auth.settings import Settings
 from tests.conftest import Tables

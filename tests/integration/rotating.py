@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 import handler
-from auth.connection import DatabaseSecret, Failure, tls_context
 from auth.database_users import sign_in
-from auth.secret_store import SecretStore
+from auth.external.connection import DatabaseSecret, Failure, tls_context
+from auth.external.secret_store import SecretStore
 from local.stack import Stack
 from tests.conftest import Tables
 

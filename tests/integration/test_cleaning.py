@@ -10,9 +10,9 @@ import pytest
 import handler
 from auth import cleaning
 from auth.cleaning import clean_up
-from auth.database import Database
 from auth.errors import Unavailable
-from auth.secret_store import SecretStore
+from auth.external.database import Database
+from auth.external.secret_store import SecretStore
 from auth.settings import Settings
 from auth.times import new_id, system_clock
 from tests.conftest import Tables

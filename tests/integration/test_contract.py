@@ -259,6 +259,6 @@ def test_bug_outside_the_application(
 def test_the_table_is_that_of_the_documentation() -> None:
     """The application's code names no code that the table lacks."""
     named = set()
-    for path in Path(auth.errors.__file__).parent.glob("*.py"):
+    for path in Path(auth.errors.__file__).parent.rglob("*.py"):
         named |= set(re.findall(r'code, status(?:, message)? = "(\w+)"', path.read_text()))
     assert named == set(CODES)

@@ -10,9 +10,9 @@ from typing import Any
 import pymysql
 import pytest
 
-from auth.connection import DatabaseSecret, Duplicate, Statement
-from auth.database import Database
 from auth.errors import Unavailable
+from auth.external.connection import DatabaseSecret, Duplicate, Statement
+from auth.external.database import Database
 from auth.times import new_id, system_clock
 from local.stack import Stack
 from tests.conftest import Tables

@@ -12,8 +12,8 @@ import msgspec
 import pymysql
 import pytest
 
-from auth.connection import Connection, Failure, Kind, Statement, connect, tls_context
-from auth.database import Database
+from auth.external.connection import Connection, Failure, Kind, Statement, connect, tls_context
+from auth.external.database import Database
 from auth.settings import Settings
 from local.stack import Stack
 from tests.conftest import Tables

@@ -7,7 +7,7 @@ import argon2
 import pytest
 
 import handler
-from auth.connection import Connection, Result, Statement
+from auth.external.connection import Connection, Result, Statement
 from tests.conftest import FakeClock, Tables
 from tests.events import Answer, http_event
 from tests.players import Player, call

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from auth.connection import Connection, Statement
-from auth.database import Database
+from auth.external.connection import Connection, Statement
+from auth.external.database import Database
 from auth.records import MAX_SESSIONS
 from local.stack import Stack
 from tests.conftest import Tables

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from auth.connection import Connection
+from auth.external.connection import Connection
 from auth.migrate import FOLDER, MigrationError, migrate, migrations_in
 from local.mariadb import MariaDB
 from local.stack import ROOT
@@ -24,7 +24,7 @@ RUNNER = """
 import json, sys
 from pathlib import Path
 import msgspec
-from auth.connection import DatabaseSecret, connect, tls_context
+from auth.external.connection import DatabaseSecret, connect, tls_context
 from auth.migrate import migrate, migrations_in
 
 secret, ca_file, folder = sys.argv[1:]

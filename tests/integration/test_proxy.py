@@ -5,9 +5,9 @@ import re
 import msgspec
 import pytest
 
-from auth.connection import DatabaseSecret, Failure, Statement, connect, tls_context
-from auth.database import Database
-from auth.secret_store import SecretStore
+from auth.external.connection import DatabaseSecret, Failure, Statement, connect, tls_context
+from auth.external.database import Database
+from auth.external.secret_store import SecretStore
 from auth.settings import Settings
 from local.stack import ROOT, Stack
 from tests.engines import MYSQL, STATEMENT_LIMIT
@@ -39,7 +39,7 @@ def proxied(
     stack: Stack, secret: DatabaseSecret, monkeypatch: pytest.MonkeyPatch
 ) -> DatabaseSecret:
     """Return a secret with an address that leads nowhere; the proxy's port is the database's."""
-    monkeypatch.setattr("auth.connection.PROXY_PORT", secret.port)
+    monkeypatch.setattr("auth.external.connection.PROXY_PORT", secret.port)
     return msgspec.structs.replace(secret, host="nowhere.invalid", port=1)
 
 

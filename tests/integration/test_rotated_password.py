@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 import handler
-from auth.connection import DatabaseSecret
-from auth.secret_store import SecretStore
+from auth.external.connection import DatabaseSecret
+from auth.external.secret_store import SecretStore
 from auth.settings import Settings
 from local.stack import Stack
 from tests.conftest import Tables

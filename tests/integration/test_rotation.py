@@ -8,11 +8,11 @@ import pytest
 
 import handler
 from auth import database_users
-from auth.connection import DatabaseSecret, Failure, connect, tls_context
 from auth.database_users import UserError, other_user, sign_in, users_lock
 from auth.errors import Unavailable
+from auth.external.connection import DatabaseSecret, Failure, connect, tls_context
+from auth.external.secret_store import SecretStore
 from auth.rotation import WAKE, RotationError
-from auth.secret_store import SecretStore
 from auth.settings import Settings
 from local.processes import free_port
 from local.stack import Stack

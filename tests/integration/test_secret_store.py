@@ -8,9 +8,9 @@ import pytest
 from botocore.loaders import JSONFileLoader
 from botocore.session import Session
 
-from auth.connection import DatabaseSecret
 from auth.errors import Unavailable
-from auth.secret_store import SecretStore
+from auth.external.connection import DatabaseSecret
+from auth.external.secret_store import SecretStore
 from local.processes import free_port
 from local.stack import Stack
 

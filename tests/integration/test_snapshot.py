@@ -115,7 +115,7 @@ def test_copies_differ(stack: Stack, credentials: CredentialsServer, kind: str) 
 
 @pytest.mark.usefixtures("tables")
 def test_without_the_hooks_they_would_not(stack: Stack, credentials: CredentialsServer) -> None:
-    """The same process without what `auth.snapshot` adds: the test above sees the difference."""
+    """The same process without the hooks of `auth.external.snapshot` shares its credentials."""
     picture, *copies = copy_twice(stack, credentials, "no-hooks")
     assert picture["credentials"]
     assert copies[0]["pause"] == copies[1]["pause"]

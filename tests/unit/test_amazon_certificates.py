@@ -7,7 +7,7 @@ from pathlib import Path
 import certifi
 from cryptography import x509
 
-from auth.connection import tls_context
+from auth.external.connection import tls_context
 from local.stack import ROOT
 
 BUNDLE = ROOT / "certificates" / "amazon.pem"

@@ -91,7 +91,7 @@ def test_events() -> None:
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     codes = {"invalid_token", "session_ended", "too_many_attempts"}
-    code = "".join(path.read_text() for path in [*ROOT.glob("auth/*.py"), ROOT / "handler.py"])
+    code = "".join(path.read_text() for path in [*ROOT.glob("auth/**/*.py"), ROOT / "handler.py"])
     noted = set(re.findall(r'note\(\s*"(\w+)"', code))
     logged = set(re.findall(r'"event": "(\w+)"', code))
     assert noted
@@ -182,7 +182,7 @@ def test_cryptography() -> None:
         r"^\s*(?:import|from) (?:argon2|cryptography|hashlib|hmac|jwt|random|secrets|ssl)\b",
         re.MULTILINE,
     )
-    modules = [*ROOT.glob("auth/*.py"), ROOT / "handler.py"]
+    modules = [*ROOT.glob("auth/**/*.py"), ROOT / "handler.py"]
     using = {str(it.relative_to(ROOT)) for it in modules if library.search(it.read_text())}
     inventory = (ROOT / "docs" / "cryptography.md").read_text()
     assert set(re.findall(r"`((?:auth/)?\w+\.py)`", inventory)) == using

@@ -45,7 +45,15 @@ FENCES = {
     "serverless_wsgi": {"handler"},
     "snapshot_restore_py": {"snapshot"},
 }
-MODULES = {path.stem: path for path in [*FOLDER.glob("*.py"), FOLDER.parent / "handler.py"]}
+MODULES = {
+    path.stem: path
+    for path in [
+        *(path for path in FOLDER.rglob("*.py") if path.stem != "__init__"),
+        FOLDER / "__init__.py",
+        FOLDER.parent / "handler.py",
+    ]
+}
+ROOMS = {f"auth.{path.parent.name}" for path in FOLDER.glob("*/__init__.py")}
 
 
 def imports_of(source: str) -> set[str]:
@@ -57,8 +65,8 @@ def imports_of(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "a relative import"
             module = node.module or ""
-            if module == "auth":
-                names |= {f"auth.{alias.name}" for alias in node.names}
+            if module == "auth" or module in ROOMS:
+                names |= {f"{module}.{alias.name}" for alias in node.names}
             else:
                 names.add(module)
     return names
@@ -66,7 +74,7 @@ def imports_of(source: str) -> set[str]:
 
 def inner(names: set[str]) -> set[str]:
     """Return the modules of the application among these."""
-    return {name.partition(".")[2].partition(".")[0] for name in names if name.startswith("auth.")}
+    return {name.rpartition(".")[2] for name in names if name.startswith("auth.")}
 
 
 def test_every_module_has_a_floor() -> None:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from auth.errors import Unavailable
+from auth.external.secret_store import SecretStore
 from auth.keys import (
     CurrentKeys,
     KeyRing,
@@ -29,7 +30,6 @@ from auth.keys import (
     new_signing_pem,
     new_token_secret,
 )
-from auth.secret_store import SecretStore
 
 CANARY = "canary-4711"
 

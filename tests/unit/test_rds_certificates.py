@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from auth.connection import tls_context
+from auth.external.connection import tls_context
 from local.stack import ROOT
 
 BUNDLE = ROOT / "certificates" / "rds.pem"

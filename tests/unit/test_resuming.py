@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from auth.connection import Failure
-from auth.resuming import PAUSE_SECONDS, RESUME_SECONDS, wait_for
+from auth.external.connection import Failure
+from auth.external.resuming import PAUSE_SECONDS, RESUME_SECONDS, wait_for
 
 
 class Database:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from auth.connection import (
+from auth.errors import Unavailable
+from auth.external.connection import (
     CONNECT_SECONDS,
     READ_SECONDS,
     Connection,
@@ -26,8 +27,7 @@ from auth.connection import (
     connect,
     tls_context,
 )
-from auth.errors import Unavailable
-from auth.secret_store import SecretStore
+from auth.external.secret_store import SecretStore
 
 logger = logging.getLogger(__name__)
 

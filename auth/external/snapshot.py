@@ -14,7 +14,7 @@ import os
 import random
 import ssl
 
-from auth.secret_store import SecretStore
+from auth.external.secret_store import SecretStore
 
 SEED_BYTES = 64
 

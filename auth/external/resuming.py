@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from auth.connection import Connection, Failure, Kind
+from auth.external.connection import Connection, Failure, Kind
 
 logger = logging.getLogger(__name__)
 
