@@ -25,6 +25,7 @@ import serverless_wsgi
 from auth.answers import error_body
 from auth.app import HEADERS, create_app
 from auth.cleaning import clean_up as delete_expired
+from auth.credentials.keys import new_token_secret
 from auth.database_users import let_in
 from auth.errors import ApiError, InternalError, InvalidRequest, NotFound, Unavailable
 from auth.external.connection import Connection, Credentials, DatabaseSecret, connect, tls_context
@@ -32,7 +33,6 @@ from auth.external.database import Database
 from auth.external.resuming import wait_for
 from auth.external.secret_store import SecretStore
 from auth.external.snapshot import prepare_for_snapshot
-from auth.keys import new_token_secret
 from auth.logs import begin_request, configure_logging, request_id, where
 from auth.migrate import FOLDER, migrations_in
 from auth.migrate import migrate as apply_migrations

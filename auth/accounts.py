@@ -8,6 +8,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from auth.credentials.passwords import Passwords, check_password, refuse_guessable, same_password
+from auth.credentials.refresh_tokens import RefreshToken
+from auth.credentials.usernames import check_username, username_key
 from auth.errors import (
     AccountSuspended,
     ApiError,
@@ -23,7 +26,6 @@ from auth.errors import (
 )
 from auth.external.connection import Duplicate, MissingParent
 from auth.logs import note
-from auth.passwords import Passwords, check_password, refuse_guessable, same_password
 from auth.rate_limits import (
     LOGIN_BY_ACCOUNT,
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
@@ -37,11 +39,9 @@ from auth.rate_limits import (
     network_of,
 )
 from auth.records import Account, Session, SignInRow
-from auth.refresh_tokens import RefreshToken
 from auth.sessions import Sessions, SignedIn, new_session
 from auth.store import Store
 from auth.times import Clock, id_text, new_id
-from auth.usernames import check_username, username_key
 
 FOR_GOOD = 9999  # an account with `suspended_until` in this year is suspended without an end
 

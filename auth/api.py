@@ -4,8 +4,8 @@ from flask import Blueprint, Response
 
 from auth.accounts import Accounts, Login
 from auth.answers import account_body, json_answer, listed_session, session_body
+from auth.credentials.keys import TokenKeys
 from auth.errors import ApiError, NotFound
-from auth.keys import TokenKeys
 from auth.requests import (
     Deletion,
     Logout,

@@ -7,10 +7,12 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from auth.access_tokens import Realm
 from auth.accounts import Accounts
 from auth.answers import error_answer
 from auth.api import Api
+from auth.credentials.access_tokens import Realm
+from auth.credentials.keys import TokenKeys
+from auth.credentials.passwords import Passwords
 from auth.errors import (
     ApiError,
     InternalError,
@@ -20,9 +22,7 @@ from auth.errors import (
 )
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
-from auth.keys import TokenKeys
 from auth.logs import request_id
-from auth.passwords import Passwords
 from auth.rate_limits import RateLimits
 from auth.request_log import RequestLog
 from auth.requests import check_size

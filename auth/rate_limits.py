@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from auth.credentials.keys import KeyRing, TokenKeys
 from auth.errors import TooManyAttempts, Unavailable
-from auth.keys import KeyRing, TokenKeys
 from auth.store import Store
 
 logger = logging.getLogger(__name__)

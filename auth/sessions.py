@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from auth import access_tokens, refresh_tokens
-from auth.access_tokens import AccessToken, Realm
+from auth.credentials import access_tokens, refresh_tokens
+from auth.credentials.access_tokens import AccessToken, Realm
+from auth.credentials.keys import TokenKeys
+from auth.credentials.refresh_tokens import InvalidRefreshToken, RefreshToken
 from auth.errors import (
     IdempotencyKeyReused,
     InvalidToken,
@@ -21,10 +23,8 @@ from auth.errors import (
     SessionEnded,
     Unavailable,
 )
-from auth.keys import TokenKeys
 from auth.logs import note
 from auth.records import MAX_SESSIONS, Account, Session, SignInRow
-from auth.refresh_tokens import InvalidRefreshToken, RefreshToken
 from auth.store import Store
 from auth.times import Clock, id_text, new_id
 

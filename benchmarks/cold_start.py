@@ -26,7 +26,7 @@ COMPILE = "import compileall; compileall.compile_file('tutorial.py', quiet=2)"
 # The hash is left out by the least parameters of Argon2; all else is as in Lambda.
 FIRST_LOGIN = """
 import json, os, time
-from auth.passwords import Passwords
+from auth.credentials.passwords import Passwords
 Passwords.__init__.__defaults__ = (8, 1)
 import handler
 with open("start_up", "w") as file:

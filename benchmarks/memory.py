@@ -12,9 +12,9 @@ PARTS = 4
 STAGES = {
     "Python with Flask": "import flask, serverless_wsgi",
     "PyMySQL with TLS": "import pymysql",
-    "tokens": "import jwt, auth.keys",
+    "tokens": "import jwt, auth.credentials.keys",
     "botocore": "import auth.external.secret_store as s; b = s.SecretStore(); b.prepare()",
-    "Argon2": "import auth.passwords as p; p.Passwords()",
+    "Argon2": "import auth.credentials.passwords as p; p.Passwords()",
     "zxcvbn": "import zxcvbn; zxcvbn.zxcvbn('correct horse')",
 }
 ONE_AFTER_THE_OTHER = """

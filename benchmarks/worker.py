@@ -20,7 +20,7 @@ from flask import Flask
 
 import handler
 from auth.app import create_app
-from auth.passwords import ITERATIONS, LANES, MEMORY_KIB, Passwords
+from auth.credentials.passwords import ITERATIONS, LANES, MEMORY_KIB, Passwords
 from auth.settings import Settings
 from benchmarks import tutorial
 from tests import players

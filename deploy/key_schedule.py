@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from auth.access_tokens import LIFETIME_SECONDS
-from auth.keys import (
+from auth.credentials.access_tokens import LIFETIME_SECONDS
+from auth.credentials.keys import (
     CACHE_SECONDS,
     KeyRing,
     TokenSecret,

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from auth.keys import ALGORITHMS
+from auth.credentials.keys import ALGORITHMS
 from deploy.key_schedule import (
     KEPT,
     PUBLISHED,

@@ -2,16 +2,16 @@
 
 import os
 
+from auth.credentials.passwords import Passwords
+from auth.credentials.usernames import username_key
 from auth.external.connection import Duplicate
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
-from auth.passwords import Passwords
 from auth.records import Account
 from auth.sessions import new_session
 from auth.settings import Settings
 from auth.store import Store
 from auth.times import new_id, system_clock
-from auth.usernames import username_key
 
 USERNAME = "Test"
 PASSWORD = "Test"  # noqa: S105  # the tutorial's; the policy would refuse it

@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
 
-from auth.access_tokens import issue
-from auth.keys import ALGORITHMS, TokenKeys, new_token_secret
+from auth.credentials.access_tokens import issue
+from auth.credentials.keys import ALGORITHMS, TokenKeys, new_token_secret
 from auth.times import system_clock
 from local.stack import ROOT
 from tests.unit.test_access_tokens import (

@@ -22,9 +22,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 import handler
-from auth.access_tokens import Realm, issue
+from auth.credentials.access_tokens import Realm, issue
+from auth.credentials.keys import TokenKeys
 from auth.external.secret_store import SecretStore
-from auth.keys import TokenKeys
 from auth.settings import Settings
 from auth.times import system_clock
 from local.game_server import GameServer

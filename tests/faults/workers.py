@@ -160,9 +160,9 @@ def _serve(
     os.environ.update(environment)
 
     import handler
-    from auth import keys
     from auth.app import create_app
-    from auth.passwords import Passwords
+    from auth.credentials import keys
+    from auth.credentials.passwords import Passwords
     from auth.settings import Settings
     from auth.times import system_clock
     from tests.faults.broken_builds import BROKEN_BUILDS

@@ -10,10 +10,10 @@ from flask import Flask
 
 import handler
 from auth.app import create_app
+from auth.credentials.keys import TokenKeys
+from auth.credentials.passwords import Passwords
 from auth.external.connection import Connection, connect, tls_context
 from auth.external.database import Database
-from auth.keys import TokenKeys
-from auth.passwords import Passwords
 from auth.settings import Settings
 from local.mariadb import SCHEMA, MariaDB, Users
 from local.stack import Stack

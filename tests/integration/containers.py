@@ -8,8 +8,8 @@ import msgspec
 from flask import Flask
 
 from auth.app import create_app
+from auth.credentials.passwords import Passwords
 from auth.external.database import Database
-from auth.passwords import Passwords
 from auth.settings import Settings
 from tests.conftest import Tables
 

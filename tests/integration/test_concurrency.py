@@ -16,7 +16,7 @@ from flask import Flask
 
 import handler
 from auth.app import create_app
-from auth.passwords import Passwords
+from auth.credentials.passwords import Passwords
 from auth.records import MAX_SESSIONS
 from auth.settings import Settings
 from auth.times import new_id, system_clock

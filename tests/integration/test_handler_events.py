@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import handler
 from auth.app import create_app
-from auth.passwords import Passwords
+from auth.credentials.passwords import Passwords
 from auth.settings import Settings
 from local.stack import Stack
 from tests.events import Answer, http_event

@@ -12,7 +12,7 @@ import pytest
 
 import handler
 from auth.app import create_app
-from auth.passwords import Passwords
+from auth.credentials.passwords import Passwords
 from auth.settings import Settings
 from tests.conftest import Tables
 from tests.events import Answer, http_event

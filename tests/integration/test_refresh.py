@@ -18,7 +18,7 @@ KEY = "0123456789abcdef"
 OTHER_KEY = "fedcba9876543210"
 DAY = 24 * 3600
 
-# Where the parts of a token begin: see auth/refresh_tokens.py.
+# Where the parts of a token begin: see auth/credentials/refresh_tokens.py.
 KEY_ID, ACCOUNT, SESSION, COUNTER, TAIL, MAC, END = 1, 5, 21, 37, 41, 57, 89
 PREFIX = "glrt_"
 

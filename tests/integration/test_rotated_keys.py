@@ -6,8 +6,8 @@ from dataclasses import replace
 import jwt
 import pytest
 
-from auth import keys
-from auth.keys import new_token_secret
+from auth.credentials import keys
+from auth.credentials.keys import new_token_secret
 from auth.settings import Settings
 from tests.conftest import Tables
 from tests.events import is_unavailable

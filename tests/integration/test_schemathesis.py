@@ -15,7 +15,7 @@ from schemathesis.core.failures import FailureGroup
 
 import handler
 from auth.app import create_app
-from auth.passwords import Passwords
+from auth.credentials.passwords import Passwords
 from auth.settings import Settings
 from tests.conftest import Tables
 from tests.gateway import gateway

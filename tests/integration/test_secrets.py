@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 import handler
-from auth import keys
-from auth.keys import new_token_secret
+from auth.credentials import keys
+from auth.credentials.keys import new_token_secret
 from auth.settings import Settings
 from local.secrets_manager import SecretsManager
 from local.stack import Stack

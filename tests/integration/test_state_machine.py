@@ -13,12 +13,13 @@ from hypothesis import settings as examples
 from hypothesis.stateful import run_state_machine_as_test
 
 import handler
-from auth import access_tokens, sessions, store
+from auth import sessions, store
 from auth.app import create_app
+from auth.credentials import access_tokens
+from auth.credentials.passwords import Passwords
+from auth.credentials.refresh_tokens import RefreshToken
 from auth.errors import Unavailable
-from auth.passwords import Passwords
 from auth.records import Session
-from auth.refresh_tokens import RefreshToken
 from auth.settings import Settings
 from auth.store import Store
 from tests.conftest import Tables

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import handler
 from auth.app import create_app
+from auth.credentials.keys import TokenSecret, key_ring, new_signing_pem, new_token_secret
+from auth.credentials.passwords import Passwords
 from auth.external.secret_store import SecretStore
-from auth.keys import TokenSecret, key_ring, new_signing_pem, new_token_secret
-from auth.passwords import Passwords
 from auth.settings import Settings
 from deploy import token_keys
 from deploy.key_schedule import KEPT, PUBLISHED, Schedule, ring_of

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from auth.keys import ALGORITHMS
+from auth.credentials.keys import ALGORITHMS
 from deploy.key_schedule import ring_of
 from deploy.token_keys import main
 from local.stack import Stack

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.access_tokens import AccessToken, Realm, issue, verify
+from auth.credentials.access_tokens import AccessToken, Realm, issue, verify
+from auth.credentials.keys import TokenKeys
 from auth.errors import InvalidToken, Reason, Unavailable
-from auth.keys import TokenKeys
 from auth.times import id_text
 from tests.unit.test_keys import ScriptedStore, pem, published, rsa_key, token_secret
 

@@ -185,7 +185,7 @@ def test_cryptography() -> None:
     modules = [*ROOT.glob("auth/**/*.py"), ROOT / "handler.py"]
     using = {str(it.relative_to(ROOT)) for it in modules if library.search(it.read_text())}
     inventory = (ROOT / "docs" / "cryptography.md").read_text()
-    assert set(re.findall(r"`((?:auth/)?\w+\.py)`", inventory)) == using
+    assert set(re.findall(r"`((?:auth/(?:\w+/)?)?\w+\.py)`", inventory)) == using
 
 
 def test_columns() -> None:

@@ -9,8 +9,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from zxcvbn import matching, scoring, time_estimates, zxcvbn
 
-from auth import usernames
-from auth.guessability import (
+from auth.credentials import usernames
+from auth.credentials.guessability import (
     JUDGED_LENGTH,
     LONGEST_WORD,
     MIN_SCORE,

@@ -18,9 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from auth.errors import Unavailable
-from auth.external.secret_store import SecretStore
-from auth.keys import (
+from auth.credentials.keys import (
     CurrentKeys,
     KeyRing,
     TokenKeys,
@@ -30,6 +28,8 @@ from auth.keys import (
     new_signing_pem,
     new_token_secret,
 )
+from auth.errors import Unavailable
+from auth.external.secret_store import SecretStore
 
 CANARY = "canary-4711"
 

@@ -11,9 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from auth import passwords, requests, usernames
+from auth import requests
 from auth.app import HEADERS
-from auth.keys import PrivateKey, SigningKey
+from auth.credentials import passwords, usernames
+from auth.credentials.keys import PrivateKey, SigningKey
 from tests.events import Answer
 from tests.openapi import FILE, GATEWAY, NotDescribed, description
 from tests.unit.test_docs import errors, routes_in_code

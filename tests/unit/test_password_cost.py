@@ -13,8 +13,14 @@ from collections.abc import Callable
 import pytest
 from zxcvbn import matching
 
+from auth.credentials.passwords import (
+    MAX_CODE_POINTS,
+    MAX_LENGTH,
+    Passwords,
+    check_password,
+    refuse_guessable,
+)
 from auth.errors import WeakPassword
-from auth.passwords import MAX_CODE_POINTS, MAX_LENGTH, Passwords, check_password, refuse_guessable
 
 MOST = 2.0  # verifications
 SEARCH_SECONDS = 12  # of CPU

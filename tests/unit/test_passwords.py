@@ -10,8 +10,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from zxcvbn import matching
 
+from auth.credentials.passwords import MIN_LENGTH, Passwords, check_password, refuse_guessable
 from auth.errors import WeakPassword
-from auth.passwords import MIN_LENGTH, Passwords, check_password, refuse_guessable
 
 GOOD = "correct horse battery staple"
 

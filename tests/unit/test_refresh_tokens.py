@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.errors import Reason, Unavailable
-from auth.keys import TokenKeys
-from auth.refresh_tokens import (
+from auth.credentials.keys import TokenKeys
+from auth.credentials.refresh_tokens import (
     PREFIX,
     InvalidRefreshToken,
     RefreshToken,
@@ -19,6 +18,7 @@ from auth.refresh_tokens import (
     new_tail,
     renewed_tail,
 )
+from auth.errors import Reason, Unavailable
 from tests.unit.test_keys import ScriptedStore, mac, token_secret
 
 SECRET = token_secret()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auth.credentials.usernames import RESERVED, check_username, username_key
 from auth.errors import InvalidUsername
-from auth.usernames import RESERVED, check_username, username_key
 
 ALLOWED = set(string.ascii_letters + string.digits + "_-.")
 

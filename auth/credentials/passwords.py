@@ -1,7 +1,7 @@
-"""Passwords: hashing with Argon2id, and what a player may choose.
+"""Passwords: hashing with Argon2id, and the rules for a new one.
 
-Only `Passwords` knows Argon2. Only `auth.guessability` knows zxcvbn; it is imported at the first
-chosen password, since signing in never needs it.
+Only `Passwords` knows Argon2. Only `guessability` knows zxcvbn, which is imported when the first
+password is chosen: signing in never needs it.
 """
 
 import secrets
@@ -92,7 +92,7 @@ def refuse_guessable(password: str, username: str) -> None:
     Raises:
         WeakPassword: with a reason the player can act on.
     """
-    from auth.guessability import why_guessable
+    from auth.credentials.guessability import why_guessable
 
     reason = why_guessable(_normalised(password), username)
     if reason:

@@ -13,8 +13,8 @@ from functools import lru_cache
 import jwt
 import msgspec
 
+from auth.credentials.keys import KeyRing, TokenKeys, UnknownKey
 from auth.errors import InvalidToken, Reason
-from auth.keys import KeyRing, TokenKeys, UnknownKey
 from auth.times import id_text, parse_id
 
 LIFETIME_SECONDS = 600

@@ -15,8 +15,8 @@ import secrets
 import struct
 from dataclasses import dataclass
 
+from auth.credentials.keys import KeyRing, MacKey, TokenKeys, UnknownKey
 from auth.errors import Reason
-from auth.keys import KeyRing, MacKey, TokenKeys, UnknownKey
 
 PREFIX = "glrt_"  # lets secret scanners recognise one
 _VERSION = 1
