@@ -38,9 +38,9 @@ from auth.rate_limits import (
     RateLimits,
     network_of,
 )
-from auth.records import Account, Session, SignInRow
 from auth.sessions import Sessions, SignedIn, new_session
-from auth.store import Store
+from auth.store.records import Account, Session, SignInRow
+from auth.store.store import Store
 from auth.times import Clock, id_text, new_id
 
 FOR_GOOD = 9999  # an account with `suspended_until` in this year is suspended without an end

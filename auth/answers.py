@@ -7,8 +7,8 @@ import msgspec
 from flask import Response
 
 from auth.errors import ApiError
-from auth.records import Account, Session
 from auth.sessions import SignedIn
+from auth.store.records import Account, Session
 from auth.texts import without_controls
 from auth.times import id_text, rfc3339
 

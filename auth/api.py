@@ -20,7 +20,7 @@ from auth.requests import (
     read,
 )
 from auth.sessions import Sessions
-from auth.store import Store
+from auth.store.store import Store
 from auth.times import parse_id
 from auth.trusted_proxy import TrustedProxy
 

@@ -28,7 +28,7 @@ from auth.request_log import RequestLog
 from auth.requests import check_size
 from auth.sessions import Sessions
 from auth.settings import Settings
-from auth.store import Store
+from auth.store.store import Store
 from auth.times import Clock, system_clock
 from auth.trusted_proxy import TrustedProxy
 from auth.tutorial import Tutorial

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from auth.external.database import Database
-from auth.store import Store
+from auth.store.store import Store
 from auth.times import Clock
 
 BATCH = 500

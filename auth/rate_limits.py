@@ -14,7 +14,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from auth.credentials.keys import KeyRing, TokenKeys
 from auth.errors import TooManyAttempts, Unavailable
-from auth.store import Store
+from auth.store.store import Store
 
 logger = logging.getLogger(__name__)
 

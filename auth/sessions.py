@@ -24,8 +24,8 @@ from auth.errors import (
     Unavailable,
 )
 from auth.logs import note
-from auth.records import MAX_SESSIONS, Account, Session, SignInRow
-from auth.store import Store
+from auth.store.records import MAX_SESSIONS, Account, Session, SignInRow
+from auth.store.store import Store
 from auth.times import Clock, id_text, new_id
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ import pymysql
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
 from auth.migrate import FOLDER, migrations_in
-from auth.store import Store
+from auth.store.store import Store
 from auth.times import system_clock
 from benchmarks.targets import Row
 from local.mariadb import MariaDB

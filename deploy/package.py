@@ -23,7 +23,7 @@ from local.terminal import Problem, say
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".local" / "build"
-SOURCES = ("handler.py", "auth/**/*.py", "auth/migrations/*.sql", "certificates/*.pem")
+SOURCES = ("handler.py", "auth/**/*.py", "auth/store/migrations/*.sql", "certificates/*.pem")
 
 # The runtime has boto3 and all that it needs.
 IN_RUNTIME = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}

@@ -7,10 +7,10 @@ from auth.credentials.usernames import username_key
 from auth.external.connection import Duplicate
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
-from auth.records import Account
 from auth.sessions import new_session
 from auth.settings import Settings
-from auth.store import Store
+from auth.store.records import Account
+from auth.store.store import Store
 from auth.times import new_id, system_clock
 
 USERNAME = "Test"

@@ -83,7 +83,7 @@ class Project:
 
     def add_migration(self, name: str, sql: str) -> str:
         """Add a migration after the last; return the name of its file."""
-        migrations = self.folder / "auth" / "migrations"
+        migrations = self.folder / "auth" / "store" / "migrations"
         last = max(int(path.name[:4]) for path in migrations.glob("*.sql"))
         file = migrations / f"{last + 1:04}_{name}.sql"
         file.write_text(sql)

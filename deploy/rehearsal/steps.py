@@ -255,7 +255,7 @@ class Rehearsal:
 
     def deploy_mended(self) -> str:
         """Deploy again with that migration mended."""
-        (bad,) = (self.project.folder / "auth" / "migrations").glob("*_rehearsed_bad.sql")
+        (bad,) = (self.project.folder / "auth" / "store" / "migrations").glob("*_rehearsed_bad.sql")
         bad.write_text(CREATE.format("mended"))
         done = self.project.must("deploy", "--stage", "dev")
         require(done.line("migrations: ") == bad.name, done.output)

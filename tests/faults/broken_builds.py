@@ -9,8 +9,8 @@ from typing import Any
 
 from auth.external.connection import Connection, Duplicate, Statement
 from auth.external.database import Database
-from auth.records import Account, Session
-from auth.store import Store
+from auth.store.records import Account, Session
+from auth.store.store import Store
 
 
 @dataclass(frozen=True)

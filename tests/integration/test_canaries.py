@@ -18,9 +18,9 @@ import pytest
 import handler
 from auth.accounts import Login
 from auth.app import create_app
-from auth.records import Account
 from auth.sessions import SignedIn, new_session
 from auth.settings import Settings
+from auth.store.records import Account
 from local.stack import ROOT, Stack
 from tests.conftest import FakeClock, Tables
 from tests.events import Answer, http_event
@@ -266,7 +266,7 @@ def test_bug(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> N
 
     watch.hide(player.password)
     for place in ("Store.sign_in_by_username_key", "Store.session", "Store.account_of_session"):
-        monkeypatch.setattr(f"auth.store.{place}", broken)
+        monkeypatch.setattr(f"auth.store.store.{place}", broken)
     assert watch.refused(player.log_in()).status == 500
     assert watch.refused(player.refresh()).status == 500
     assert watch.refused(player.me()).status == 500

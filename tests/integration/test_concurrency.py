@@ -17,8 +17,8 @@ from flask import Flask
 import handler
 from auth.app import create_app
 from auth.credentials.passwords import Passwords
-from auth.records import MAX_SESSIONS
 from auth.settings import Settings
+from auth.store.records import MAX_SESSIONS
 from auth.times import new_id, system_clock
 from local.stack import Stack
 from tests.conftest import Tables

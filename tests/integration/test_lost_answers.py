@@ -7,7 +7,7 @@ import pytest
 
 from auth.external.connection import Connection, Statement
 from auth.external.database import Database
-from auth.records import MAX_SESSIONS
+from auth.store.records import MAX_SESSIONS
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import is_unavailable

@@ -3,7 +3,7 @@
 import pymysql.connections
 import pytest
 
-from auth.records import MAX_SESSIONS
+from auth.store.records import MAX_SESSIONS
 from tests.conftest import Tables
 from tests.players import Player, call
 

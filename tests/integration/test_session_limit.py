@@ -6,8 +6,8 @@ import pytest
 
 import handler
 from auth.errors import Unavailable
-from auth.records import MAX_SESSIONS, Session
-from auth.store import TRIMMED_AT_ONCE, Store
+from auth.store.records import MAX_SESSIONS, Session
+from auth.store.store import TRIMMED_AT_ONCE, Store
 from auth.times import new_id, system_clock
 from tests.conftest import FakeClock, Tables
 from tests.players import Player

@@ -13,15 +13,16 @@ from hypothesis import settings as examples
 from hypothesis.stateful import run_state_machine_as_test
 
 import handler
-from auth import sessions, store
+from auth import sessions
 from auth.app import create_app
 from auth.credentials import access_tokens
 from auth.credentials.passwords import Passwords
 from auth.credentials.refresh_tokens import RefreshToken
 from auth.errors import Unavailable
-from auth.records import Session
 from auth.settings import Settings
-from auth.store import Store
+from auth.store import store
+from auth.store.records import Session
+from auth.store.store import Store
 from tests.conftest import Tables
 from tests.state_machine import Clock, Machine, OurSideFailed
 
@@ -214,7 +215,7 @@ def _expiry_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def _suspension_ignored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("auth.records.Account.is_suspended", lambda *_: False)
+    patch.setattr("auth.store.records.Account.is_suspended", lambda *_: False)
 
 
 def _access_token_for_good(patch: pytest.MonkeyPatch) -> None:

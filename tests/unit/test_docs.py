@@ -197,7 +197,7 @@ def test_columns() -> None:
         table = name.strip("`") or table
         documented |= {(table, column) for column in re.findall(r"`(\w+)`", columns)}
     stored = set()
-    for migration in sorted(ROOT.glob("auth/migrations/*.sql")):
+    for migration in sorted(ROOT.glob("auth/store/migrations/*.sql")):
         sql = migration.read_text()
         (table,) = re.findall(r"CREATE TABLE (\w+)", sql)
         stored |= {(table, it) for it in re.findall(r"^    ([a-z_]+) [A-Z]", sql, re.MULTILINE)}

@@ -10,7 +10,7 @@ from datetime import datetime
 from auth.credentials.refresh_tokens import RefreshToken
 from auth.external.connection import Duplicate, Row, Statement
 from auth.external.database import Database
-from auth.records import MAX_SESSIONS, Account, Session, SignInRow
+from auth.store.records import MAX_SESSIONS, Account, Session, SignInRow
 
 TRIMMED_AT_ONCE = 500  # rows that one statement may delete
 
