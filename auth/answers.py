@@ -7,7 +7,7 @@ import msgspec
 from flask import Response
 
 from auth.errors import ApiError
-from auth.sessions import SignedIn
+from auth.flows.sessions import SignedIn
 from auth.store.records import Account, Session
 from auth.texts import without_controls
 from auth.times import id_text, rfc3339

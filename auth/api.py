@@ -2,10 +2,11 @@
 
 from flask import Blueprint, Response
 
-from auth.accounts import Accounts, Login
 from auth.answers import account_body, json_answer, listed_session, session_body
 from auth.credentials.keys import TokenKeys
 from auth.errors import ApiError, NotFound
+from auth.flows.accounts import Accounts, Login
+from auth.flows.sessions import Sessions
 from auth.requests import (
     Deletion,
     Logout,
@@ -19,7 +20,6 @@ from auth.requests import (
     idempotency_key,
     read,
 )
-from auth.sessions import Sessions
 from auth.store.store import Store
 from auth.times import parse_id
 from auth.trusted_proxy import TrustedProxy

@@ -7,7 +7,6 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from auth.accounts import Accounts
 from auth.answers import error_answer
 from auth.api import Api
 from auth.credentials.access_tokens import Realm
@@ -22,11 +21,12 @@ from auth.errors import (
 )
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
+from auth.flows.accounts import Accounts
+from auth.flows.rate_limits import RateLimits
+from auth.flows.sessions import Sessions
 from auth.logs import request_id
-from auth.rate_limits import RateLimits
 from auth.request_log import RequestLog
 from auth.requests import check_size
-from auth.sessions import Sessions
 from auth.settings import Settings
 from auth.store.store import Store
 from auth.times import Clock, system_clock

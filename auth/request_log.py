@@ -19,8 +19,8 @@ from auth.errors import (
     Unauthorized,
     Unavailable,
 )
+from auth.flows.rate_limits import RateLimits
 from auth.logs import notes, where
-from auth.rate_limits import RateLimits
 from auth.requests import client_address
 from auth.trusted_proxy import TrustedProxy
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response
 
-from auth.accounts import Accounts, Login
 from auth.answers import json_answer
 from auth.errors import (
     AccountSuspended,
@@ -19,6 +18,7 @@ from auth.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from auth.flows.accounts import Accounts, Login
 from auth.requests import Credentials, client_address, read
 from auth.trusted_proxy import TrustedProxy
 

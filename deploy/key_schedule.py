@@ -19,7 +19,7 @@ from auth.credentials.keys import (
     new_mac_secret,
     new_signing_pem,
 )
-from auth.sessions import IDLE_LIFETIME
+from auth.flows.sessions import IDLE_LIFETIME
 
 Value = dict[str, Any]
 

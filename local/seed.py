@@ -7,7 +7,7 @@ from auth.credentials.usernames import username_key
 from auth.external.connection import Duplicate
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
-from auth.sessions import new_session
+from auth.flows.sessions import new_session
 from auth.settings import Settings
 from auth.store.records import Account
 from auth.store.store import Store

@@ -16,9 +16,9 @@ import msgspec
 import pytest
 
 import handler
-from auth.accounts import Login
 from auth.app import create_app
-from auth.sessions import SignedIn, new_session
+from auth.flows.accounts import Login
+from auth.flows.sessions import SignedIn, new_session
 from auth.settings import Settings
 from auth.store.records import Account
 from local.stack import ROOT, Stack

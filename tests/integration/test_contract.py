@@ -7,8 +7,8 @@ import pytest
 
 import auth.errors
 import handler
-from auth.accounts import Accounts
 from auth.errors import ApiError
+from auth.flows.accounts import Accounts
 from auth.settings import Settings
 from tests.conftest import Tables
 from tests.events import REQUEST_ID, Answer, http_event

@@ -13,12 +13,12 @@ from hypothesis import settings as examples
 from hypothesis.stateful import run_state_machine_as_test
 
 import handler
-from auth import sessions
 from auth.app import create_app
 from auth.credentials import access_tokens
 from auth.credentials.passwords import Passwords
 from auth.credentials.refresh_tokens import RefreshToken
 from auth.errors import Unavailable
+from auth.flows import sessions
 from auth.settings import Settings
 from auth.store import store
 from auth.store.records import Session

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from auth.errors import ApiError
-from auth.rate_limits import (
+from auth.flows.rate_limits import (
     LOGIN_BY_ACCOUNT,
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
     LOGIN_BY_ADDRESS,

@@ -25,8 +25,7 @@ from auth.errors import (
     WrongPassword,
 )
 from auth.external.connection import Duplicate, MissingParent
-from auth.logs import note
-from auth.rate_limits import (
+from auth.flows.rate_limits import (
     LOGIN_BY_ACCOUNT,
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
     LOGIN_BY_ADDRESS,
@@ -38,7 +37,8 @@ from auth.rate_limits import (
     RateLimits,
     network_of,
 )
-from auth.sessions import Sessions, SignedIn, new_session
+from auth.flows.sessions import Sessions, SignedIn, new_session
+from auth.logs import note
 from auth.store.records import Account, Session, SignInRow
 from auth.store.store import Store
 from auth.times import Clock, id_text, new_id
