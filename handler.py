@@ -24,20 +24,20 @@ import serverless_wsgi
 
 from auth.answers import error_body
 from auth.app import HEADERS, create_app
-from auth.cleaning import clean_up as delete_expired
 from auth.credentials.keys import new_token_secret
-from auth.database_users import let_in
 from auth.errors import ApiError, InternalError, InvalidRequest, NotFound, Unavailable
 from auth.external.connection import Connection, Credentials, DatabaseSecret, connect, tls_context
 from auth.external.database import Database
 from auth.external.resuming import wait_for
 from auth.external.secret_store import SecretStore
 from auth.external.snapshot import prepare_for_snapshot
+from auth.jobs.cleaning import clean_up as delete_expired
+from auth.jobs.database_users import let_in
+from auth.jobs.migrate import FOLDER, migrations_in
+from auth.jobs.migrate import migrate as apply_migrations
+from auth.jobs.rotation import Rotation, report_age
 from auth.logs import begin_request, configure_logging, request_id, where
-from auth.migrate import FOLDER, migrations_in
-from auth.migrate import migrate as apply_migrations
 from auth.request_log import METHODS
-from auth.rotation import Rotation, report_age
 from auth.settings import SettingError, Settings, required
 from auth.times import system_clock
 

@@ -18,7 +18,7 @@ import pymysql
 
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
-from auth.migrate import FOLDER, migrations_in
+from auth.jobs.migrate import FOLDER, migrations_in
 from auth.store.store import Store
 from auth.times import system_clock
 from benchmarks.targets import Row

@@ -14,8 +14,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
 
-from auth.cleaning import clean_up
 from auth.external.database import Database
+from auth.jobs.cleaning import clean_up
 from tests.conftest import Tables
 from tests.events import Answer
 from tests.players import call

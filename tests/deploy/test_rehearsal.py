@@ -156,7 +156,7 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
             "the migration gave no answer: CodeArtifactUserPendingException",
         ),
         (
-            replace("auth/rotation.py", "raw == WAKE", "raw is WAKE"),
+            replace("auth/jobs/rotation.py", "raw == WAKE", "raw is WAKE"),
             AGAIN,
             "unchanged",
             "`rotate` cannot be kept awake",

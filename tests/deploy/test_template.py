@@ -14,7 +14,7 @@ from typing import Any
 import cfnlint
 import pytest
 
-from auth.rotation import WAKE
+from auth.jobs.rotation import WAKE
 from deploy.preflight import CERTIFICATES, regions_in
 from local.stack import ROOT, without_aws
 from tests.deploy.linting import lint

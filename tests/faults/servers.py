@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from auth.database_users import grant_application
 from auth.external.connection import (
     Connection,
     DatabaseSecret,
@@ -23,6 +22,7 @@ from auth.external.connection import (
     connect,
     tls_context,
 )
+from auth.jobs.database_users import grant_application
 from local.mariadb import Users
 from local.stack import Stack
 from tests.engines import RuledServer

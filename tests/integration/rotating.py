@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 import handler
-from auth.database_users import sign_in
 from auth.external.connection import DatabaseSecret, Failure, tls_context
 from auth.external.secret_store import SecretStore
+from auth.jobs.database_users import sign_in
 from local.stack import Stack
 from tests.conftest import Tables
 

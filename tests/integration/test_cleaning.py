@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import pytest
 
 import handler
-from auth import cleaning
-from auth.cleaning import clean_up
 from auth.errors import Unavailable
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
+from auth.jobs import cleaning
+from auth.jobs.cleaning import clean_up
 from auth.settings import Settings
 from auth.times import new_id, system_clock
 from tests.conftest import Tables

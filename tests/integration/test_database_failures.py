@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 import handler
-from auth.database_users import grant_application
 from auth.errors import Unavailable
 from auth.external.connection import Connection, Failure, connect, tls_context
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
-from auth.migrate import FOLDER, migrate, migrations_in
+from auth.jobs.database_users import grant_application
+from auth.jobs.migrate import FOLDER, migrate, migrations_in
 from auth.settings import Settings
 from local.mariadb import Users
 from local.stack import Stack

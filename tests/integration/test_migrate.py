@@ -12,10 +12,10 @@ import pytest
 
 import handler
 from auth.credentials.keys import TokenSecret, key_ring
-from auth.database_users import grant_application
 from auth.external.connection import Connection, DatabaseSecret, Failure, connect, tls_context
 from auth.external.secret_store import SecretStore
-from auth.migrate import FOLDER, MigrationError
+from auth.jobs.database_users import grant_application
+from auth.jobs.migrate import FOLDER, MigrationError
 from local.mariadb import MariaDB
 from local.processes import free_port
 from local.stack import Stack

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from auth.external.connection import Connection
-from auth.migrate import FOLDER, MigrationError, migrate, migrations_in
+from auth.jobs.migrate import FOLDER, MigrationError, migrate, migrations_in
 from local.mariadb import MariaDB
 from local.stack import ROOT
 from tests.conftest import Tables
@@ -25,7 +25,7 @@ import json, sys
 from pathlib import Path
 import msgspec
 from auth.external.connection import DatabaseSecret, connect, tls_context
-from auth.migrate import migrate, migrations_in
+from auth.jobs.migrate import migrate, migrations_in
 
 secret, ca_file, folder = sys.argv[1:]
 admin = msgspec.json.decode(secret, type=DatabaseSecret)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import handler
-from auth import database_users
-from auth.database_users import UserError, other_user, sign_in, users_lock
 from auth.errors import Unavailable
 from auth.external.connection import DatabaseSecret, Failure, connect, tls_context
 from auth.external.secret_store import SecretStore
-from auth.rotation import WAKE, RotationError
+from auth.jobs import database_users
+from auth.jobs.database_users import UserError, other_user, sign_in, users_lock
+from auth.jobs.rotation import WAKE, RotationError
 from auth.settings import Settings
 from local.processes import free_port
 from local.stack import Stack
@@ -235,7 +235,7 @@ def test_overtaken(aws: SecretsManagerSide, monkeypatch: pytest.MonkeyPatch) -> 
         aws.rotate()
         return really_lock(admin)
 
-    monkeypatch.setattr("auth.rotation.users_lock", held_up)
+    monkeypatch.setattr("auth.jobs.rotation.users_lock", held_up)
     with pytest.raises(RotationError, match="overtaken"):
         aws.call("setSecret", token)
     assert aws.signs_in(aws.read())

@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from auth.database_users import other_user, set_password, sign_in, users_lock
 from auth.external.connection import Connection, DatabaseSecret
 from auth.external.secret_store import SecretStore
+from auth.jobs.database_users import other_user, set_password, sign_in, users_lock
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from auth.external.connection import Connection, described
 
 logger = logging.getLogger(__name__)
 
-FOLDER = Path(__file__).parent / "store" / "migrations"
+FOLDER = Path(__file__).parents[1] / "store" / "migrations"
 LOCK = "game_login_migrations"
 LOCK_WAIT_SECONDS = 60
 ALREADY_THERE = {1050, 1060, 1061, 1091, 1826}  # table, column, key; nothing to drop; foreign key
