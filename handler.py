@@ -22,7 +22,8 @@ from typing import Any
 import msgspec
 import serverless_wsgi
 
-from auth.answers import error_body
+from auth.api.answers import error_body
+from auth.api.request_log import METHODS
 from auth.app import HEADERS, create_app
 from auth.credentials.keys import new_token_secret
 from auth.errors import ApiError, InternalError, InvalidRequest, NotFound, Unavailable
@@ -37,7 +38,6 @@ from auth.jobs.migrate import FOLDER, migrations_in
 from auth.jobs.migrate import migrate as apply_migrations
 from auth.jobs.rotation import Rotation, report_age
 from auth.logs import begin_request, configure_logging, request_id, where
-from auth.request_log import METHODS
 from auth.settings import SettingError, Settings, required
 from auth.times import system_clock
 

@@ -7,8 +7,12 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from auth.answers import error_answer
-from auth.api import Api
+from auth.api.answers import error_answer
+from auth.api.forms import check_size
+from auth.api.request_log import RequestLog
+from auth.api.routes import Api
+from auth.api.trusted_proxy import TrustedProxy
+from auth.api.tutorial import Tutorial
 from auth.credentials.access_tokens import Realm
 from auth.credentials.keys import TokenKeys
 from auth.credentials.passwords import Passwords
@@ -25,13 +29,9 @@ from auth.flows.accounts import Accounts
 from auth.flows.rate_limits import RateLimits
 from auth.flows.sessions import Sessions
 from auth.logs import request_id
-from auth.request_log import RequestLog
-from auth.requests import check_size
 from auth.settings import Settings
 from auth.store.store import Store
 from auth.times import Clock, system_clock
-from auth.trusted_proxy import TrustedProxy
-from auth.tutorial import Tutorial
 
 # What every answer says unless its route says otherwise.
 HEADERS = {

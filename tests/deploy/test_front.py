@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode
 
+from auth.api.trusted_proxy import SECRET_HEADER
 from auth.settings import Settings
-from auth.trusted_proxy import SECRET_HEADER
 from handler import HEADERS_READ
 from local.stack import ROOT
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import handler
-from auth import trusted_proxy
+from auth.api import trusted_proxy
 from auth.settings import Settings
 from tests.conftest import Tables
 from tests.events import Answer, http_event, is_unavailable

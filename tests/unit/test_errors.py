@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from auth.answers import error_body
+from auth.api.answers import error_body
 from auth.errors import (
     AccountSuspended,
     ApiError,

@@ -2,12 +2,8 @@
 
 from flask import Blueprint, Response
 
-from auth.answers import account_body, json_answer, listed_session, session_body
-from auth.credentials.keys import TokenKeys
-from auth.errors import ApiError, NotFound
-from auth.flows.accounts import Accounts, Login
-from auth.flows.sessions import Sessions
-from auth.requests import (
+from auth.api.answers import account_body, json_answer, listed_session, session_body
+from auth.api.forms import (
     Deletion,
     Logout,
     NewAccount,
@@ -20,9 +16,13 @@ from auth.requests import (
     idempotency_key,
     read,
 )
+from auth.api.trusted_proxy import TrustedProxy
+from auth.credentials.keys import TokenKeys
+from auth.errors import ApiError, NotFound
+from auth.flows.accounts import Accounts, Login
+from auth.flows.sessions import Sessions
 from auth.store.store import Store
 from auth.times import parse_id
-from auth.trusted_proxy import TrustedProxy
 
 JWKS_CACHE = "public, max-age=300"
 

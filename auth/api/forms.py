@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from flask import request
 
+from auth.api.trusted_proxy import TrustedProxy
 from auth.errors import (
     InvalidRequest,
     MissingToken,
@@ -17,7 +18,6 @@ from auth.errors import (
     UnsupportedMediaType,
 )
 from auth.texts import without_controls
-from auth.trusted_proxy import TrustedProxy
 
 CHARSETS = {"utf-8", "utf8", "us-ascii"}  # the last is a part of UTF-8
 MAX_BODY_BYTES = 8192

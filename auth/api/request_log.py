@@ -11,6 +11,8 @@ import time
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
+from auth.api.forms import client_address
+from auth.api.trusted_proxy import TrustedProxy
 from auth.errors import (
     AccountSuspended,
     ApiError,
@@ -21,8 +23,6 @@ from auth.errors import (
 )
 from auth.flows.rate_limits import RateLimits
 from auth.logs import notes, where
-from auth.requests import client_address
-from auth.trusted_proxy import TrustedProxy
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response
 
-from auth.answers import json_answer
+from auth.api.answers import json_answer
+from auth.api.forms import Credentials, client_address, read
+from auth.api.trusted_proxy import TrustedProxy
 from auth.errors import (
     AccountSuspended,
     ApiError,
@@ -19,8 +21,6 @@ from auth.errors import (
     UnsupportedMediaType,
 )
 from auth.flows.accounts import Accounts, Login
-from auth.requests import Credentials, client_address, read
-from auth.trusted_proxy import TrustedProxy
 
 
 class Tutorial:
