@@ -66,7 +66,7 @@ test-mysql: setup  ## test what the database does on MySQL (or DATABASE=mariadb-
 
 rehearse: setup  ## rehearse a deployment on this machine: everything but AWS is real
 	@$(PYTHON) -m deploy.python
-	@$(PYTHON) -m deploy.rehearsal
+	@$(PYTHON) -m tests.rehearsal
 
 test-faults: setup  ## break the database, the network, the secrets and the clock under load
 	@$(PYTHON) -m local install
@@ -90,7 +90,7 @@ package: setup  ## build what a deployment uploads, into .serverless
 	@node node_modules/.bin/serverless package
 
 bench: setup  ## measure what docs/performance.md says, with ACCOUNTS=... accounts (200000)
-	@$(PYTHON) -m benchmarks $(if $(ACCOUNTS),--accounts "$(ACCOUNTS)")
+	@$(PYTHON) -m tests.benchmarks $(if $(ACCOUNTS),--accounts "$(ACCOUNTS)")
 
 rotate-token-keys: setup  ## give STAGE=... new token keys (KIND=..., REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
 	@exec $(PYTHON) -m deploy.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \

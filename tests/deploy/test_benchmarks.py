@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.__main__ import PARTS, Bench, Counts, machine
-from benchmarks.targets import TARGETS
 from local.stack import keep_proxies_out
+from tests.benchmarks.__main__ import PARTS, Bench, Counts, machine
+from tests.benchmarks.targets import TARGETS
 
 FEW = Counts(calls=2, starts=1, requests=40, lookups=2, accounts=3000)
 PLAUSIBLE = {"x": (0.001, 100), "ms": (0.0, 5000), "MB": (-50, 500), "": (1, 100_000)}

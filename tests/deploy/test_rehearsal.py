@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from deploy.python import find_python
-from deploy.rehearsal.__main__ import Step, rehearse
-from deploy.rehearsal.serverless import COMPILED, Project
-from deploy.rehearsal.steps import Rehearsal
 from local.terminal import Problem
 from tests.deploy.template_checks import Template
 from tests.deploy.test_template import MISTAKES
+from tests.rehearsal.__main__ import Step, rehearse
+from tests.rehearsal.serverless import COMPILED, Project
+from tests.rehearsal.steps import Rehearsal
 
 needs_python = pytest.mark.skipif(
     find_python() is None, reason="no python3.13 here (PATH, pyenv): NOTHING WAS DEPLOYED"

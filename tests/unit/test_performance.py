@@ -2,8 +2,8 @@
 
 import re
 
-from benchmarks.targets import TARGETS, Row, table, verdict
 from local.stack import ROOT
+from tests.benchmarks.targets import TARGETS, Row, table, verdict
 
 ROW = re.compile(r"^\| (.+?) \| (<= .+?) \| (.*?) \| (.+?) \| ", re.MULTILINE)
 

@@ -15,11 +15,11 @@ from moto.awslambda.models import lambda_backends
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import cloudformation_backends
 
-from deploy.rehearsal import account
-from deploy.rehearsal.configuration import ACCOUNT
-from deploy.rehearsal.functions import put_to_sleep, run
-from deploy.rehearsal.resources import LIVING, Permission, aws
 from local.secrets_manager import REGION
+from tests.rehearsal import account
+from tests.rehearsal.configuration import ACCOUNT
+from tests.rehearsal.functions import put_to_sleep, run
+from tests.rehearsal.resources import LIVING, Permission, aws
 
 HTTP = "/_http/"
 CODE = "/_code/"

@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Mapping
 from itertools import pairwise
 
-from benchmarks.runtimes import START, Runtime, Worker
-from benchmarks.targets import Row
+from tests.benchmarks.runtimes import START, Runtime, Worker
+from tests.benchmarks.targets import Row
 
 PARTS = 4
 STAGES = {
@@ -46,7 +46,7 @@ def measure(worker: Worker, requests: int, parts: str) -> dict[str, Row]:
 def parts(runtime: Runtime, settings: Mapping[str, str]) -> str:
     """Return what each part of the handler adds to a process that loads one after the other."""
     stages = json.dumps(list(STAGES.values()))
-    done = subprocess.run(  # noqa: S603  # our own code
+    done = subprocess.run(  # our own code
         [str(runtime.python), *START, "-c", ONE_AFTER_THE_OTHER],
         env=runtime.environment(settings) | {"STAGES": stages},
         stdout=subprocess.PIPE,

@@ -14,15 +14,15 @@ from typing import Any
 from deploy.lambda_runtime import make_runtime
 from deploy.package import ROOT
 from deploy.python import VERSION, find_python
-from deploy.rehearsal.configuration import Configuration
-from deploy.rehearsal.players import PASSWORD, Player
-from deploy.rehearsal.serverless import COMPILED, Project, last_lines
-from deploy.rehearsal.stand_in import StandIn
 from local.mariadb import MariaDB, Users
 from local.processes import free_port
 from local.terminal import Problem
 from tests.deploy.linting import lint
 from tests.deploy.template_checks import CHECKS, careless_production
+from tests.rehearsal.configuration import Configuration
+from tests.rehearsal.players import PASSWORD, Player
+from tests.rehearsal.serverless import COMPILED, Project, last_lines
+from tests.rehearsal.stand_in import StandIn
 
 STAGES = ("dev", "prod")
 RUNTIMES = ROOT / ".local" / "lambda-runtime"
@@ -130,7 +130,7 @@ class Rehearsal:
         """Deploy for the first time, what has been packaged and checked."""
         done = self.project.must("deploy", "--stage", "dev", "--package", "out-dev")
         migrations = done.line("migrations: ").split(", ")
-        require(len(migrations) >= 3, f"not all migrations were applied: {migrations}")  # noqa: PLR2004
+        require(len(migrations) >= 3, f"not all migrations were applied: {migrations}")
         require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
         tables = self._tables()
         require("accounts" in tables, f"there is no table of accounts: {tables}")
@@ -237,7 +237,7 @@ class Rehearsal:
         require(done.line("live: ") == "version 2, before: 1", done.output)
         require("rehearsed_good" in self._tables(), "the migration has changed nothing")
         memory = self._function("live")["MemorySize"]
-        require(memory == 640, f"the live version has {memory} MB")  # noqa: PLR2004
+        require(memory == 640, f"the live version has {memory} MB")
         self.player.refresh()
         return f"{name} applied, then version 2 live; Ada is still signed in"
 
@@ -398,7 +398,7 @@ class Rehearsal:
             kept = service.get_secret_value(SecretId=secret["ARN"], VersionStage="AWSCURRENT")
             held = json.loads(kept["SecretString"])
             values += [held["password"]] if "password" in held else held["mac_keys"].values()
-        require(len(values) >= 3, f"{len(values)} secrets are deployed")  # noqa: PLR2004
+        require(len(values) >= 3, f"{len(values)} secrets are deployed")
         return values
 
     def _left(self) -> list[str]:

@@ -48,7 +48,7 @@ class Runtime:
 
 
 class Worker:
-    """The parent's end of a process that measures (`benchmarks.worker`)."""
+    """The parent's end of a process that measures (`tests.benchmarks.worker`)."""
 
     def __init__(
         self, runtime: Runtime, build: str, hashing: str, settings: Mapping[str, str], log: Path
@@ -57,8 +57,8 @@ class Worker:
         environment = runtime.environment(settings, runtime.builds[build])
         environment["PYTHONPATH"] += os.pathsep + str(ROOT)
         with log.open("wb") as stderr:
-            self._process = subprocess.Popen(  # noqa: S603  # our own command
-                [str(runtime.python), *START, "-m", "benchmarks.worker", hashing],
+            self._process = subprocess.Popen(  # our own command
+                [str(runtime.python), *START, "-m", "tests.benchmarks.worker", hashing],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

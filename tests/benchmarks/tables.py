@@ -21,10 +21,10 @@ from auth.external.secret_store import SecretStore
 from auth.jobs.migrate import FOLDER, migrations_in
 from auth.store.store import Store
 from auth.times import system_clock
-from benchmarks.targets import Row
 from local.mariadb import MariaDB
 from local.stack import Stack
 from local.terminal import say
+from tests.benchmarks.targets import Row
 
 FEW = 1000
 CHUNK = 100_000  # rows in one transaction

@@ -1,4 +1,4 @@
-"""A deployment rehearsed without AWS: `python -m deploy.rehearsal`, or `make rehearse`.
+"""A deployment rehearsed without AWS: `python -m tests.rehearsal`, or `make rehearse`.
 
 `steps` is what is shown, `checks` what is checked of it. The real `serverless` command talks to
 `stand_in`, a process of its own, which is moto's server with what a deployment of ours needs of it:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--accounts N]`: measure everything and print the table."""
+"""`python -m tests.benchmarks [--accounts N]`: measure everything and print the table."""
 
 import argparse
 import datetime as dt
@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import cold_start, memory, routes, tables
-from benchmarks.runtimes import Runtime, Worker, prepare
-from benchmarks.targets import TARGETS, Row, table
 from local.mariadb import install_server
 from local.stack import Stack, keep_proxies_out, without_aws
 from local.terminal import Problem, say, step
+from tests.benchmarks import cold_start, memory, routes, tables
+from tests.benchmarks.runtimes import Runtime, Worker, prepare
+from tests.benchmarks.targets import TARGETS, Row, table
 
 PARTS = ("routes", "timing", "cold-start", "memory", "tables")
 NO_LIMITS = {"RATE_LIMIT_SCALE": "100000"}  # for those who guess two hundred times
-PASSWORD = "tutorial"  # noqa: S105  # of the tutorial's database user
+PASSWORD = "tutorial"  # of the tutorial's database user
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def machine(runtime: Runtime) -> str:
             break
     flags = ", AVX2" if "avx2" in runtime.builds else ""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    version = subprocess.run(  # noqa: S603  # our own command
+    version = subprocess.run(  # our own command
         [str(runtime.python), "-V"], capture_output=True, text=True, check=True
     ).stdout.strip()
     return (
@@ -142,7 +142,7 @@ def machine(runtime: Runtime) -> str:
 
 def main() -> int:
     """Measure, print, and return the exit status; a missed target is no error."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--accounts", type=int, default=Counts.accounts)
     parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part")
     arguments = parser.parse_args()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from moto.awslambda.models import lambda_backends
 from moto.cloudformation.exceptions import ValidationError
 
-from deploy.rehearsal.configuration import Configuration, client
+from tests.rehearsal.configuration import Configuration, client
 
 # The attributes that the templates may ask for. What they come to is a name, no more.
 ONLY_KEPT: dict[str, tuple[str, ...]] = {
@@ -405,8 +405,8 @@ def aws(service: str) -> Any:
 
 
 def _functions() -> Any:
-    from deploy.rehearsal.configuration import ACCOUNT
     from local.secrets_manager import REGION
+    from tests.rehearsal.configuration import ACCOUNT
 
     return lambda_backends[ACCOUNT][REGION]
 

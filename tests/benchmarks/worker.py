@@ -1,4 +1,4 @@
-"""What runs in a process that is measured: `python -m benchmarks.worker HASHING`.
+"""What runs in a process that is measured: `python -m tests.benchmarks.worker HASHING`.
 
 It reads one JSON object a line (what to do and how often) and answers each by one line. The players
 are those of the tests; only what the handler itself takes is measured. HASHING is `real`, or
@@ -22,8 +22,8 @@ import handler
 from auth.app import create_app
 from auth.credentials.passwords import ITERATIONS, LANES, MEMORY_KIB, Passwords
 from auth.settings import Settings
-from benchmarks import tutorial
 from tests import players
+from tests.benchmarks import tutorial
 from tests.events import http_event
 from tests.players import Player
 

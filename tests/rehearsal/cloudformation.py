@@ -17,7 +17,7 @@ from typing import Any
 
 from moto.cloudformation.exceptions import ValidationError
 
-from deploy.rehearsal.resources import LIVING, Resource, resource_types
+from tests.rehearsal.resources import LIVING, Resource, resource_types
 
 # Any, since what is here replaces parts of them.
 models: Any = importlib.import_module("moto.cloudformation.models")
@@ -164,7 +164,7 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
             if parsing.resource_class_from_type(body["Type"]) is None:
                 raise ValidationError(
                     message=f"{name} is an {body['Type']}, which the stand-in does not know"
-                    " (deploy/rehearsal/resources.py)"
+                    " (tests/rehearsal/resources.py)"
                 )
         ordered: dict[str, Mapping[str, Any]] = {}
         for name in bodies:

@@ -51,7 +51,7 @@ Print = Callable[[str], None]
 
 def shown(value: float, unit: str) -> str:
     """Return a figure with as many digits as it is worth."""
-    digits = 0 if value >= 100 or (not unit and value == int(value)) else 2  # noqa: PLR2004
+    digits = 0 if value >= 100 or (not unit and value == int(value)) else 2
     return f"{value:.{digits}f} {unit}".rstrip()
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from benchmarks.runtimes import START, Runtime
-from benchmarks.targets import Row
 from deploy.package import ROOT
 from local.terminal import Problem
+from tests.benchmarks.runtimes import START, Runtime
+from tests.benchmarks.targets import Row
 from tests.events import http_event
 from tests.players import PASSWORD
 
@@ -52,7 +52,7 @@ def measure(
     runtime: Runtime, settings: Mapping[str, str], player: str, times: int, folder: Path
 ) -> dict[str, Row]:
     """Return the rows of the cold starts; the folder takes what the processes need besides."""
-    (folder / "tutorial.py").write_bytes((ROOT / "benchmarks" / "tutorial.py").read_bytes())
+    (folder / "tutorial.py").write_bytes((ROOT / "tests/benchmarks/tutorial.py").read_bytes())
     environment = runtime.environment(settings, folder)
     _seconds(runtime, COMPILE, environment, folder)
     ours = environment | {"EVENT": event("/v1/login", player, PASSWORD)}
@@ -90,7 +90,7 @@ def _seconds(runtime: Runtime, code: str, environment: Mapping[str, str], folder
     """
     log = folder / "cold_start.log"
     with log.open("wb") as stderr:
-        process = subprocess.Popen(  # noqa: S603  # our own code
+        process = subprocess.Popen(  # our own code
             [str(runtime.python), *START, "-c", code],
             stdout=stderr,
             stderr=stderr,

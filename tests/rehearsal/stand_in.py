@@ -1,4 +1,4 @@
-"""The stand-in for AWS: `python -m deploy.rehearsal.stand_in CONFIGURATION`, and its process."""
+"""The stand-in for AWS: `python -m tests.rehearsal.stand_in CONFIGURATION`, and its process."""
 
 import signal
 import sys
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.package import ROOT
-from deploy.rehearsal.configuration import Configuration, client
 from local.processes import Process
+from tests.rehearsal.configuration import Configuration, client
 
 READY_SECONDS = 60.0
 
@@ -32,7 +32,7 @@ class StandIn:
         path = folder / "configuration.json"
         folder.mkdir(parents=True, exist_ok=True)
         self.configuration.write(path)
-        command = [sys.executable, "-m", "deploy.rehearsal.stand_in", str(path)]
+        command = [sys.executable, "-m", "tests.rehearsal.stand_in", str(path)]
         self._process = Process("stand_in", command, folder, directory=ROOT)
         try:
             self._process.wait_until(self._answers, READY_SECONDS)
@@ -52,7 +52,7 @@ class StandIn:
 
     def get(self, path: str) -> bytes:
         """Return what is at a path of its own."""
-        with urllib.request.urlopen(f"{self.endpoint}{path}", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{self.endpoint}{path}", timeout=10) as answer:
             content: bytes = answer.read()
             return content
 
@@ -69,8 +69,8 @@ def serve(configuration: Configuration) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import run_simple
 
-    from deploy.rehearsal import account, cloudformation, functions, resources
-    from deploy.rehearsal.gateway import Gateway
+    from tests.rehearsal import account, cloudformation, functions, resources
+    from tests.rehearsal.gateway import Gateway
 
     resources.configure(configuration)
     account.install()

@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-from benchmarks.runtimes import Runtime, Worker
-from benchmarks.targets import Row
+from tests.benchmarks.runtimes import Runtime, Worker
+from tests.benchmarks.targets import Row
 
 Samples = dict[tuple[str, str], list[float]]
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.package import ROOT
-from deploy.rehearsal.steps import STAGES, Rehearsal
 from local.mariadb import install_server
 from local.processes import end_leftovers
 from local.stack import keep_proxies_out
 from local.terminal import Problem, say
+from tests.rehearsal.steps import STAGES, Rehearsal
 
 FOLDER = ROOT / ".local" / "rehearsal"
 

@@ -19,11 +19,11 @@ from moto.awslambda.exceptions import LambdaClientError
 from deploy.lambda_runtime import Function, FunctionError, unzip
 from deploy.package import IN_LAMBDA
 from deploy.python import VERSION
-from deploy.rehearsal.configuration import ACCOUNT
-from deploy.rehearsal.resources import where
 from local.secrets_manager import CREDENTIALS, REGION
 from local.stack import NO_PROXY
 from local.terminal import Problem
+from tests.rehearsal.configuration import ACCOUNT
+from tests.rehearsal.resources import where
 
 AWAKE_SECONDS = 1.0  # in AWS a minute or more
 

@@ -12,8 +12,8 @@ from typing import Any
 from moto.awslambda.models import lambda_backends
 from moto.core.responses import ActionResult
 
-from deploy.rehearsal.configuration import ACCOUNT
 from local.secrets_manager import REGION
+from tests.rehearsal.configuration import ACCOUNT
 
 LAMBDA_SETTINGS = "/2016-08-19/account-settings/"
 PLAN = "AWSFreeTierService.GetAccountPlanState"
