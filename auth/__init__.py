@@ -1,14 +1,20 @@
 """Game Login: accounts, sessions and tokens for a game.
 
-From the top: `app` puts everything together; `api` and `tutorial` are the routes, `requests` and
-`answers` what goes in and out of them; `accounts` and `sessions` are what a player can do;
-`rate_limits` bounds guessing; `store` holds every SQL statement, `database` the connection it runs
-on, `records` what it remembers. At the bottom `passwords`, `usernames`, `refresh_tokens`,
-`access_tokens` and their `keys`; `secret_store`, `settings`, `logs`, `errors`, `times`. `migrate`,
-`cleaning` and `rotation` run apart from any request; `database_users` is what two of them do to the
-application's own users.
+A request enters by `handler.http`, which Lambda calls. `app` composes everything. The rooms, each of
+which imports only from rooms to its left:
 
-A module imports only from floors below it; `tests/unit/test_floors.py` has the list.
+    shared       errors (each answer that is not a success), settings, times, logs, texts
+    external     each service we depend on: the connection to the database, Secrets Manager
+    credentials  passwords, usernames, token keys, access and refresh tokens
+    store        every SQL statement, one module for each table; migrations/
+    flows        the policy: limits on guesses, signing in, sessions, admission
+    api          HTTP: the route table, forms, answers, the tutorial's routes
+    jobs         work without a player: migrate, clean up, rotate
+    app          the composition
+    handler      the Lambda entries: http, migrate, clean_up, rotate
+
+Beside them: `local/` is `make run` (`local/stack.py` starts the database first), `deploy/` uploads,
+`tests/` proves. `tests/unit/test_rooms.py` holds the rule.
 """
 
 from auth.app import create_app

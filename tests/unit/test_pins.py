@@ -9,21 +9,14 @@ from pathlib import Path
 import pytest
 
 from deploy.pins import hashed
-from local.stack import ROOT
 from tests.packages import NAME, VERSION, wheel
+from tests.sources import tracked
 
 SOME = "0" * 64
 HASH = r"--hash=sha256:[0-9a-f]{64}"
 REQUIREMENT = re.compile(rf"[A-Za-z0-9._-]+(\[[a-z,-]+\])?==\S+( ; .+?)?( +{HASH})+")
 PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+( ; [a-z_]+ == '\w+')?|-r \S+\.in")
 INTEGRITY = re.compile(r"sha512-[A-Za-z0-9+/]{86}==")
-
-
-def tracked(*patterns: str) -> list[Path]:
-    """Return the project's files of these names."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [ROOT / name for name in listed.splitlines() if (ROOT / name).exists()]
 
 
 def statements(text: str) -> list[str]:
