@@ -1,7 +1,7 @@
 """Game Login: accounts, sessions and tokens for a game.
 
-A request enters by `handler.http`, which Lambda calls; `app` composes everything. The rooms, each of
-which imports only from rooms above it in this list:
+A request enters by `handler.http`, which Lambda calls; `app` composes everything. Each room imports
+only from rooms above it in this list:
 
     shared       errors (each answer that is not a success), settings, times, logs, texts
     external     each service we depend on: the connection to the database, Secrets Manager
