@@ -17,7 +17,7 @@ def test_scene(game: Game, tmp_path: Path, script: str) -> None:
     assert_passed(run, script, "", game.backend.secrets)
 
 
-@pytest.mark.parametrize("script", ["test_account", "test_session"])
+@pytest.mark.parametrize("script", ["test_account", "test_own_account", "test_session"])
 def test_scene_over_https(game: Game, tmp_path: Path, script: str) -> None:
     """It is the same over HTTPS."""
     run = game.run(script, tmp_path, GAME_LOGIN_TEST_URL=game.backend.secure_url)

@@ -179,17 +179,6 @@ func test_logout_without_a_network() -> void:
 	equal((await new_client(profile).auto_login()).code, "no_session", "for good")
 
 
-func test_deleting_the_account() -> void:
-	var profile: String = new_name()
-	var player: Client = await new_player(profile)
-	var username: String = player.account_name
-	check((await player.fetch("/v1/me/delete", {"password": PASSWORD})).ok, "deleted")
-	check((await player.logout()).ok, "nothing is left to sign out of")
-	equal(player.state, Client.State.SIGNED_OUT, "state")
-	equal((await new_client(profile).auto_login()).code, "no_session", "nor to come back to")
-	check((await new_client().register(username, PASSWORD)).ok, "the name is free")
-
-
 func test_not_to_be_remembered() -> void:
 	var profile: String = new_name()
 	var first: Client = await new_player(profile)

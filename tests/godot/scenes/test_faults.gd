@@ -307,18 +307,6 @@ func test_header_lines() -> void:
 	exchange.queue_free()
 
 
-func test_a_lost_answer_to_a_password_change() -> void:
-	var player: Client = await new_player()
-	await fault("/v1/me/password", "lose")
-	var change: Dictionary = {"current_password": PASSWORD, "new_password": PASSWORD + " 2"}
-	var result: GameLoginResult = await player.fetch(
-		"/v1/me/password", change, HTTPClient.METHOD_PUT
-	)
-	check(result.ok, "sent again, and done: %s" % result)
-	equal(await count("/v1/me/password"), 2, "requests")
-	check((await player.auto_login()).ok, "this device stays signed in")
-
-
 func test_a_sign_in_that_is_answered_too_late() -> void:
 	for setting: String in ["base_url", "profile"]:
 		var client: Client = new_client()

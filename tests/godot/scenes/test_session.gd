@@ -154,37 +154,5 @@ func test_a_call_is_not_repeated_as_somebody_else() -> void:
 	check((await player.fetch("/v1/me")).ok, "the new one goes on")
 
 
-func test_a_password_change_elsewhere() -> void:
-	var first: Client = await new_player()
-	var second: Client = new_client()
-	check((await second.login(first.account_name, PASSWORD)).ok, "signed in twice")
-	var change: Dictionary = {"current_password": PASSWORD, "new_password": PASSWORD + " 2"}
-	var result: GameLoginResult = await first.fetch(
-		"/v1/me/password", change, HTTPClient.METHOD_PUT
-	)
-	check(result.ok, "changed: %s" % result)
-	equal((await second.fetch("/v1/me")).code, "session_ended", "the other device")
-	check((await first.fetch("/v1/me")).ok, "this device")
-	check((await first.auto_login()).ok, "and it stays signed in")
-
-
-func test_a_password_change_that_is_answered_too_late() -> void:
-	var player: Client = await new_player()
-	await fault("/v1/me/password", "slow", {"seconds": 0.5})
-	var change: Dictionary = {"current_password": PASSWORD, "new_password": PASSWORD + " 2"}
-	var results: Array = []
-	var ask: Callable = func() -> void:
-		results.append(await player.fetch("/v1/me/password", change, HTTPClient.METHOD_PUT))
-	ask.call()
-	await seconds(0.1)
-	player.profile = new_name()  # it is somebody else's turn
-	while results.is_empty():
-		await seconds(0.05)
-	check(results[0].ok, "changed: %s" % results[0])
-	equal(results[0].data["refresh_token"], "", "no refresh token in the result")
-	equal(results[0].data["access_token"], "", "no access token in the result")
-	check(not player.has_session(), "nor a session for somebody else")
-
-
 func _line(request: Dictionary) -> String:
 	return "%s %d" % [request["path"], request["status"]]

@@ -23,8 +23,7 @@ const Result = preload("result.gd")
 const Session = preload("session.gd")
 const Store = preload("store.gd")
 
-const TRIES: int = 3  # of calls that may be repeated, such as those with an Idempotency-Key
-const PASSWORD_PATH: String = "/v1/me/password"
+const TRIES: int = 3  # of calls that are safe to repeat
 const BACK_OFF_SECONDS: float = 0.5
 const OVERTAKEN: String = "overtaken"  # a refresh, by a session that is not its own
 const NOT_CLOSED_BY_SERVER: Array[int] = [-1, 1006]  # an engine's and a browser's "failed"
@@ -66,7 +65,7 @@ var _is_signing_in: bool = false:
 		_is_signing_in = value
 		_update_state()
 var _is_refreshing: bool = false
-var _is_logging_out: bool = false
+var _is_leaving: bool = false  # the player is signing out or deleting the account
 var _is_reachable: bool = true:
 	set(value):
 		_is_reachable = value
@@ -124,7 +123,7 @@ func logout(everywhere: bool = false) -> Result:
 	if not _session.is_open():
 		return Result.of(Result.Kind.OK)
 	var generation: int = _generation
-	_is_logging_out = true
+	_is_leaving = true
 	var result: Result
 	if everywhere:
 		# By the access token: where the answer to a refresh was lost, the refresh token is not the
@@ -132,11 +131,39 @@ func logout(everywhere: bool = false) -> Result:
 		result = await fetch("/v1/logout", {"everywhere": true})
 	else:
 		var body: Dictionary = {"refresh_token": _session.refresh_token}
-		result = await _ask(HTTPClient.METHOD_POST, "/v1/logout", "", body)
-	_is_logging_out = false
+		result = await _ask(HTTPClient.METHOD_POST, "/v1/logout", "", body, false)
+	_is_leaving = false
 	if generation == _generation:
 		_end_session(Reason.LOGOUT, result.ok)
 	return Result.of(Result.Kind.OK) if result.code == "session_ended" else result
+
+
+## Changes the password. This device stays signed in, all others are signed out. If the answer was
+## lost, call it again with the same two passwords before anything else.
+func change_password(current_password: String, new_password: String) -> Result:
+	var body: Dictionary = {"current_password": current_password, "new_password": new_password}
+	var method: HTTPClient.Method = HTTPClient.METHOD_PUT
+	var result: Result = await _ask_as_player(method, "/v1/me/password", body, true)
+	if result.ok and result.data.get("refresh_token") != "":  # no tokens, so not the server's answer
+		return Result.of(Result.Kind.PROTOCOL)
+	return result
+
+
+## Deletes the account. The player is signed out then, and this device forgets the account.
+func delete_account(password: String) -> Result:
+	var generation: int = _generation
+	var store: Store = _store
+	var account: Array = [base_url, account_id]
+	_is_leaving = true
+	var result: Result = await fetch("/v1/me/delete", {"password": password})
+	_is_leaving = false
+	if result.ok:
+		var record: Dictionary = store.read()
+		if [record.get("server"), record.get("account_id")] == account:
+			store.clear()
+		if generation == _generation:
+			_end_session(Reason.LOGOUT, true)
+	return result
 
 
 ## Returns an access token that is good for some more seconds, or nothing where none can be had.
@@ -152,26 +179,7 @@ func fetch(
 ) -> Result:
 	if body != null and method == HTTPClient.METHOD_GET:
 		method = HTTPClient.METHOD_POST
-	var generation: int = _generation
-	var result: Result
-	for _try: int in 2:
-		result = await _ensure_access(0.0)
-		if not result.ok:
-			break
-		var token: String = _session.access_token(0.0)
-		result = await _ask(method, path, "Authorization: Bearer " + token, body)
-		if result.status > 0 or result.kind in [Result.Kind.OFFLINE, Result.Kind.TIMEOUT]:
-			_is_reachable = result.status > 0
-		if result.code != "invalid_token" or generation != _generation:
-			break
-		if token == _session.access_token(0.0):
-			_session.access_until = Session.now()
-	if result.ok and path == PASSWORD_PATH:
-		var session: Session = _session if generation == _generation else Session.new()
-		var sent: String = session.refresh_token
-		if session.take(result.data, Session.now()) and session == _session:
-			_keep(sent)  # the tokens before are no good any more
-	return result
+	return await _ask_as_player(method, path, body, false)
 
 
 ## Connects to a game server, with the token where the server expects it. Poll the peer as ever.
@@ -209,7 +217,7 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 	var asked_at: float = Session.now()
 	var session: Session = Session.new()
 	var header: String = "Idempotency-Key: " + key if key != "" else ""
-	var result: Result = await _ask(HTTPClient.METHOD_POST, path, header, body)
+	var result: Result = await _ask(HTTPClient.METHOD_POST, path, header, body, key != "")
 	if result.ok and not session.take(result.data, asked_at):
 		result = Result.of(Result.Kind.PROTOCOL)
 	if result.ok and asker != [base_url, _store]:
@@ -221,6 +229,33 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 		_keep("")
 		_is_reachable = true
 	_is_signing_in = false
+	return result
+
+
+## Asks with the access token, and once more with a new one if the server refuses it.
+func _ask_as_player(
+	method: HTTPClient.Method, path: String, body: Variant, is_repeatable: bool
+) -> Result:
+	var generation: int = _generation
+	var result: Result
+	for _try: int in 2:
+		result = await _ensure_access(0.0)
+		if not result.ok:
+			break
+		var token: String = _session.access_token(0.0)
+		var header: String = "Authorization: Bearer " + token
+		result = await _ask(method, path, header, body, is_repeatable)
+		if result.status > 0 or result.kind in [Result.Kind.OFFLINE, Result.Kind.TIMEOUT]:
+			_is_reachable = result.status > 0
+		if result.code != "invalid_token" or generation != _generation:
+			break
+		if token == _session.access_token(0.0):
+			_session.access_until = Session.now()
+	# If the answer brings new tokens of this account, the previous ones may be dead.
+	var session: Session = _session if generation == _generation else Session.new()
+	var sent: String = session.refresh_token
+	if result.ok and session.take(result.data, Session.now()) and session == _session:
+		_keep(sent)
 	return result
 
 
@@ -256,7 +291,7 @@ func _refresh_alone() -> Result:
 		var key: String = "Idempotency-Key: " + _session.key_for("refresh\n" + sent)
 		var body: Dictionary = {"refresh_token": sent}
 		var asked_at: float = Session.now()
-		var result: Result = await _ask(HTTPClient.METHOD_POST, "/v1/refresh", key, body)
+		var result: Result = await _ask(HTTPClient.METHOD_POST, "/v1/refresh", key, body, true)
 		if generation != _generation:
 			return Result.of(Result.Kind.CANCELLED, OVERTAKEN)
 		if result.ok and not _session.take(result.data, asked_at):
@@ -308,7 +343,7 @@ func _end_session(reason: Reason, is_confirmed: bool) -> void:
 				_store.clear()
 	_forget()
 	# Deferred: whoever hears of it may sign in again, and no call is under way any more.
-	session_ended.emit.call_deferred(Reason.LOGOUT if _is_logging_out else reason)
+	session_ended.emit.call_deferred(Reason.LOGOUT if _is_leaving else reason)
 
 
 func _forget() -> void:
@@ -326,9 +361,11 @@ func _update_state() -> void:
 		state_changed.emit(state)
 
 
-## Sends a request; one that bears repeating again where that may help, but no new try is begun
-## after the time that one request may take, nor at another server.
-func _ask(method: HTTPClient.Method, path: String, header: String, body: Variant) -> Result:
+## Sends a request. If it is repeatable, sends it again when that may help, but begins no new try
+## after the time that one request may take, and none at another server.
+func _ask(
+	method: HTTPClient.Method, path: String, header: String, body: Variant, is_repeatable: bool
+) -> Result:
 	var url: String = base_url.trim_suffix("/") + path
 	var problem: String = Address.problem(base_url.trim_suffix("/"), path)
 	if problem != "":
@@ -339,7 +376,6 @@ func _ask(method: HTTPClient.Method, path: String, header: String, body: Variant
 		headers += PackedStringArray(["Content-Type: application/json"])
 		content = JSON.stringify(body)
 	var began: float = Session.now()
-	var is_repeatable: bool = header.begins_with("Idempotency-Key:") or path == PASSWORD_PATH
 	var attempt: int = 0
 	while true:
 		var exchange: Exchange = Exchange.new(tls_options)

@@ -21,7 +21,8 @@ func is_open() -> bool:
 	return refresh_token != ""
 
 
-## Takes the tokens of an answer that was asked for at a time; returns whether they were all there.
+## Takes the tokens of an answer that was asked for at a time; returns whether they were all there,
+## and of this account if there is one already.
 func take(body: Dictionary, asked_at: float) -> bool:
 	var account: Dictionary = body["account"] if body.get("account") is Dictionary else {}
 	var texts: Array = [account.get("id"), account.get("username")]
@@ -29,7 +30,7 @@ func take(body: Dictionary, asked_at: float) -> bool:
 	for text: Variant in texts:
 		if not text is String or str(text) == "":
 			return false
-	if not body.get("expires_in") is float:
+	if not body.get("expires_in") is float or not account_id in ["", texts[0]]:
 		return false
 	var expires_in: float = body["expires_in"]
 	account_id = texts[0]
