@@ -1,132 +1,127 @@
-"""The composition root: the one place that knows every concrete thing."""
+"""The composition root: the application and the jobs, put together from their parts.
 
-import time
+Nothing else constructs a connection, a secret store or a flow.
+"""
 
-from flask import Flask, Response, request
-from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest, HTTPException
-from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+import logging
+from collections.abc import Mapping
 
-from auth.api.answers import error_answer
-from auth.api.forms import check_size
+from auth.api.application import Application
 from auth.api.request_log import RequestLog
-from auth.api.routes import Api
+from auth.api.routes import ROUTES
+from auth.api.routing import Flows, blueprint
 from auth.api.trusted_proxy import TrustedProxy
-from auth.api.tutorial import Tutorial
+from auth.api.tutorial import tutorial
 from auth.credentials.access_tokens import Realm
 from auth.credentials.keys import TokenKeys
 from auth.credentials.passwords import Passwords
-from auth.errors import (
-    ApiError,
-    InternalError,
-    InvalidRequest,
-    MethodNotAllowed,
-    NotFound,
-)
+from auth.external.connection import tls_context
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
 from auth.flows.accounts import Accounts
+from auth.flows.admission import Admission
+from auth.flows.password_change import PasswordChanges
 from auth.flows.rate_limits import RateLimits
 from auth.flows.sessions import Sessions
-from auth.logs import request_id
-from auth.settings import Settings
+from auth.jobs.admin import Admin
+from auth.jobs.cleaning import clean_up as delete_expired
+from auth.jobs.preparation import Preparation
+from auth.jobs.rotation import Rotation, report_age
+from auth.settings import Settings, required
 from auth.store.store import Store
 from auth.times import Clock, system_clock
 
-# What every answer says unless its route says otherwise.
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Strict-Transport-Security": "max-age=31536000",  # RFC 6797; plain HTTP ignores it
-    "X-Content-Type-Options": "nosniff",
-}
-
-
-_BEGAN_AT = "auth.began_at"
-_ERROR = "auth.error"
-
-
-class Application(Flask):
-    """Flask, with a note of when each request began and what went wrong with it, for the log."""
-
-    def preprocess_request(self) -> ResponseReturnValue | None:
-        request.environ[_BEGAN_AT] = time.perf_counter()
-        return super().preprocess_request()
-
-    def handle_user_exception(self, e: Exception) -> HTTPException | ResponseReturnValue:
-        request.environ[_ERROR] = e
-        return super().handle_user_exception(e)
+logger = logging.getLogger(__name__)
 
 
 def create_app(
     settings: Settings, clock: Clock = system_clock, passwords: Passwords | None = None
-) -> Flask:
+) -> Application:
     """Return the application.
 
-    Connects to nothing yet: the database and the secrets are asked for by the first request. All
-    that can be got ready before is.
+    It connects to nothing yet: the first request asks for the database and the secrets. Everything
+    else is made ready.
 
     Raises:
         SettingError: the CA file cannot be used.
     """
     secret_store = SecretStore()
     secret_store.prepare()
-    database = Database(
-        secret_store,
-        settings.database_secret_id,
-        settings.database_ca_file,
-        proxy_host=settings.database_proxy_host,
-    )
+    database = _database(settings, secret_store)
     store = Store(database)
     keys = TokenKeys(secret_store, settings.token_secret_id)
     realm = Realm(settings.token_issuer, settings.token_audience)
     sessions = Sessions(store, keys, realm, clock)
     limits = RateLimits(store, keys, settings.rate_limit_scale)
-    accounts = Accounts(store, sessions, limits, passwords or Passwords(), clock)
+    passwords = passwords or Passwords()
+    admission = Admission(store, sessions, clock)
+    accounts = Accounts(store, sessions, admission, limits, passwords, clock)
+    changes = PasswordChanges(store, sessions, keys, limits, passwords, clock)
     proxy = TrustedProxy(
         secret_store, settings.trusted_proxy_secret_id, settings.trusted_proxy_header
     )
-    request_log = RequestLog(limits, proxy)
-
-    app = Application("auth", static_folder=None)
-    app.extensions["database"] = database
-    app.extensions["secret_store"] = secret_store
-    app.extensions["trusted_proxy"] = proxy
-    # No answer is ever a redirect: game engines send credentials along or drop the body.
-    app.url_map.strict_slashes = True
-    app.url_map.merge_slashes = False
-    app.register_blueprint(Api(accounts, sessions, keys, store, proxy).blueprint())
-    app.register_blueprint(Tutorial(accounts, proxy).blueprint())
-    app.before_request(lambda: _begin(database))
-    app.after_request(lambda answer: _finish(answer, request_log))
-    app.register_error_handler(ApiError, _answer_to)
-    app.register_error_handler(HTTPException, _answer_to_http_error)
-    app.register_error_handler(Exception, _answer_to_bug)
-    return app
+    flows = Flows(accounts, changes, sessions, keys, store.ping, proxy)
+    routes = (blueprint("api", ROUTES, flows), tutorial(flows))
+    return Application(database, secret_store, proxy, RequestLog(limits, proxy), routes)
 
 
-def _begin(database: Database) -> None:
-    database.start_request()
-    check_size()
+def migrate(environment: Mapping[str, str]) -> list[str]:
+    """Prepare the database for this version; return the names of the migrations that were applied.
+
+    Raises:
+        SettingError: a setting is missing.
+        MigrationError, UserError, Failure, Unavailable: as `Preparation.run`.
+    """
+    secret_store = SecretStore()
+    admin = _admin(environment, secret_store)
+    database_secret_id = required(environment, "DATABASE_SECRET_ID")
+    token_secret_id = required(environment, "TOKEN_SECRET_ID")
+    return Preparation(secret_store, admin, database_secret_id, token_secret_id).run()
 
 
-def _finish(answer: Response, request_log: RequestLog) -> Response:
-    for name, value in HEADERS.items():
-        answer.headers.setdefault(name, value)
-    answer.headers["X-Request-Id"] = request_id.get()
-    request_log.write(answer, request.environ[_BEGAN_AT], request.environ.get(_ERROR))
-    return answer
+def clean_up(environment: Mapping[str, str], seconds: float) -> dict[str, int]:
+    """Delete expired rows for at most about `seconds`; return how many of each table.
+
+    Raises:
+        Unavailable: the database cannot be reached.
+        SettingError: a setting is missing.
+    """
+    settings = Settings.from_environment(environment)
+    secret_store = SecretStore()
+    database = _database(settings, secret_store)
+    try:
+        deleted = delete_expired(
+            database, system_clock, seconds, history_days=settings.session_history_days
+        )
+    finally:
+        database.close()
+    logger.info("cleaned up: %s", deleted, extra={"event": "cleaned_up", **deleted})
+    secret_store.start_request()
+    report_age(secret_store, settings.database_secret_id, system_clock())
+    return deleted
 
 
-def _answer_to(error: ApiError) -> Response:
-    return error_answer(error, request_id.get())
+def rotate(environment: Mapping[str, str], event: object) -> None:
+    """Do one step of the rotation of the application's database user.
+
+    Raises:
+        SettingError: a setting is missing.
+        RotationError, Unavailable, Failure, UserError: as `Rotation.run`.
+    """
+    secret_store = SecretStore()
+    admin = _admin(environment, secret_store)
+    Rotation(secret_store, required(environment, "DATABASE_SECRET_ID"), admin).run(event)
 
 
-def _answer_to_http_error(error: HTTPException) -> Response:
-    """Answer what the framework itself refuses in the contract's form."""
-    if isinstance(error, WrongMethod):
-        return _answer_to(MethodNotAllowed(list(error.valid_methods or ())))
-    return _answer_to(InvalidRequest() if isinstance(error, BadRequest) else NotFound())
+def _database(settings: Settings, secret_store: SecretStore) -> Database:
+    return Database(
+        secret_store,
+        settings.database_secret_id,
+        settings.database_ca_file,
+        proxy_host=settings.database_proxy_host,
+    )
 
 
-def _answer_to_bug(_: Exception) -> Response:
-    return _answer_to(InternalError())
+def _admin(environment: Mapping[str, str], secret_store: SecretStore) -> Admin:
+    tls = tls_context(required(environment, "DATABASE_CA_FILE"))
+    return Admin(secret_store, required(environment, "DATABASE_ADMIN_SECRET_ID"), tls)

@@ -1,5 +1,7 @@
 """Every way a request can fail: one tree, each class one code of the HTTP contract.
 
+The first paragraph of a docstring tells the author of a client what happened and what to do.
+
 What a client reads is `message`, fixed by the class; what the log reads is the text an error is
 raised with. The two never mix, so no database message and no secret can reach an answer.
 """
@@ -74,13 +76,13 @@ class FieldError(ApiError):
 
 
 class InvalidRequest(FieldError):
-    """The body or a header is not what the route takes."""
+    """The body or a header is not what the route takes: fix the call."""
 
     code, status, message = "invalid_request", 400, "The request is not what this route takes."
 
 
 class InvalidUsername(FieldError):
-    """The name asked for at registration has a wrong length or character, or is reserved."""
+    """The name has a wrong length or character, or is reserved: show `fields.username`."""
 
     code, status, message = "invalid_username", 422, "This username cannot be used."
 
@@ -89,7 +91,10 @@ class InvalidUsername(FieldError):
 
 
 class WeakPassword(FieldError):
-    """The password chosen is too short, too long, too easy to guess, or the one in use."""
+    """Too short, too long, too easy to guess, or the one in use: show `fields.password`.
+
+    A password change has the reason in `fields.new_password`, too.
+    """
 
     code, status, message = "weak_password", 422, "This password cannot be used."
 
@@ -106,7 +111,7 @@ class WeakNewPassword(WeakPassword):
 
 
 class InvalidCredentials(Unauthorized):
-    """Wrong name or wrong password; which of the two is never said."""
+    """Wrong name or wrong password, never told apart: ask again, do not refresh."""
 
     code, status, message = "invalid_credentials", 401, "The username or the password is wrong."
 
@@ -124,7 +129,10 @@ class WrongCurrentPassword(InvalidCredentials):
 
 
 class InvalidToken(Unauthorized):
-    """The access token is missing, malformed, expired or revoked (RFC 6750, section 3)."""
+    """The access token is missing, malformed, expired or revoked: refresh, then repeat.
+
+    RFC 6750, section 3.
+    """
 
     code, status, message = "invalid_token", 401, "The access token is not valid."
 
@@ -152,7 +160,7 @@ class MissingToken(InvalidToken):
 
 
 class SessionEnded(Unauthorized):
-    """The refresh token is not usable any more; the player has to sign in again."""
+    """The refresh token is not usable any more: sign in again."""
 
     code, status, message = "session_ended", 401, "The session has ended. Sign in again."
 
@@ -165,7 +173,10 @@ class SessionEnded(Unauthorized):
 
 
 class AccountSuspended(ApiError):
-    """The password was right, the account is suspended; `until` None means for good."""
+    """The password was right, and the account is suspended: show it.
+
+    `until` None means for good.
+    """
 
     code, status, message = "account_suspended", 403, "This account is suspended."
 
@@ -185,7 +196,7 @@ class NotFound(ApiError):
 
 
 class MethodNotAllowed(ApiError):
-    """The path exists and takes other methods."""
+    """The path takes other methods."""
 
     code, status, message = "method_not_allowed", 405, "This route does not take that method."
 
@@ -198,33 +209,36 @@ class MethodNotAllowed(ApiError):
 
 
 class UsernameTaken(ApiError):
-    """Another account has this name."""
+    """Another account has this name: choose another."""
 
     code, status, message = "username_taken", 409, "This username is taken."
 
 
 class IdempotencyKeyReused(ApiError):
-    """The Idempotency-Key belongs to another registration or refresh."""
+    """The Idempotency-Key belongs to another registration or refresh: take a new one."""
 
     code, status = "idempotency_key_reused", 409
     message = "This Idempotency-Key was used for another request."
 
 
 class PayloadTooLarge(ApiError):
-    """The body is over the limit."""
+    """The body has more than 8192 bytes."""
 
     code, status, message = "payload_too_large", 413, "The body may have at most 8192 bytes."
 
 
 class UnsupportedMediaType(ApiError):
-    """There is a body, and its Content-Type is not JSON in UTF-8."""
+    """The body does not say that it is JSON in UTF-8."""
 
     code, status = "unsupported_media_type", 415
     message = "Send the body as Content-Type: application/json, in UTF-8."
 
 
 class TooManyAttempts(ApiError):
-    """A rate limit refuses; `retry_after` is in seconds, `limit` the limit's name for the log."""
+    """A rate limit: wait `retry_after` seconds.
+
+    Only the log reads `limit`, the name of the limit.
+    """
 
     code, status, message = "too_many_attempts", 429, "Too many attempts. Wait and try again."
 
@@ -244,13 +258,13 @@ class TooManyAttempts(ApiError):
 
 
 class InternalError(ApiError):
-    """A bug. Nothing about it reaches the client."""
+    """A bug of ours; nothing about it reaches the client."""
 
     code, status, message = "internal_error", 500, "Something went wrong on our side."
 
 
 class Unavailable(ApiError):
-    """The database or the secrets store is out of reach or too busy; `retry_after` in seconds."""
+    """Database or secrets out of reach, or too busy: wait `retry_after` seconds; never sign out."""
 
     code, status = "unavailable", 503
     message = "The service is busy or out of reach. Try again."

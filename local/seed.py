@@ -7,11 +7,11 @@ from auth.credentials.usernames import username_key
 from auth.external.connection import Duplicate
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
-from auth.flows.sessions import new_session
+from auth.flows.accounts import new_account
+from auth.flows.admission import new_session
 from auth.settings import Settings
-from auth.store.records import Account
 from auth.store.store import Store
-from auth.times import new_id, system_clock
+from auth.times import system_clock
 
 USERNAME = "Test"
 PASSWORD = "Test"  # noqa: S105  # the tutorial's; the policy would refuse it
@@ -22,7 +22,7 @@ def add_test_player() -> None:
     settings = Settings.from_environment(os.environ)
     database = Database(SecretStore(), settings.database_secret_id, settings.database_ca_file)
     now = system_clock()
-    account = Account(new_id(now), USERNAME, Passwords().hash(PASSWORD), 0, None, None, now)
+    account = new_account(USERNAME, Passwords().hash(PASSWORD), now)
     session, _ = new_session(account, "seed", now)
     try:
         Store(database).add_account(account, username_key(USERNAME), None, session)

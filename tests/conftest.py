@@ -94,7 +94,7 @@ def clock(
     application = create_app(settings, clock=clock)
     monkeypatch.setattr(handler, "application", application)
     yield clock
-    application.extensions["database"].close()
+    application.close()
 
 
 @pytest.fixture

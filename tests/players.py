@@ -6,11 +6,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import handler
+from auth.api.application import Application
 from tests.events import Answer, http_event
 
 PASSWORD = "correct horse battery staple"
 
 _numbers = itertools.count(1)
+
+
+def running() -> Application:
+    """Return the application that the handler asks."""
+    assert handler.application, handler.start_error
+    return handler.application
 
 
 def call(

@@ -17,6 +17,7 @@ from awslambdaric.lambda_runtime_hooks_runner import run_after_restore, run_befo
 import handler
 from auth.external.database import PAUSE_SECONDS
 from tests.events import http_event
+from tests.players import running
 
 PASSWORD = "correct horse battery staple"
 
@@ -35,7 +36,7 @@ def picture() -> dict[str, object]:
     """Return what is in this process that is in every copy."""
     gc.unfreeze()  # what is frozen is in the picture too, and `gc.get_objects` leaves it out
     links = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
-    database = handler.application.extensions["database"]
+    database = running().database
     return {
         "sockets": [link for link in links if link.startswith("socket:")],
         "credentials": sum("Credentials" in type(it).__name__ for it in gc.get_objects()),

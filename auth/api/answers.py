@@ -1,10 +1,13 @@
-"""What goes out: JSON objects as the contract names them, and errors.
+"""The bodies that routes answer with, one struct for each, and errors.
 
-Rendering only; nothing is looked up or decided here.
+Rendering only: nothing is looked up or decided here. `make openapi` describes the structs.
 """
+
+from typing import Annotated, Literal
 
 import msgspec
 from flask import Response
+from msgspec import Meta
 
 from auth.errors import ApiError
 from auth.flows.sessions import SignedIn
@@ -12,55 +15,134 @@ from auth.store.records import Account, Session
 from auth.texts import without_controls
 from auth.times import id_text, rfc3339
 
+# Of every answer, unless its route says otherwise.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Strict-Transport-Security": "max-age=31536000",  # RFC 6797; plain HTTP ignores it
+    "X-Content-Type-Options": "nosniff",
+}
+
+Id = Annotated[str, Meta(description="Opaque.")]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+class AccountMember(msgspec.Struct):
+    """An account as its owner sees it."""
+
+    id: Id
+    username: str
+    created_at: Time
+
+
+class SessionMember(msgspec.Struct):
+    """The session that was opened or refreshed."""
+
+    id: Id
+    created_at: Time
+    expires_at: Annotated[Time, Meta(description="When it ends unless it is refreshed.")]
+
+
+class SessionBody(msgspec.Struct):
+    """A player who is signed in."""
+
+    account: AccountMember
+    session: SessionMember
+    access_token: Annotated[
+        str, Meta(description="A JWT, for Authorization: Bearer. Keep it in memory.")
+    ]
+    token_type: Literal["Bearer"]
+    expires_in: Annotated[int, Meta(ge=1, description="Seconds the access token is good for.")]
+    refresh_token: Annotated[
+        str,
+        Meta(description="Good for one refresh. Keep it in a file that only the player can read."),
+    ]
+    refresh_expires_in: Annotated[
+        int, Meta(ge=0, description="Seconds until the session ends unless it is refreshed.")
+    ]
+    server_time: Time
+
+
+class AccountBody(msgspec.Struct):
+    """The account of the access token."""
+
+    account: AccountMember
+
+
+class ListedSession(msgspec.Struct):
+    """A session as the list of sessions shows it."""
+
+    id: str
+    device: str | None
+    created_at: Time
+    last_used_at: Time
+    expires_at: Time
+    current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
+
+
+class SessionList(msgspec.Struct):
+    """The sessions of an account."""
+
+    sessions: Annotated[
+        list[ListedSession], Meta(max_length=100, description="The last used first.")
+    ]
+
+
+class Done(msgspec.Struct):
+    """Nothing to tell."""
+
+
+class KeySet(msgspec.Struct):
+    """A JSON Web Key Set (RFC 7517)."""
+
+    keys: list[dict[str, str]]
+
+
+class Health(msgspec.Struct):
+    """The database answers."""
+
+    status: Literal["ok"]
+
+
+class TutorialStatus(msgspec.Struct):
+    """Whether name and password are right."""
+
+    status: bool
+
 
 def json_answer(body: object, status: int = 200) -> Response:
     """Return an answer with a JSON body."""
     return Response(msgspec.json.encode(body), status, mimetype="application/json")
 
 
-def account_body(account: Account) -> dict[str, object]:
+def account_body(account: Account) -> AccountBody:
     """Return an account as its owner sees it."""
-    return {
-        "id": id_text(account.id),
-        "username": account.username,
-        "created_at": rfc3339(account.created_at),
-    }
+    return AccountBody(_account(account))
 
 
-def session_body(signed_in: SignedIn) -> dict[str, object]:
+def session_body(signed_in: SignedIn) -> SessionBody:
     """Return the session body, which registering, signing in and refreshing share."""
     session, now = signed_in.session, signed_in.now
-    return {
-        "account": account_body(signed_in.account),
-        "session": {
-            "id": id_text(session.id),
-            "created_at": rfc3339(session.created_at),
-            "expires_at": rfc3339(session.ends_at()),
-        },
-        "access_token": signed_in.access_token,
-        "token_type": "Bearer",
-        "expires_in": signed_in.expires_in,
-        "refresh_token": signed_in.refresh_token,
-        "refresh_expires_in": int((session.ends_at() - now).total_seconds()),
-        "server_time": rfc3339(now),
-    }
+    return SessionBody(
+        account=_account(signed_in.account),
+        session=SessionMember(
+            id_text(session.id), rfc3339(session.created_at), rfc3339(session.ends_at())
+        ),
+        access_token=signed_in.access_token,
+        token_type="Bearer",  # noqa: S106  # RFC 6750's name of a type
+        expires_in=signed_in.expires_in,
+        refresh_token=signed_in.refresh_token,
+        refresh_expires_in=int((session.ends_at() - now).total_seconds()),
+        server_time=rfc3339(now),
+    )
 
 
-def listed_session(session: Session, current_id: bytes) -> dict[str, object]:
-    """Return a session as the list of sessions shows it."""
-    return {
-        "id": id_text(session.id),
-        # Labels from before they were checked are still stored.
-        "device": None if session.device is None else without_controls(session.device),
-        "created_at": rfc3339(session.created_at),
-        "last_used_at": rfc3339(session.rotated_at),
-        "expires_at": rfc3339(session.ends_at()),
-        "current": session.id == current_id,
-    }
+def session_list(sessions: list[Session], current_id: bytes) -> SessionList:
+    """Return the list of an account's sessions."""
+    return SessionList([_listed(one, current_id) for one in sessions])
 
 
 def error_body(error: ApiError, request_id: str) -> dict[str, object]:
-    """Return the body of an error: its code and its fixed message, never what the log reads."""
+    """Return the body of an error: its code and its fixed message, never the text for the log."""
     members = {"code": error.code, "message": error.message, "request_id": request_id}
     return {"error": {**members, **error.details()}}
 
@@ -70,3 +152,19 @@ def error_answer(error: ApiError, request_id: str) -> Response:
     answer = json_answer(error_body(error, request_id), error.status)
     answer.headers.update(error.headers())
     return answer
+
+
+def _account(account: Account) -> AccountMember:
+    return AccountMember(id_text(account.id), account.username, rfc3339(account.created_at))
+
+
+def _listed(session: Session, current_id: bytes) -> ListedSession:
+    return ListedSession(
+        id=id_text(session.id),
+        # Labels that are older than the check of labels are still stored.
+        device=None if session.device is None else without_controls(session.device),
+        created_at=rfc3339(session.created_at),
+        last_used_at=rfc3339(session.rotated_at),
+        expires_at=rfc3339(session.ends_at()),
+        current=session.id == current_id,
+    )

@@ -1,185 +1,85 @@
-"""What comes in: a body as a typed struct, the bearer token, the caller's address.
+"""The bodies that routes take, one struct for each; `docs/openapi.json` is written from them."""
 
-Refuses with the contract's errors; knows nothing of what the values are for.
-"""
-
-import codecs
-import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import msgspec
-from flask import request
+from msgspec import Meta
 
-from auth.api.trusted_proxy import TrustedProxy
-from auth.errors import (
-    InvalidRequest,
-    MissingToken,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-)
-from auth.texts import without_controls
-
-CHARSETS = {"utf-8", "utf8", "us-ascii"}  # the last is a part of UTF-8
-MAX_BODY_BYTES = 8192
 MAX_DEVICE_LENGTH = 64
 
-_ADDRESS = "auth.client_address"  # where a request keeps it
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{16,128}")
-_FIELD = re.compile(r"`\$\.(\w+)")
-_MISSING_FIELD = re.compile(r"missing required field `(\w+)`")
-
-T = TypeVar("T")
-Device = Annotated[str, msgspec.Meta(max_length=MAX_DEVICE_LENGTH)] | None
+# Described once in the contract; `credentials` has their rules, since a struct cannot say them all.
+Username = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/NewUsername"})]
+Password = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/NewPassword"})]
+Device = Annotated[
+    Annotated[str, Meta(max_length=MAX_DEVICE_LENGTH)] | None,
+    Meta(extra_json_schema={"$ref": "#/components/schemas/Device"}),
+]
 
 
 class Form(msgspec.Struct):
-    """What a body may hold; it never prints it."""
+    """A body; it never prints its values."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"
 
 
 class Credentials(Form):
-    """The tutorial's login."""
+    """A name and a password, as the tutorial's client sends them."""
 
     username: str
     password: str
 
 
-class NewAccount(Credentials):
-    """Registration."""
+class NewAccount(Form):
+    """A registration."""
 
+    username: Username
+    password: Password
     device: Device = None
 
 
-class SignIn(NewAccount):
-    """Signing in, with an earlier session's token as proof of a known device."""
+class SignIn(Form):
+    """A login, with the token of an earlier session as proof of a known device."""
 
-    refresh_token: str | None = None
+    username: str
+    password: str
+    device: Device = None
+    refresh_token: Annotated[
+        str | None,
+        Meta(
+            description="One of any earlier session of this account, as proof of a known device;"
+            " a garbled one is ignored. The session whose current token it is ends."
+        ),
+    ] = None
 
 
 class Refresh(Form):
-    """Auto-login."""
+    """A refresh of the session, without a password."""
 
     refresh_token: str
 
 
 class Logout(Form):
-    """Signing out, by the access token unless there is a refresh token."""
+    """The end of a session, of the access token unless there is a refresh token."""
 
-    everywhere: bool | None = None
-    refresh_token: str | None = None
+    everywhere: Annotated[bool | None, Meta(description="End all sessions of the account.")] = None
+    refresh_token: Annotated[
+        str | None,
+        Meta(
+            description="Any refresh token of the session. If it is there it decides, and the"
+            " header is not read; `everywhere` then needs the current one."
+        ),
+    ] = None
 
 
 class PasswordChange(Form):
     """A new password."""
 
     current_password: str
-    new_password: str
+    new_password: Password
 
 
 class Deletion(Form):
     """The end of an account."""
 
     password: str
-
-
-def read(form: type[T]) -> T:
-    """Return the body as a `form`.
-
-    Raises:
-        InvalidRequest, UnsupportedMediaType: the body is not one.
-    """
-    # Unity's and .NET's clients send a byte order mark.
-    body = request.get_data(cache=False).removeprefix(codecs.BOM_UTF8)
-    if body and not _says_json_in_utf8():
-        raise UnsupportedMediaType
-    try:
-        body.decode()  # msgspec lets invalid UTF-8 pass in fields that the form does not have
-        return msgspec.json.decode(body or b"{}", type=form)
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
-    except (msgspec.DecodeError, UnicodeError):
-        raise InvalidRequest("The body is not valid JSON in UTF-8.") from None
-    except RecursionError:
-        raise InvalidRequest("The body is nested too deeply.") from None
-
-
-def _says_json_in_utf8() -> bool:
-    charset = request.mimetype_params.get("charset", "utf-8")
-    return request.mimetype == "application/json" and charset.lower() in CHARSETS
-
-
-def device_label(text: str | None) -> str | None:
-    """Return the label that a player gave to a device, to be shown in the list of sessions.
-
-    Raises:
-        InvalidRequest: it has control characters.
-    """
-    if text is not None and text != without_controls(text):
-        raise InvalidRequest(fields={"device": "Control characters are not allowed."})
-    return text
-
-
-def check_size() -> None:
-    """Refuse a body over the limit, on every route.
-
-    Raises:
-        PayloadTooLarge: it is over 8 KiB.
-    """
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise PayloadTooLarge
-
-
-def bearer_token() -> str:
-    """Return the access token, which travels in the Authorization header only (RFC 6750, 2.1).
-
-    Raises:
-        MissingToken: there is none.
-    """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise MissingToken
-    return token.strip()
-
-
-def idempotency_key() -> str | None:
-    """Return the Idempotency-Key header, if there is one.
-
-    Raises:
-        InvalidRequest: it is too short, too long, or not visible ASCII.
-    """
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise InvalidRequest(
-            fields={"Idempotency-Key": "Send 16 to 128 visible ASCII characters, without spaces."}
-        )
-    return key
-
-
-def client_address(proxy: TrustedProxy) -> str:
-    """Return the caller's address: the one that API Gateway saw, or the one a trusted proxy names.
-
-    X-Forwarded-For alone is the caller's to invent.
-
-    Raises:
-        Unavailable: the trusted proxy's secret cannot be read.
-    """
-    known: str | None = request.environ.get(_ADDRESS)
-    if known is not None:
-        return known
-    event: dict[str, Any] = request.environ.get("serverless.event", {})
-    context: dict[str, Any] = event.get("requestContext", {})
-    seen = str(context.get("http", {}).get("sourceIp", ""))
-    address = request.environ[_ADDRESS] = proxy.address(seen, request.headers.get)
-    return address
-
-
-def _invalid(complaint: str) -> InvalidRequest:
-    """Turn msgspec's complaint, which never quotes the value, into reasons by field."""
-    field = _MISSING_FIELD.search(complaint) or _FIELD.search(complaint)
-    if field is None:
-        return InvalidRequest("The body must be a JSON object.")
-    if complaint.startswith("Object missing"):
-        return InvalidRequest(fields={field[1]: "This field is missing."})
-    return InvalidRequest(fields={field[1]: complaint.partition(" - at ")[0].replace("`", "")})

@@ -11,7 +11,7 @@ import time
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from auth.api.forms import client_address
+from auth.api.reading import client_address
 from auth.api.trusted_proxy import TrustedProxy
 from auth.errors import (
     AccountSuspended,

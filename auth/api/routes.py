@@ -1,139 +1,120 @@
-"""The v1 routes: each view is a sentence; fields in, one use case, answer out."""
+"""The route table: each route of /v1, declared once.
 
-from flask import Blueprint, Response
+Flask's rules, `docs/openapi.json` and the contract tests derive from it. The tutorial's two routes
+are in `tutorial`, in the same form.
+"""
 
-from auth.api.answers import account_body, json_answer, listed_session, session_body
-from auth.api.forms import (
-    Deletion,
-    Logout,
-    NewAccount,
-    PasswordChange,
-    Refresh,
-    SignIn,
-    bearer_token,
-    client_address,
-    device_label,
-    idempotency_key,
-    read,
+from auth.api.account_views import change_password, delete_account, log_in, me, register
+from auth.api.answers import AccountBody, Done, Health, KeySet, SessionBody, SessionList
+from auth.api.forms import Deletion, Logout, NewAccount, PasswordChange, Refresh, SignIn
+from auth.api.routing import Route
+from auth.api.service_views import health, public_keys
+from auth.api.session_views import end_session, list_sessions, log_out, refresh
+from auth.errors import (
+    AccountSuspended,
+    IdempotencyKeyReused,
+    InvalidCredentials,
+    InvalidUsername,
+    NotFound,
+    SessionEnded,
+    UsernameTaken,
+    WeakPassword,
 )
-from auth.api.trusted_proxy import TrustedProxy
-from auth.credentials.keys import TokenKeys
-from auth.errors import ApiError, NotFound
-from auth.flows.accounts import Accounts, Login
+from auth.flows.rate_limits import (
+    LOGIN_BY_ACCOUNT,
+    LOGIN_BY_ACCOUNT_AND_ADDRESS,
+    LOGIN_BY_ADDRESS,
+    LOGIN_FROM_KNOWN_DEVICE,
+    PASSWORD_CHANGE_BY_ACCOUNT,
+    PASSWORD_CHECK_BY_ACCOUNT,
+    REGISTRATION_BY_ADDRESS,
+)
 from auth.flows.sessions import Sessions
-from auth.store.store import Store
-from auth.times import parse_id
 
 JWKS_CACHE = "public, max-age=300"
 
-
-class Api:
-    """The views, with the use cases they call."""
-
-    def __init__(
-        self,
-        accounts: Accounts,
-        sessions: Sessions,
-        keys: TokenKeys,
-        store: Store,
-        proxy: TrustedProxy,
-    ) -> None:
-        self._accounts = accounts
-        self._sessions = sessions
-        self._keys = keys
-        self._store = store
-        self._proxy = proxy
-
-    def register(self) -> Response:
-        login = self._login(read(NewAccount))
-        return json_answer(session_body(self._accounts.register(login, idempotency_key())), 201)
-
-    def log_in(self) -> Response:
-        form = read(SignIn)
-        return json_answer(
-            session_body(self._accounts.log_in(self._login(form), form.refresh_token))
-        )
-
-    def refresh(self) -> Response:
-        form = read(Refresh)
-        return json_answer(
-            session_body(self._sessions.refresh(form.refresh_token, idempotency_key()))
-        )
-
-    def log_out(self) -> Response:
-        try:
-            form = read(Logout)
-        except ApiError:
-            self._sessions.verify(bearer_token())  # a wrong token is refused before a wrong body
-            raise
-        if form.refresh_token is not None:
-            self._sessions.end_by_token(form.refresh_token, everywhere=bool(form.everywhere))
-        else:
-            claims = self._sessions.verify(bearer_token())
-            self._sessions.end(claims, everywhere=bool(form.everywhere))
-        return json_answer({})
-
-    def list_sessions(self) -> Response:
-        claims, account = self._sessions.authenticate(bearer_token())
-        living = self._sessions.living(account, claims.session_id)
-        return json_answer({"sessions": [listed_session(one, claims.session_id) for one in living]})
-
-    def end_session(self, session_id: str) -> Response:
-        _, account = self._sessions.authenticate(bearer_token())
-        try:
-            identifier = parse_id(session_id)
-        except ValueError:
-            raise NotFound from None
-        self._sessions.end_one(account, identifier)
-        return json_answer({})
-
-    def me(self) -> Response:
-        _, account = self._sessions.authenticate(bearer_token())
-        return json_answer({"account": account_body(account)})
-
-    def change_password(self) -> Response:
-        session, account = self._sessions.session_of(bearer_token())
-        form = read(PasswordChange)
-        signed_in = self._accounts.change_password(
-            session, account, form.current_password, form.new_password
-        )
-        return json_answer(session_body(signed_in))
-
-    def delete_account(self) -> Response:
-        _, account = self._sessions.authenticate(bearer_token())
-        self._accounts.delete(account, read(Deletion).password)
-        return json_answer({})
-
-    def jwks(self) -> Response:
-        answer = json_answer(self._keys.ring().jwks())
-        answer.headers["Cache-Control"] = JWKS_CACHE
-        return answer
-
-    def health(self) -> Response:
-        self._store.ping()
-        return json_answer({"status": "ok"})
-
-    def _login(self, form: NewAccount) -> Login:
-        device = device_label(form.device)
-        return Login(form.username, form.password, client_address(self._proxy), device)
-
-    def blueprint(self) -> Blueprint:
-        """Return the routes."""
-        routes = Blueprint("api", __name__)
-        for method, path, view in (
-            ("POST", "/v1/register", self.register),
-            ("POST", "/v1/login", self.log_in),
-            ("POST", "/v1/refresh", self.refresh),
-            ("POST", "/v1/logout", self.log_out),
-            ("GET", "/v1/sessions", self.list_sessions),
-            ("DELETE", "/v1/sessions/<session_id>", self.end_session),
-            ("GET", "/v1/me", self.me),
-            ("PUT", "/v1/me/password", self.change_password),
-            ("POST", "/v1/me/delete", self.delete_account),
-            ("GET", "/.well-known/jwks.json", self.jwks),
-            ("GET", "/v1/health", self.health),
-        ):
-            routes.add_url_rule(
-                path, view_func=view, methods=[method], provide_automatic_options=False
-            )
-        return routes
+ROUTES = (
+    Route(
+        *("POST", "/v1/register", register, SessionBody),
+        success="The account is open, and the player signed in.",
+        status=201,
+        body=NewAccount,
+        has_idempotency_key=True,
+        errors=(
+            InvalidCredentials,
+            AccountSuspended,
+            UsernameTaken,
+            IdempotencyKeyReused,
+            InvalidUsername,
+            WeakPassword,
+        ),
+        limits=(REGISTRATION_BY_ADDRESS, LOGIN_BY_ACCOUNT),
+    ),
+    Route(
+        *("POST", "/v1/login", log_in, SessionBody),
+        success="The player is signed in.",
+        body=SignIn,
+        errors=(InvalidCredentials, AccountSuspended),
+        limits=(
+            LOGIN_BY_ADDRESS,
+            LOGIN_BY_ACCOUNT_AND_ADDRESS,
+            LOGIN_BY_ACCOUNT,
+            LOGIN_FROM_KNOWN_DEVICE,
+        ),
+    ),
+    Route(
+        *("POST", "/v1/refresh", refresh, SessionBody),
+        success="The player is signed in.",
+        body=Refresh,
+        has_idempotency_key=True,
+        errors=(SessionEnded, IdempotencyKeyReused),
+    ),
+    Route(
+        *("POST", "/v1/logout", log_out, Done),
+        success="The session has ended.",
+        body=Logout,
+        may_have_bearer=True,
+        errors=(SessionEnded,),
+    ),
+    Route(
+        *("GET", "/v1/sessions", list_sessions, SessionList),
+        success="The living sessions, 50 at most, this one among them.",
+        caller=Sessions.caller,
+    ),
+    Route(
+        *("DELETE", "/v1/sessions/<session_id>", end_session, Done),
+        success="The session has ended.",
+        caller=Sessions.caller,
+        errors=(NotFound,),
+    ),
+    Route(
+        *("GET", "/v1/me", me, AccountBody),
+        success="The account.",
+        caller=Sessions.caller,
+    ),
+    Route(
+        *("PUT", "/v1/me/password", change_password, SessionBody),
+        success="The password is changed.",
+        body=PasswordChange,
+        caller=Sessions.calling_session,
+        errors=(InvalidCredentials, WeakPassword),
+        limits=(PASSWORD_CHECK_BY_ACCOUNT, PASSWORD_CHANGE_BY_ACCOUNT),
+    ),
+    Route(
+        *("POST", "/v1/me/delete", delete_account, Done),
+        success="The account is gone.",
+        body=Deletion,
+        caller=Sessions.caller,
+        errors=(InvalidCredentials,),
+        limits=(PASSWORD_CHECK_BY_ACCOUNT,),
+    ),
+    Route(
+        *("GET", "/.well-known/jwks.json", public_keys, KeySet),
+        success="The keys, to be cached for 300 s.",
+        cache=JWKS_CACHE,
+    ),
+    Route(
+        *("GET", "/v1/health", health, Health),
+        success="It does.",
+    ),
+)

@@ -1,15 +1,16 @@
 """The tutorial's two routes, kept to the letter, so that its game client works unchanged.
 
-They go through the same use case as the v1 routes; only the answers differ.
+They go through the same flow as the v1 routes; only the answers differ.
 """
 
 from collections.abc import Callable
 
 from flask import Blueprint, Response
 
-from auth.api.answers import json_answer
-from auth.api.forms import Credentials, client_address, read
-from auth.api.trusted_proxy import TrustedProxy
+from auth.api.answers import TutorialStatus, json_answer
+from auth.api.forms import Credentials
+from auth.api.reading import client_address
+from auth.api.routing import Flows, Route, blueprint
 from auth.errors import (
     AccountSuspended,
     ApiError,
@@ -20,44 +21,56 @@ from auth.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from auth.flows.accounts import Accounts, Login
+from auth.flows.accounts import Attempt
+from auth.flows.rate_limits import (
+    LOGIN_BY_ACCOUNT,
+    LOGIN_BY_ACCOUNT_AND_ADDRESS,
+    LOGIN_BY_ADDRESS,
+)
 
 
-class Tutorial:
-    """The views, with the use case they call."""
+def tutorial_index(_: Flows) -> str:
+    """Answer the tutorial's root."""
+    return "OK"
 
-    def __init__(self, accounts: Accounts, proxy: TrustedProxy) -> None:
-        self._accounts = accounts
-        self._proxy = proxy
 
-    def index(self) -> Response:
-        return Response("OK", mimetype="text/plain")
+def tutorial_login(flows: Flows, form: Credentials) -> TutorialStatus:
+    """Answer the tutorial's login: true or false, and no session."""
+    attempt = Attempt(form.username, form.password, client_address(flows.proxy))
+    flows.accounts.check_credentials(attempt)
+    return TutorialStatus(status=True)
 
-    def login(self) -> Response:
-        form = read(Credentials)
-        login = Login(form.username, form.password, client_address(self._proxy))
-        self._accounts.check_credentials(login)
-        return json_answer({"status": True})
 
-    def blueprint(self) -> Blueprint:
-        """Return the routes, with the tutorial's own answers to what goes wrong."""
-        routes = Blueprint("tutorial", __name__)
-        routes.add_url_rule("/", view_func=self.index, provide_automatic_options=False)
-        routes.add_url_rule(
-            "/login", view_func=self.login, methods=["POST"], provide_automatic_options=False
-        )
-        answers: dict[type[ApiError], Callable[[ApiError], Response]] = {
-            InvalidRequest: _invalid,
-            UnsupportedMediaType: _invalid,
-            PayloadTooLarge: _invalid,
-            InvalidCredentials: _refused,
-            AccountSuspended: _refused,
-            TooManyAttempts: _later,
-            Unavailable: _later,
-        }
-        for error, answer in answers.items():
-            routes.register_error_handler(error, answer)
-        return routes
+TUTORIAL = (
+    Route(
+        *("GET", "/", tutorial_index, str),
+        success="The text OK.",
+    ),
+    Route(
+        *("POST", "/login", tutorial_login, TutorialStatus),
+        success="Whether name and password are right.",
+        body=Credentials,
+        errors=(InvalidCredentials, AccountSuspended),
+        limits=(LOGIN_BY_ADDRESS, LOGIN_BY_ACCOUNT_AND_ADDRESS, LOGIN_BY_ACCOUNT),
+    ),
+)
+
+
+def tutorial(flows: Flows) -> Blueprint:
+    """Return the routes, with the tutorial's own answers to errors."""
+    rules = blueprint("tutorial", TUTORIAL, flows)
+    answers: dict[type[ApiError], Callable[[ApiError], Response]] = {
+        InvalidRequest: _invalid,
+        UnsupportedMediaType: _invalid,
+        PayloadTooLarge: _invalid,
+        InvalidCredentials: _refused,
+        AccountSuspended: _refused,
+        TooManyAttempts: _later,
+        Unavailable: _later,
+    }
+    for error, answer in answers.items():
+        rules.register_error_handler(error, answer)
+    return rules
 
 
 def _invalid(_: ApiError) -> Response:

@@ -40,8 +40,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True)
-class AccessToken:
-    """What a verified token says."""
+class Claims:
+    """What a verified token says: a token is a text, and these are its claims."""
 
     account_id: bytes
     session_id: bytes
@@ -55,24 +55,26 @@ class Realm:
     audience: str
 
 
-def issue(ring: KeyRing, realm: Realm, token: AccessToken, username: str, now: datetime) -> str:
+def issue(ring: KeyRing, realm: Realm, claims: Claims, username: str, now: datetime) -> str:
     """Return a signed token that is good for ten minutes."""
     issued_at = int(now.timestamp())
     key = ring.current_signing
-    claims = {
+    payload = {
         "iss": realm.issuer,
         "aud": realm.audience,
-        "sub": id_text(token.account_id),
-        "sid": id_text(token.session_id),
+        "sub": id_text(claims.account_id),
+        "sid": id_text(claims.session_id),
         "name": username,
         "iat": issued_at,
         "exp": issued_at + LIFETIME_SECONDS,
         "jti": secrets.token_urlsafe(12),
     }
-    return jwt.encode(claims, key.private_key, key.algorithm, headers={"typ": TYPE, "kid": key.kid})
+    return jwt.encode(
+        payload, key.private_key, key.algorithm, headers={"typ": TYPE, "kid": key.kid}
+    )
 
 
-def verify(text: str, keys: TokenKeys, realm: Realm, now: datetime) -> AccessToken:
+def verify(text: str, keys: TokenKeys, realm: Realm, now: datetime) -> Claims:
     """Return what a token says, if it is one of ours and has not expired.
 
     Raises:
@@ -82,9 +84,9 @@ def verify(text: str, keys: TokenKeys, realm: Realm, now: datetime) -> AccessTok
     if len(text) > MAX_LENGTH:
         raise InvalidToken(Reason.GARBLED)
     try:
-        claims = _signed_claims(text, keys)
-        _check_claims(claims, realm, now)
-        return AccessToken(parse_id(str(claims["sub"])), parse_id(str(claims["sid"])))
+        payload = _signed_claims(text, keys)
+        _check_claims(payload, realm, now)
+        return Claims(parse_id(str(payload["sub"])), parse_id(str(payload["sid"])))
     except jwt.InvalidSignatureError:
         raise InvalidToken(Reason.SIGNATURE) from None
     except UnknownKey:
@@ -101,13 +103,13 @@ def _signed_claims(text: str, keys: TokenKeys) -> dict[str, object]:
     if header.typ != TYPE:
         raise InvalidToken(Reason.CLAIMS)
     key = keys.signing_key(header.kid)
-    claims: dict[str, object] = jwt.decode(
+    payload: dict[str, object] = jwt.decode(
         text,
         key.private_key.public_key(),
         algorithms=[key.algorithm],
         options={"verify_exp": False, "verify_aud": False, "verify_iat": False},
     )
-    return claims
+    return payload
 
 
 def _is_canonical(segment: str) -> bool:
@@ -126,13 +128,13 @@ def _header(encoded: str) -> Header:
     return msgspec.json.decode(base64.urlsafe_b64decode(encoded + padding), type=Header)
 
 
-def _check_claims(claims: dict[str, object], realm: Realm, now: datetime) -> None:
-    issued_at, expires_at = claims["iat"], claims["exp"]
+def _check_claims(payload: dict[str, object], realm: Realm, now: datetime) -> None:
+    issued_at, expires_at = payload["iat"], payload["exp"]
     if type(issued_at) is not int or type(expires_at) is not int:
         raise InvalidToken(Reason.CLAIMS)
     if not 0 < expires_at - issued_at <= LIFETIME_SECONDS:
         raise InvalidToken(Reason.CLAIMS)
-    if claims["iss"] != realm.issuer or claims["aud"] != realm.audience:
+    if payload["iss"] != realm.issuer or payload["aud"] != realm.audience:
         raise InvalidToken(Reason.CLAIMS)
     if now.timestamp() >= expires_at:
         raise InvalidToken(Reason.EXPIRED)

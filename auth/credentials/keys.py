@@ -94,7 +94,7 @@ class SigningKey:
         """Return the size of an RSA key, and 0 for others."""
         return self.private_key.key_size if isinstance(self.private_key, RSAPrivateKey) else 0
 
-    def jwk(self) -> dict[str, object]:
+    def jwk(self) -> dict[str, str]:
         """Return the public half as a JSON Web Key (RFC 7517)."""
         algorithm = jwt.get_algorithm_by_name(self.algorithm)
         key = algorithm.to_jwk(self.private_key.public_key(), as_dict=True)
@@ -114,7 +114,7 @@ class KeyRing:
     current_mac: MacKey
     current_signing: SigningKey
 
-    def jwks(self) -> dict[str, object]:
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the public keys as a JSON Web Key Set: the current, the next, the previous."""
         return {"keys": [key.jwk() for key in self.signing_keys.values()]}
 

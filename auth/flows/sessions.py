@@ -1,4 +1,4 @@
-"""Sessions: opened by signing in, kept by refreshing, ended by the player or by a theft.
+"""Sessions: kept by refreshing, ended by the player or by a theft; `admission` opens them.
 
 Refreshing replaces the refresh token (RFC 9700, section 4.14.2). It survives lost answers and
 parallel calls, since the successor of a token is always the same, and it notices a copied token,
@@ -7,12 +7,11 @@ since a replaced one that turns up later ends the session.
 
 import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from auth.credentials import access_tokens, refresh_tokens
-from auth.credentials.access_tokens import AccessToken, Realm
+from auth.credentials.access_tokens import Claims, Realm
 from auth.credentials.keys import TokenKeys
 from auth.credentials.refresh_tokens import InvalidRefreshToken, RefreshToken
 from auth.errors import (
@@ -24,16 +23,15 @@ from auth.errors import (
     Unavailable,
 )
 from auth.logs import note
-from auth.store.records import MAX_SESSIONS, Account, Session, SignInRow
+from auth.store.records import MAX_SESSIONS, Account, Session
 from auth.store.store import Store
-from auth.times import Clock, id_text, new_id
+from auth.times import Clock, id_text
 
 logger = logging.getLogger(__name__)
 
 IDLE_LIFETIME = timedelta(days=30)
 LIFETIME = timedelta(days=180)
 GRACE = timedelta(seconds=60)
-TRIES = 3  # of a password change that meets refreshes of the same session
 
 
 @dataclass(frozen=True)
@@ -51,58 +49,30 @@ class SignedIn:
         return f"SignedIn({self.account}, session={self.session.id.hex()})"
 
 
+@dataclass(frozen=True)
+class Caller:
+    """The account and the session of an access token that was accepted."""
+
+    account: Account
+    session_id: bytes
+
+
+@dataclass(frozen=True)
+class CallingSession:
+    """The same with the whole session."""
+
+    account: Account
+    session: Session
+
+
 class Sessions:
-    """Opens, refreshes, checks and ends sessions."""
+    """Refreshes, checks, lists and ends sessions."""
 
     def __init__(self, store: Store, keys: TokenKeys, realm: Realm, clock: Clock) -> None:
         self._store = store
         self._keys = keys
         self._realm = realm
         self._clock = clock
-
-    def open(
-        self, sign_in: SignInRow, device: str | None, presented: RefreshToken | None = None
-    ) -> SignedIn:
-        """Open a session and store it.
-
-        If `presented` is the current token of a living session, that session ends: the device has
-        one session, not two. It ends after the new one is stored.
-
-        Raises:
-            MissingParent: the account is gone.
-            Unavailable: the database did not do it.
-        """
-        now, account = self._clock(), sign_in.account
-        session, token = new_session(account, device, now)
-        self._store.add_session(session)
-        try:
-            self._end_presented(sign_in, presented, now)
-            self._make_room(sign_in, session, now)
-        except Unavailable as error:  # the player is signed in all the same
-            logger.warning("old sessions are left: %s", error, extra={"event": "sessions_kept"})
-        return self.signed_in(account, session, token, now)
-
-    def _end_presented(
-        self, sign_in: SignInRow, presented: RefreshToken | None, now: datetime
-    ) -> None:
-        if presented is None or not sign_in.session_goes_on:
-            return
-        if self._store.end_session_of_token(presented, now):
-            note(replaced_session_id=id_text(presented.session_id))
-
-    def _make_room(self, sign_in: SignInRow, session: Session, now: datetime) -> None:
-        """Keep the number of an account's sessions bounded.
-
-        Sign-ins at the same time find the same sessions in excess, so none takes more than that.
-        """
-        account_id = sign_in.account.id
-        if sign_in.sessions > MAX_SESSIONS:
-            excess = self._store.excess_sessions(account_id, session.id, now)
-        elif sign_in.sessions == MAX_SESSIONS and sign_in.least_used is not None:
-            excess = [sign_in.least_used]
-        else:
-            return
-        self._store.delete_sessions(account_id, excess, unused_since=now)
 
     def refresh(self, text: str, idempotency_key: str | None) -> SignedIn:
         """Replace a refresh token by its successor.
@@ -173,8 +143,10 @@ class Sessions:
         note("refresh_reused")
         raise SessionEnded(Reason.REUSED)
 
-    def verify(self, text: str) -> AccessToken:
-        """Return what an access token says, without asking whether its session still lives.
+    def claims(self, text: str) -> Claims:
+        """Return the claims of an access token, whether or not its session is still usable.
+
+        For signing out only; everything else asks for the caller.
 
         Raises:
             InvalidToken: the token itself is not valid.
@@ -184,74 +156,31 @@ class Sessions:
         _note_ids(claims.account_id, claims.session_id)
         return claims
 
-    def authenticate(self, text: str) -> tuple[AccessToken, Account]:
-        """Return what an access token says, and its account, if its session is alive.
+    def caller(self, text: str) -> Caller:
+        """Return who is calling, by an access token whose session is usable.
 
         Raises:
-            InvalidToken: the token is not valid, or its session has ended.
+            InvalidToken: the token is not valid, or its session is not usable.
             Unavailable: it cannot be decided now.
         """
-        claims = self.verify(text)
+        claims = self.claims(text)
         account = self._store.account_of_session(
             claims.session_id, claims.account_id, self._clock()
         )
         if account is None:
             raise InvalidToken(Reason.REVOKED)
-        return claims, account
+        return Caller(account, claims.session_id)
 
-    def session_of(self, text: str) -> tuple[Session, Account]:
-        """Return the living session of an access token, and its account.
-
-        Raises:
-            InvalidToken, Unavailable: as for `authenticate`.
-        """
-        claims = self.verify(text)
-        return self._living(claims.session_id, claims.account_id)
-
-    def change_password(
-        self, session: Session, account: Account, new_hash: str, fits: Callable[[str], bool]
-    ) -> SignedIn:
-        """Store a new password: this session goes on with a new token, all others end.
-
-        Two parallel calls with the same password agree on the hash that was stored first, and
-        answer with the same token.
-
-        Args:
-            fits: tells whether the new password fits another hash than `new_hash`.
+    def calling_session(self, text: str) -> CallingSession:
+        """Return who is calling, with the whole session.
 
         Raises:
-            InvalidToken: the session or the account has ended meanwhile.
-            Unavailable: the account has changed meanwhile, or the outcome is unknown.
+            InvalidToken, Unavailable: as for `caller`.
         """
-        old_hash = account.password_hash
-        for _ in range(TRIES):
-            now, key = self._clock(), self._keys.ring().current_mac
-            tail = refresh_tokens.renewed_tail(key, session.id, session.counter + 1, new_hash)
-            self._store.change_password(
-                session, account, new_hash, refresh_tokens.hash_of(tail), now, now + IDLE_LIFETIME
-            )
-            # Read the outcome: the statement may have been sent twice, or another was faster.
-            session, account = self._living(session.id, account.id)
-            if account.password_hash != old_hash:
-                break  # the password has changed; otherwise a refresh moved the session on
-        stored = account.password_hash
-        renewed = self.renewed(session, account, now)
-        if renewed is None or not (stored == new_hash or (stored != old_hash and fits(stored))):
-            raise Unavailable("the account changed while its password was changed")
-        return renewed
+        claims = self.claims(text)
+        return self.usable_session(claims.session_id, claims.account_id)
 
-    def renewed(self, session: Session, account: Account, now: datetime) -> SignedIn | None:
-        """Return the session with the token of its last password change, unless that was used."""
-        for key in self._keys.ring().mac_keys.values():
-            tail = refresh_tokens.renewed_tail(
-                key, session.id, session.counter, account.password_hash
-            )
-            if refresh_tokens.hash_of(tail) == session.tail_hash:
-                token = RefreshToken(account.id, session.id, session.counter, tail)
-                return self.signed_in(account, session, token, now)
-        return None
-
-    def end(self, claims: AccessToken, *, everywhere: bool) -> None:
+    def end(self, claims: Claims, *, everywhere: bool) -> None:
         """End the session of a verified access token, or all sessions of its account.
 
         If that session has ended already, nothing happens.
@@ -290,9 +219,11 @@ class Sessions:
         self._store.end_session(session_id, account.id, self._clock())
         note("session_revoked", revoked_session_id=id_text(session_id))
 
-    def living(self, account: Account, current_id: bytes) -> list[Session]:
-        """Return the account's living sessions, the last used first, the current one among them."""
-        found = self._store.live_sessions(account.id, current_id, self._clock(), MAX_SESSIONS)
+    def usable(self, caller: Caller) -> list[Session]:
+        """Return the account's usable sessions, the last used first, the caller's among them."""
+        found = self._store.live_sessions(
+            caller.account.id, caller.session_id, self._clock(), MAX_SESSIONS
+        )
         return sorted(found, key=lambda session: session.rotated_at, reverse=True)
 
     def presented(self, text: str | None) -> RefreshToken | None:
@@ -307,49 +238,28 @@ class Sessions:
         except (InvalidRefreshToken, Unavailable):
             return None
 
-    def _living(self, session_id: bytes, account_id: bytes) -> tuple[Session, Account]:
+    def usable_session(self, session_id: bytes, account_id: bytes) -> CallingSession:
+        """Return a session and its account, if the session is usable.
+
+        Raises:
+            InvalidToken: it is not.
+        """
         found = self._store.session(session_id, account_id)
         if found is None:
             raise InvalidToken(Reason.GONE)
-        if refusal := found[0].refusal(found[1], self._clock()):
+        session, account = found
+        if refusal := session.refusal(account, self._clock()):
             raise InvalidToken(refusal)
-        return found
+        return CallingSession(account, session)
 
     def signed_in(
         self, account: Account, session: Session, token: RefreshToken, now: datetime
     ) -> SignedIn:
         """Return a player's session with both tokens in the form that the player keeps."""
         ring = self._keys.ring()
-        claims = AccessToken(account.id, session.id)
+        claims = Claims(account.id, session.id)
         access_token = access_tokens.issue(ring, self._realm, claims, account.username, now)
         return SignedIn(account, session, access_token, refresh_tokens.encode(token, ring), now)
-
-
-def new_session(
-    account: Account, device: str | None, now: datetime
-) -> tuple[Session, RefreshToken]:
-    """Return a session that is not stored yet, and its first refresh token.
-
-    It carries the epoch that was read together with the password: when the password changes before
-    the session is stored, or all sessions are ended, it is born dead.
-    """
-    session_id = new_id(now)
-    token = RefreshToken(account.id, session_id, 0, refresh_tokens.new_tail())
-    session = Session(
-        id=session_id,
-        account_id=account.id,
-        tail_hash=token.tail_hash(),
-        counter=token.counter,
-        rotation_key=None,
-        epoch=account.epoch,
-        device=device,
-        created_at=now,
-        rotated_at=now,
-        idle_expires_at=now + IDLE_LIFETIME,
-        expires_at=now + LIFETIME,
-        ended_at=None,
-    )
-    return session, token
 
 
 def _digest(token: RefreshToken, idempotency_key: str | None) -> bytes | None:

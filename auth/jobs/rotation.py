@@ -7,18 +7,16 @@ first after a crash of any other. docs/decisions/0008 says why this is ours.
 
 import logging
 import secrets
-import ssl
 import string
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
-from auth.external.connection import Connection, DatabaseSecret
+from auth.external.connection import DatabaseSecret
 from auth.external.secret_store import SecretStore
+from auth.jobs.admin import Admin
 from auth.jobs.database_users import other_user, set_password, sign_in, users_lock
 
 logger = logging.getLogger(__name__)
@@ -27,8 +25,6 @@ PASSWORD_LETTERS = string.ascii_letters + string.digits  # they need no quoting 
 # From a schedule, since Lambda puts a function to sleep that is not called for weeks.
 WAKE = {"wake": True}
 PASSWORD_LENGTH = 40  # 238 bits, as the deployment's first one
-
-Admin = Callable[[DatabaseSecret], AbstractContextManager[Connection]]
 
 
 class RotationError(Exception):
@@ -50,7 +46,6 @@ class Rotation:
     secret_store: SecretStore
     secret_id: str
     admin: Admin
-    tls: ssl.SSLContext
 
     def run(self, raw: object) -> None:
         """Do the step that an event asks for, or nothing if it is only to keep the function awake.
@@ -107,7 +102,7 @@ class Rotation:
 
     def _set(self, version: str) -> None:
         """Give the other user that password in the database."""
-        with self.admin(self._read("AWSCURRENT")) as admin, users_lock(admin):
+        with self.admin.connect(self._read("AWSCURRENT")) as admin, users_lock(admin):
             # Under the lock: a late repetition must not set a password that is out of date.
             set_password(admin, self._other(version)[1])
 
@@ -124,15 +119,15 @@ class Rotation:
             or self._read("AWSPENDING").username == current.username
         )
         if rehearsal:
-            with self.admin(current):
+            with self.admin.connect(current):
                 logger.info("rotation: ready to rotate", extra={"event": "rotation_ready"})
             return
-        sign_in(self._other(version)[1], self.tls)
+        sign_in(self._other(version)[1], self.admin.tls)
 
     def _finish(self, version: str) -> None:
         """Make the other user the one that serves."""
         before, other = self._other(version)
-        sign_in(other, self.tls)  # once more: from here on everybody depends on it
+        sign_in(other, self.admin.tls)  # once more: from here on everybody depends on it
         self.secret_store.promote(self.secret_id, version, before)
 
     def _other(self, version: str) -> tuple[str, DatabaseSecret]:

@@ -19,13 +19,14 @@ from argon2 import PasswordHasher
 from flask import Flask
 
 import handler
+from auth.api.gateway import HEADERS_READ, checked
 from auth.app import create_app
 from auth.credentials.passwords import ITERATIONS, LANES, MEMORY_KIB, Passwords
 from auth.settings import Settings
 from tests import players
 from tests.benchmarks import tutorial
 from tests.events import http_event
-from tests.players import Player
+from tests.players import Player, running
 
 Clock = Callable[[], float]
 Samples = list[float]
@@ -102,7 +103,7 @@ class Worker:
         """Verify a password and read an account by its key: what no login can do without."""
         began = time.process_time()
         self._hasher.verify(self._hash, players.PASSWORD)
-        database = handler.application.extensions["database"]
+        database = running().database
         database.start_request()
         rows = database.execute("SELECT * FROM accounts WHERE id = %s", self._account_id()).rows
         seconds = time.process_time() - began
@@ -111,7 +112,7 @@ class Worker:
 
     def empty(self) -> float:
         """Ask an application that does nothing: what Flask and the wrapper take by themselves."""
-        event = handler._checked(http_event("GET", "/"), None)  # noqa: SLF001
+        event = checked(http_event("GET", "/"), None, HEADERS_READ)
         began = time.process_time()
         answer = serverless_wsgi.handle_request(self._empty, event, None)
         seconds = time.process_time() - began

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from cfnlint.decode import decode
 
+from auth.api.gateway import HEADERS_READ
 from auth.api.trusted_proxy import SECRET_HEADER
 from auth.settings import Settings
-from handler import HEADERS_READ
 from local.stack import ROOT
 
 TEMPLATE = ROOT / "infrastructure" / "cloudfront.yml"

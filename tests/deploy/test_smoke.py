@@ -164,7 +164,7 @@ def test_kinds_of_keys(
     application = create_app(replace(settings, token_secret_id=name))
     monkeypatch.setattr(handler, "application", application)
     outcome = smoke(backend.url)
-    application.extensions["database"].close()
+    application.close()
     assert outcome.code == 0, outcome.text
 
 

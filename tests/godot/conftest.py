@@ -61,7 +61,7 @@ def backend(stack: Stack, certificates: Path) -> Iterator[Backend]:
     yield backend
     backend.stop()
     handler.application = before
-    application.extensions["database"].close()
+    application.close()
 
 
 @pytest.fixture(autouse=True)

@@ -111,7 +111,7 @@ def token_for_another_game(stack: Stack) -> str:
         return register("Elsewhere")
     finally:
         handler.application = before
-        other.extensions["database"].close()
+        other.close()
 
 
 def register(username: str) -> str:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from flask import Flask
 
 import handler
+from auth.api.application import Application
 from auth.app import create_app
 from auth.credentials.keys import TokenKeys
 from auth.credentials.passwords import Passwords
@@ -47,22 +47,22 @@ def _described(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def serve(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Return a way to have the handler served by a new container with these settings."""
-    applications: list[Flask] = []
+    applications: list[Application] = []
 
-    def serve(settings: Settings) -> Flask:
+    def serve(settings: Settings) -> Application:
         applications.append(create_app(settings))
         monkeypatch.setattr(handler, "application", applications[-1])
         return applications[-1]
 
     yield serve
     for application in applications:
-        application.extensions["database"].close()
+        application.close()
 
 
 @pytest.fixture
 def warm(tables: Tables, settings: Settings, serve: Serve) -> Database:
     """Return the database of a container that has just answered a request."""
-    database: Database = serve(settings).extensions["database"]
+    database: Database = serve(settings).database
     assert call("GET", "/v1/health").status == 200
     return database
 
@@ -139,4 +139,4 @@ def studio(
     monkeypatch.setattr(handler, "application", studio.containers[0])
     yield studio
     for container in studio.containers:
-        container.extensions["database"].close()
+        container.close()

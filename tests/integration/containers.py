@@ -5,15 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from flask import Flask
 
+from auth.api.application import Application
 from auth.app import create_app
 from auth.credentials.passwords import Passwords
 from auth.external.database import Database
 from auth.settings import Settings
 from tests.conftest import Tables
 
-Serve = Callable[[Settings], Flask]
+Serve = Callable[[Settings], Application]
 """Has the handler served by a new container with these settings: a fixture."""
 
 
@@ -21,11 +21,11 @@ class Container:
     """One Lambda container: it has its own caches and its own connection."""
 
     def __init__(self, settings: Settings) -> None:
-        self.application: Flask = create_app(settings, passwords=Passwords(8, 1))  # quick ones
+        self.application = create_app(settings, passwords=Passwords(8, 1))  # quick ones
 
     def close(self) -> None:
         """Close its connection."""
-        self.application.extensions["database"].close()
+        self.application.close()
 
 
 Switch = Callable[[Container], None]

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
 import handler
+from auth.api import routes, tutorial
+from auth.api.routing import Route
 from tests.events import REQUEST_ID, Answer, http_event
 from tests.players import Player
 
@@ -15,8 +18,8 @@ LIMIT = 8192
 
 
 @dataclass(frozen=True)
-class Route:
-    """One line of the contract."""
+class ContractLine:
+    """One line of the contract, from the route table."""
 
     method: str
     path: str
@@ -24,26 +27,36 @@ class Route:
     bearer: bool = False
     takes_body: bool = False
 
+    @classmethod
+    def of(cls, route: Route) -> "ContractLine":
+        """Return the line of a route."""
+        fields = msgspec.structs.fields(route.body) if route.body else ()
+        return cls(
+            route.method,
+            route.path.replace("<session_id>", SOME_ID),
+            tuple(field.name for field in fields if field.required),
+            bearer=route.caller is not None or route.may_have_bearer,
+            takes_body=route.body is not None,
+        )
+
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
-ROUTES = (
-    Route("POST", "/v1/register", ("username", "password"), takes_body=True),
-    Route("POST", "/v1/login", ("username", "password"), takes_body=True),
-    Route("POST", "/v1/refresh", ("refresh_token",), takes_body=True),
-    Route("POST", "/v1/logout", bearer=True, takes_body=True),
-    Route("GET", "/v1/sessions", bearer=True),
-    Route("DELETE", f"/v1/sessions/{SOME_ID}", bearer=True),
-    Route("GET", "/v1/me", bearer=True),
-    Route(
-        "PUT", "/v1/me/password", ("current_password", "new_password"), bearer=True, takes_body=True
-    ),
-    Route("POST", "/v1/me/delete", ("password",), bearer=True, takes_body=True),
-    Route("GET", "/.well-known/jwks.json"),
-    Route("GET", "/v1/health"),
+ROUTES = tuple(ContractLine.of(route) for route in routes.ROUTES)
+TUTORIAL = tuple(ContractLine.of(route) for route in tutorial.TUTORIAL)
+
+
+def line(path: str) -> ContractLine:
+    """Return the only line of a path."""
+    (found,) = (one for one in (*ROUTES, *TUTORIAL) if one.path == path)
+    return found
+
+
+REGISTER, LOGIN, REFRESH, LOGOUT = map(
+    line, ("/v1/register", "/v1/login", "/v1/refresh", "/v1/logout")
 )
-TUTORIAL = (Route("GET", "/"), Route("POST", "/login"))
+TUTORIAL_INDEX, TUTORIAL_LOGIN = map(line, ("/", "/login"))
 WITH_BODY = tuple(route for route in ROUTES if route.takes_body)
 WITH_FIELDS = tuple(route for route in ROUTES if route.fields)
 BEARER = tuple(route for route in ROUTES if route.bearer)
@@ -69,13 +82,13 @@ CODES = {
 }
 
 
-def every(*routes: Route) -> pytest.MarkDecorator:
+def every(*routes: ContractLine) -> pytest.MarkDecorator:
     """Run a test for each of these routes."""
     return pytest.mark.parametrize("route", routes, ids=str)
 
 
 def send(
-    route: Route,
+    route: ContractLine,
     body: str | bytes | None = None,
     headers: dict[str, str] | None = None,
     token: str | None = None,
@@ -87,12 +100,12 @@ def send(
     return Answer.of(handler.http(http_event(route.method, route.path, body, sent), None))
 
 
-def token_for(route: Route, player: Player) -> str | None:
+def token_for(route: ContractLine, player: Player) -> str | None:
     """Return the access token, where the route wants one."""
     return player.access_token if route.bearer else None
 
 
-def form(route: Route, player: Player, **more: object) -> dict[str, object]:
+def form(route: ContractLine, player: Player, **more: object) -> dict[str, object]:
     """Return a body that the route takes."""
     known = {
         "username": player.username,

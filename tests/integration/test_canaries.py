@@ -17,8 +17,9 @@ import pytest
 
 import handler
 from auth.app import create_app
-from auth.flows.accounts import Login
-from auth.flows.sessions import SignedIn, new_session
+from auth.flows.accounts import Attempt
+from auth.flows.admission import new_session
+from auth.flows.sessions import SignedIn
 from auth.settings import Settings
 from auth.store.records import Account
 from local.stack import ROOT, Stack
@@ -127,7 +128,7 @@ def use(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
     yield use
     for application in made:
-        application.extensions["database"].close()
+        application.close()
 
 
 def test_a_whole_life(watch: Watch, clock: FakeClock, tables: Tables) -> None:
@@ -377,7 +378,7 @@ def test_values_do_not_print_themselves(stack: Stack) -> None:
     account = Account(bytes(16), "Ada", CANARY, 0, None, None, now)
     session, token = new_session(account, None, now)
     shown = [
-        repr(Login("Ada", CANARY, "address")),
+        repr(Attempt("Ada", CANARY, "address")),
         repr(account),
         repr(token),
         repr(SignedIn(account, session, CANARY, CANARY, now)),

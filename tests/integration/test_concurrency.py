@@ -12,9 +12,9 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import pytest
-from flask import Flask
 
 import handler
+from auth.api.application import Application
 from auth.app import create_app
 from auth.credentials.passwords import Passwords
 from auth.settings import Settings
@@ -118,7 +118,7 @@ class QuickPasswords(Passwords):
         return super().verify(password_hash, password)
 
 
-def quick_application() -> Flask:
+def quick_application() -> Application:
     """Return an application with quick passwords."""
     return create_app(Settings.from_environment(os.environ), passwords=QuickPasswords())
 
@@ -135,7 +135,7 @@ def crowd(stack: Stack) -> Iterator[Crowd]:
             yield crowd
     finally:
         crowd.stop()
-        application.extensions["database"].close()
+        application.close()
 
 
 @pytest.fixture

@@ -8,11 +8,16 @@ import handler
 from tests.events import REQUEST_ID, Answer, http_event
 from tests.integration.contract import (
     LIMIT,
+    LOGIN,
+    LOGOUT,
+    REFRESH,
+    REGISTER,
     ROUTES,
-    TUTORIAL,
+    TUTORIAL_INDEX,
+    TUTORIAL_LOGIN,
     WITH_BODY,
     WITH_FIELDS,
-    Route,
+    ContractLine,
     check_error,
     check_headers,
     every,
@@ -24,7 +29,7 @@ from tests.players import Player, call
 
 
 @every(*ROUTES)
-def test_size_limit(route: Route, player: Player) -> None:
+def test_size_limit(route: ContractLine, player: Player) -> None:
     """A body of 8192 bytes is read; with one more it is refused on every route."""
     token = token_for(route, player)
     for size, refused in ((LIMIT, False), (LIMIT + 1, True), (100_000, True)):
@@ -39,7 +44,7 @@ def test_size_limit(route: Route, player: Player) -> None:
 
 
 @every(*WITH_BODY)
-def test_size_is_counted_in_bytes(route: Route, player: Player) -> None:
+def test_size_is_counted_in_bytes(route: ContractLine, player: Player) -> None:
     """Characters of several bytes count as several."""
     body = json.dumps({"unknown": "é" * 4100}, ensure_ascii=False)
     assert len(body) < LIMIT
@@ -49,13 +54,13 @@ def test_size_is_counted_in_bytes(route: Route, player: Player) -> None:
 @pytest.mark.usefixtures("tables")
 def test_tutorial_size_limit() -> None:
     """The tutorial's login answers an over-long body as it answers any other wrong one."""
-    answer = send(TUTORIAL[1], json.dumps({"username": "a", "password": "x" * LIMIT}))
+    answer = send(TUTORIAL_LOGIN, json.dumps({"username": "a", "password": "x" * LIMIT}))
     assert (answer.status, answer.text) == (400, "Input data not valid")
-    assert send(TUTORIAL[0], "x" * (LIMIT + 1)).status == 400
+    assert send(TUTORIAL_INDEX, "x" * (LIMIT + 1)).status == 400
 
 
 @every(*WITH_BODY)
-def test_media_type(route: Route, player: Player) -> None:
+def test_media_type(route: ContractLine, player: Player) -> None:
     """A body that does not say that it is JSON is refused."""
     body = json.dumps(form(route, player))
     for kind in (
@@ -82,18 +87,18 @@ def test_other_charsets(charset: str, player: Player) -> None:
         kind = {"Content-Type": f"application/json; charset={charset}"}
         answer = send(route, json.dumps(form(route, player)), kind, token_for(route, player))
         check_error(answer, "unsupported_media_type")
-    answer = send(TUTORIAL[1], "{}", {"Content-Type": f"application/json; charset={charset}"})
+    answer = send(TUTORIAL_LOGIN, "{}", {"Content-Type": f"application/json; charset={charset}"})
     assert (answer.status, answer.text) == (400, "Input data not valid")
 
 
 def test_byte_order_mark(player: Player) -> None:
     """A byte order mark in front of the JSON is accepted: Unity and .NET send one."""
-    for route, body in ((ROUTES[1], form(ROUTES[1], player)), (ROUTES[3], {})):
+    for route, body in ((LOGIN, form(LOGIN, player)), (LOGOUT, {})):
         text = b"\xef\xbb\xbf" + json.dumps(body).encode()
         assert send(route, text, token=token_for(route, player)).status == 200
     login = json.dumps({"username": player.username, "password": player.password})
-    assert send(TUTORIAL[1], b"\xef\xbb\xbf" + login.encode()).json == {"status": True}
-    assert send(ROUTES[3], b"\xef\xbb\xbf", {"Content-Type": ""}, player.access_token).status == 200
+    assert send(TUTORIAL_LOGIN, b"\xef\xbb\xbf" + login.encode()).json == {"status": True}
+    assert send(LOGOUT, b"\xef\xbb\xbf", {"Content-Type": ""}, player.access_token).status == 200
 
 
 @pytest.mark.parametrize(
@@ -106,13 +111,13 @@ def test_byte_order_mark(player: Player) -> None:
 )
 def test_media_type_with_parameters(kind: str, player: Player) -> None:
     """The case of the media type and its parameters do not matter."""
-    route = ROUTES[1]
+    route = LOGIN
     answer = send(route, json.dumps(form(route, player)), {"Content-Type": kind})
     assert answer.status == 200
 
 
 @every(*WITH_BODY)
-def test_no_body(route: Route, player: Player) -> None:
+def test_no_body(route: ContractLine, player: Player) -> None:
     """A missing or empty body counts as {}, whatever Content-Type says."""
     token = token_for(route, player)
     bodies: tuple[str | bytes | None, ...] = (None, "", b"", "{}")
@@ -130,7 +135,7 @@ def test_no_body(route: Route, player: Player) -> None:
 
 
 @every(*WITH_FIELDS)
-def test_fields(route: Route, player: Player) -> None:
+def test_fields(route: ContractLine, player: Player) -> None:
     """A required field that is missing or no string is named in `fields`."""
     token = token_for(route, player)
     for field in route.fields:
@@ -145,17 +150,17 @@ def test_fields(route: Route, player: Player) -> None:
             assert all(isinstance(reason, str) and reason for reason in error["fields"].values())
 
 
-OPTIONAL: tuple[tuple[Route, str, tuple[object, ...]], ...] = (
-    (ROUTES[0], "device", (1, [], {}, True, "x" * 65)),
-    (ROUTES[1], "device", (1, [], {}, True, "x" * 65)),
-    (ROUTES[1], "refresh_token", (1, [], {}, False)),
-    (ROUTES[3], "everywhere", (1, 0, "true", "", [], {})),
+OPTIONAL: tuple[tuple[ContractLine, str, tuple[object, ...]], ...] = (
+    (REGISTER, "device", (1, [], {}, True, "x" * 65)),
+    (LOGIN, "device", (1, [], {}, True, "x" * 65)),
+    (LOGIN, "refresh_token", (1, [], {}, False)),
+    (LOGOUT, "everywhere", (1, 0, "true", "", [], {})),
 )
 
 
 @pytest.mark.parametrize(("route", "field", "wrongs"), OPTIONAL, ids=str)
 def test_optional_fields(
-    route: Route, field: str, wrongs: tuple[object, ...], player: Player
+    route: ContractLine, field: str, wrongs: tuple[object, ...], player: Player
 ) -> None:
     """An optional field of a wrong type is named in `fields`; null is as good as none."""
     whole = {**form(route, player)}
@@ -177,7 +182,7 @@ def test_device_of_64_characters(player: Player) -> None:
 
 
 @every(*WITH_BODY)
-def test_unknown_fields(route: Route, player: Player) -> None:
+def test_unknown_fields(route: ContractLine, player: Player) -> None:
     """Fields that a route does not know are ignored."""
     known = form(route, player, unknown=[{"deep": None}], device2=1, account_id="x", is_admin=True)
     if route.path == "/v1/register":
@@ -222,7 +227,7 @@ NOT_JSON: tuple[str | bytes, ...] = (
 
 
 @every(*WITH_BODY)
-def test_bad_json(route: Route, player: Player) -> None:
+def test_bad_json(route: ContractLine, player: Player) -> None:
     """What is no JSON object in UTF-8 is a 400, in fields that nobody reads too."""
     for body in NOT_JSON:
         answer = send(route, body, token=token_for(route, player))
@@ -235,9 +240,9 @@ def test_bad_json(route: Route, player: Player) -> None:
 def test_bad_json_in_the_tutorial() -> None:
     """The tutorial's login answers all of that with its own text."""
     for body in (*NOT_JSON, None, "{}", '{"username": "a"}', '{"username": "a", "password": 1}'):
-        answer = send(TUTORIAL[1], body)
+        answer = send(TUTORIAL_LOGIN, body)
         assert (answer.status, answer.text) == (400, "Input data not valid"), body
-    answer = send(TUTORIAL[1], '{"username":"a","password":"b"}', {"Content-Type": "text/plain"})
+    answer = send(TUTORIAL_LOGIN, '{"username":"a","password":"b"}', {"Content-Type": "text/plain"})
     assert (answer.status, answer.text) == (400, "Input data not valid")
 
 
@@ -262,8 +267,8 @@ def test_tutorial_headers() -> None:
 
 
 @pytest.mark.parametrize("key", ["short", "x" * 129, "with spaces in between", "é" * 20, ""])
-@pytest.mark.parametrize("route", [ROUTES[0], ROUTES[2]], ids=str)
-def test_idempotency_key(route: Route, key: str, player: Player) -> None:
+@pytest.mark.parametrize("route", [REGISTER, REFRESH], ids=str)
+def test_idempotency_key(route: ContractLine, key: str, player: Player) -> None:
     """An Idempotency-Key that is too short, too long or not visible ASCII is named in `fields`."""
     body = json.dumps(form(route, player))
     error = check_error(send(route, body, {"Idempotency-Key": key}), "invalid_request")

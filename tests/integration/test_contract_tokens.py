@@ -13,7 +13,7 @@ from tests.integration.contract import (
     BEARER,
     JSON,
     SOME_ID,
-    Route,
+    ContractLine,
     check_error,
     check_headers,
     every,
@@ -34,7 +34,7 @@ def forged(token: str) -> str:
 
 
 @every(*BEARER)
-def test_without_token(route: Route, player: Player) -> None:
+def test_without_token(route: ContractLine, player: Player) -> None:
     """Without an access token a bearer route says so first, and gives no error code (RFC 6750)."""
     for body in (None, "{}", json.dumps(form(route, player)), "{"):
         answer = send(route, body)
@@ -44,7 +44,7 @@ def test_without_token(route: Route, player: Player) -> None:
 
 
 @every(*BEARER)
-def test_malformed_token(route: Route, player: Player) -> None:
+def test_malformed_token(route: ContractLine, player: Player) -> None:
     """A malformed or forged access token is refused first, with RFC 6750's error code."""
     token = player.access_token
     bodies = (None, json.dumps(form(route, player)), "{")
@@ -61,7 +61,7 @@ def test_malformed_token(route: Route, player: Player) -> None:
 
 
 @every(*BEARER)
-def test_other_schemes(route: Route, player: Player) -> None:
+def test_other_schemes(route: ContractLine, player: Player) -> None:
     """Another scheme than Bearer carries no access token."""
     token = player.access_token
     for value in (token, f"Basic {token}", f"Token {token}", "Bearer", "Bearer ", f"Bearer{token}"):
@@ -74,11 +74,11 @@ def test_scheme_in_any_case(player: Player) -> None:
     """The scheme's case does not matter (RFC 9110, section 11.1)."""
     for scheme in ("bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {player.access_token}"}
-        assert send(Route("GET", "/v1/me"), headers=headers).status == 200
+        assert send(ContractLine("GET", "/v1/me"), headers=headers).status == 200
 
 
 @every(*BEARER)
-def test_expired_token(route: Route, clock: FakeClock) -> None:
+def test_expired_token(route: ContractLine, clock: FakeClock) -> None:
     """An access token is refused once its ten minutes are over, and not before."""
     player = Player()
     assert player.register().status == 201
@@ -93,7 +93,7 @@ def test_expired_token(route: Route, clock: FakeClock) -> None:
 
 
 @every(*BEARER)
-def test_token_elsewhere(route: Route, player: Player) -> None:
+def test_token_elsewhere(route: ContractLine, player: Player) -> None:
     """An access token in the URL, the body, a cookie or another header is not accepted."""
     token = player.access_token
     names = ("access_token", "token", "authorization", "Authorization", "bearer")

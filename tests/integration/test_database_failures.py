@@ -10,7 +10,6 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-import handler
 from auth.errors import Unavailable
 from auth.external.connection import Connection, Failure, connect, tls_context
 from auth.external.database import Database
@@ -24,7 +23,7 @@ from tests.conftest import Tables
 from tests.engines import READ_ONLY, RuledServer
 from tests.events import is_unavailable
 from tests.integration.containers import Serve, ask
-from tests.players import PASSWORD, Player, call
+from tests.players import PASSWORD, Player, call, running
 
 NEW_PASSWORD = "seven wooden ladders tonight"
 
@@ -86,7 +85,7 @@ def test_read_only_for_a_moment(
     fragile_player: Player, fragile_tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that a failover left on the reader is replaced, and the request succeeds."""
-    database: Database = handler.application.extensions["database"]
+    database: Database = running().database
     before = ask(database, "SELECT CONNECTION_ID() AS id")["id"]
     drop = Connection.drop
 
@@ -108,7 +107,7 @@ def test_no_connections_left(
     fragile: RuledServer, fragile_player: Player, fragile_tables: Tables
 ) -> None:
     """When the server has no connection left, a request asks once more and then gives 503."""
-    database: Database = handler.application.extensions["database"]
+    database: Database = running().database
     database.close()
     (usual,) = fragile_tables.run("SELECT @@max_connections AS n")
     tls = tls_context(str(fragile.ca_file))

@@ -31,7 +31,7 @@ def _quick(stack: Stack) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(handler, "application", application)
         yield
-    application.extensions["database"].close()
+    application.close()
 
 
 def send(event: object, context: object = None) -> Answer:

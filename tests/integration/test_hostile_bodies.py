@@ -15,7 +15,7 @@ from auth.settings import Settings
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import Answer, http_event
-from tests.integration.contract import CODES, ROUTES, WITH_BODY, Route, every
+from tests.integration.contract import CODES, ROUTES, WITH_BODY, ContractLine, every
 from tests.players import PASSWORD, Player, call
 
 # Not in `st.text()`'s reach, or seldom.
@@ -80,7 +80,7 @@ def _quick(stack: Stack) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(handler, "application", application)
         yield
-    application.extensions["database"].close()
+    application.close()
 
 
 def check(answer: Answer) -> None:
@@ -91,7 +91,7 @@ def check(answer: Answer) -> None:
         assert set(answer.json) == {"error"}
 
 
-def send(route: Route, body: str | bytes, token: str) -> Answer:
+def send(route: ContractLine, body: str | bytes, token: str) -> Answer:
     """Send a body as it is, with an access token."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     return Answer.of(handler.http(http_event(route.method, route.path, body, headers), None))
@@ -100,7 +100,7 @@ def send(route: Route, body: str | bytes, token: str) -> Answer:
 @every(*WITH_BODY)
 @few
 @given(raw=st.binary(max_size=200))
-def test_any_bytes(route: Route, player: Player, raw: bytes) -> None:
+def test_any_bytes(route: ContractLine, player: Player, raw: bytes) -> None:
     """Any bytes as a body get a success or an error of the contract."""
     check(send(route, raw, player.access_token))
 
@@ -108,7 +108,7 @@ def test_any_bytes(route: Route, player: Player, raw: bytes) -> None:
 @every(*WITH_BODY)
 @few
 @given(body=forms | junk)
-def test_any_json(route: Route, player: Player, body: object) -> None:
+def test_any_json(route: ContractLine, player: Player, body: object) -> None:
     """Any JSON as a body gets a success or an error of the contract."""
     check(send(route, json.dumps(body), player.access_token))
 
@@ -117,7 +117,7 @@ def test_any_json(route: Route, player: Player, body: object) -> None:
 @few
 @given(body=forms, field=st.sampled_from(FIELDS), at=st.integers(0, 200), raw=st.binary(max_size=4))
 def test_damaged_json(
-    route: Route, player: Player, body: dict[str, object], field: str, at: int, raw: bytes
+    route: ContractLine, player: Player, body: dict[str, object], field: str, at: int, raw: bytes
 ) -> None:
     """A body with bytes knocked into it gets a success or an error of the contract."""
     text = json.dumps({field: "x", **body}, ensure_ascii=False).encode(errors="surrogatepass")

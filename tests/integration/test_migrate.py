@@ -14,6 +14,7 @@ import handler
 from auth.credentials.keys import TokenSecret, key_ring
 from auth.external.connection import Connection, DatabaseSecret, Failure, connect, tls_context
 from auth.external.secret_store import SecretStore
+from auth.jobs import preparation
 from auth.jobs.database_users import grant_application
 from auth.jobs.migrate import FOLDER, MigrationError
 from local.mariadb import MariaDB
@@ -236,7 +237,7 @@ def test_handler_fails_visibly(deployed: Tables, tmp_path: Path) -> None:
     """A migration that fails fails the invocation, and with it the deployment."""
     (tmp_path / "0001_first.sql").write_text("CREATE TABLE")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(handler, "FOLDER", tmp_path)
+        patch.setattr(preparation, "FOLDER", tmp_path)
         with pytest.raises(MigrationError, match=r"0001_first\.sql"):
             handler.migrate({}, None)
     handler.migrate({}, None)

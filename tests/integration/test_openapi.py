@@ -166,6 +166,6 @@ def test_described_error(
 
 def test_this_can_fail(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that says more than described fails the test that sees it."""
-    monkeypatch.setattr("auth.api.account_body", lambda _: {"id": "x", "epoch": 0})
+    monkeypatch.setattr("auth.api.account_views.account_body", lambda _: {"id": "x", "epoch": 0})
     with pytest.raises(NotDescribed, match="/v1/me"):
         call("GET", "/v1/me", token=player.access_token)

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-import handler
 from auth.external.connection import DatabaseSecret
 from auth.external.secret_store import SecretStore
 from auth.settings import Settings
@@ -17,7 +16,7 @@ from tests.conftest import Tables
 from tests.engines import cut_connections
 from tests.events import is_unavailable
 from tests.integration.containers import Container, Secrets, Switch
-from tests.players import Player, call
+from tests.players import Player, call, running
 
 DATABASE = "rotated/database"
 ROTATING_USER = "rotating"
@@ -136,7 +135,7 @@ def test_open_connections_survive(rotation: Rotation, secrets: Secrets) -> None:
     """A rotation closes no connection, so a container goes on with no secret read at all."""
     player = Player()
     player.register()
-    database = handler.application.extensions["database"]
+    database = running().database
     before = database.execute("SELECT CONNECTION_ID() AS id").rows
     rotation.change_in_database("second")
     secrets.put(DATABASE, rotation.with_password("second"))
@@ -161,7 +160,7 @@ def test_database_moves(rotation: Rotation) -> None:
     """A database that is not where the secret says is looked up again by the next request."""
     elsewhere = msgspec.structs.replace(rotation.secret, port=1)
     rotation.secrets.put(DATABASE, elsewhere)
-    handler.application.extensions["database"].close()
+    running().close()
     assert call("GET", "/v1/health").status == 200  # the cached secret is still good
     rotation.change_in_database("second")
     rotation.cut_connections()

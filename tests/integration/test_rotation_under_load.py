@@ -33,12 +33,12 @@ def containers(
     def next_container() -> None:
         application = next(turns)
         monkeypatch.setattr(handler, "application", application)
-        application.extensions["database"].close()
+        application.close()
 
     next_container()
     yield next_container
     for application in applications:
-        application.extensions["database"].close()
+        application.close()
 
 
 def test_twenty_rotations_under_load(

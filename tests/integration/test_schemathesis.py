@@ -61,7 +61,7 @@ def _quick(tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.setattr(handler, "application", application)
     yield
-    application.extensions["database"].close()
+    application.close()
 
 
 def send(case: Case[Any]) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-import handler
 from auth.credentials import keys
 from auth.credentials.keys import new_token_secret
 from auth.settings import Settings
@@ -19,7 +18,7 @@ from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import Answer, is_unavailable
 from tests.integration.containers import Container, Secrets, Switch
-from tests.players import Player, call
+from tests.players import Player, call, running
 
 DATABASE, TOKENS = "own/database", "own/tokens"
 
@@ -239,7 +238,7 @@ def test_secrets_manager_is_down(
     own_secrets_manager.stop()
     assert player.refresh().status == 200
     monkeypatch.setattr(keys, "CACHE_SECONDS", 0.0)
-    handler.application.extensions["database"].close()
+    running().close()
     assert player.refresh().status == 200
     assert player.log_in().status == 200
     assert player.me().status == 200

@@ -83,9 +83,9 @@ def machine(
     monkeypatch.setattr(Machine, "tables", tables, raising=False)
     monkeypatch.setattr(Machine, "clock", clock, raising=False)
     monkeypatch.setattr(Machine, "seen", Counter(), raising=False)
-    monkeypatch.setattr(Machine, "database", application.extensions["database"], raising=False)
+    monkeypatch.setattr(Machine, "database", application.database, raising=False)
     yield Machine
-    application.extensions["database"].close()
+    application.close()
 
 
 def test_the_api_is_the_model(machine: type[Machine]) -> None:

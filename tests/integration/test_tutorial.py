@@ -197,7 +197,7 @@ def test_unavailable(player: Player, settings: Settings, monkeypatch: pytest.Mon
         application = create_app(cut_off)
         monkeypatch.setattr(handler, "application", application)
         answer = tutorial_login(player)
-        application.extensions["database"].close()
+        application.close()
         assert (answer.status, answer.json) == (503, {"status": False})
         assert int(answer.headers["retry-after"]) >= 1
 

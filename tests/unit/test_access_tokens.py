@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.credentials.access_tokens import AccessToken, Realm, issue, verify
+from auth.credentials.access_tokens import Claims, Realm, issue, verify
 from auth.credentials.keys import TokenKeys
 from auth.errors import InvalidToken, Reason, Unavailable
 from auth.times import id_text
@@ -26,7 +26,7 @@ from tests.unit.test_keys import ScriptedStore, pem, published, rsa_key, token_s
 NOW = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
 IAT = int(NOW.timestamp())
 REALM = Realm("issuer", "game")
-TOKEN = AccessToken(bytes(range(16)), bytes(range(16, 32)))
+TOKEN = Claims(bytes(range(16)), bytes(range(16, 32)))
 KEYS = TokenKeys(ScriptedStore(token_secret()), "tokens", lambda: 0.0)
 TEXT = issue(KEYS.ring(), REALM, TOKEN, "Ada", NOW)
 HEADER = {"typ": "at+jwt", "kid": "s1", "alg": "RS256"}
@@ -263,7 +263,7 @@ def test_changed_character(at: int, character: str) -> None:
 
 def test_spliced_tokens() -> None:
     """Parts of two good tokens do not make a third."""
-    other = issue(KEYS.ring(), REALM, AccessToken(b"x" * 16, b"y" * 16), "Eve", NOW)
+    other = issue(KEYS.ring(), REALM, Claims(b"x" * 16, b"y" * 16), "Eve", NOW)
     head, mine, my_signature = TEXT.split(".")
     _, theirs, their_signature = other.split(".")
     refused(f"{head}.{theirs}.{my_signature}")

@@ -4,30 +4,31 @@ import copy
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from auth.api import forms as requests
-from auth.app import HEADERS
+import auth.api
+from auth.api import reading
+from auth.api.answers import HEADERS
+from auth.api.routes import ROUTES
+from auth.api.routing import Flows, Route
+from auth.api.tutorial import TUTORIAL
 from auth.credentials import passwords, usernames
 from auth.credentials.keys import PrivateKey, SigningKey
+from local.openapi import document, text_of
 from tests.events import Answer
 from tests.openapi import FILE, GATEWAY, NotDescribed, description
-from tests.unit.test_docs import errors, routes_in_code
+from tests.unit.test_docs import errors
 
-FORMS: dict[str, type[msgspec.Struct]] = {
-    "register": requests.NewAccount,
-    "logIn": requests.SignIn,
-    "refresh": requests.Refresh,
-    "logOut": requests.Logout,
-    "changePassword": requests.PasswordChange,
-    "deleteAccount": requests.Deletion,
-    "tutorialLogin": requests.Credentials,
+TABLE = {
+    (route.method, re.sub(r"<(?:\w+_)?(\w+)>", r"{\1}", route.path)): route
+    for route in (*ROUTES, *TUTORIAL)
 }
+FORMS = [route.body for route in TABLE.values() if route.body]
 # What happens on paths and methods that are no operation.
 OFF_ROUTE = {"method_not_allowed"}
 
@@ -66,16 +67,13 @@ def test_valid() -> None:
 
 def test_routes() -> None:
     """The file has the routes of the code, and no other."""
-    described = {
-        (method, path.replace("{id}", "<id>")) for method, path, _ in description().operations()
-    }
-    assert described == routes_in_code()
+    assert {(method, path) for method, path, _ in description().operations()} == set(TABLE)
 
 
 def test_bodies() -> None:
     """Each body has the fields of the struct that reads it, with its types; so has no other."""
-    for _, path, operation in description().operations():
-        form = FORMS.get(operation["operationId"])
+    for method, path, operation in description().operations():
+        form = TABLE[method, path].body
         if form is None:
             assert "requestBody" not in operation, path
             continue
@@ -105,25 +103,50 @@ def test_limits() -> None:
             "$ref": "#/components/schemas/NewPassword"
         }
     key = description().document["components"]["parameters"]["IdempotencyKey"]["schema"]
-    assert key["pattern"] == f"^{requests._IDEMPOTENCY_KEY.pattern}$"  # noqa: SLF001
+    assert key["pattern"] == f"^{reading._IDEMPOTENCY_KEY.pattern}$"  # noqa: SLF001
     assert (
-        f"at most {requests.MAX_BODY_BYTES} bytes" in description().document["info"]["description"]
+        f"at most {reading.MAX_BODY_BYTES} bytes" in description().document["info"]["description"]
     )
 
 
 def test_headers_that_are_read() -> None:
     """The routes that read the bearer token or the Idempotency-Key say so, and no other does."""
-    views = (Path("auth") / "api" / "routes.py").read_text()
-    rules = dict(re.findall(r'"(/[^"]+)", self\.(\w+)\)', views))
-    assert len(rules) == len(routes_in_code()) - 2  # the tutorial's read neither
-    for _, path, operation in description().operations():
-        name = rules.get(path.replace("{id}", "<session_id>"))
-        source = views.split(f"def {name}(")[1].split("\n    def ")[0] if name else ""
-        assert bool(operation.get("security")) is ("bearer_token()" in source), path
+    for method, path, operation in description().operations():
+        route = TABLE[method, path]
+        has_bearer = route.caller is not None or route.may_have_bearer
+        assert bool(operation.get("security")) is has_bearer, path
         keyed = {"$ref": "#/components/parameters/IdempotencyKey"} in operation.get(
             "parameters", ()
         )
-        assert keyed is ("idempotency_key()" in source), path
+        assert keyed is route.has_idempotency_key, path
+
+
+@pytest.mark.parametrize("route", TABLE.values(), ids=lambda route: f"{route.method} {route.path}")
+def test_views(route: Route) -> None:
+    """A view takes what its route declares, in that order, and gives the declared answer."""
+    hints = get_type_hints(route.view)
+    assert hints.pop("return") is route.answer
+    caller = [get_type_hints(route.caller)["return"]] if route.caller else []
+    body = [route.body] if route.body else []
+    key = [str | None] if route.has_idempotency_key else []
+    parts = [str] * len(re.findall("<", route.path))
+    assert list(hints.values()) == [Flows, *caller, *body, *key, *parts]
+
+
+def test_only_signing_out_reads_the_token_itself() -> None:
+    """Every other view that wants a token gets a caller whose session was found usable."""
+    reading = {
+        path.stem
+        for path in Path(auth.api.__path__[0]).glob("*.py")
+        if "(bearer_token()" in path.read_text()
+    }
+    assert reading == {"routing", "session_views"}
+    assert [route.path for route in ROUTES if route.may_have_bearer] == ["/v1/logout"]
+
+
+def test_written() -> None:
+    """The file is what `make openapi` writes."""
+    assert FILE.read_text() == text_of(document()) + "\n", "run `make openapi`"
 
 
 def test_headers_of_every_answer() -> None:

@@ -34,9 +34,9 @@ SHARED = {"errors", "settings", "times", "logs", "texts"}
 
 # Each library is imported in these rooms only.
 FENCES = {
-    "flask": {"api", "app"},
-    "werkzeug": {"api", "app"},
-    "serverless_wsgi": {"handler"},
+    "flask": {"api"},
+    "werkzeug": {"api"},
+    "serverless_wsgi": {"api"},
     "pymysql": {"external", "jobs"},
     "boto3": set(),
     "botocore": {"external"},

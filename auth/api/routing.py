@@ -1,0 +1,118 @@
+"""A route, declared once, and the Flask rule that is made of it.
+
+The rule reads only what the route declares, so the declaration cannot differ from the behaviour.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from flask import Blueprint, Response
+
+from auth.api.answers import json_answer
+from auth.api.forms import Form
+from auth.api.reading import bearer_token, idempotency_key, read
+from auth.api.trusted_proxy import TrustedProxy
+from auth.credentials.keys import TokenKeys
+from auth.errors import (
+    ApiError,
+    InternalError,
+    InvalidRequest,
+    InvalidToken,
+    PayloadTooLarge,
+    TooManyAttempts,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from auth.flows.accounts import Accounts
+from auth.flows.password_change import PasswordChanges
+from auth.flows.rate_limits import Limit
+from auth.flows.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Everything that views call."""
+
+    accounts: Accounts
+    password_changes: PasswordChanges
+    sessions: Sessions
+    keys: TokenKeys
+    ping: Callable[[], None]
+    proxy: TrustedProxy
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route of the contract.
+
+    Its view is called with the flows, then with what the route declares, in this order: the caller,
+    the body, the Idempotency-Key, the parts of the path.
+    """
+
+    method: str
+    path: str  # as Flask writes it: /v1/sessions/<session_id>
+    view: Callable[..., object]
+    answer: type
+    success: str  # describes the answer
+    body: type[Form] | None = None
+    caller: Callable[[Sessions, str], object] | None = None  # finds the caller by the access token
+    may_have_bearer: bool = False  # the view itself reads the access token, if it wants one
+    has_idempotency_key: bool = False
+    errors: tuple[type[ApiError], ...] = ()  # beside those that follow from the rest
+    limits: tuple[Limit, ...] = ()
+    status: int = 200
+    cache: str = "no-store"
+
+    def all_errors(self) -> tuple[type[ApiError], ...]:
+        """Return every error of the route."""
+        has_token = self.caller is not None or self.may_have_bearer
+        return (
+            InvalidRequest,
+            *((InvalidToken,) if has_token else ()),
+            *self.errors,
+            PayloadTooLarge,
+            *((UnsupportedMediaType,) if self.body else ()),
+            *((TooManyAttempts,) if self.limits else ()),
+            InternalError,
+            Unavailable,
+        )
+
+
+def blueprint(name: str, routes: Iterable[Route], flows: Flows) -> Blueprint:
+    """Return Flask's rules for these routes."""
+    rules = Blueprint(name, __name__)
+    for route in routes:
+        rules.add_url_rule(
+            route.path,
+            endpoint=route.view.__name__,
+            view_func=partial(_answer, route, flows),
+            methods=[route.method],
+            provide_automatic_options=False,
+        )
+    return rules
+
+
+def _answer(route: Route, flows: Flows, **path: str) -> Response:
+    declared: list[object] = []
+    if route.caller:
+        declared.append(route.caller(flows.sessions, bearer_token()))
+    if route.body:
+        declared.append(_form(route, route.body, flows))
+    if route.has_idempotency_key:
+        declared.append(idempotency_key())
+    body = route.view(flows, *declared, **path)
+    if isinstance(body, str):
+        return Response(body, route.status, mimetype="text/plain")
+    answer = json_answer(body, route.status)
+    answer.headers["Cache-Control"] = route.cache
+    return answer
+
+
+def _form(route: Route, body: type[Form], flows: Flows) -> Form:
+    try:
+        return read(body)
+    except ApiError:
+        if route.may_have_bearer:
+            flows.sessions.claims(bearer_token())  # a wrong token is refused before a wrong body
+        raise

@@ -1,0 +1,139 @@
+"""The one door for players: whoever proved an account's password comes in here.
+
+Nothing else opens sessions. An account has a bounded number of them, and a device that presents its
+last session's token has one session, not two.
+"""
+
+import logging
+from datetime import datetime
+
+from auth.credentials import refresh_tokens
+from auth.credentials.refresh_tokens import RefreshToken
+from auth.errors import AccountSuspended, InvalidCredentials, Unavailable
+from auth.external.connection import MissingParent
+from auth.flows.sessions import IDLE_LIFETIME, LIFETIME, Sessions, SignedIn
+from auth.logs import note
+from auth.store.records import MAX_SESSIONS, Account, Session, SignInRow
+from auth.store.store import Store
+from auth.times import Clock, id_text, new_id
+
+logger = logging.getLogger(__name__)
+
+FOR_GOOD = 9999  # an account with `suspended_until` in this year is suspended without an end
+
+
+class Admission:
+    """Refuses suspended accounts, opens sessions, and notes it for the log."""
+
+    def __init__(self, store: Store, sessions: Sessions, clock: Clock) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._clock = clock
+
+    def admit(
+        self, sign_in: SignInRow, device: str | None, presented: RefreshToken | None = None
+    ) -> SignedIn:
+        """Sign in a player who proved the account.
+
+        If `presented` is the current token of a session that lasts, that session ends, after the
+        new one is stored.
+
+        Raises:
+            AccountSuspended: the account is suspended.
+            InvalidCredentials: the account was deleted meanwhile.
+            Unavailable: the database did not do it.
+        """
+        self.refuse_suspended(sign_in.account)
+        now, account = self._clock(), sign_in.account
+        session, token = new_session(account, device, now)
+        try:
+            self._store.add_session(session)
+        except MissingParent:
+            raise InvalidCredentials("the account was deleted meanwhile") from None
+        try:
+            self._end_presented(sign_in, presented, now)
+            self._make_room(sign_in, session, now)
+        except Unavailable as error:  # the player is signed in all the same
+            logger.warning("old sessions are left: %s", error, extra={"event": "sessions_kept"})
+        note("signed_in")
+        return self._admitted(account, session, token)
+
+    def admit_new(
+        self, account: Account, key: bytes, registration_key: bytes | None, device: str | None
+    ) -> SignedIn:
+        """Store a new account, by its username key, and sign it in.
+
+        Raises:
+            Duplicate: the name or the registration key is taken.
+            Unavailable: the database did not do it.
+        """
+        session, token = new_session(account, device, account.created_at)
+        self._store.add_account(account, key, registration_key, session)
+        note("registered")
+        return self._admitted(account, session, token)
+
+    def refuse_suspended(self, account: Account) -> None:
+        """Refuse an account that is suspended.
+
+        Raises:
+            AccountSuspended: it is, until when and why.
+        """
+        if account.suspended_until is not None and account.is_suspended(self._clock()):
+            for_good = account.suspended_until.year == FOR_GOOD
+            note("suspended_sign_in")
+            raise AccountSuspended(
+                None if for_good else account.suspended_until, account.suspension_reason or ""
+            )
+
+    def _admitted(self, account: Account, session: Session, token: RefreshToken) -> SignedIn:
+        note(account_id=id_text(account.id), session_id=id_text(session.id))
+        return self._sessions.signed_in(account, session, token, session.created_at)
+
+    def _end_presented(
+        self, sign_in: SignInRow, presented: RefreshToken | None, now: datetime
+    ) -> None:
+        if presented is None or not sign_in.session_goes_on:
+            return
+        if self._store.end_session_of_token(presented, now):
+            note(replaced_session_id=id_text(presented.session_id))
+
+    def _make_room(self, sign_in: SignInRow, session: Session, now: datetime) -> None:
+        """Keep the number of an account's sessions bounded.
+
+        Sign-ins at the same time find the same sessions in excess, so none takes more than that.
+        """
+        account_id = sign_in.account.id
+        if sign_in.sessions > MAX_SESSIONS:
+            excess = self._store.excess_sessions(account_id, session.id, now)
+        elif sign_in.sessions == MAX_SESSIONS and sign_in.least_used is not None:
+            excess = [sign_in.least_used]
+        else:
+            return
+        self._store.delete_sessions(account_id, excess, unused_since=now)
+
+
+def new_session(
+    account: Account, device: str | None, now: datetime
+) -> tuple[Session, RefreshToken]:
+    """Return a session that is not stored yet, and its first refresh token.
+
+    It carries the epoch that was read together with the password: when the password changes before
+    the session is stored, or all sessions are ended, it is born dead.
+    """
+    session_id = new_id(now)
+    token = RefreshToken(account.id, session_id, 0, refresh_tokens.new_tail())
+    session = Session(
+        id=session_id,
+        account_id=account.id,
+        tail_hash=token.tail_hash(),
+        counter=token.counter,
+        rotation_key=None,
+        epoch=account.epoch,
+        device=device,
+        created_at=now,
+        rotated_at=now,
+        idle_expires_at=now + IDLE_LIFETIME,
+        expires_at=now + LIFETIME,
+        ended_at=None,
+    )
+    return session, token

@@ -1,0 +1,35 @@
+"""The database's admin, whose secret RDS manages: only jobs connect as it."""
+
+import ssl
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from auth.external.connection import Connection, Credentials, DatabaseSecret, connect
+from auth.external.resuming import wait_for
+from auth.external.secret_store import SecretStore
+
+READ_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Admin:
+    """Connects as the admin."""
+
+    secret_store: SecretStore
+    secret_id: str
+    tls: ssl.SSLContext
+
+    def connect(self, user: DatabaseSecret, read_seconds: float = READ_SECONDS) -> Connection:
+        """Return a connection to the database of `user`: the admin's secret holds no address.
+
+        Raises:
+            Unavailable: the secret cannot be read.
+            Failure: the database cannot be reached, or refuses.
+        """
+        admin = self.secret_store.read(self.secret_id, Credentials)
+        as_admin = msgspec.structs.replace(user, username=admin.username, password=admin.password)
+        return wait_for(
+            partial(connect, as_admin, self.tls, read_seconds=read_seconds, statement_seconds=0)
+        )
