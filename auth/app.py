@@ -13,8 +13,8 @@ from auth.api.routing import Flows, blueprint
 from auth.api.trusted_proxy import TrustedProxy
 from auth.api.tutorial import tutorial
 from auth.credentials.access_tokens import Realm
-from auth.credentials.keys import TokenKeys
 from auth.credentials.passwords import Passwords
+from auth.credentials.token_keys import TokenKeys
 from auth.external.connection import tls_context
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore

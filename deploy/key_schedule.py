@@ -11,14 +11,9 @@ from typing import Any
 import msgspec
 
 from auth.credentials.access_tokens import LIFETIME_SECONDS
-from auth.credentials.keys import (
-    CACHE_SECONDS,
-    KeyRing,
-    TokenSecret,
-    key_ring,
-    new_mac_secret,
-    new_signing_pem,
-)
+from auth.credentials.keys import KeyRing, TokenSecret, key_ring
+from auth.credentials.new_keys import new_mac_secret, new_signing_pem
+from auth.credentials.token_keys import CACHE_SECONDS
 from auth.flows.sessions import IDLE_LIFETIME
 
 Value = dict[str, Any]

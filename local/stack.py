@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from auth.credentials.keys import new_token_secret
+from auth.credentials.new_keys import new_token_secret
 from local.engines import chosen
 from local.mariadb import MariaDB, Users
 from local.secrets_manager import CREDENTIALS, SecretsManager

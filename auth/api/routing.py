@@ -13,7 +13,7 @@ from auth.api.answers import json_answer
 from auth.api.forms import Form
 from auth.api.reading import bearer_token, idempotency_key, read
 from auth.api.trusted_proxy import TrustedProxy
-from auth.credentials.keys import TokenKeys
+from auth.credentials.token_keys import TokenKeys
 from auth.errors import (
     ApiError,
     InternalError,

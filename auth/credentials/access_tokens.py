@@ -13,7 +13,8 @@ from functools import lru_cache
 import jwt
 import msgspec
 
-from auth.credentials.keys import KeyRing, TokenKeys, UnknownKey
+from auth.credentials.keys import KeyRing
+from auth.credentials.token_keys import TokenKeys, UnknownKey
 from auth.errors import InvalidToken, Reason
 from auth.times import id_text, parse_id
 

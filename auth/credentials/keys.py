@@ -1,4 +1,4 @@
-"""The token keys: from Secrets Manager, cached, chosen by key id, rotated without downtime.
+"""The token keys, as the secret holds them and as tokens are signed with them.
 
 The secret is `{"mac_keys": {kid: base64}, "signing_keys": {kid: PEM}, "current": {"mac": kid,
 "signing": kid}}`. A key that is listed but not current is either the next one, already published
@@ -7,10 +7,7 @@ so that everybody knows it before it is used, or the previous one, still good fo
 
 import base64
 import hashlib
-import logging
-import secrets
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -18,36 +15,19 @@ import jwt
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_curve_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
     load_pem_private_key,
 )
 
-from auth.errors import Unavailable
-from auth.external.secret_store import SecretStore
-
-logger = logging.getLogger(__name__)
-
-CACHE_SECONDS = 300.0
-REREAD_SECONDS = 60.0  # how often an unknown key id, or a failing store, may cost a read
 MIN_MAC_KEY_BYTES = 32  # RFC 2104: no shorter than the hash
 MIN_RSA_BITS = 2048  # NIST SP 800-131A
-NEW_RSA_BITS = 3072  # 128 bits of security: NIST SP 800-57 part 1, table 2
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 # The kinds of signing keys, by the names that `make rotate-token-keys KIND=` takes.
 ALGORITHMS = {"es256": "ES256", "rsa": "RS256", "ed25519": "EdDSA"}
-DEFAULT_KIND = "es256"
-
-
-class UnknownKey(Exception):
-    """No key of that id: the token is forged, or its key has been retired."""
 
 
 class CurrentKeys(msgspec.Struct, frozen=True):
@@ -117,143 +97,6 @@ class KeyRing:
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the public keys as a JSON Web Key Set: the current, the next, the previous."""
         return {"keys": [key.jwk() for key in self.signing_keys.values()]}
-
-
-class TokenKeys:
-    """Hands out keys, reading the secret no more often than it has to."""
-
-    def __init__(
-        self,
-        secret_store: SecretStore,
-        secret_id: str,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._secret_store = secret_store
-        self._secret_id = secret_id
-        self._monotonic = monotonic
-        self._ring: KeyRing | None = None
-        self._read_at = 0.0
-        self._stale_at = 0.0
-        self._next_search_at = 0.0
-
-    def ring(self) -> KeyRing:
-        """Return the keys, at most five minutes old, older only while they cannot be read.
-
-        Raises:
-            Unavailable: they have never been read, and cannot be now.
-        """
-        if self._ring is None:
-            return self._read()
-        if self._monotonic() < self._stale_at:
-            return self._ring
-        try:
-            return self._read()
-        except Unavailable as error:
-            _log_stale(error)
-            self._stale_at = self._next_search_at = self._monotonic() + REREAD_SECONDS
-            return self._ring
-
-    def ring_in_memory(self) -> KeyRing | None:
-        """Return the keys if they have been read, however old; never reads the secret."""
-        return self._ring
-
-    def mac_key(self, key_id: bytes) -> MacKey:
-        """Return the MAC key a refresh token names.
-
-        Raises:
-            UnknownKey: there is none. Keys are published longer before they are used than they
-                are cached here, so a ring that is up to date has every key in use.
-            Unavailable: there is none here, and the ring is out of date and cannot be read again.
-        """
-        return self._found(lambda ring: ring.mac_keys.get(key_id))
-
-    def signing_key(self, kid: str) -> SigningKey:
-        """Return the key an access token names.
-
-        Raises:
-            UnknownKey, Unavailable: as for `mac_key`.
-        """
-        return self._found(lambda ring: ring.signing_keys.get(kid))
-
-    def _found(self, look_up: Callable[[KeyRing], Key | None]) -> Key:
-        ring = self.ring()
-        key = look_up(ring)
-        if key is None and self._monotonic() >= self._next_search_at:
-            key = look_up(self._searched(ring))
-        if key is not None:
-            return key
-        if self._monotonic() < self._read_at + CACHE_SECONDS:
-            raise UnknownKey
-        wait = int(self._next_search_at - self._monotonic()) + 1
-        raise Unavailable("unknown key id, and the token keys are out of date", retry_after=wait)
-
-    def _searched(self, ring: KeyRing) -> KeyRing:
-        """Return the keys, read again if they can be: one may have been added meanwhile."""
-        self._next_search_at = self._monotonic() + REREAD_SECONDS
-        try:
-            return self._read()
-        except Unavailable as error:
-            _log_stale(error)
-            return ring
-
-    def _read(self) -> KeyRing:
-        secret = self._secret_store.read(self._secret_id, TokenSecret)
-        try:
-            ring = key_ring(secret)
-        except ValueError as error:
-            raise Unavailable(f"secret {self._secret_id}: {error}") from None
-        if self._ring is None:
-            _warn_of_small(ring.current_signing)
-        self._ring = ring
-        self._read_at = self._monotonic()
-        self._stale_at = self._read_at + CACHE_SECONDS
-        return self._ring
-
-
-def _log_stale(error: Unavailable) -> None:
-    logger.warning(
-        "token keys could not be read again, so the old ones serve: %s",
-        error,
-        extra={"event": "keys_stale"},
-    )
-
-
-def new_token_secret(kind: str = DEFAULT_KIND) -> dict[str, object]:
-    """Return a token secret with a fresh MAC key and a fresh signing key of a kind."""
-    return {
-        "mac_keys": {"mac-1": new_mac_secret()},
-        "signing_keys": {"signing-1": new_signing_pem(kind)},
-        "current": {"mac": "mac-1", "signing": "signing-1"},
-    }
-
-
-def new_mac_secret() -> str:
-    """Return a fresh MAC key as it is written in the secret."""
-    return base64.b64encode(secrets.token_bytes(MIN_MAC_KEY_BYTES)).decode()
-
-
-def new_signing_pem(kind: str = DEFAULT_KIND, at_least_rsa_bits: int = 0) -> str:
-    """Return a fresh signing key of a kind, as PEM."""
-    new: PrivateKey
-    if kind == "es256":
-        new = generate_curve_key(SECP256R1())
-    elif kind == "rsa":
-        new = generate_private_key(65537, max(NEW_RSA_BITS, at_least_rsa_bits))
-    elif kind == "ed25519":
-        new = Ed25519PrivateKey.generate()
-    else:
-        raise ValueError(f"{kind!r} is no kind of signing key; there are {', '.join(ALGORITHMS)}")
-    return new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def _warn_of_small(key: SigningKey) -> None:
-    if 0 < key.rsa_bits < NEW_RSA_BITS:
-        logger.warning(
-            "signing key %s is RSA with %d bits: rotate the token keys (docs/rotation.md)",
-            key.kid,
-            key.rsa_bits,
-            extra={"event": "small_signing_key"},
-        )
 
 
 def key_ring(secret: TokenSecret) -> KeyRing:

@@ -15,7 +15,8 @@ import secrets
 import struct
 from dataclasses import dataclass
 
-from auth.credentials.keys import KeyRing, MacKey, TokenKeys, UnknownKey
+from auth.credentials.keys import KeyRing, MacKey
+from auth.credentials.token_keys import TokenKeys, UnknownKey
 from auth.errors import Reason
 
 PREFIX = "glrt_"  # lets secret scanners recognise one

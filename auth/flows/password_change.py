@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from auth.credentials import refresh_tokens
-from auth.credentials.keys import TokenKeys
 from auth.credentials.passwords import (
     Passwords,
     check_password,
@@ -16,6 +15,7 @@ from auth.credentials.passwords import (
     same_password,
 )
 from auth.credentials.refresh_tokens import RefreshToken
+from auth.credentials.token_keys import TokenKeys
 from auth.errors import (
     ApiError,
     TooManyAttempts,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from auth.credentials.keys import KeyRing, TokenKeys
+from auth.credentials.keys import KeyRing
+from auth.credentials.token_keys import TokenKeys
 from auth.errors import TooManyAttempts, Unavailable
 from auth.store.store import Store
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from auth.credentials import access_tokens, refresh_tokens
 from auth.credentials.access_tokens import Claims, Realm
-from auth.credentials.keys import TokenKeys
 from auth.credentials.refresh_tokens import InvalidRefreshToken, RefreshToken
+from auth.credentials.token_keys import TokenKeys
 from auth.errors import (
     IdempotencyKeyReused,
     InvalidToken,

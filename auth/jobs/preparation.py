@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from auth.credentials.keys import new_token_secret
+from auth.credentials.new_keys import new_token_secret
 from auth.errors import Unavailable
 from auth.external.connection import DatabaseSecret
 from auth.external.secret_store import SecretStore

@@ -16,7 +16,8 @@ import pytest
 
 import handler
 from auth.app import create_app
-from auth.credentials.keys import ALGORITHMS, TokenSecret, key_ring, new_token_secret
+from auth.credentials.keys import ALGORITHMS, TokenSecret, key_ring
+from auth.credentials.new_keys import new_token_secret
 from auth.settings import Settings
 from deploy import http_client
 from local.stack import ROOT, Stack

@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
 
 from auth.credentials.access_tokens import issue
-from auth.credentials.keys import ALGORITHMS, TokenKeys, new_token_secret
+from auth.credentials.keys import ALGORITHMS
+from auth.credentials.new_keys import new_token_secret
+from auth.credentials.token_keys import TokenKeys
 from auth.times import system_clock
 from local.stack import ROOT
 from tests.unit.test_access_tokens import (

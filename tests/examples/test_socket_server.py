@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 
 import handler
 from auth.credentials.access_tokens import Realm, issue
-from auth.credentials.keys import TokenKeys
+from auth.credentials.token_keys import TokenKeys
 from auth.external.secret_store import SecretStore
 from auth.settings import Settings
 from auth.times import system_clock

@@ -161,7 +161,7 @@ def _serve(
 
     import handler
     from auth.app import create_app
-    from auth.credentials import keys
+    from auth.credentials import token_keys
     from auth.credentials.passwords import Passwords
     from auth.settings import Settings
     from auth.times import system_clock
@@ -172,7 +172,7 @@ def _serve(
 
     if build:
         BROKEN_BUILDS[build].plant()
-    keys.CACHE_SECONDS = KEYS_SECONDS
+    token_keys.CACHE_SECONDS = KEYS_SECONDS
     settings = Settings.from_environment(os.environ)
     passwords = Passwords(MEMORY_KIB, ITERATIONS)
     handler.application = create_app(settings, clock, passwords)

@@ -10,8 +10,8 @@ import pytest
 import handler
 from auth.api.application import Application
 from auth.app import create_app
-from auth.credentials.keys import TokenKeys
 from auth.credentials.passwords import Passwords
+from auth.credentials.token_keys import TokenKeys
 from auth.external.connection import Connection, connect, tls_context
 from auth.external.database import Database
 from auth.settings import Settings

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from auth.credentials.keys import new_token_secret
+from auth.credentials.new_keys import new_token_secret
 from deploy.key_schedule import Schedule, schedule_of
 from deploy.token_keys import Secret, rotate
 from local.stack import Stack

@@ -6,8 +6,8 @@ from dataclasses import replace
 import jwt
 import pytest
 
-from auth.credentials import keys
-from auth.credentials.keys import new_token_secret
+from auth.credentials import token_keys
+from auth.credentials.new_keys import new_token_secret
 from auth.settings import Settings
 from tests.conftest import Tables
 from tests.events import is_unavailable
@@ -106,7 +106,7 @@ def test_key_rotation(
 
     key_rotation.publish()
     assert kids() == ["signing-1"]  # cached
-    monkeypatch.setattr(keys, "CACHE_SECONDS", 0.0)  # from here on the cache time always passes
+    monkeypatch.setattr(token_keys, "CACHE_SECONDS", 0.0)  # the cache time always passes
     switch(key_rotation.container())
     assert sorted(kids()) == ["signing-1", "signing-2"]
     assert player.refresh().status == 200
@@ -204,7 +204,7 @@ def test_unknown_key_while_the_keys_are_out_of_date(
     key_rotation.promote()
     switch(new)
     assert player.refresh().status == 200
-    monkeypatch.setattr(keys, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(token_keys, "CACHE_SECONDS", 0.0)
     key_rotation.break_secret()
     switch(old)
     assert is_unavailable(player.refresh())
@@ -231,7 +231,7 @@ def test_rate_limits_over_a_rotation(
     key_rotation: KeyRotation, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new MAC key fills no more than each bucket once: guessing stays limited."""
-    monkeypatch.setattr(keys, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(token_keys, "CACHE_SECONDS", 0.0)
     switch(key_rotation.container())
     player = Player()
     player.register()

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from auth.credentials import keys
-from auth.credentials.keys import new_token_secret
+from auth.credentials import token_keys
+from auth.credentials.new_keys import new_token_secret
 from auth.settings import Settings
 from local.secrets_manager import SecretsManager
 from local.stack import Stack
@@ -237,7 +237,7 @@ def test_secrets_manager_is_down(
     assert player.register().status == 201
     own_secrets_manager.stop()
     assert player.refresh().status == 200
-    monkeypatch.setattr(keys, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(token_keys, "CACHE_SECONDS", 0.0)
     running().close()
     assert player.refresh().status == 200
     assert player.log_in().status == 200
@@ -259,7 +259,7 @@ def test_keys_go_stale(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While the keys cannot be read again, the attempts are a minute apart: no request waits."""
-    monkeypatch.setattr(keys, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(token_keys, "CACHE_SECONDS", 0.0)
     switch(Container(replace(settings, database_secret_id=DATABASE, token_secret_id=TOKENS)))
     player = Player()
     assert player.register().status == 201

@@ -13,7 +13,8 @@ import jwt
 import msgspec
 import pytest
 
-from auth.credentials.keys import ALGORITHMS, TokenSecret, key_ring, new_token_secret
+from auth.credentials.keys import ALGORITHMS, TokenSecret, key_ring
+from auth.credentials.new_keys import new_token_secret
 from local.stack import ROOT, Stack, without_aws
 
 pytestmark = pytest.mark.skipif(

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import handler
 from auth.app import create_app
-from auth.credentials.keys import TokenSecret, key_ring, new_signing_pem, new_token_secret
+from auth.credentials.keys import TokenSecret, key_ring
+from auth.credentials.new_keys import new_signing_pem, new_token_secret
 from auth.credentials.passwords import Passwords
 from auth.external.secret_store import SecretStore
 from auth.settings import Settings

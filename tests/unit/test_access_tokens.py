@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.credentials.access_tokens import Claims, Realm, issue, verify
-from auth.credentials.keys import TokenKeys
+from auth.credentials.token_keys import TokenKeys
 from auth.errors import InvalidToken, Reason, Unavailable
 from auth.times import id_text
 from tests.unit.test_keys import ScriptedStore, pem, published, rsa_key, token_secret

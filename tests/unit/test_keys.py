@@ -18,16 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from auth.credentials.keys import (
-    CurrentKeys,
-    KeyRing,
-    TokenKeys,
-    TokenSecret,
-    UnknownKey,
-    key_ring,
-    new_signing_pem,
-    new_token_secret,
-)
+from auth.credentials.keys import CurrentKeys, KeyRing, TokenSecret, key_ring
+from auth.credentials.new_keys import new_signing_pem, new_token_secret
+from auth.credentials.token_keys import TokenKeys, UnknownKey
 from auth.errors import Unavailable
 from auth.external.secret_store import SecretStore
 

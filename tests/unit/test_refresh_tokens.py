@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.credentials.keys import TokenKeys
 from auth.credentials.refresh_tokens import (
     PREFIX,
     InvalidRefreshToken,
@@ -18,6 +17,7 @@ from auth.credentials.refresh_tokens import (
     new_tail,
     renewed_tail,
 )
+from auth.credentials.token_keys import TokenKeys
 from auth.errors import Reason, Unavailable
 from tests.unit.test_keys import ScriptedStore, mac, token_secret
 
