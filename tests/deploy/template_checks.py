@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from auth.api.routes import ROUTES
+from auth.api.tutorial import TUTORIAL
 from tests.deploy.database_checks import (
     blind_alarms,
     careless_production,
@@ -42,6 +44,12 @@ SECRET_NAME = re.compile(r"password|secret|private.?key|token", re.IGNORECASE)
 NOT_A_VALUE = re.compile(
     r"SECRET_ID|^TOKEN_(ISSUER|AUDIENCE)$|^ManageMasterUserPassword$|^ClientPasswordAuthType$"
     r"|^Generate|^SecretStringTemplate$"  # the last is looked at by literal_secrets
+)
+# The limited routes that no one has to be signed in for: there, attackers guess.
+OPEN_TO_GUESSES = tuple(
+    f"{route.method} {route.path}"
+    for route in (*ROUTES, *TUTORIAL)
+    if route.limits and route.caller is None
 )
 LOGGED = re.compile(r"\$context\.([\w.]+)")
 LOGGABLE = {
@@ -330,7 +338,7 @@ def talkative_gateway(template: Template) -> Iterator[str]:
     """The gateway throttles, guesses more than the rest, and logs nothing of the caller's."""
     for name, properties in resources(template, "AWS::ApiGatewayV2::Stage"):
         default = properties.get("DefaultRouteSettings", {}).get("ThrottlingRateLimit", 0)
-        for route in ("POST /v1/login", "POST /login", "POST /v1/register"):
+        for route in OPEN_TO_GUESSES:
             settings = properties.get("RouteSettings", {}).get(route, {})
             if not 0 < settings.get("ThrottlingRateLimit", 0) < default:
                 yield f"{name}: {route} is not throttled more than the rest"
