@@ -1,6 +1,6 @@
 """The Lambda entry points: `http`, `migrate`, `clean_up`, `rotate`.
 
-`http` never raises. The others do, so that whoever called them sees it fail: the deployment, the
+`http` never raises. The others do, so that their caller sees the failure: the deployment, the
 schedule or Secrets Manager.
 """
 
@@ -30,7 +30,7 @@ try:
         prepare_for_snapshot(application.secret_store)
 except SettingError as setting_error:
     start_error = str(setting_error)  # logged by each request, and shown by the local stack
-gc.freeze()  # what is loaded stays, so no later pass looks through it
+gc.freeze()  # the imported modules stay, so no later pass looks through them
 gc.enable()
 
 

@@ -1,9 +1,9 @@
 """Every way a request can fail: one tree, each class one code of the HTTP contract.
 
-The first paragraph of a docstring tells the author of a client what happened and what to do.
+The first paragraph of a docstring is for authors of clients: the cause, and the remedy.
 
-What a client reads is `message`, fixed by the class; what the log reads is the text an error is
-raised with. The two never mix, so no database message and no secret can reach an answer.
+A client reads `message`, which the class fixes; the log reads the text that the error is raised
+with. The two never mix, so no database message and no secret can reach an answer.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class ApiError(Exception):
         super().__init__(log_text or self.message)
 
     def details(self) -> dict[str, object]:
-        """Return what this error adds to `error` beside code and message."""
+        """Return the members that this error adds to `error`, beside code and message."""
         return {}
 
     def headers(self) -> dict[str, str]:
@@ -49,7 +49,7 @@ class ApiError(Exception):
         return {}
 
     def log_fields(self) -> dict[str, str]:
-        """Return what only the log learns, beside the code."""
+        """Return the fields that only the log gets, beside the code."""
         return {}
 
 
@@ -76,7 +76,7 @@ class FieldError(ApiError):
 
 
 class InvalidRequest(FieldError):
-    """The body or a header is not what the route takes: fix the call."""
+    """The route does not take this body or header: fix the call."""
 
     code, status, message = "invalid_request", 400, "The request is not what this route takes."
 
@@ -103,7 +103,7 @@ class WeakPassword(FieldError):
 
 
 class WeakNewPassword(WeakPassword):
-    """The same for a route whose field is called `new_password`; `password` names it as before."""
+    """The same for a password change, which has a field `new_password`, too."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

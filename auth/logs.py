@@ -1,8 +1,8 @@
 """Logging: one line a request, readable on a terminal, a JSON object in Lambda.
 
 In Lambda the runtime writes the JSON and takes over every `extra` field; elsewhere the lines go to
-stderr. What happens during a request is noted here and ends up in that request's one line. Nothing
-that a caller sent is ever logged.
+stderr. Events of a request are noted here and written in that request's one line. Nothing that a
+caller sent is ever logged.
 """
 
 import logging
@@ -30,13 +30,13 @@ def configure_logging() -> None:
 
 
 def begin_request(identifier: str) -> None:
-    """Let what is logged from here on belong to another request."""
+    """Begin another request: later log lines belong to it."""
     request_id.set(identifier)
     _notes.set({})
 
 
 def note(event: str = "", **fields: str) -> None:
-    """Note what happened and to whom, for the request's line; the last event counts.
+    """Note an event and its subjects for the request's line; the last event counts.
 
     Metrics are counted by these events; docs/security.md lists them all.
     """
@@ -44,14 +44,14 @@ def note(event: str = "", **fields: str) -> None:
 
 
 def notes() -> dict[str, str]:
-    """Return what was noted during this request."""
+    """Return the notes of this request."""
     return dict(_notes.get({}))
 
 
 def where(error: BaseException) -> str:
     """Return the type of an unexpected error and the lines it came through.
 
-    Without its text, which may quote what a player sent.
+    Its text is left out: it may quote a value that a player sent.
     """
     frames = traceback.extract_tb(error.__traceback__)
     path = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))

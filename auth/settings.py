@@ -11,12 +11,12 @@ from pathlib import Path
 
 
 class SettingError(Exception):
-    """A setting is missing or wrong; the text names the variable and what it takes."""
+    """A setting is missing or wrong; the text names the variable and its valid values."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the application needs to know of where it runs."""
+    """The settings of one deployment."""
 
     database_secret_id: str
     token_secret_id: str
@@ -24,9 +24,9 @@ class Settings:
     token_audience: str
     database_ca_file: str
     rate_limit_scale: float
-    database_proxy_host: str = ""  # where requests connect to instead of the secret's host
+    database_proxy_host: str = ""  # requests connect to it instead of the secret's host
     session_history_days: int = 30  # how long a session that has ended is kept
-    trusted_proxy_secret_id: str = ""  # of the one proxy whose word for an address counts
+    trusted_proxy_secret_id: str = ""  # of the one proxy that may name a caller's address
     trusted_proxy_header: str = "cloudfront-viewer-address"
 
     @classmethod

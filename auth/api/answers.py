@@ -43,7 +43,7 @@ class SessionMember(msgspec.Struct):
 
 
 class SessionBody(msgspec.Struct):
-    """A player who is signed in."""
+    """The tokens of a signed-in player."""
 
     account: AccountMember
     session: SessionMember

@@ -1,4 +1,4 @@
-"""Flask for this API: what every request goes through, and the answers to what goes wrong."""
+"""Flask for this API: the steps of every request, and the answers to errors."""
 
 import time
 from collections.abc import Iterable, Sequence

@@ -96,7 +96,7 @@ def checked(event: object, context: object, headers_read: Sequence[str]) -> dict
 
 
 def _gateway(event: object) -> dict[str, Any]:
-    """Return what API Gateway says of the HTTP request, or nothing if there is no request."""
+    """Return API Gateway's part about the HTTP request, or an empty one if there is none."""
     context = event.get("requestContext") if isinstance(event, dict) else None
     http = context.get("http") if isinstance(context, dict) else None
     return http if isinstance(http, dict) else {}

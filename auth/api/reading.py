@@ -1,6 +1,6 @@
 """The parts of a request: its body as a form, the bearer token, the caller's address.
 
-Refuses with the contract's errors; does not know what the values are for.
+Refuses with the contract's errors; does not know the purpose of a value.
 """
 
 import codecs
@@ -22,7 +22,7 @@ from auth.texts import without_controls
 CHARSETS = {"utf-8", "utf8", "us-ascii"}  # the last is a part of UTF-8
 MAX_BODY_BYTES = 8192
 
-_ADDRESS = "auth.client_address"  # where a request keeps it
+_ADDRESS = "auth.client_address"  # a request keeps it under this name
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{16,128}")
 _FIELD = re.compile(r"`\$\.(\w+)")
 _MISSING_FIELD = re.compile(r"missing required field `(\w+)`")

@@ -1,4 +1,4 @@
-"""The one log line of a request: what was asked, what came of it, and who was concerned.
+"""The one log line of a request: the route, the outcome, and the account.
 
 It holds nothing that the caller sent: the route and never the path, our own ids, and of the
 caller's address a keyed digest, only if something was refused that an attacker might try.
@@ -70,7 +70,7 @@ class RequestLog:
 
 
 def _outcome(fields: dict[str, str]) -> list[str]:
-    """Return what a line says in words: the error code with its detail, or the event."""
+    """Return the words of a line: the error code with its detail, or the event."""
     if not fields["code"]:
         return [fields["event"]] if fields["event"] != "request" else []
     detail = fields.get("reason") or fields.get("limit")

@@ -1,6 +1,6 @@
 """A route, declared once, and the Flask rule that is made of it.
 
-The rule reads only what the route declares, so the declaration cannot differ from the behaviour.
+The rule follows the declaration alone, so the two cannot differ.
 """
 
 from collections.abc import Callable, Iterable
@@ -46,8 +46,8 @@ class Flows:
 class Route:
     """One route of the contract.
 
-    Its view is called with the flows, then with what the route declares, in this order: the caller,
-    the body, the Idempotency-Key, the parts of the path.
+    Its view is called with the flows, then with the declared parts, in this order: the caller, the
+    body, the Idempotency-Key, the parts of the path.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""One trusted proxy, such as CloudFront with a firewall, that may say where a request came from.
+"""One trusted proxy, such as CloudFront with a firewall, that may name a caller's address.
 
 Behind a proxy API Gateway sees the proxy's address, which all players then share. The proxy's own
 word counts only beside its secret, which no caller knows. Off unless a secret is named.
@@ -37,7 +37,7 @@ class ProxySecret(msgspec.Struct, frozen=True):
 
 
 class TrustedProxy:
-    """Tells the caller's address by what the proxy says, if it is the proxy that says it."""
+    """Tells the caller's address, by the proxy's header if the proxy itself sent the request."""
 
     def __init__(
         self,

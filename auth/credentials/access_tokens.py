@@ -1,6 +1,6 @@
 """Access tokens: JWTs that a game server can verify offline (RFC 7519, RFC 9068).
 
-PyJWT checks the signature; what RFC 8725 asks beyond that is checked here, since PyJWT accepts any
+PyJWT checks the signature. The rest of RFC 8725 is checked here, since PyJWT accepts any
 `typ`, a list as `aud` and a string as `exp`. Whether the session still lives is for `sessions`.
 """
 
@@ -42,7 +42,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Claims:
-    """What a verified token says: a token is a text, and these are its claims."""
+    """The claims of a verified token."""
 
     account_id: bytes
     session_id: bytes
@@ -50,7 +50,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Realm:
-    """Who issues the tokens and for whom (`iss` and `aud`)."""
+    """The issuer and the audience of the tokens (`iss` and `aud`)."""
 
     issuer: str
     audience: str
@@ -76,7 +76,7 @@ def issue(ring: KeyRing, realm: Realm, claims: Claims, username: str, now: datet
 
 
 def verify(text: str, keys: TokenKeys, realm: Realm, now: datetime) -> Claims:
-    """Return what a token says, if it is one of ours and has not expired.
+    """Return the claims of a token, if it is one of ours and has not expired.
 
     Raises:
         InvalidToken: it is not.
@@ -121,7 +121,7 @@ def _is_canonical(segment: str) -> bool:
 
 @lru_cache(maxsize=32)  # one for each key there is
 def _header(encoded: str) -> Header:
-    """Return what a header says, to choose the key by; PyJWT reads it again with that key.
+    """Return the header, to choose the key by; PyJWT reads it again with that key.
 
     Its own reading of a header alone looks through the whole token, and takes longer than RSA.
     """

@@ -2,7 +2,7 @@
 
 The secret is `{"mac_keys": {kid: base64}, "signing_keys": {kid: PEM}, "current": {"mac": kid,
 "signing": kid}}`. A key that is listed but not current is either the next one, already published
-so that everybody knows it before it is used, or the previous one, still good for what it signed.
+so that every verifier knows it before it is used, or the previous one, still valid for its tokens.
 """
 
 import base64

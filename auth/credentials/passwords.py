@@ -65,7 +65,7 @@ class Passwords:
 
 
 def check_password(password: str, username: str) -> None:
-    """Check what a password that a player chooses is made of; whether it can be guessed, see below.
+    """Check length and characters of a new password; `refuse_guessable` judges the rest.
 
     Raises:
         WeakPassword: with a reason the player can act on.

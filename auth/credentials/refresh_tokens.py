@@ -2,9 +2,9 @@
 
     base64url(version | key id[4] | account[16] | session[16] | counter[4] | tail[16] | MAC[32])
 
-The MAC is checked before anything else, so junk costs no database call and can end nobody's
+The MAC is checked before anything else, so junk costs no database call and can end no player's
 session. The database holds a hash of the tail only: a leak of the database lacks the MAC key, a
-leak of the key lacks the tail. What a token allows is decided in `sessions`.
+leak of the key lacks the tail. `sessions` decides about the use of a token.
 """
 
 import base64
@@ -48,14 +48,14 @@ class RefreshToken:
         return f"RefreshToken(session_id={self.session_id.hex()}, counter={self.counter})"
 
     def tail_hash(self) -> bytes:
-        """Return what the database keeps of this token."""
+        """Return the digest that the database keeps of this token."""
         return hash_of(self.tail)
 
     def successor(self) -> "RefreshToken":
         """Return the token that replaces this one.
 
-        It depends on nothing but this one, so whoever asks twice gets the same one twice, also
-        while the MAC keys are rotated. It needs no key: without one, nobody can present it.
+        It depends on nothing but this one, so two calls get the same successor, also while the MAC
+        keys are rotated. It needs no key: without one, it cannot be presented.
         """
         link = self.account_id + self.session_id + self.counter.to_bytes(4, "big") + self.tail
         tail = hashlib.sha256(b"successor\0" + link).digest()[: len(self.tail)]
@@ -70,7 +70,7 @@ def new_tail() -> bytes:
 def renewed_tail(key: MacKey, session_id: bytes, counter: int, password_hash: str) -> bytes:
     """Return the secret part of the token that a password change gives.
 
-    No earlier token leads to it. It follows from what the change stored, so a repeated call finds
+    No earlier token leads to it. It follows from the stored hash, so a repeated call finds
     the same token; it needs the MAC key, so a leak of the database does not give it away.
     """
     message = session_id + counter.to_bytes(4, "big") + password_hash.encode()
@@ -78,7 +78,7 @@ def renewed_tail(key: MacKey, session_id: bytes, counter: int, password_hash: st
 
 
 def hash_of(tail: bytes) -> bytes:
-    """Return what the database keeps of a tail."""
+    """Return the digest that the database keeps of a tail."""
     return hashlib.sha256(tail).digest()
 
 

@@ -1,4 +1,4 @@
-"""What a username may be, and the canonical form that decides who owns it.
+"""The rules for usernames, and the canonical form that decides about ownership.
 
 The database's collations are never asked: they fold accents, trailing spaces and emoji together.
 """
@@ -26,14 +26,14 @@ RESERVED = frozenset(
 def username_key(username: str) -> bytes:
     """Return the canonical form of a name: ASCII letters in lower case, all else as it is.
 
-    Works for impossible names too, whose key no account can have: `bytes.lower` folds ASCII only,
-    where `str.lower` would turn the Kelvin sign into a k.
+    Works for impossible names too, which have a key that no account can have: `bytes.lower` folds
+    ASCII only, while `str.lower` would turn the Kelvin sign into a k.
     """
     return username.encode().lower()
 
 
 def check_username(username: str) -> None:
-    """Check a name that somebody wants to register.
+    """Check a name for a registration.
 
     Raises:
         InvalidUsername: with the reason, to be shown to the player.

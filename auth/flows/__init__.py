@@ -1,4 +1,4 @@
-"""The policy: what a player may do, one module for each flow.
+"""The policy: the rules for players, one module for each flow.
 
 A flow reads in the order of its rules: limit, find, verify, record, admit. It knows no HTTP.
 """

@@ -100,11 +100,11 @@ class Accounts:
     def _registered_before(
         self, attempt: Attempt, registration_key: bytes | None, duplicate: Duplicate
     ) -> SignedIn:
-        """Tell a registration whose answer was lost from a name that is taken.
+        """Tell a registration that repeats a lost one from a name that is taken.
 
         Raises:
             IdempotencyKeyReused: the key registered another name, or with another password.
-            UsernameTaken: somebody else has the name.
+            UsernameTaken: another account has the name.
         """
         now = self._clock()
         sign_in = registration_key and self._store.sign_in_by_registration_key(
@@ -153,7 +153,7 @@ class Accounts:
         return account
 
     def _proven(self, attempt: Attempt, presented: RefreshToken | None) -> SignInRow:
-        """Return the account whose password this is; takes as long for an unknown name."""
+        """Return the account, if the password fits; takes as long for an unknown name."""
         key = username_key(attempt.username)
         sign_in = self._store.sign_in_by_username_key(key, presented, self._clock())
         if sign_in is not None:
@@ -173,7 +173,7 @@ class Accounts:
     def _charge_login(
         self, attempt: Attempt, sign_in: SignInRow | None, presented: RefreshToken | None
     ) -> list[Charge]:
-        """Charge what limits guessing.
+        """Charge the limits on guesses.
 
         A known device has a bucket for each session it had, which no holder of another session's
         token can empty. If it is empty, the device is limited like any other.
@@ -214,7 +214,7 @@ class Accounts:
         if not self._passwords.verify(account.password_hash, password):
             note("password_check_failed")
             raise WrongPassword
-        # If nothing was deleted, our own first try may have done it, whose answer was lost.
+        # If nothing was deleted, our own first try may have done it, and its answer was lost.
         if not self._store.delete_account(account) and self._store.account_exists(account.id):
             raise Unavailable("the account changed while it was deleted")
         self._rate_limits.give_back([charge])
@@ -243,7 +243,7 @@ def new_account(username: str, password_hash: str, now: datetime) -> Account:
 
 
 def _digest(idempotency_key: str | None) -> bytes | None:
-    """Return what is stored of a key; unkeyed, so that it outlives the MAC keys."""
+    """Return the stored digest of a key; unkeyed, so that it outlives the MAC keys."""
     if idempotency_key is None:
         return None
     return hashlib.sha256(b"registration" + idempotency_key.encode()).digest()[:16]

@@ -1,4 +1,4 @@
-"""The one door for players: whoever proved an account's password comes in here.
+"""The one way in for players: every proof of an account ends here, in a session.
 
 Nothing else opens sessions. An account has a bounded number of them, and a device that presents its
 last session's token has one session, not two.
@@ -33,7 +33,7 @@ class Admission:
     def admit(
         self, sign_in: SignInRow, device: str | None, presented: RefreshToken | None = None
     ) -> SignedIn:
-        """Sign in a player who proved the account.
+        """Sign in a player, after the proof.
 
         If `presented` is the current token of a session that lasts, that session ends, after the
         new one is stored.

@@ -1,6 +1,6 @@
 """A change of the password: this session goes on with new tokens, all others end.
 
-A call whose answer was lost can be repeated: if the current password no longer fits but the new one
+A call is safe to repeat after a lost answer: if the current password no longer fits but the new one
 does, the tokens of the first answer are given again, unless they have been used.
 """
 

@@ -97,7 +97,7 @@ class RateLimits:
     def give_back(self, charges: Sequence[Charge]) -> None:
         """Refund charges.
 
-        If that fails they stay, which is the safe side: the player has what was asked for.
+        If that fails the charges stay, which is the safe side: the call itself has succeeded.
         """
         if not charges:
             return
@@ -110,7 +110,7 @@ class RateLimits:
             logger.warning("charge not refunded: %s", error, extra={"event": "charge_kept"})
 
     def network_digest(self, address: str) -> str:
-        """Return what the log says of an address: a MAC of its network.
+        """Return the log's name for an address: a MAC of its network.
 
         Equal digests are one network, until the MAC key is rotated. Empty before a key was read.
         """
@@ -128,7 +128,7 @@ def _mac(ring: KeyRing, *parts: bytes) -> bytes:
 
 
 def network_of(address: str) -> bytes:
-    """Return what counts as one address: an IPv4 address, or an IPv6 /64, which one home has.
+    """Return the network of an address: an IPv4 address, or an IPv6 /64, which one home has.
 
     Everything that is no address shares one bucket.
     """

@@ -36,7 +36,7 @@ GRACE = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A player who has just signed in or refreshed; it never prints its tokens."""
+    """A session that was just opened or refreshed, with its tokens, which it never prints."""
 
     account: Account
     session: Session
@@ -157,7 +157,7 @@ class Sessions:
         return claims
 
     def caller(self, text: str) -> Caller:
-        """Return who is calling, by an access token whose session is usable.
+        """Return the caller, by an access token of a usable session.
 
         Raises:
             InvalidToken: the token is not valid, or its session is not usable.
@@ -172,7 +172,7 @@ class Sessions:
         return Caller(account, claims.session_id)
 
     def calling_session(self, text: str) -> CallingSession:
-        """Return who is calling, with the whole session.
+        """Return the caller with the whole session.
 
         Raises:
             InvalidToken, Unavailable: as for `caller`.
