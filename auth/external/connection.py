@@ -6,6 +6,7 @@ of some kind, or as the constraint that refused. What to do about a failure is f
 
 import re
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -125,10 +126,19 @@ class Credentials(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Statement:
-    """One SQL statement with its parameters."""
+    """One SQL statement with its parameters: in their order for `%s`, or named for `%(now)s`.
+
+    Without any it is sent as it stands, and a `%` is a `%`.
+    """
 
     sql: str
-    parameters: tuple[Value, ...] = ()
+    parameters: tuple[Value, ...] | dict[str, Value] = ()
+
+    def values(self) -> Iterable[Value]:
+        """Return the values of its parameters."""
+        if isinstance(self.parameters, dict):
+            return self.parameters.values()
+        return self.parameters
 
 
 @dataclass(frozen=True)
@@ -149,14 +159,14 @@ class Connection(_Connection):
             Duplicate, MissingParent: a constraint refuses.
             Failure: it failed, or its outcome is unknown.
         """
-        for value in statement.parameters:
+        for value in statement.values():
             # PyMySQL would turn a list into SQL, and a bool or a float into a loose comparison.
             if type(value) not in (str, bytes, int, datetime, type(None)):
                 raise TypeError(f"not a value for a query: {type(value).__name__}")
         self._read_timeout = self._write_timeout = seconds
         try:
             with self.cursor() as cursor:
-                changed = cursor.execute(statement.sql, statement.parameters)
+                changed = cursor.execute(statement.sql, statement.parameters or None)
                 return Result(list(cursor.fetchall()), changed)
         except pymysql.IntegrityError as error:
             raise _constraint(error) from None

@@ -77,17 +77,27 @@ class Database:
         self._deadline = self._monotonic() + REQUEST_SECONDS
         self._attempts_left = CONNECTION_ATTEMPTS
 
-    def execute(self, sql: str, *parameters: Value, repeatable: bool = True) -> Result:
-        """Run one statement in a transaction of its own.
+    def execute(self, sql: str, /, *parameters: Value, **named: Value) -> Result:
+        """Run one statement in a transaction of its own, with parameters of one kind or the other.
 
-        `repeatable` says that running it a second time does no harm, so that it may be sent again
-        when the connection was lost and nobody knows whether it took effect.
+        It must be safe to repeat: it is sent again if the connection was lost, when no one knows
+        whether it took effect.
 
         Raises:
             Duplicate, MissingParent: a constraint refuses.
             Unavailable: the database cannot be reached, is too busy, or gave no answer.
         """
-        statement = Statement(sql, parameters)
+        return self._execute(Statement(sql, parameters or named), repeatable=True)
+
+    def execute_once(self, sql: str, /, *parameters: Value, **named: Value) -> Result:
+        """Run one statement that must not take effect twice.
+
+        Raises:
+            Duplicate, MissingParent, Unavailable: as for `execute`.
+        """
+        return self._execute(Statement(sql, parameters or named), repeatable=False)
+
+    def _execute(self, statement: Statement, *, repeatable: bool) -> Result:
         return self._persist(
             lambda connection: connection.run(statement, self._patience()), repeatable=repeatable
         )
@@ -95,8 +105,8 @@ class Database:
     def transact(self, *statements: Statement) -> None:
         """Run statements that take effect together or not at all.
 
-        They must bear repeating: when the answer to COMMIT is lost, all of them are sent again, and
-        it is for their keys to refuse what is already there.
+        They must be safe to repeat: if the answer to COMMIT is lost, all of them are sent again,
+        and their keys refuse the rows that are already there.
 
         Raises:
             Duplicate, MissingParent, Unavailable: as for `execute`.

@@ -91,15 +91,15 @@ class Sessions:
         if found is None:
             raise SessionEnded(Reason.GONE)
         session, account = found
-        if refusal := session.refusal(account, now):
-            raise SessionEnded(refusal)
+        if reason := session.why_unusable(account, now):
+            raise SessionEnded(reason)
         if not rotated:
             self._check_replay(session, token, successor, rotation_key, now)
         note("refreshed")
         return self.signed_in(account, session, successor, now)
 
     def _authentic(self, text: str) -> RefreshToken:
-        """Return the token of a text that we made, whether or not its session is alive.
+        """Return the token of a text that we made, whether or not its session lasts.
 
         Raises:
             SessionEnded: we did not make it, or its key has been retired.
@@ -208,20 +208,19 @@ class Sessions:
             note("signed_out")
 
     def end_one(self, account: Account, session_id: bytes) -> None:
-        """End one living session of the account.
+        """End one usable session of the account.
 
         Raises:
             NotFound: the account has no such session.
         """
-        found = self._store.session(session_id, account.id)
-        if found is None or not found[0].is_alive(found[1], self._clock()):
+        if self._store.account_of_session(session_id, account.id, self._clock()) is None:
             raise NotFound
         self._store.end_session(session_id, account.id, self._clock())
         note("session_revoked", revoked_session_id=id_text(session_id))
 
     def usable(self, caller: Caller) -> list[Session]:
         """Return the account's usable sessions, the last used first, the caller's among them."""
-        found = self._store.live_sessions(
+        found = self._store.lasting_sessions(
             caller.account.id, caller.session_id, self._clock(), MAX_SESSIONS
         )
         return sorted(found, key=lambda session: session.rotated_at, reverse=True)
@@ -248,8 +247,8 @@ class Sessions:
         if found is None:
             raise InvalidToken(Reason.GONE)
         session, account = found
-        if refusal := session.refusal(account, self._clock()):
-            raise InvalidToken(refusal)
+        if reason := session.why_unusable(account, self._clock()):
+            raise InvalidToken(reason)
         return CallingSession(account, session)
 
     def signed_in(

@@ -375,7 +375,7 @@ def test_verbose_logging(watch: Watch, player: Player, use: Callable[..., None])
 def test_values_do_not_print_themselves(stack: Stack) -> None:
     """The values that promise not to print what is secret in them do not."""
     now = datetime.now(UTC)
-    account = Account(bytes(16), "Ada", CANARY, 0, None, None, now)
+    account = Account(id=bytes(16), username="Ada", password_hash=CANARY, created_at=now)
     session, token = new_session(account, None, now)
     shown = [
         repr(Attempt("Ada", CANARY, "address")),

@@ -108,7 +108,7 @@ def test_database_that_resumes(deployed: Tables, server: MariaDB, stack: Stack) 
 
 def set_by_hand(deployed: Tables, username: str, password: str) -> None:
     """Change a user's password in the database alone."""
-    deployed.run(f"ALTER USER '{username}'@'%%' IDENTIFIED BY '{password}'")  # its sign is doubled
+    deployed.run(f"ALTER USER '{username}'@'%' IDENTIFIED BY '{password}'")
 
 
 def put_version(stack: Stack, stage: str, secret: DatabaseSecret) -> None:

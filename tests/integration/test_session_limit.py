@@ -8,7 +8,6 @@ import handler
 from auth.errors import Unavailable
 from auth.store.records import MAX_SESSIONS, Session
 from auth.store.store import TRIMMED_AT_ONCE, Store
-from auth.times import new_id, system_clock
 from tests.conftest import FakeClock, Tables
 from tests.players import Player
 
@@ -20,17 +19,18 @@ def add_sessions(
 ) -> list[bytes]:
     """Add so many sessions to the one account, used at this time."""
     (account,) = tables.run("SELECT id, epoch FROM accounts")
-    ids = [new_id(system_clock()) for _ in range(number)]
-    for at in range(0, number, 500):
-        values = ", ".join(
-            ["(%s, %s, %s, 0, NULL, %s, NULL, %s, %s, %s, %s, %s)"] * len(ids[at : at + 500])
+    return [
+        tables.add_session(
+            account["id"],
+            epoch=account["epoch"],
+            created_at=used_at,
+            rotated_at=used_at,
+            idle_expires_at=used_at + 30 * DAY,
+            expires_at=used_at + 180 * DAY,
+            ended_at=ended_at,
         )
-        parameters: list[object] = []
-        for session_id in ids[at : at + 500]:
-            parameters += [session_id, account["id"], bytes(32), account["epoch"]]
-            parameters += [used_at, used_at, used_at + 30 * DAY, used_at + 180 * DAY, ended_at]
-        tables.run(f"INSERT INTO sessions VALUES {values}", *parameters)
-    return ids
+        for _ in range(number)
+    ]
 
 
 def ids_of(tables: Tables) -> set[bytes]:

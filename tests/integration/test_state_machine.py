@@ -21,7 +21,7 @@ from auth.errors import Unavailable
 from auth.flows import sessions
 from auth.settings import Settings
 from auth.store import store
-from auth.store.records import Session
+from auth.store.records import LASTS, Session
 from auth.store.store import Store
 from tests.conftest import Tables
 from tests.state_machine import Clock, Machine, OurSideFailed
@@ -148,8 +148,9 @@ def _epoch_not_raised(patch: pytest.MonkeyPatch) -> None:
 
 
 def _epoch_not_raised_by_a_password(patch: pytest.MonkeyPatch) -> None:
-    old = "a.epoch = %s, s.epoch = %s"
-    _without_statement("change_password", patch, old, "a.epoch = %s - 1, s.epoch = %s - 1")
+    old = "a.epoch = %(new_epoch)s, s.epoch = %(new_epoch)s"
+    new = "a.epoch = %(new_epoch)s - 1, s.epoch = %(new_epoch)s - 1"
+    _without_statement("change_password", patch, old, new)
 
 
 def _old_tail_good_after_a_password(patch: pytest.MonkeyPatch) -> None:
@@ -170,11 +171,13 @@ def _old_tail_good_after_a_password(patch: pytest.MonkeyPatch) -> None:
 
 
 def _logout_forgotten(patch: pytest.MonkeyPatch) -> None:
-    _without_statement("end_session", patch, "AND ended_at IS NULL", "AND ended_at < '2000-01-01'")
+    old, new = "AND s.ended_at IS NULL", "AND s.ended_at < '2000-01-01'"
+    _without_statement("end_session", patch, old, new)
 
 
 def _key_forgotten(patch: pytest.MonkeyPatch) -> None:
-    _without_statement("rotate", patch, "s.rotation_key = %s,", "s.rotation_key = LEFT(%s, 0),")
+    old, new = "s.rotation_key = %(rotation_key)s,", "s.rotation_key = LEFT(%(rotation_key)s, 0),"
+    _without_statement("rotate", patch, old, new)
 
 
 def _idle_expiry_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -202,15 +205,14 @@ def _theft_forgiven(patch: pytest.MonkeyPatch) -> None:
 
 
 def _expiry_ignored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        store, "_ALIVE", "%s < %s + INTERVAL 1 DAY AND s.ended_at IS NULL AND s.epoch = a.epoch"
-    )
+    unexpired = "s.ended_at IS NULL AND s.epoch = a.epoch"
+    for condition in ("LASTS", "USABLE"):
+        right = getattr(store, condition)
+        patch.setattr(store, condition, right.replace(LASTS, unexpired))
     patch.setattr(
         Session,
-        "is_alive",
-        lambda self, account, now: (
-            self.ended_at is None and self.epoch == account.epoch and not account.is_suspended(now)
-        ),
+        "lasts",
+        lambda self, account, _: self.ended_at is None and self.epoch == account.epoch,
     )
 
 
