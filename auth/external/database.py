@@ -102,6 +102,10 @@ class Database:
             lambda connection: connection.run(statement, self._patience()), repeatable=repeatable
         )
 
+    def ping(self) -> None:
+        """Make one round trip."""
+        self.execute("SELECT 1")
+
     def transact(self, *statements: Statement) -> None:
         """Run statements that take effect together or not at all.
 

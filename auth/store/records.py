@@ -128,3 +128,6 @@ def insert_into(table: str, names: Iterable[str]) -> str:
     """Return the statement that adds a row; its parameters have the names of the columns."""
     places = ", ".join(f"%({name})s" for name in names)
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})"
+
+
+ADD_SESSION = insert_into("sessions", SESSION)

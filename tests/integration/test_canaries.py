@@ -266,8 +266,12 @@ def test_bug(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> N
         raise RuntimeError(secret) from KeyError(secret)
 
     watch.hide(player.password)
-    for place in ("Store.sign_in_by_username_key", "Store.session", "Store.account_of_session"):
-        monkeypatch.setattr(f"auth.store.store.{place}", broken)
+    for place in (
+        "accounts.AccountTable.by_username_key",
+        "sessions.SessionTable.find",
+        "sessions.SessionTable.usable_account",
+    ):
+        monkeypatch.setattr(f"auth.store.{place}", broken)
     assert watch.refused(player.log_in()).status == 500
     assert watch.refused(player.refresh()).status == 500
     assert watch.refused(player.me()).status == 500

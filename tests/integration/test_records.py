@@ -17,7 +17,7 @@ from auth.store.records import (
     Session,
     insert_into,
 )
-from auth.store.store import Store
+from auth.store.sessions import SessionTable
 from auth.times import new_id
 from tests.conftest import Tables
 
@@ -103,6 +103,6 @@ def test_reasons(rows: list[Row]) -> None:
 
 def test_every_column(rows: list[Row], warm: Database) -> None:
     """A session and its account are read as they were written, column by column."""
-    store = Store(warm)
+    table = SessionTable(warm)
     for session, account in rows[:: len(rows) // 12]:
-        assert store.session(session.id, account.id) == (session, account)
+        assert table.find(session.id, account.id) == (session, account)
