@@ -4,8 +4,8 @@ import os
 
 from auth.credentials.passwords import Passwords
 from auth.credentials.usernames import username_key
-from auth.external.connection import Duplicate
 from auth.external.database import Database
+from auth.external.failures import Duplicate
 from auth.external.secret_store import SecretStore
 from auth.flows.accounts import new_account
 from auth.flows.admission import new_session

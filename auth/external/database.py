@@ -17,16 +17,13 @@ from auth.external.connection import (
     READ_SECONDS,
     Connection,
     DatabaseSecret,
-    Duplicate,
-    Failure,
-    Kind,
-    MissingParent,
     Result,
     Statement,
     Value,
     connect,
     tls_context,
 )
+from auth.external.failures import Duplicate, Failure, Kind, MissingParent, WrongStatement
 from auth.external.secret_store import SecretStore
 
 logger = logging.getLogger(__name__)
@@ -136,7 +133,7 @@ class Database:
             connection = self._connection or self._open()
             try:
                 return work(connection)
-            except (Duplicate, MissingParent):
+            except (Duplicate, MissingParent, WrongStatement):
                 self._roll_back(connection)
                 raise
             except Failure as failure:

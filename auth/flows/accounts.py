@@ -20,7 +20,7 @@ from auth.errors import (
     WeakPassword,
     WrongPassword,
 )
-from auth.external.connection import Duplicate
+from auth.external.failures import Duplicate
 from auth.flows.admission import Admission
 from auth.flows.rate_limits import (
     LOGIN_BY_ACCOUNT,

@@ -10,7 +10,7 @@ from datetime import datetime
 from auth.credentials import refresh_tokens
 from auth.credentials.refresh_tokens import RefreshToken
 from auth.errors import AccountSuspended, InvalidCredentials, Unavailable
-from auth.external.connection import MissingParent
+from auth.external.failures import MissingParent
 from auth.flows.sessions import IDLE_LIFETIME, LIFETIME, Sessions, SignedIn
 from auth.logs import note
 from auth.store.accounts import AccountTable

@@ -6,8 +6,9 @@ Every statement is safe to repeat (see `Database.execute`).
 from datetime import datetime
 
 from auth.credentials.refresh_tokens import RefreshToken
-from auth.external.connection import Duplicate, Statement
+from auth.external.connection import Statement
 from auth.external.database import Database
+from auth.external.failures import Duplicate
 from auth.store.records import (
     ACCOUNT,
     ACCOUNT_COLUMNS,

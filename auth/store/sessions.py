@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from auth.credentials.refresh_tokens import RefreshToken
-from auth.external.connection import Duplicate, Value
+from auth.external.connection import Value
 from auth.external.database import Database
+from auth.external.failures import Duplicate
 from auth.store.records import (
     ACCOUNT_COLUMNS,
     ADD_SESSION,

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from auth.external.connection import Connection, Duplicate, Statement
+from auth.external.connection import Connection, Statement
 from auth.external.database import Database
+from auth.external.failures import Duplicate
 from auth.store.accounts import AccountTable
 from auth.store.rate_limits import BucketTable
 from auth.store.records import Account, Session

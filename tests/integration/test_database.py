@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-import pymysql
 import pytest
 
 from auth.errors import Unavailable
-from auth.external.connection import DatabaseSecret, Duplicate, Statement
+from auth.external.connection import DatabaseSecret, Statement
 from auth.external.database import Database
+from auth.external.failures import Duplicate, WrongStatement
 from auth.times import new_id, system_clock
 from local.stack import Stack
 from tests.conftest import Tables
@@ -96,7 +96,7 @@ def test_sees_what_others_commit(warm: Database, tables: Tables) -> None:
 
 def test_strict_mode(warm: Database, tables: Tables) -> None:
     """A value that does not fit its column is an error, never cut to fit."""
-    with pytest.raises(pymysql.DataError):
+    with pytest.raises(WrongStatement):
         warm.execute(
             "INSERT INTO accounts (id, username, username_key, password_hash, created_at)"
             " VALUES (%s, %s, %s, %s, %s)",

@@ -12,7 +12,8 @@ import pytest
 
 import handler
 from auth.credentials.keys import TokenSecret, key_ring
-from auth.external.connection import Connection, DatabaseSecret, Failure, connect, tls_context
+from auth.external.connection import Connection, DatabaseSecret, connect, tls_context
+from auth.external.failures import Failure
 from auth.external.secret_store import SecretStore
 from auth.jobs import preparation
 from auth.jobs.database_users import grant_application
