@@ -28,7 +28,9 @@ from auth.jobs.cleaning import clean_up as delete_expired
 from auth.jobs.preparation import Preparation
 from auth.jobs.rotation import Rotation, report_age
 from auth.settings import Settings, required
-from auth.store.store import Store
+from auth.store.accounts import AccountTable
+from auth.store.rate_limits import BucketTable
+from auth.store.sessions import SessionTable
 from auth.times import Clock, system_clock
 
 logger = logging.getLogger(__name__)
@@ -48,19 +50,19 @@ def create_app(
     secret_store = SecretStore()
     secret_store.prepare()
     database = _database(settings, secret_store)
-    store = Store(database)
+    account_table, session_table = AccountTable(database), SessionTable(database)
     keys = TokenKeys(secret_store, settings.token_secret_id)
     realm = Realm(settings.token_issuer, settings.token_audience)
-    sessions = Sessions(store, keys, realm, clock)
-    limits = RateLimits(store, keys, settings.rate_limit_scale)
+    sessions = Sessions(session_table, keys, realm, clock)
+    limits = RateLimits(BucketTable(database), keys, settings.rate_limit_scale)
     passwords = passwords or Passwords()
-    admission = Admission(store, sessions, clock)
-    accounts = Accounts(store, sessions, admission, limits, passwords, clock)
-    changes = PasswordChanges(store, sessions, keys, limits, passwords, clock)
+    admission = Admission(account_table, session_table, sessions, clock)
+    accounts = Accounts(account_table, sessions, admission, limits, passwords, clock)
+    changes = PasswordChanges(session_table, sessions, keys, limits, passwords, clock)
     proxy = TrustedProxy(
         secret_store, settings.trusted_proxy_secret_id, settings.trusted_proxy_header
     )
-    flows = Flows(accounts, changes, sessions, keys, store.ping, proxy)
+    flows = Flows(accounts, changes, sessions, keys, database.ping, proxy)
     routes = (blueprint("api", ROUTES, flows), tutorial(flows))
     return Application(database, secret_store, proxy, RequestLog(limits, proxy), routes)
 

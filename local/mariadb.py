@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from auth.external.connection import Connection, DatabaseSecret, Failure, connect, tls_context
+from auth.external.connection import Connection, DatabaseSecret, connect, tls_context
+from auth.external.failures import Failure
 from local.certificates import make_certificates
 from local.engines import TITLES, Engine, chosen, find_engine
 from local.plain import plain

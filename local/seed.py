@@ -4,13 +4,13 @@ import os
 
 from auth.credentials.passwords import Passwords
 from auth.credentials.usernames import username_key
-from auth.external.connection import Duplicate
 from auth.external.database import Database
+from auth.external.failures import Duplicate
 from auth.external.secret_store import SecretStore
 from auth.flows.accounts import new_account
 from auth.flows.admission import new_session
 from auth.settings import Settings
-from auth.store.store import Store
+from auth.store.accounts import AccountTable
 from auth.times import system_clock
 
 USERNAME = "Test"
@@ -25,7 +25,7 @@ def add_test_player() -> None:
     account = new_account(USERNAME, Passwords().hash(PASSWORD), now)
     session, _ = new_session(account, "seed", now)
     try:
-        Store(database).add_account(account, username_key(USERNAME), None, session)
+        AccountTable(database).add(account, username_key(USERNAME), None, session)
     except Duplicate:
         return
     finally:

@@ -3,6 +3,7 @@
 import importlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import handler
 from auth.app import create_app
 from auth.external.connection import Connection, Statement
 from auth.settings import Settings
-from auth.times import system_clock
+from auth.store.records import SESSION, Session, insert_into
+from auth.times import new_id, system_clock
 from local.certificates import make_certificates
 from local.stack import Stack, keep_proxies_out
 from tests.players import Player
@@ -39,14 +41,35 @@ class Tables:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def run(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+    def run(self, sql: str, /, *parameters: Any, **named: Any) -> list[dict[str, Any]]:
         """Run a statement and return its rows."""
-        return self._connection.run(Statement(sql, parameters), 10.0).rows
+        return self._connection.run(Statement(sql, parameters or named), 10.0).rows
 
     def count(self, table: str) -> int:
         """Return how many rows a table has."""
         number: int = self.run(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"]
         return number
+
+    def add_session(self, account_id: bytes, **other: Any) -> bytes:
+        """Add a session, by default one that lasts for a day, and return its id."""
+        now = system_clock()
+        session = Session(
+            id=new_id(now),
+            account_id=account_id,
+            tail_hash=bytes(32),
+            counter=0,
+            rotation_key=None,
+            epoch=0,
+            device=None,
+            created_at=now,
+            rotated_at=now,
+            idle_expires_at=now + timedelta(days=1),
+            expires_at=now + timedelta(days=1),
+            ended_at=None,
+        )
+        session = replace(session, **other)
+        self.run(insert_into("sessions", SESSION), **vars(session))
+        return session.id
 
     def empty(self) -> None:
         """Delete all that players left."""

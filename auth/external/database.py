@@ -17,16 +17,13 @@ from auth.external.connection import (
     READ_SECONDS,
     Connection,
     DatabaseSecret,
-    Duplicate,
-    Failure,
-    Kind,
-    MissingParent,
     Result,
     Statement,
     Value,
     connect,
     tls_context,
 )
+from auth.external.failures import Duplicate, Failure, Kind, MissingParent, WrongStatement
 from auth.external.secret_store import SecretStore
 
 logger = logging.getLogger(__name__)
@@ -77,26 +74,40 @@ class Database:
         self._deadline = self._monotonic() + REQUEST_SECONDS
         self._attempts_left = CONNECTION_ATTEMPTS
 
-    def execute(self, sql: str, *parameters: Value, repeatable: bool = True) -> Result:
-        """Run one statement in a transaction of its own.
+    def execute(self, sql: str, /, *parameters: Value, **named: Value) -> Result:
+        """Run one statement in a transaction of its own, with parameters of one kind or the other.
 
-        `repeatable` says that running it a second time does no harm, so that it may be sent again
-        when the connection was lost and nobody knows whether it took effect.
+        It must be safe to repeat: it is sent again if the connection was lost, when no one knows
+        whether it took effect.
 
         Raises:
             Duplicate, MissingParent: a constraint refuses.
             Unavailable: the database cannot be reached, is too busy, or gave no answer.
         """
-        statement = Statement(sql, parameters)
+        return self._execute(Statement(sql, parameters or named), repeatable=True)
+
+    def execute_once(self, sql: str, /, *parameters: Value, **named: Value) -> Result:
+        """Run one statement that must not take effect twice.
+
+        Raises:
+            Duplicate, MissingParent, Unavailable: as for `execute`.
+        """
+        return self._execute(Statement(sql, parameters or named), repeatable=False)
+
+    def _execute(self, statement: Statement, *, repeatable: bool) -> Result:
         return self._persist(
             lambda connection: connection.run(statement, self._patience()), repeatable=repeatable
         )
 
+    def ping(self) -> None:
+        """Make one round trip."""
+        self.execute("SELECT 1")
+
     def transact(self, *statements: Statement) -> None:
         """Run statements that take effect together or not at all.
 
-        They must bear repeating: when the answer to COMMIT is lost, all of them are sent again, and
-        it is for their keys to refuse what is already there.
+        They must be safe to repeat: if the answer to COMMIT is lost, all of them are sent again,
+        and their keys refuse the rows that are already there.
 
         Raises:
             Duplicate, MissingParent, Unavailable: as for `execute`.
@@ -122,7 +133,7 @@ class Database:
             connection = self._connection or self._open()
             try:
                 return work(connection)
-            except (Duplicate, MissingParent):
+            except (Duplicate, MissingParent, WrongStatement):
                 self._roll_back(connection)
                 raise
             except Failure as failure:

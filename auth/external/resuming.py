@@ -8,7 +8,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from auth.external.connection import Connection, Failure, Kind
+from auth.external.connection import Connection
+from auth.external.failures import Failure, Kind
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from auth.errors import (
     WeakPassword,
     WrongPassword,
 )
-from auth.external.connection import Duplicate
+from auth.external.failures import Duplicate
 from auth.flows.admission import Admission
 from auth.flows.rate_limits import (
     LOGIN_BY_ACCOUNT,
@@ -35,8 +35,8 @@ from auth.flows.rate_limits import (
 )
 from auth.flows.sessions import Sessions, SignedIn
 from auth.logs import note
+from auth.store.accounts import AccountTable
 from auth.store.records import Account, SignInRow
-from auth.store.store import Store
 from auth.times import Clock, id_text, new_id
 
 
@@ -61,14 +61,14 @@ class Accounts:
 
     def __init__(
         self,
-        store: Store,
+        table: AccountTable,
         sessions: Sessions,
         admission: Admission,
         rate_limits: RateLimits,
         passwords: Passwords,
         clock: Clock,
     ) -> None:
-        self._store = store
+        self._table = table
         self._sessions = sessions
         self._admission = admission
         self._rate_limits = rate_limits
@@ -107,9 +107,7 @@ class Accounts:
             UsernameTaken: another account has the name.
         """
         now = self._clock()
-        sign_in = registration_key and self._store.sign_in_by_registration_key(
-            registration_key, now
-        )
+        sign_in = registration_key and self._table.by_registration_key(registration_key, now)
         if not sign_in:
             if duplicate.key == "registration_key":
                 raise Unavailable("the account of this registration was deleted meanwhile")
@@ -155,7 +153,7 @@ class Accounts:
     def _proven(self, attempt: Attempt, presented: RefreshToken | None) -> SignInRow:
         """Return the account, if the password fits; takes as long for an unknown name."""
         key = username_key(attempt.username)
-        sign_in = self._store.sign_in_by_username_key(key, presented, self._clock())
+        sign_in = self._table.by_username_key(key, presented, self._clock())
         if sign_in is not None:
             note(account_id=id_text(sign_in.account.id))
         charges = self._charge_login(attempt, sign_in, presented)
@@ -200,7 +198,7 @@ class Accounts:
     def _rehash(self, account: Account, password: str) -> Account:
         """Store a hash with today's parameters; the password is known only now."""
         password_hash = self._passwords.hash(password)
-        self._store.replace_hash(account, password_hash)
+        self._table.replace_hash(account, password_hash)
         return replace(account, password_hash=password_hash)
 
     def delete(self, account: Account, password: str) -> None:
@@ -215,7 +213,7 @@ class Accounts:
             note("password_check_failed")
             raise WrongPassword
         # If nothing was deleted, our own first try may have done it, and its answer was lost.
-        if not self._store.delete_account(account) and self._store.account_exists(account.id):
+        if not self._table.delete(account) and self._table.exists(account.id):
             raise Unavailable("the account changed while it was deleted")
         self._rate_limits.give_back([charge])
         note("account_deleted")
@@ -231,15 +229,7 @@ class Accounts:
 
 def new_account(username: str, password_hash: str, now: datetime) -> Account:
     """Return an account that is not stored yet."""
-    return Account(
-        id=new_id(now),
-        username=username,
-        password_hash=password_hash,
-        epoch=0,
-        suspended_until=None,
-        suspension_reason=None,
-        created_at=now,
-    )
+    return Account(id=new_id(now), username=username, password_hash=password_hash, created_at=now)
 
 
 def _digest(idempotency_key: str | None) -> bytes | None:

@@ -10,11 +10,12 @@ from datetime import datetime
 from auth.credentials import refresh_tokens
 from auth.credentials.refresh_tokens import RefreshToken
 from auth.errors import AccountSuspended, InvalidCredentials, Unavailable
-from auth.external.connection import MissingParent
+from auth.external.failures import MissingParent
 from auth.flows.sessions import IDLE_LIFETIME, LIFETIME, Sessions, SignedIn
 from auth.logs import note
+from auth.store.accounts import AccountTable
 from auth.store.records import MAX_SESSIONS, Account, Session, SignInRow
-from auth.store.store import Store
+from auth.store.sessions import SessionTable
 from auth.times import Clock, id_text, new_id
 
 logger = logging.getLogger(__name__)
@@ -25,8 +26,15 @@ FOR_GOOD = 9999  # an account with `suspended_until` in this year is suspended w
 class Admission:
     """Refuses suspended accounts, opens sessions, and notes it for the log."""
 
-    def __init__(self, store: Store, sessions: Sessions, clock: Clock) -> None:
-        self._store = store
+    def __init__(
+        self,
+        account_table: AccountTable,
+        session_table: SessionTable,
+        sessions: Sessions,
+        clock: Clock,
+    ) -> None:
+        self._account_table = account_table
+        self._session_table = session_table
         self._sessions = sessions
         self._clock = clock
 
@@ -47,7 +55,7 @@ class Admission:
         now, account = self._clock(), sign_in.account
         session, token = new_session(account, device, now)
         try:
-            self._store.add_session(session)
+            self._session_table.add(session)
         except MissingParent:
             raise InvalidCredentials("the account was deleted meanwhile") from None
         try:
@@ -68,7 +76,7 @@ class Admission:
             Unavailable: the database did not do it.
         """
         session, token = new_session(account, device, account.created_at)
-        self._store.add_account(account, key, registration_key, session)
+        self._account_table.add(account, key, registration_key, session)
         note("registered")
         return self._admitted(account, session, token)
 
@@ -94,7 +102,7 @@ class Admission:
     ) -> None:
         if presented is None or not sign_in.session_goes_on:
             return
-        if self._store.end_session_of_token(presented, now):
+        if self._session_table.end_by_token(presented, now):
             note(replaced_session_id=id_text(presented.session_id))
 
     def _make_room(self, sign_in: SignInRow, session: Session, now: datetime) -> None:
@@ -104,12 +112,12 @@ class Admission:
         """
         account_id = sign_in.account.id
         if sign_in.sessions > MAX_SESSIONS:
-            excess = self._store.excess_sessions(account_id, session.id, now)
+            excess = self._session_table.excess(account_id, session.id, now)
         elif sign_in.sessions == MAX_SESSIONS and sign_in.least_used is not None:
             excess = [sign_in.least_used]
         else:
             return
-        self._store.delete_sessions(account_id, excess, unused_since=now)
+        self._session_table.delete(account_id, excess, unused_since=now)
 
 
 def new_session(

@@ -33,7 +33,7 @@ from auth.flows.rate_limits import (
 from auth.flows.sessions import IDLE_LIFETIME, CallingSession, Sessions, SignedIn
 from auth.logs import note
 from auth.store.records import Account
-from auth.store.store import Store
+from auth.store.sessions import SessionTable
 from auth.times import Clock
 
 TRIES = 3  # of a change that meets refreshes of the same session
@@ -44,14 +44,14 @@ class PasswordChanges:
 
     def __init__(
         self,
-        store: Store,
+        table: SessionTable,
         sessions: Sessions,
         keys: TokenKeys,
         rate_limits: RateLimits,
         passwords: Passwords,
         clock: Clock,
     ) -> None:
-        self._store = store
+        self._table = table
         self._sessions = sessions
         self._keys = keys
         self._rate_limits = rate_limits
@@ -145,7 +145,7 @@ class PasswordChanges:
         session, account = calling.session, calling.account
         key = self._keys.ring().current_mac
         tail = refresh_tokens.renewed_tail(key, session.id, session.counter + 1, new_hash)
-        self._store.change_password(
+        self._table.change_password(
             session, account, new_hash, refresh_tokens.hash_of(tail), now, now + IDLE_LIFETIME
         )
         return self._sessions.usable_session(session.id, account.id)

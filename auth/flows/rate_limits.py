@@ -15,7 +15,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from auth.credentials.keys import KeyRing
 from auth.credentials.token_keys import TokenKeys
 from auth.errors import TooManyAttempts, Unavailable
-from auth.store.store import Store
+from auth.store.rate_limits import BucketTable
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ class Charge:
 class RateLimits:
     """Charges buckets; `scale` multiplies burst and refill of all of them."""
 
-    def __init__(self, store: Store, keys: TokenKeys, scale: float) -> None:
-        self._store = store
+    def __init__(self, table: BucketTable, keys: TokenKeys, scale: float) -> None:
+        self._table = table
         self._keys = keys
         self._scale = scale
 
@@ -72,8 +72,8 @@ class RateLimits:
         tolerance += min(ORDER_SLACK_SECONDS * 1_000_000, interval // 2)
         time = _microseconds(now)
         slack = CLOCK_SLACK_SECONDS * 1_000_000
-        if not self._store.charge(bucket, time, interval, tolerance, slack):
-            wait = self._store.arrival_time(bucket) - tolerance - time
+        if not self._table.charge(bucket, time, interval, tolerance, slack):
+            wait = self._table.arrival_time(bucket) - tolerance - time
             raise TooManyAttempts(max(1, -(-wait // 1_000_000)), limit.name)
         return Charge(bucket, interval)
 
@@ -105,7 +105,7 @@ class RateLimits:
         for charge in charges:
             owed[charge.bucket] += charge.microseconds
         try:
-            self._store.give_back(owed)
+            self._table.refund(owed)
         except Unavailable as error:
             logger.warning("charge not refunded: %s", error, extra={"event": "charge_kept"})
 

@@ -24,7 +24,7 @@ from auth.errors import (
 )
 from auth.logs import note
 from auth.store.records import MAX_SESSIONS, Account, Session
-from auth.store.store import Store
+from auth.store.sessions import SessionTable
 from auth.times import Clock, id_text
 
 logger = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ class CallingSession:
 class Sessions:
     """Refreshes, checks, lists and ends sessions."""
 
-    def __init__(self, store: Store, keys: TokenKeys, realm: Realm, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, table: SessionTable, keys: TokenKeys, realm: Realm, clock: Clock) -> None:
+        self._table = table
         self._keys = keys
         self._realm = realm
         self._clock = clock
@@ -86,20 +86,20 @@ class Sessions:
         token = self._authentic(text)
         successor = token.successor()
         rotation_key = _digest(token, idempotency_key)
-        rotated = self._store.rotate(token, successor, rotation_key, now, now + IDLE_LIFETIME)
-        found = self._store.session(token.session_id, token.account_id)
+        rotated = self._table.rotate(token, successor, rotation_key, now, now + IDLE_LIFETIME)
+        found = self._table.find(token.session_id, token.account_id)
         if found is None:
             raise SessionEnded(Reason.GONE)
         session, account = found
-        if refusal := session.refusal(account, now):
-            raise SessionEnded(refusal)
+        if reason := session.why_unusable(account, now):
+            raise SessionEnded(reason)
         if not rotated:
             self._check_replay(session, token, successor, rotation_key, now)
         note("refreshed")
         return self.signed_in(account, session, successor, now)
 
     def _authentic(self, text: str) -> RefreshToken:
-        """Return the token of a text that we made, whether or not its session is alive.
+        """Return the token of a text that we made, whether or not its session lasts.
 
         Raises:
             SessionEnded: we did not make it, or its key has been retired.
@@ -139,7 +139,7 @@ class Sessions:
             # The database was restored from a backup: the token is newer than the row, not stolen.
             note("refresh_ahead")
             raise SessionEnded(Reason.AHEAD)
-        self._store.end_session(session.id, session.account_id, now)
+        self._table.end(session.id, session.account_id, now)
         note("refresh_reused")
         raise SessionEnded(Reason.REUSED)
 
@@ -164,9 +164,7 @@ class Sessions:
             Unavailable: it cannot be decided now.
         """
         claims = self.claims(text)
-        account = self._store.account_of_session(
-            claims.session_id, claims.account_id, self._clock()
-        )
+        account = self._table.usable_account(claims.session_id, claims.account_id, self._clock())
         if account is None:
             raise InvalidToken(Reason.REVOKED)
         return Caller(account, claims.session_id)
@@ -187,9 +185,9 @@ class Sessions:
         """
         account_id, session_id, now = claims.account_id, claims.session_id, self._clock()
         if everywhere:
-            if self._store.end_sessions_of(account_id, session_id, now):
+            if self._table.end_all(account_id, session_id, now):
                 note("signed_out_everywhere")
-        elif self._store.end_session(session_id, account_id, now):
+        elif self._table.end(session_id, account_id, now):
             note("signed_out")
 
     def end_by_token(self, text: str, *, everywhere: bool) -> None:
@@ -202,26 +200,25 @@ class Sessions:
             Unavailable: it cannot be decided now.
         """
         token, now = self._authentic(text), self._clock()
-        if everywhere and self._store.end_sessions_by_token(token, now):
+        if everywhere and self._table.end_all_by_token(token, now):
             note("signed_out_everywhere")
-        elif self._store.end_session(token.session_id, token.account_id, now):
+        elif self._table.end(token.session_id, token.account_id, now):
             note("signed_out")
 
     def end_one(self, account: Account, session_id: bytes) -> None:
-        """End one living session of the account.
+        """End one usable session of the account.
 
         Raises:
             NotFound: the account has no such session.
         """
-        found = self._store.session(session_id, account.id)
-        if found is None or not found[0].is_alive(found[1], self._clock()):
+        if self._table.usable_account(session_id, account.id, self._clock()) is None:
             raise NotFound
-        self._store.end_session(session_id, account.id, self._clock())
+        self._table.end(session_id, account.id, self._clock())
         note("session_revoked", revoked_session_id=id_text(session_id))
 
     def usable(self, caller: Caller) -> list[Session]:
         """Return the account's usable sessions, the last used first, the caller's among them."""
-        found = self._store.live_sessions(
+        found = self._table.lasting(
             caller.account.id, caller.session_id, self._clock(), MAX_SESSIONS
         )
         return sorted(found, key=lambda session: session.rotated_at, reverse=True)
@@ -244,12 +241,12 @@ class Sessions:
         Raises:
             InvalidToken: it is not.
         """
-        found = self._store.session(session_id, account_id)
+        found = self._table.find(session_id, account_id)
         if found is None:
             raise InvalidToken(Reason.GONE)
         session, account = found
-        if refusal := session.refusal(account, self._clock()):
-            raise InvalidToken(refusal)
+        if reason := session.why_unusable(account, self._clock()):
+            raise InvalidToken(reason)
         return CallingSession(account, session)
 
     def signed_in(

@@ -21,7 +21,7 @@ class Admin:
     secret_id: str
     tls: ssl.SSLContext
 
-    def connect(self, user: DatabaseSecret, read_seconds: float = READ_SECONDS) -> Connection:
+    def connect(self, user: DatabaseSecret) -> Connection:
         """Return a connection to the database of `user`: the admin's secret holds no address.
 
         Raises:
@@ -31,5 +31,5 @@ class Admin:
         admin = self.secret_store.read(self.secret_id, Credentials)
         as_admin = msgspec.structs.replace(user, username=admin.username, password=admin.password)
         return wait_for(
-            partial(connect, as_admin, self.tls, read_seconds=read_seconds, statement_seconds=0)
+            partial(connect, as_admin, self.tls, read_seconds=READ_SECONDS, statement_seconds=0)
         )

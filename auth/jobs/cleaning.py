@@ -9,7 +9,8 @@ from datetime import timedelta
 from functools import partial
 
 from auth.external.database import Database
-from auth.store.store import Store
+from auth.store.expired import ExpiredRows
+from auth.store.sessions import SessionTable
 from auth.times import Clock
 
 BATCH = 500
@@ -35,7 +36,7 @@ def clean_up(
     Raises:
         Unavailable: the database is out of reach.
     """
-    store = Store(database)
+    expired, sessions = ExpiredRows(database), SessionTable(database)
     now = clock()
     microseconds = int(now.timestamp() * 1_000_000)
     kept_since = now - timedelta(days=history_days)
@@ -44,22 +45,22 @@ def clean_up(
     def trim(after: bytes, to: bytes) -> int:
         """Trim these accounts, a bounded number of rows each."""
         trimmed = 0
-        for account_id in store.crowded_accounts(after, to):
+        for account_id in expired.crowded_accounts(after, to):
             database.start_request()
-            excess = store.excess_sessions(account_id, b"", now)
-            trimmed += store.delete_sessions(account_id, excess, unused_since=now)
+            excess = sessions.excess(account_id, b"", now)
+            trimmed += sessions.delete(account_id, excess, unused_since=now)
             if monotonic() > end:
                 break
         return trimmed
 
     walks: tuple[tuple[tuple[str, str], str, Callable[[bytes, bytes], int]], ...] = (
-        (SESSIONS, "sessions", partial(store.delete_old_sessions, moment=kept_since)),
-        (BUCKETS, "rate_limits", partial(store.delete_drained_buckets, now=microseconds)),
+        (SESSIONS, "sessions", partial(expired.delete_sessions, moment=kept_since)),
+        (BUCKETS, "rate_limits", partial(expired.delete_buckets, now=microseconds)),
         (ACCOUNTS, "sessions", trim),
     )
     deleted = {"sessions": 0, "rate_limits": 0}
     for (table, key), what, delete in walks:
-        for after, to in _batches(database, store, table, key):
+        for after, to in _batches(database, expired, table, key):
             deleted[what] += delete(after, to)
             if monotonic() > end:
                 return deleted
@@ -67,12 +68,12 @@ def clean_up(
 
 
 def _batches(
-    database: Database, store: Store, table: str, key: str
+    database: Database, expired: ExpiredRows, table: str, key: str
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield ranges of keys, each of `BATCH` rows and with a budget of its own."""
     after: bytes | None = b""
     while after is not None:
         database.start_request()
-        to = store.batch_end(table, key, after, BATCH)
+        to = expired.batch_end(table, key, after, BATCH)
         yield after, to or _LAST_KEY
         after = to

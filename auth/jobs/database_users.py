@@ -9,16 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
-import pymysql
 
-from auth.external.connection import (
-    Connection,
-    DatabaseSecret,
-    Failure,
-    Statement,
-    Value,
-    connect,
-)
+from auth.external.connection import Connection, DatabaseSecret, Row, Statement, Value, connect
+from auth.external.failures import Failure
 
 PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE"
 CLONE = "_clone"  # the second user's name, as AWS's own rotation for alternating users has it
@@ -26,8 +19,6 @@ LOCK = "game_login_users"
 LOCK_WAIT_SECONDS = 20
 SECONDS = 30.0  # more than the wait for the lock
 WRONG_PASSWORD = {1045, 1698}
-
-Rows = list[dict[str, object]]
 
 
 class UserError(Exception):
@@ -102,8 +93,8 @@ def let_in(
 @contextmanager
 def users_lock(admin: Connection) -> Iterator[None]:
     """Let nobody else change a user meanwhile: neither `migrate` nor a rotation."""
-    rows = _run(admin, "SELECT GET_LOCK(%s, %s) AS locked", LOCK, LOCK_WAIT_SECONDS)
-    if not rows[0]["locked"]:
+    (row,) = _run(admin, "SELECT GET_LOCK(%s, %s) AS locked", LOCK, LOCK_WAIT_SECONDS)
+    if not row["locked"]:
         raise UserError(f"somebody else has been changing users for {LOCK_WAIT_SECONDS} s")
     try:
         yield
@@ -122,8 +113,5 @@ def _password_fits(user: DatabaseSecret, tls: ssl.SSLContext) -> bool:
     return True
 
 
-def _run(admin: Connection, sql: str, *parameters: Value) -> Rows:
-    try:
-        return admin.run(Statement(sql, parameters), SECONDS).rows
-    except pymysql.MySQLError as error:  # its text may quote the statement, password and all
-        raise Failure(error.args[0] if error.args else 0) from None
+def _run(admin: Connection, sql: str, *parameters: Value) -> list[Row]:
+    return admin.run(Statement(sql, parameters), SECONDS).rows

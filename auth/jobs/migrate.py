@@ -8,21 +8,20 @@ begun and not finished is applied again by the next run, which finds it there al
 import hashlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pymysql
-from pymysql.cursors import DictCursor
-
-from auth.external.connection import Connection, described
+from auth.external.connection import Connection, Row, Statement, Value
+from auth.external.failures import Failure
 
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parents[1] / "store" / "migrations"
 LOCK = "game_login_migrations"
 LOCK_WAIT_SECONDS = 60
+SECONDS = 600.0  # of one statement: changing a large table takes its time
 ALREADY_THERE = {1050, 1060, 1061, 1091, 1826}  # table, column, key; nothing to drop; foreign key
 
 _FILE_NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
@@ -74,50 +73,52 @@ def migrate(connection: Connection, migrations: Sequence[Migration]) -> list[str
         MigrationError: one failed (what was applied before it stays, and the next run goes on from
             there), an applied one was edited, or another runner does not come to an end.
     """
-    with connection.cursor(DictCursor) as cursor:
-        cursor.execute("SELECT GET_LOCK(%s, %s) AS locked", (LOCK, LOCK_WAIT_SECONDS))
-        if not _only_row(cursor.fetchone())["locked"]:
-            raise MigrationError(f"another migration has been running for {LOCK_WAIT_SECONDS} s")
-        try:
-            cursor.execute(_LOG_TABLE)
-            cursor.execute("SELECT name, checksum, finished_at FROM schema_migrations")
-            noted = {row["name"]: row for row in cursor.fetchall()}
-            return [m.name for m in migrations if _apply(cursor, m, noted.get(m.name))]
-        finally:
-            if connection.open:
-                cursor.execute("SELECT RELEASE_LOCK(%s)", (LOCK,))
+    locked = _run(connection, "SELECT GET_LOCK(%s, %s) AS locked", LOCK, LOCK_WAIT_SECONDS)
+    if not locked[0]["locked"]:
+        raise MigrationError(f"another migration has been running for {LOCK_WAIT_SECONDS} s")
+    try:
+        _run(connection, _LOG_TABLE)
+        rows = _run(connection, "SELECT name, checksum, finished_at FROM schema_migrations")
+        noted = {row["name"]: row for row in rows}
+        return [m.name for m in migrations if _apply(connection, m, noted.get(m.name))]
+    finally:
+        if connection.open:
+            _run(connection, "SELECT RELEASE_LOCK(%s)", LOCK)
 
 
-def _apply(cursor: DictCursor, migration: Migration, noted: Mapping[str, object] | None) -> bool:
+def _apply(connection: Connection, migration: Migration, noted: Row | None) -> bool:
     """Apply one migration unless it is there; tell whether it was applied."""
+    name, checksum = migration.name, migration.checksum
     if noted and noted["finished_at"]:
-        if noted["checksum"] != migration.checksum:
-            raise MigrationError(f"{migration.name} was edited after it was applied")
+        if noted["checksum"] != checksum:
+            raise MigrationError(f"{name} was edited after it was applied")
         return False
-    cursor.execute(
+    _run(
+        connection,
         "REPLACE INTO schema_migrations (name, checksum) VALUES (%s, %s)",
-        (migration.name, migration.checksum),
+        name,
+        checksum,
     )
     # DDL commits by itself; for anything else the note and the change are one transaction.
-    cursor.execute("BEGIN")
+    _run(connection, "BEGIN")
     try:
-        cursor.execute(migration.sql)
-    except pymysql.MySQLError as error:
-        begun = noted is not None and noted["checksum"] == migration.checksum
-        if not (begun and error.args[0] in ALREADY_THERE):
-            with suppress(pymysql.MySQLError):  # the connection may be what failed
-                cursor.execute("ROLLBACK")
-                cursor.execute("DELETE FROM schema_migrations WHERE name = %s", (migration.name,))
-            raise MigrationError(f"{migration.name}: {described(error)}") from None
-    cursor.execute(
+        _run(connection, migration.sql)
+    except Failure as failure:
+        begun = noted is not None and noted["checksum"] == checksum
+        if not (begun and failure.number in ALREADY_THERE):
+            with suppress(Failure):  # the connection may be what failed
+                _run(connection, "ROLLBACK")
+                _run(connection, "DELETE FROM schema_migrations WHERE name = %s", name)
+            raise MigrationError(f"{name}: {failure.in_full()}") from None
+    _run(
+        connection,
         "UPDATE schema_migrations SET finished_at = UTC_TIMESTAMP(6) WHERE name = %s",
-        (migration.name,),
+        name,
     )
-    cursor.execute("COMMIT")
-    logger.info("applied %s", migration.name, extra={"event": "migrated"})
+    _run(connection, "COMMIT")
+    logger.info("applied %s", name, extra={"event": "migrated"})
     return True
 
 
-def _only_row(row: dict[str, object] | None) -> dict[str, object]:
-    assert row is not None, "a SELECT of a function gives one row"
-    return row
+def _run(connection: Connection, sql: str, *parameters: Value) -> list[Row]:
+    return connection.run(Statement(sql, parameters), SECONDS).rows

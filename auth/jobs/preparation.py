@@ -13,8 +13,6 @@ from auth.jobs.migrate import FOLDER, migrate, migrations_in
 
 logger = logging.getLogger(__name__)
 
-MIGRATION_SECONDS = 600.0
-
 
 @dataclass(frozen=True)
 class Preparation:
@@ -33,7 +31,7 @@ class Preparation:
                 goes on with the schema that is there.
         """
         user = self._read("AWSCURRENT")
-        with self.admin.connect(user, MIGRATION_SECONDS) as connection:
+        with self.admin.connect(user) as connection:
             applied = migrate(connection, migrations_in(FOLDER))
             if let_in(connection, self._users, self.admin.tls):
                 logger.warning(

@@ -19,7 +19,8 @@ import pymysql
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
 from auth.jobs.migrate import FOLDER, migrations_in
-from auth.store.store import Store
+from auth.store.accounts import AccountTable
+from auth.store.sessions import SessionTable
 from auth.times import system_clock
 from local.mariadb import MariaDB
 from local.stack import Stack
@@ -155,7 +156,7 @@ class Lookups:
 
     def __init__(self, database: Database, count: int, server: Callable[[], float]) -> None:
         self._database = database
-        self._store = Store(database)
+        self._accounts, self._sessions = AccountTable(database), SessionTable(database)
         self._count = count
         self._server = server
         self._number = 0
@@ -165,7 +166,7 @@ class Lookups:
         """Read an account by its name."""
         number = self._next()
         key = name_of(number).lower().encode()
-        found = self._store.sign_in_by_username_key(key, None, system_clock())
+        found = self._accounts.by_username_key(key, None, system_clock())
         if found is None or found.account.id != account_id(number):
             raise RuntimeError("not the account that was asked for")
 
@@ -173,7 +174,7 @@ class Lookups:
         """Read a session with its account."""
         number = self._next()
         owner = account_id(owner_of(number, self._count))
-        if self._store.session(session_id(number), owner) is None:
+        if self._sessions.find(session_id(number), owner) is None:
             raise RuntimeError("not the session that was asked for")
 
     def sample(self) -> None:

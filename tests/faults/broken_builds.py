@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from auth.external.connection import Connection, Duplicate, Statement
+from auth.external.connection import Connection, Statement
 from auth.external.database import Database
+from auth.external.failures import Duplicate
+from auth.store.accounts import AccountTable
+from auth.store.rate_limits import BucketTable
 from auth.store.records import Account, Session
-from auth.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def _limits_in_memory() -> None:
     buckets: dict[bytes, int] = {}
 
     def charge(
-        _: Store, bucket: bytes, now: int, interval: int, tolerance: int, slack: int
+        _: BucketTable, bucket: bytes, now: int, interval: int, tolerance: int, slack: int
     ) -> bool:
         arrival = max(buckets.get(bucket, 0), now)
         if arrival - now > tolerance:
@@ -34,26 +36,30 @@ def _limits_in_memory() -> None:
         buckets[bucket] = arrival + interval
         return True
 
-    def give_back(_: Store, charges: dict[bytes, int]) -> None:
+    def refund(_: BucketTable, charges: dict[bytes, int]) -> None:
         for bucket, microseconds in charges.items():
             buckets[bucket] -= microseconds
 
-    Store.charge = charge  # type: ignore[assignment,method-assign]
-    Store.arrival_time = lambda _, bucket: buckets[bucket]  # type: ignore[assignment,method-assign]
-    Store.give_back = give_back  # type: ignore[assignment,method-assign]
+    BucketTable.charge = charge  # type: ignore[assignment,method-assign]
+    BucketTable.arrival_time = lambda _, bucket: buckets[bucket]  # type: ignore[assignment,method-assign]
+    BucketTable.refund = refund  # type: ignore[assignment,method-assign]
 
 
 def _select_then_insert() -> None:
-    add_account = Store.add_account
+    add = AccountTable.add
 
     def look_first(
-        store: Store, account: Account, key: bytes, registration_key: bytes | None, session: Session
+        table: AccountTable,
+        account: Account,
+        key: bytes,
+        registration_key: bytes | None,
+        session: Session,
     ) -> None:
-        if store.sign_in_by_username_key(key, None, account.created_at):
+        if table.by_username_key(key, None, account.created_at):
             raise Duplicate("username_key")
-        add_account(store, account, key, registration_key, session)
+        add(table, account, key, registration_key, session)
 
-    Store.add_account = look_first  # type: ignore[assignment,method-assign]
+    AccountTable.add = look_first  # type: ignore[assignment,method-assign]
 
 
 def _autocommit_off() -> None:

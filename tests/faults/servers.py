@@ -14,14 +14,8 @@ from typing import Any
 
 import msgspec
 
-from auth.external.connection import (
-    Connection,
-    DatabaseSecret,
-    Failure,
-    Statement,
-    connect,
-    tls_context,
-)
+from auth.external.connection import Connection, DatabaseSecret, Statement, connect, tls_context
+from auth.external.failures import Failure
 from auth.jobs.database_users import grant_application
 from local.mariadb import Users
 from local.stack import Stack

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 import handler
-from auth.external.connection import DatabaseSecret, Failure, tls_context
+from auth.external.connection import DatabaseSecret, tls_context
+from auth.external.failures import Failure
 from auth.external.secret_store import SecretStore
 from auth.jobs.database_users import sign_in
 from local.stack import Stack

@@ -266,8 +266,12 @@ def test_bug(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> N
         raise RuntimeError(secret) from KeyError(secret)
 
     watch.hide(player.password)
-    for place in ("Store.sign_in_by_username_key", "Store.session", "Store.account_of_session"):
-        monkeypatch.setattr(f"auth.store.store.{place}", broken)
+    for place in (
+        "accounts.AccountTable.by_username_key",
+        "sessions.SessionTable.find",
+        "sessions.SessionTable.usable_account",
+    ):
+        monkeypatch.setattr(f"auth.store.{place}", broken)
     assert watch.refused(player.log_in()).status == 500
     assert watch.refused(player.refresh()).status == 500
     assert watch.refused(player.me()).status == 500
@@ -375,7 +379,7 @@ def test_verbose_logging(watch: Watch, player: Player, use: Callable[..., None])
 def test_values_do_not_print_themselves(stack: Stack) -> None:
     """The values that promise not to print what is secret in them do not."""
     now = datetime.now(UTC)
-    account = Account(bytes(16), "Ada", CANARY, 0, None, None, now)
+    account = Account(id=bytes(16), username="Ada", password_hash=CANARY, created_at=now)
     session, token = new_session(account, None, now)
     shown = [
         repr(Attempt("Ada", CANARY, "address")),

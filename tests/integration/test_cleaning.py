@@ -69,20 +69,14 @@ def add_session(
 ) -> bytes:
     """Add a session that expires in so much time, and return its id."""
     now = system_clock()
-    session_id = session_id or new_id(now)
-    tables.run(
-        "INSERT INTO sessions VALUES (%s, %s, %s, 0, NULL, %s, NULL, %s, %s, %s, %s, %s)",
-        session_id,
+    return tables.add_session(
         account_id,
-        bytes(32),
-        epoch,
-        now,
-        now,
-        now + idle,
-        now + expires,
-        now if ended else None,
+        id=session_id or new_id(now),
+        epoch=epoch,
+        idle_expires_at=now + idle,
+        expires_at=now + expires,
+        ended_at=now if ended else None,
     )
-    return session_id
 
 
 def add_bucket(tables: Tables, bucket: bytes, *, full_in: float) -> bytes:

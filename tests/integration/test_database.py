@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-import pymysql
 import pytest
 
 from auth.errors import Unavailable
-from auth.external.connection import DatabaseSecret, Duplicate, Statement
+from auth.external.connection import DatabaseSecret, Statement
 from auth.external.database import Database
+from auth.external.failures import Duplicate, WrongStatement
 from auth.times import new_id, system_clock
 from local.stack import Stack
 from tests.conftest import Tables
@@ -73,7 +73,7 @@ def test_session_settings(warm: Database) -> None:
         f" @@{STATEMENT_LIMIT} AS statement, @@character_set_connection AS encoding",
     )
     assert row["autocommit"] == 1
-    isolation = warm.execute("SHOW SESSION VARIABLES LIKE 't%%_isolation'").rows
+    isolation = warm.execute("SHOW SESSION VARIABLES LIKE 't%_isolation'").rows
     assert {variable["Value"] for variable in isolation} == {"READ-COMMITTED"}
     assert {"STRICT_ALL_TABLES", "STRICT_TRANS_TABLES"} <= set(row["mode"].split(","))
     assert row["zone"] == "+00:00"
@@ -96,7 +96,7 @@ def test_sees_what_others_commit(warm: Database, tables: Tables) -> None:
 
 def test_strict_mode(warm: Database, tables: Tables) -> None:
     """A value that does not fit its column is an error, never cut to fit."""
-    with pytest.raises(pymysql.DataError):
+    with pytest.raises(WrongStatement):
         warm.execute(
             "INSERT INTO accounts (id, username, username_key, password_hash, created_at)"
             " VALUES (%s, %s, %s, %s, %s)",
@@ -166,7 +166,7 @@ def test_slow_change(warm: Database, tables: Tables) -> None:
     began = time.monotonic()
     warm.start_request()
     with pytest.raises(Unavailable, match="lost" if MYSQL else "too slow"):
-        warm.execute("UPDATE accounts SET epoch = epoch + 1 + SLEEP(4.4)", repeatable=False)
+        warm.execute_once("UPDATE accounts SET epoch = epoch + 1 + SLEEP(4.4)")
     seconds = time.monotonic() - began
     assert 3.8 < seconds < 4.4 if MYSQL else 2.5 < seconds < 3.9
     assert (ask(warm, "SELECT CONNECTION_ID() AS id") == identity) is not MYSQL
@@ -271,7 +271,7 @@ def test_table_is_locked(warm: Database, stack: Stack, tables: Tables) -> None:
         began = time.monotonic()
         assert is_unavailable(player.refresh())
         assert 1.8 < time.monotonic() - began < 8.0
-        waiting = "SELECT info FROM information_schema.processlist WHERE info LIKE 'UPDATE sess%%'"
+        waiting = "SELECT info FROM information_schema.processlist WHERE info LIKE 'UPDATE sess%'"
         assert tables.run(waiting) == []
         other.run(Statement("UNLOCK TABLES"), 5.0)
     assert player.refresh().status == 200

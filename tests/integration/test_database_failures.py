@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from auth.errors import Unavailable
-from auth.external.connection import Connection, Failure, connect, tls_context
+from auth.external.connection import Connection, connect, tls_context
 from auth.external.database import Database
+from auth.external.failures import Failure
 from auth.external.secret_store import SecretStore
 from auth.jobs.database_users import grant_application
 from auth.jobs.migrate import FOLDER, migrate, migrations_in

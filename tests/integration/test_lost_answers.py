@@ -152,7 +152,7 @@ def test_ending_the_session_before_loses_its_answer(
     player = Player()
     player.register()
     before = player.refresh_token
-    wire.cut_at("UPDATE sessions SET ended_at", answered=answered, times=times)
+    wire.cut_at("UPDATE sessions s SET s.ended_at", answered=answered, times=times)
     assert player.log_in(refresh_token=before).status == 200
     assert wire.cuts == times
     assert player.me().status == 200

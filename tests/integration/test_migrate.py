@@ -12,7 +12,8 @@ import pytest
 
 import handler
 from auth.credentials.keys import TokenSecret, key_ring
-from auth.external.connection import Connection, DatabaseSecret, Failure, connect, tls_context
+from auth.external.connection import Connection, DatabaseSecret, connect, tls_context
+from auth.external.failures import Failure
 from auth.external.secret_store import SecretStore
 from auth.jobs import preparation
 from auth.jobs.database_users import grant_application
@@ -108,7 +109,7 @@ def test_database_that_resumes(deployed: Tables, server: MariaDB, stack: Stack) 
 
 def set_by_hand(deployed: Tables, username: str, password: str) -> None:
     """Change a user's password in the database alone."""
-    deployed.run(f"ALTER USER '{username}'@'%%' IDENTIFIED BY '{password}'")  # its sign is doubled
+    deployed.run(f"ALTER USER '{username}'@'%' IDENTIFIED BY '{password}'")
 
 
 def put_version(stack: Stack, stage: str, secret: DatabaseSecret) -> None:

@@ -5,8 +5,9 @@ import re
 import msgspec
 import pytest
 
-from auth.external.connection import DatabaseSecret, Failure, Statement, connect, tls_context
+from auth.external.connection import DatabaseSecret, Statement, connect, tls_context
 from auth.external.database import Database
+from auth.external.failures import Failure
 from auth.external.secret_store import SecretStore
 from auth.settings import Settings
 from local.stack import ROOT, Stack

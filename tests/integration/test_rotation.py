@@ -8,7 +8,8 @@ import pytest
 
 import handler
 from auth.errors import Unavailable
-from auth.external.connection import DatabaseSecret, Failure, connect, tls_context
+from auth.external.connection import DatabaseSecret, connect, tls_context
+from auth.external.failures import Failure
 from auth.external.secret_store import SecretStore
 from auth.jobs import database_users
 from auth.jobs.database_users import UserError, other_user, sign_in, users_lock

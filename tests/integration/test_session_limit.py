@@ -7,8 +7,7 @@ import pytest
 import handler
 from auth.errors import Unavailable
 from auth.store.records import MAX_SESSIONS, Session
-from auth.store.store import TRIMMED_AT_ONCE, Store
-from auth.times import new_id, system_clock
+from auth.store.sessions import TRIMMED_AT_ONCE, SessionTable
 from tests.conftest import FakeClock, Tables
 from tests.players import Player
 
@@ -20,17 +19,18 @@ def add_sessions(
 ) -> list[bytes]:
     """Add so many sessions to the one account, used at this time."""
     (account,) = tables.run("SELECT id, epoch FROM accounts")
-    ids = [new_id(system_clock()) for _ in range(number)]
-    for at in range(0, number, 500):
-        values = ", ".join(
-            ["(%s, %s, %s, 0, NULL, %s, NULL, %s, %s, %s, %s, %s)"] * len(ids[at : at + 500])
+    return [
+        tables.add_session(
+            account["id"],
+            epoch=account["epoch"],
+            created_at=used_at,
+            rotated_at=used_at,
+            idle_expires_at=used_at + 30 * DAY,
+            expires_at=used_at + 180 * DAY,
+            ended_at=ended_at,
         )
-        parameters: list[object] = []
-        for session_id in ids[at : at + 500]:
-            parameters += [session_id, account["id"], bytes(32), account["epoch"]]
-            parameters += [used_at, used_at, used_at + 30 * DAY, used_at + 180 * DAY, ended_at]
-        tables.run(f"INSERT INTO sessions VALUES {values}", *parameters)
-    return ids
+        for _ in range(number)
+    ]
 
 
 def ids_of(tables: Tables) -> set[bytes]:
@@ -141,21 +141,21 @@ def test_a_session_that_was_used_meanwhile(player: Player, tables: Tables) -> No
     tables.run("UPDATE sessions SET rotated_at = rotated_at - INTERVAL 2 DAY")
     add_sessions(tables, MAX_SESSIONS - 2, datetime.now(UTC) - DAY)
     used: list[int] = []
-    delete = Store.delete_sessions
+    delete = SessionTable.delete
 
     def use_it_first(
-        store: Store, account_id: bytes, ids: list[bytes], unused_since: datetime
+        table: SessionTable, account_id: bytes, ids: list[bytes], unused_since: datetime
     ) -> int:
         tables.run(
             "UPDATE sessions SET rotated_at = %s WHERE id = %s",
             datetime(2099, 1, 1, tzinfo=UTC),
             ids[0],
         )
-        used.append(delete(store, account_id, ids, unused_since))
+        used.append(delete(table, account_id, ids, unused_since))
         return used[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Store, "delete_sessions", use_it_first)
+        patch.setattr(SessionTable, "delete", use_it_first)
         assert player.on_another_device().log_in().status == 200
     assert used == [0]
     assert player.refresh().status == 200
@@ -166,15 +166,15 @@ def test_an_old_password_takes_no_session(player: Player, tables: Tables) -> Non
     """A sign-in that a password change overtakes does not end the session that made the change."""
     add_sessions(tables, MAX_SESSIONS - 1, datetime.now(UTC) - DAY)
     late = player.on_another_device()
-    add = Store.add_session
+    add = SessionTable.add
 
-    def change_first(store: Store, session: Session) -> None:
+    def change_first(table: SessionTable, session: Session) -> None:
         patch.undo()
         assert player.change_password("lute-Gr4ph!t").status == 200
-        add(store, session)
+        add(table, session)
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(Store, "add_session", change_first)
+    patch.setattr(SessionTable, "add", change_first)
     assert late.log_in().status == 200  # with the old password: its session is born dead
     assert late.me().code == "invalid_token"
     assert player.me().status == 200
@@ -194,7 +194,7 @@ def test_trimming_fails(
         def fail(*_: object, **__: object) -> int:
             raise Unavailable("connection lost")
 
-        patch.setattr(Store, "delete_sessions", fail)
+        patch.setattr(SessionTable, "delete", fail)
         assert player.log_in().status == 200
     assert "sessions_kept" in {vars(record).get("event") for record in caplog.records}
     assert tables.count("sessions") == MAX_SESSIONS + 2

@@ -20,9 +20,10 @@ from auth.credentials.refresh_tokens import RefreshToken
 from auth.errors import Unavailable
 from auth.flows import sessions
 from auth.settings import Settings
-from auth.store import store
-from auth.store.records import Session
-from auth.store.store import Store
+from auth.store import sessions as session_table
+from auth.store.accounts import AccountTable
+from auth.store.records import LASTS, Session
+from auth.store.sessions import SessionTable
 from tests.conftest import Tables
 from tests.state_machine import Clock, Machine, OurSideFailed
 
@@ -125,9 +126,11 @@ def _grace_of_59_seconds(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sessions, "GRACE", timedelta(seconds=59))
 
 
-def _without_statement(name: str, patch: pytest.MonkeyPatch, old: str, new: str) -> None:
-    """Let a method of the store send another statement than it should."""
-    right: Callable[..., Any] = getattr(Store, name)
+def _edit_statement(
+    table: type[Any], name: str, patch: pytest.MonkeyPatch, old: str, new: str
+) -> None:
+    """Let a method of a table send another statement than it should."""
+    right: Callable[..., Any] = getattr(table, name)
 
     class Editing:
         def __init__(self, database: Any) -> None:
@@ -137,19 +140,20 @@ def _without_statement(name: str, patch: pytest.MonkeyPatch, old: str, new: str)
             assert old in sql  # in the handler this comes to a 500, which is no find
             return self.database.execute(sql.replace(old, new), *parameters, **more)
 
-    def wrong(self: Store, *arguments: Any) -> Any:
-        return right(Store(Editing(self._database)), *arguments)  # type: ignore[arg-type]
+    def wrong(self: Any, *arguments: Any) -> Any:
+        return right(table(Editing(self._database)), *arguments)
 
-    patch.setattr(Store, name, wrong)
+    patch.setattr(table, name, wrong)
 
 
 def _epoch_not_raised(patch: pytest.MonkeyPatch) -> None:
-    _without_statement("end_sessions_of", patch, "a.epoch = a.epoch + 1", "a.epoch = a.epoch")
+    _edit_statement(SessionTable, "end_all", patch, "a.epoch = a.epoch + 1", "a.epoch = a.epoch")
 
 
 def _epoch_not_raised_by_a_password(patch: pytest.MonkeyPatch) -> None:
-    old = "a.epoch = %s, s.epoch = %s"
-    _without_statement("change_password", patch, old, "a.epoch = %s - 1, s.epoch = %s - 1")
+    old = "a.epoch = %(new_epoch)s, s.epoch = %(new_epoch)s"
+    new = "a.epoch = %(new_epoch)s - 1, s.epoch = %(new_epoch)s - 1"
+    _edit_statement(SessionTable, "change_password", patch, old, new)
 
 
 def _old_tail_good_after_a_password(patch: pytest.MonkeyPatch) -> None:
@@ -170,11 +174,13 @@ def _old_tail_good_after_a_password(patch: pytest.MonkeyPatch) -> None:
 
 
 def _logout_forgotten(patch: pytest.MonkeyPatch) -> None:
-    _without_statement("end_session", patch, "AND ended_at IS NULL", "AND ended_at < '2000-01-01'")
+    old, new = "AND s.ended_at IS NULL", "AND s.ended_at < '2000-01-01'"
+    _edit_statement(SessionTable, "end", patch, old, new)
 
 
 def _key_forgotten(patch: pytest.MonkeyPatch) -> None:
-    _without_statement("rotate", patch, "s.rotation_key = %s,", "s.rotation_key = LEFT(%s, 0),")
+    old, new = "s.rotation_key = %(rotation_key)s,", "s.rotation_key = LEFT(%(rotation_key)s, 0),"
+    _edit_statement(SessionTable, "rotate", patch, old, new)
 
 
 def _idle_expiry_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -187,7 +193,7 @@ def _lifetime_of_181_days(patch: pytest.MonkeyPatch) -> None:
 
 def _name_not_free_after_a_deletion(patch: pytest.MonkeyPatch) -> None:
     old, new = "DELETE FROM accounts", "UPDATE accounts SET epoch = epoch + 1"
-    _without_statement("delete_account", patch, old, new)
+    _edit_statement(AccountTable, "delete", patch, old, new)
 
 
 def _theft_forgiven(patch: pytest.MonkeyPatch) -> None:
@@ -195,22 +201,21 @@ def _theft_forgiven(patch: pytest.MonkeyPatch) -> None:
 
     def wrong(self: sessions.Sessions, *arguments: Any) -> None:
         with pytest.MonkeyPatch.context() as forgiving:
-            forgiving.setattr(Store, "end_session", lambda *_: None)
+            forgiving.setattr(SessionTable, "end", lambda *_: None)
             right(self, *arguments)
 
     patch.setattr(sessions.Sessions, "_check_replay", wrong)
 
 
 def _expiry_ignored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        store, "_ALIVE", "%s < %s + INTERVAL 1 DAY AND s.ended_at IS NULL AND s.epoch = a.epoch"
-    )
+    unexpired = "s.ended_at IS NULL AND s.epoch = a.epoch"
+    for condition in ("LASTS", "USABLE"):
+        right = getattr(session_table, condition)
+        patch.setattr(session_table, condition, right.replace(LASTS, unexpired))
     patch.setattr(
         Session,
-        "is_alive",
-        lambda self, account, now: (
-            self.ended_at is None and self.epoch == account.epoch and not account.is_suspended(now)
-        ),
+        "lasts",
+        lambda self, account, _: self.ended_at is None and self.epoch == account.epoch,
     )
 
 
@@ -255,14 +260,14 @@ def test_a_planted_bug_is_found(
 
 
 def _wrong_plant(patch: pytest.MonkeyPatch) -> None:
-    _without_statement("rotate", patch, "no such words", "")
+    _edit_statement(SessionTable, "rotate", patch, "no such words", "")
 
 
 def _database_away(patch: pytest.MonkeyPatch) -> None:
     def wrong(*_: object) -> None:
         raise Unavailable("planted")
 
-    patch.setattr(Store, "rotate", wrong)
+    patch.setattr(SessionTable, "rotate", wrong)
 
 
 @pytest.mark.parametrize("plant", [_wrong_plant, _database_away])

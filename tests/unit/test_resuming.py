@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auth.external.connection import Failure
+from auth.external.failures import Failure
 from auth.external.resuming import PAUSE_SECONDS, RESUME_SECONDS, wait_for
 
 

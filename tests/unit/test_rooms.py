@@ -37,7 +37,7 @@ FENCES = {
     "flask": {"api"},
     "werkzeug": {"api"},
     "serverless_wsgi": {"api"},
-    "pymysql": {"external", "jobs"},
+    "pymysql": {"external"},
     "boto3": set(),
     "botocore": {"external"},
     "snapshot_restore_py": {"external"},

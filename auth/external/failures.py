@@ -1,0 +1,83 @@
+"""What a failure of the database means, by the number that the server gives it.
+
+The server's own text may hold values of a statement, so no error here keeps it.
+"""
+
+from enum import StrEnum
+
+from pymysql.constants import ER
+
+
+class Kind(StrEnum):
+    """What a failure means, whichever number it has."""
+
+    UNREACHABLE = "unreachable"
+    EXHAUSTED = "connections exhausted"
+    REFUSED = "credentials refused"
+    TLS = "TLS failed"  # docs/security.md says what to look at
+    LOST = "connection lost"
+    READ_ONLY = "read-only"
+    DEADLOCK = "deadlock"
+    LOCK_WAIT = "lock wait"
+    TOO_SLOW = "statement too slow"
+    OTHER = "failed"
+
+
+NUMBERS = {
+    Kind.UNREACHABLE: (2002, 2003, 2005),
+    Kind.EXHAUSTED: (1040, 1203, 1226),
+    Kind.REFUSED: (1044, 1045, 1698),
+    Kind.TLS: (2026,),
+    # 0: PyMySQL's own, for a connection that failed before.
+    Kind.LOST: (0, 1053, *range(1152, 1162), 1317, 1927, 2006, 2013, 2055, 3169, 4031),
+    Kind.READ_ONLY: (1290, 1792, 1836),
+    Kind.DEADLOCK: (1213,),
+    Kind.LOCK_WAIT: (1205,),
+    Kind.TOO_SLOW: (1969, 3024),
+}
+_KIND_OF = {number: kind for kind, numbers in NUMBERS.items() for number in numbers}
+
+DUPLICATE = 1062
+NO_PARENT = 1452
+NO_TABLE = 1146  # the migrations have not run yet
+UNKNOWN_HOST = 2005
+WRONG_CREDENTIALS = 1045
+TLS_FAILED = 2026
+
+# As MySQL and MariaDB name them in their manuals: 1062 is DUP_ENTRY.
+ER_NAMES = {
+    number: name for name, number in vars(ER).items() if name.isupper() and isinstance(number, int)
+}
+
+
+class Failure(Exception):
+    """The database did not do it; a subclass says that a repetition will not help."""
+
+    def __init__(self, number: int, key: str = "") -> None:
+        self.number = number
+        self.key = key
+        self.kind = _KIND_OF.get(number, Kind.OTHER)
+        super().__init__(f"{self.kind} ({number})")
+
+    def in_full(self) -> str:
+        """Return its number, the server's name for it and the key that the server names."""
+        parts = f"error {self.number}", ER_NAMES.get(self.number), self.key and f"on key {self.key}"
+        return " ".join(part for part in parts if part)
+
+
+class Duplicate(Failure):
+    """A UNIQUE key refuses a row; `key` is its name."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(DUPLICATE, key)
+
+
+class MissingParent(Failure):
+    """The row that a foreign key points to is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_PARENT)
+
+
+class WrongStatement(Failure):
+    """The statement or a value in it is wrong: a bug, or a migration with a mistake."""

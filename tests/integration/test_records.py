@@ -1,0 +1,108 @@
+"""The records: what Python says of a row is what SQL says of it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from auth.external.database import Database
+from auth.store.records import (
+    ACCOUNT,
+    LASTS,
+    SESSION,
+    USABLE,
+    Account,
+    Session,
+    insert_into,
+)
+from auth.store.sessions import SessionTable
+from auth.times import new_id
+from tests.conftest import Tables
+
+NOW = datetime(2026, 11, 27, 12, 0, 0, 123456, tzinfo=UTC)
+MOMENTS = {
+    "just before": NOW - timedelta(microseconds=1),
+    "now": NOW,
+    "just after": NOW + timedelta(microseconds=1),
+}
+
+
+def accounts() -> Iterator[Account]:
+    """Yield an account for each way of being suspended, or not."""
+    for name, until in {"never": None, **MOMENTS}.items():
+        yield Account(
+            id=new_id(NOW),
+            username=name.replace(" ", "-"),
+            password_hash="no hash",
+            epoch=7,
+            suspended_until=until,
+            suspension_reason=None if until is None else "cheating",
+            created_at=NOW,
+        )
+
+
+def sessions(account: Account) -> Iterator[Session]:
+    """Yield a session of an account for each way of ending, or lasting."""
+    for ended, idle, expires, epoch in product(
+        (None, *MOMENTS.values()), MOMENTS.values(), MOMENTS.values(), (6, 7, 8)
+    ):
+        yield Session(
+            id=new_id(NOW),
+            account_id=account.id,
+            tail_hash=bytes(range(32)),
+            counter=3,
+            rotation_key=bytes(16),
+            epoch=epoch,
+            device="a phone",
+            created_at=NOW - timedelta(days=2),
+            rotated_at=NOW - timedelta(days=1),
+            idle_expires_at=idle,
+            expires_at=expires,
+            ended_at=ended,
+        )
+
+
+Row = tuple[Session, Account]
+
+
+@pytest.fixture
+def rows(tables: Tables) -> list[Row]:
+    """Return sessions with their accounts, as they were written."""
+    rows = [(session, account) for account in accounts() for session in sessions(account)]
+    names = (*ACCOUNT, "username_key")
+    for account in {account.id: account for _, account in rows}.values():
+        key = account.username.encode()
+        tables.run(insert_into("accounts", names), **vars(account), username_key=key)
+    for session, _ in rows:
+        tables.run(insert_into("sessions", SESSION), **vars(session))
+    return rows
+
+
+def asked(tables: Tables, condition: str) -> dict[bytes, Any]:
+    """Return what the database says of each session."""
+    sql = f"SELECT s.id, {condition} AS fits FROM sessions s JOIN accounts a ON a.id = s.account_id"
+    return {row["id"]: bool(row["fits"]) for row in tables.run(sql, now=NOW)}
+
+
+def test_conditions(tables: Tables, rows: list[Row]) -> None:
+    """Python and the database agree on each session: whether it lasts, and whether it is usable."""
+    lasts = {session.id: session.lasts(account, NOW) for session, account in rows}
+    usable = {session.id: session.usable(account, NOW) for session, account in rows}
+    assert asked(tables, LASTS) == lasts
+    assert asked(tables, USABLE) == usable
+    assert 0 < sum(usable.values()) < sum(lasts.values()) < len(rows)
+
+
+def test_reasons(rows: list[Row]) -> None:
+    """A session has a reason to be refused if, and only if, it is not usable."""
+    for session, account in rows:
+        assert (session.why_unusable(account, NOW) is None) == session.usable(account, NOW)
+
+
+def test_every_column(rows: list[Row], warm: Database) -> None:
+    """A session and its account are read as they were written, column by column."""
+    table = SessionTable(warm)
+    for session, account in rows[:: len(rows) // 12]:
+        assert table.find(session.id, account.id) == (session, account)
