@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.mariadb import install_server
+from local.install import install_server
 from local.stack import Stack, keep_proxies_out, without_aws
 from local.terminal import Problem, say, step
 from tests.benchmarks import cold_start, memory, routes, tables
@@ -53,7 +53,7 @@ class Bench:
         try:
             self._stack.start()
             os.environ.update(self._stack.environment())
-            self._root = tables.Root(self._stack.mariadb)
+            self._root = tables.Root(self._stack.database)
             self._settings = {**self._stack.environment(), **self._tutorial()}
             yield
         finally:
@@ -115,7 +115,7 @@ class Bench:
             self._root.run(sql)
         return {
             "TUTORIAL_HOST": "127.0.0.1",
-            "TUTORIAL_PORT": str(self._stack.mariadb.port),
+            "TUTORIAL_PORT": str(self._stack.database.port),
             "TUTORIAL_USER": "tutorial",
             "TUTORIAL_PASSWORD": PASSWORD,
             "TUTORIAL_DATABASE": "tutorial",

@@ -102,7 +102,7 @@ def test_a_players_life(http: Function, stack: Stack) -> None:
         SecretId=stack.environment()["TOKEN_SECRET_ID"], VersionStage="AWSCURRENT"
     )
     (mac_key,) = json.loads(tokens["SecretString"])["mac_keys"].values()
-    password = stack.mariadb.application.password
+    password = stack.database.application.password
     for secret in (PASSWORD, "not this one", password, mac_key, "PRIVATE KEY"):
         assert secret not in written
     for answer in answers[:3]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.package import ROOT
-from local.mariadb import install_server
+from local.install import install_server
 from local.processes import end_leftovers
 from local.stack import keep_proxies_out
 from local.terminal import Problem, say

@@ -14,7 +14,7 @@ from typing import Any
 from deploy.lambda_runtime import make_runtime
 from deploy.package import ROOT
 from deploy.python import VERSION, find_python
-from local.mariadb import MariaDB, Users
+from local.database_server import DatabaseServer, Users
 from local.processes import free_port
 from local.terminal import Problem
 from tests.deploy.linting import lint
@@ -59,9 +59,9 @@ class Rehearsal:
         self.stages = stages
         self.project = Project(folder / "project")
         self.player: Player
-        self._database: MariaDB
+        self._database: DatabaseServer
         self._stand_in: StandIn
-        self._started: list[MariaDB | StandIn] = []
+        self._started: list[DatabaseServer | StandIn] = []
 
     def stop(self) -> None:
         """Stop all that was started."""
@@ -103,7 +103,7 @@ class Rehearsal:
                 f" {VERSION}`, or your system's python{VERSION} and python{VERSION}-venv)"
             )
         users = Users(secrets.token_urlsafe(24), secrets.token_urlsafe(24))
-        self._database = MariaDB(self.folder / "mariadb", users)
+        self._database = DatabaseServer(self.folder / "mariadb", users)
         self._started.append(self._database)
         self._database.start()
         self._stand_in = StandIn(

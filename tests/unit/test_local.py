@@ -14,7 +14,7 @@ import pytest
 
 from auth.settings import Settings
 from local import __main__ as commands
-from local.mariadb import MariaDB, Users
+from local.database_server import DatabaseServer, Users
 from local.ports import port_of, refuse_busy, refuse_same
 from local.processes import NOTE, Process, free_port
 from local.stack import KEPT, Stack, without_aws
@@ -210,11 +210,11 @@ def test_after_sudo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 def test_damaged_database(tmp_path: Path) -> None:
     """A database folder that cannot be used ends in the server's words and the way out."""
-    mariadb = MariaDB(tmp_path, Users("admin", "application"))
+    server = DatabaseServer(tmp_path, Users("admin", "application"))
     (tmp_path / "data" / "mysql").mkdir(parents=True)
     (tmp_path / "data" / "ibdata1").write_text("not a database")
     with pytest.raises(Problem, match=r"(mariadb|mysql) ended while starting:[\s\S]*`make reset`"):
-        mariadb.start()
+        server.start()
 
 
 class Asked(Mapping[str, str]):
@@ -238,8 +238,8 @@ class Asked(Mapping[str, str]):
 def test_settings_of_the_shell(tmp_path: Path) -> None:
     """The stack decides on every setting that the handler reads, so that no shell does."""
     stack = Stack(tmp_path, "1")
-    stack.mariadb.ca_file.parent.mkdir(parents=True)
-    stack.mariadb.ca_file.touch()
+    stack.database.ca_file.parent.mkdir(parents=True)
+    stack.database.ca_file.touch()
     asked = Asked(stack.environment())
     Settings.from_environment(asked)
     assert len(asked.names) > 5
