@@ -23,7 +23,7 @@ from typing import Any
 from deploy.package import IN_RUNTIME, PLATFORMS, ROOT
 from deploy.pins import hashed
 from deploy.python import VERSION
-from local.processes import Process
+from local.processes import Process, Program
 from local.terminal import Problem
 
 START_SECONDS = 30.0
@@ -142,7 +142,7 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class Function:
+class Function(Program):
     """One function of the package, in a process of its own, as one Lambda instance."""
 
     def __init__(
@@ -155,39 +155,40 @@ class Function:
         self._folder = folder
         self._settings = settings
         self._api: _RuntimeApi | None = None
-        self._process: Process | None = None
 
-    def start(self) -> float:
-        """Start it; return how many seconds its initialisation took.
+    def start(self) -> None:
+        """Start it and wait for the end of its initialisation.
 
         Raises:
             FunctionError: it raised.
             Problem: it does not start.
         """
         self._api = api = _RuntimeApi()
-        began = time.monotonic()
+
+        def has_begun() -> bool:
+            if api.init_error is not None:
+                raise FunctionError(json.loads(api.init_error))
+            return api.asked.is_set()
+
         # -B, since /var/task cannot be written to; -s for no packages of the user's own.
         command = [str(self._python), "-B", "-s", "-m", "awslambdaric", f"handler.{self._name}"]
-        self._process = process = Process(
-            self._name, command, self._folder, self._environment(), self._package
-        )
         try:
-            process.wait_until(
-                lambda: api.asked.is_set() or api.init_error is not None, START_SECONDS
+            self._process = Process.ready(
+                self._name,
+                command,
+                self._folder,
+                self._environment(),
+                self._package,
+                until=has_begun,
+                seconds=START_SECONDS,
             )
         except BaseException:
             self.stop()
             raise
-        if api.init_error is not None:
-            self.stop()
-            raise FunctionError(json.loads(api.init_error))
-        return time.monotonic() - began
 
     def stop(self) -> None:
         """End it; its log stays."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        super().stop()
         if self._api is not None:
             self._api.close()
             self._api = None

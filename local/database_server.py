@@ -16,7 +16,7 @@ from local import docker_image
 from local.certificates import make_certificates
 from local.engines import TITLES, Engine, chosen, find_engine
 from local.plain import plain
-from local.processes import Process, accepts, free_port
+from local.processes import Process, Program, accepts, free_port
 from local.terminal import Problem
 
 SCHEMA = "game_login"
@@ -51,7 +51,7 @@ class Users:
     application_password: str
 
 
-class DatabaseServer:
+class DatabaseServer(Program):
     """One server with its data in a folder; start it again on that folder to find them again."""
 
     def __init__(self, folder: Path, users: Users) -> None:
@@ -60,7 +60,6 @@ class DatabaseServer:
         self._users = users
         self._kind = "mysql" if chosen() == "mysql" else "mariadb"
         self.title = TITLES[self._kind]  # with its version, once it has started
-        self._process: Process | None = None
 
     @property
     def ca_file(self) -> Path:
@@ -94,20 +93,6 @@ class DatabaseServer:
                 self._start_engine(engine, setup)
         finally:
             setup.unlink()
-
-    def stop(self) -> None:
-        """Stop the server; its data stay."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def is_running(self) -> bool:
-        """Tell whether the server runs."""
-        return self._process is not None and self._process.is_running()
-
-    def last_lines(self) -> str:
-        """Return the end of the server's log."""
-        return self._process.last_lines() if self._process else ""
 
     def connect(self) -> Connection:
         """Return a connection of the admin.
@@ -153,16 +138,13 @@ class DatabaseServer:
         self._run(command, docker_image.READY_SECONDS)
 
     def _run(self, command: Sequence[str], seconds: float) -> None:
-        self._process = Process(self._kind, command, self.folder)
         try:
-            self._process.wait_until(self._answers, seconds)
+            self._process = Process.ready(
+                self._kind, command, self.folder, until=self._answers, seconds=seconds
+            )
         except Problem as problem:
-            self.stop()
             way_out = "If its data are damaged, `make reset` starts afresh."
             raise Problem(f"{problem}\n{way_out}") from None
-        except BaseException:
-            self.stop()
-            raise
 
     def _answers(self) -> bool:
         if not accepts(self.port):

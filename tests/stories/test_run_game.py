@@ -38,12 +38,17 @@ def running(tmp_path: Path, ports: tuple[int, int]) -> Iterator[Process]:
     """Return what `make run-game` starts, when it says that it runs."""
     command = [sys.executable, "-c", RUN, str(tmp_path / "local"), "run"]
     options = [f"--port={ports[0]}", f"--game-port={ports[1]}"]
-    process = Process("run-game", [*command, *options], tmp_path, directory=ROOT)
-    try:
-        process.wait_until(lambda: "Requests:" in process.log.read_text(), START_SECONDS)
-        yield process
-    finally:
-        process.stop(signal.SIGINT)
+    log = tmp_path / "run-game.log"
+    process = Process.ready(
+        "run-game",
+        [*command, *options],
+        tmp_path,
+        directory=ROOT,
+        until=lambda: "Requests:" in log.read_text(),
+        seconds=START_SECONDS,
+    )
+    yield process
+    process.stop(signal.SIGINT)
 
 
 def enter(ports: tuple[int, int], username: str) -> ClientConnection:

@@ -22,8 +22,11 @@ SLEEP = [sys.executable, "-uc", "import time; print('up'); time.sleep(60)"]
 @pytest.fixture
 def ours(tmp_path: Path) -> Iterator[Process]:
     """Return a running process with its note, as a killed run leaves it behind."""
-    process = Process("sleeper", SLEEP, tmp_path / "stack")
-    process.wait_until(lambda: process.log.read_text() == "up\n", 30)
+    folder = tmp_path / "stack"
+    log = folder / "sleeper.log"
+    process = Process.ready(
+        "sleeper", SLEEP, folder, until=lambda: log.read_text() == "up\n", seconds=30
+    )
     yield process
     process.stop()
 

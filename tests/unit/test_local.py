@@ -79,21 +79,26 @@ def test_one_port_for_two_servers() -> None:
 def test_a_process_that_ends_while_starting(tmp_path: Path) -> None:
     """Its last words are shown, not a time-out."""
     command = [sys.executable, "-c", "print('no space left'); raise SystemExit(1)"]
-    process = Process("failing", command, tmp_path)
     began = time.monotonic()
     with pytest.raises(Problem, match="failing ended while starting:\n    no space left"):
-        process.wait_until(lambda: False, 30)
+        Process.ready("failing", command, tmp_path, until=lambda: False, seconds=30)
     assert time.monotonic() - began < 10
-    process.stop()
 
 
 def test_a_process_that_does_not_get_ready(tmp_path: Path) -> None:
-    """Waiting has an end, and stopping it leaves nothing."""
-    process = Process("slow", SLEEP, tmp_path)
+    """Waiting has an end, and then the process is stopped."""
+    note = tmp_path / f"slow{NOTE}"
+    noted: dict[str, int] = {}
+
+    def never() -> bool:
+        noted.update(json.loads(note.read_text()))
+        return False
+
     with pytest.raises(Problem, match="slow is not ready after 0 s"):
-        process.wait_until(lambda: False, 0.1)
-    process.stop()
-    assert not process.is_running()
+        Process.ready("slow", SLEEP, tmp_path, until=never, seconds=0.1)
+    with pytest.raises(ProcessLookupError):
+        os.kill(noted["process"], 0)
+    assert not note.exists()
 
 
 def test_damaged_secrets(tmp_path: Path) -> None:
