@@ -20,6 +20,7 @@ from auth.credentials.keys import ALGORITHMS, TokenSecret, key_ring, new_token_s
 from auth.settings import Settings
 from deploy import http_client
 from local.stack import ROOT, Stack
+from local.terminal import Problem
 from tests.conftest import Tables
 from tests.events import http_event
 
@@ -278,5 +279,5 @@ def test_nobody_there(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None
     """A port where nobody listens is tried as often as a lost answer, and then named."""
     monkeypatch.setattr(http_client, "RETRY_SECONDS", 0.0)
     backend.server_close()
-    with pytest.raises(http_client.Failure, match="ConnectionRefusedError"):
-        http_client.Server(backend.url).ask("GET", "/v1/health")
+    with pytest.raises(Problem, match="ConnectionRefusedError"):
+        http_client.Deployment(backend.url).ask("GET", "/v1/health")

@@ -13,6 +13,7 @@ from typing import Any
 
 from deploy.lambda_runtime import make_runtime
 from deploy.package import ROOT
+from deploy.player import RemotePlayer, expect
 from deploy.python import VERSION, find_python
 from local.database_server import DatabaseServer, Users
 from local.processes import free_port
@@ -20,7 +21,7 @@ from local.terminal import Problem
 from tests.deploy.linting import lint
 from tests.deploy.template_checks import CHECKS, careless_production
 from tests.rehearsal.configuration import Configuration
-from tests.rehearsal.players import PASSWORD, Player
+from tests.rehearsal.players import PASSWORD, RehearsedApi
 from tests.rehearsal.serverless import COMPILED, Project, last_lines
 from tests.rehearsal.stand_in import StandIn
 
@@ -58,7 +59,8 @@ class Rehearsal:
         self.folder = folder
         self.stages = stages
         self.project = Project(folder / "project")
-        self.player: Player
+        self.player: RemotePlayer
+        self._api: RehearsedApi
         self._database: DatabaseServer
         self._stand_in: StandIn
         self._started: list[DatabaseServer | StandIn] = []
@@ -151,7 +153,7 @@ class Rehearsal:
             f"the API does not call the alias: {integration['IntegrationUri']}",
         )
         rate = stage["DefaultRouteSettings"]["ThrottlingRateLimit"]
-        self._api = f"{self._stand_in.endpoint}/_http/{api['ApiId']}"
+        self._api = RehearsedApi(f"{self._stand_in.endpoint}/_http/{api['ApiId']}")
         return f"{len(routes)} routes, {len(throttled)} throttled below {rate:g}/s, all to `live`"
 
     def zip(self) -> str:
@@ -171,13 +173,18 @@ class Rehearsal:
 
     def play(self) -> str:
         """Register, sign in, come back: through the API, by the deployed package and secrets."""
-        self.player = Player("Ada", self._api)
-        self.player.register()
-        self.player.log_in()
-        self.player.refresh()
-        self.player.see_me()
-        self.player.fail_to_log_in()
+        self.player = RemotePlayer(self._api, "Ada", PASSWORD)
+        expect(201, self.player.register())
+        expect(200, self.player.log_in())
+        self._come_back()
+        me = expect(200, self.player.me())
+        require(me["account"]["username"] == "Ada", f"GET /v1/me does not know Ada: {me}")
+        expect(401, self.player.log_in(PASSWORD * 2))
         return "register 201, login 200, refresh 200, me 200, wrong password 401"
+
+    def _come_back(self) -> None:
+        """See that Ada is still signed in."""
+        expect(200, self.player.refresh())
 
     def logs(self) -> str:
         """Read what the functions logged."""
@@ -194,7 +201,7 @@ class Rehearsal:
                 raise Problem(f"{path.name}: not a line of JSON: {line}") from None
         require(events >= EVENTS, f"not in the log: {sorted(EVENTS - events)}")
         text = "\n".join(line for _, line in written)
-        for secret in (PASSWORD, *self.player.tokens, *self._secret_values()):
+        for secret in (PASSWORD, *self._api.tokens, *self._secret_values()):
             require(secret not in text, "a password, a key or a token is in a log")
         return f"{len(written)} lines, all JSON, no secret in any"
 
@@ -238,7 +245,7 @@ class Rehearsal:
         require("rehearsed_good" in self._tables(), "the migration has changed nothing")
         memory = self._function("live")["MemorySize"]
         require(memory == 640, f"the live version has {memory} MB")
-        self.player.refresh()
+        self._come_back()
         return f"{name} applied, then version 2 live; Ada is still signed in"
 
     def deploy_failing(self) -> str:
@@ -250,7 +257,7 @@ class Rehearsal:
         said = done.line("the migration failed: ")
         require(name in said and "Version 2 goes on serving" in said, said)
         require(self._live("dev") == "2", f"version {self._live('dev')} is live, not 2")
-        self.player.refresh()
+        self._come_back()
         return f"refused ({said.partition('. ')[0].partition(': ')[2]}); version 2 goes on serving"
 
     def deploy_mended(self) -> str:
@@ -260,14 +267,14 @@ class Rehearsal:
         done = self.project.must("deploy", "--stage", "dev")
         require(done.line("migrations: ") == bad.name, done.output)
         require(done.line("live: ") == "version 4, before: 2", done.output)
-        self.player.refresh()
+        self._come_back()
         return "version 4 live, before: 2"
 
     def go_back(self) -> str:
         """Go back to the version before, and forward by a deployment."""
         back = self.project.must("rollback-live", "--stage", "dev")
         require(back.line("live: ") == "version 2, rolled back from: 4", back.output)
-        self.player.refresh()
+        self._come_back()
         again = self.project.serverless("rollback-live", "--stage", "dev")
         require(again.status != 0, "a second rollback goes on by itself:\n" + again.output)
         self.project.must("rollback-live", "--stage", "dev", "--to", "1")
