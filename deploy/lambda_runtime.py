@@ -4,6 +4,8 @@ The client (`awslambdaric`) asks the Runtime API for the next event and posts th
 Python and boto3 are the machine's, as in Lambda; all else comes from the package.
 """
 
+import fcntl
+import hashlib
 import json
 import os
 import queue
@@ -27,6 +29,7 @@ from local.processes import Process, Program
 from local.terminal import Problem
 
 START_SECONDS = 30.0
+RUNTIMES = ROOT / ".local" / "lambda-runtime"
 CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:game-login"
 
@@ -253,15 +256,27 @@ def _platforms() -> list[str]:
     return [f"--platform={name}_{os.uname().machine}" for name in PLATFORMS]
 
 
-def make_runtime(python: str, folder: Path) -> Path:
-    """Make what the runtime has besides the package: Python, boto3 and the runtime's client.
+def lambda_runtime(python: str) -> Path:
+    """Return the Python of the runtime, with boto3 and the runtime's client beside it.
+
+    It is made once for a Python and a list of versions, and kept.
 
     Raises:
         Problem: it cannot be had.
     """
     if sys.platform != "linux":
         raise Problem("no Lambda runtime: its client, awslambdaric, is for Linux only")
+    names = ("requirements.txt", "requirements-dev.txt")
+    versions = b"".join((ROOT / name).read_bytes() for name in names)
+    folder = RUNTIMES / hashlib.sha256(versions + python.encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder / "python"  # written last
+        return made if made.exists() else _make_runtime(python, folder)
+
+
+def _make_runtime(python: str, folder: Path) -> Path:
     wanted = folder / "wanted.txt"
     wanted.write_text(hashed(ROOT / "requirements-dev.txt", {*IN_RUNTIME, *CLIENT}))
     packages = folder / "packages"

@@ -4,7 +4,6 @@ On a Python of Lambda's version if there is one, with the unzipped package; else
 sources as they lie here. The build of Argon2 is laid over either.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from typing import Any
 import _argon2_cffi_bindings
 
 from deploy import argon2
-from deploy.lambda_runtime import make_runtime, unzip
+from deploy.lambda_runtime import lambda_runtime, unzip
 from deploy.package import CACHE, ROOT, build, pinned
 from deploy.python import VERSION, find_or_fetch_python
 from local.terminal import Problem, say
@@ -133,16 +132,7 @@ def prepare(folder: Path) -> Runtime:
         return Runtime(Path(sys.executable), ROOT, builds, missing)
     build(folder / "game-login.zip")
     task = unzip(folder / "game-login.zip", folder / "task")
-    return Runtime(_runtime(python), task, builds, missing)
-
-
-def _runtime(python: str) -> Path:
-    """Return the Python of the runtime, with the runtime's boto3; made once."""
-    names = ("requirements.txt", "requirements-dev.txt")
-    lists = b"".join((ROOT / name).read_bytes() for name in names)
-    folder = CACHE / f"runtime-{hashlib.sha256(lists + python.encode()).hexdigest()[:8]}"
-    made = folder / "python"  # written last
-    return made if made.exists() else make_runtime(python, folder)
+    return Runtime(lambda_runtime(python), task, builds, missing)
 
 
 def _argon2_builds(folder: Path) -> tuple[dict[str, Path], str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.lambda_runtime import Function, FunctionError, make_runtime, unzip
+from deploy.lambda_runtime import Function, FunctionError, lambda_runtime, unzip
 from deploy.python import find_python
 from local.stack import Stack
 from tests.events import REQUEST_ID, Answer, http_event
@@ -27,10 +27,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python() -> Path:
     """Return the Python of the runtime, with the boto3 of the runtime."""
     assert PYTHON is not None
-    return make_runtime(PYTHON, tmp_path_factory.mktemp("runtime"))
+    return lambda_runtime(PYTHON)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.lambda_runtime import make_runtime
-from deploy.package import ROOT
+from deploy.lambda_runtime import lambda_runtime
 from deploy.player import RemotePlayer, expect
 from deploy.python import VERSION, find_python
 from local.database_server import DatabaseServer, Users
@@ -26,7 +25,6 @@ from tests.rehearsal.serverless import COMPILED, Project, last_lines
 from tests.rehearsal.stand_in import StandIn
 
 STAGES = ("dev", "prod")
-RUNTIMES = ROOT / ".local" / "lambda-runtime"
 DATABASE_HOST = "localhost"  # a name, so that the certificate's is checked
 CREATE = "CREATE TABLE rehearsed_{} (id INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
 EXTENSIONS = "  - extensions:"
@@ -112,7 +110,7 @@ class Rehearsal:
             Configuration(
                 port=free_port(),
                 folder=str(self.folder / "aws"),
-                python=str(_runtime(python)),
+                python=str(lambda_runtime(python)),
                 database_host=DATABASE_HOST,
                 database_port=self._database.port,
                 database_ca_file=str(self._database.ca_file),
@@ -426,11 +424,3 @@ class Rehearsal:
             found = getattr(self._stand_in.client(service), operation)()
             left += [f"{service}: {one[name]}" for one in found[listed]]
         return left
-
-
-def _runtime(python: str) -> Path:
-    """Return the Python of the Lambda runtime, made once for a list of versions."""
-    pins = (ROOT / "requirements.txt").read_bytes() + (ROOT / "requirements-dev.txt").read_bytes()
-    folder = RUNTIMES / hashlib.sha256(pins + python.encode()).hexdigest()[:12]
-    made = folder / "python"  # written last
-    return made if made.exists() else make_runtime(python, folder)
