@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pymysql
 import serverless_wsgi
 from argon2 import PasswordHasher
 from flask import Flask
@@ -27,6 +26,7 @@ from tests import players
 from tests.benchmarks import tutorial
 from tests.events import http_event
 from tests.players import Player, running
+from tests.round_trips import round_trips
 
 Clock = Callable[[], float]
 Samples = list[float]
@@ -153,19 +153,9 @@ class Worker:
 
     def round_trips(self, what: str) -> int:
         """Return how often it asks the database."""
-        connection: Any = pymysql.connections.Connection
-        execute, sent = connection._execute_command, []  # noqa: SLF001
-
-        def counted(*arguments: Any) -> Any:
-            sent.append(arguments)
-            return execute(*arguments)
-
-        connection._execute_command = counted  # noqa: SLF001
-        try:
+        with round_trips() as sent:
             getattr(self, what)()
-        finally:
-            connection._execute_command = execute  # noqa: SLF001
-        return len(sent)
+            return len(sent)
 
     def memory(self) -> dict[str, float]:
         """Return the resident memory of this process in MB, and what it is made of."""
