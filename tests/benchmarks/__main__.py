@@ -17,7 +17,7 @@ from local.install import install_server
 from local.stack import Stack, keep_proxies_out, without_aws
 from local.terminal import Problem, say, step
 from tests.benchmarks import cold_start, memory, routes, tables
-from tests.benchmarks.runtimes import Runtime, Worker, prepare
+from tests.benchmarks.runtimes import MeasuredProcess, Runtime, prepare
 from tests.benchmarks.targets import TARGETS, Row, table
 
 PARTS = ("routes", "timing", "cold-start", "memory", "tables")
@@ -95,9 +95,9 @@ class Bench:
         )
 
     @contextmanager
-    def _worker(self, build: str, hashing: str) -> Iterator[Worker]:
+    def _worker(self, build: str, hashing: str) -> Iterator[MeasuredProcess]:
         log = self._folder / "worker.log"
-        worker = Worker(self._runtime, build, hashing, self._settings, log)
+        worker = MeasuredProcess(self._runtime, build, hashing, self._settings, log)
         try:
             yield worker
         finally:

@@ -46,7 +46,7 @@ class Runtime:
         }
 
 
-class Worker:
+class MeasuredProcess:
     """The parent's end of a process that measures (`tests.benchmarks.worker`)."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Worker:
                 cwd=log.parent,
             )
         try:
-            self._check(self.ask("where"), runtime, build)
+            self._check(self.ask("loaded"), runtime, build)
         except BaseException:
             self.stop()
             raise
@@ -108,11 +108,11 @@ class Worker:
             self._process.wait()
 
     @staticmethod
-    def _check(where: Mapping[str, str], runtime: Runtime, build: str) -> None:
+    def _check(loaded: Mapping[str, str], runtime: Runtime, build: str) -> None:
         """See that it measures what it should: this code, and this build."""
         for found, wanted in (
-            (where["handler"], runtime.code),
-            (where["argon2"], runtime.builds[build]),
+            (loaded["handler"], runtime.code),
+            (loaded["argon2"], runtime.builds[build]),
         ):
             if not Path(found).is_relative_to(wanted):
                 raise Problem(f"the measured process runs {found}, not what is in {wanted}")

@@ -50,8 +50,8 @@ class Stopwatch:
         return answer
 
 
-class Worker:
-    """Does what it is told, and measures it."""
+class Workload:
+    """The tasks of a process that is measured; each returns the seconds it took."""
 
     def __init__(self, hashing: str) -> None:
         memory_kib, iterations = (MEMORY_KIB, ITERATIONS) if hashing == "real" else (8, 1)
@@ -167,8 +167,8 @@ class Worker:
             for name in ("VmRSS", "RssAnon", "RssFile", "VmHWM")
         }
 
-    def where(self) -> dict[str, str]:
-        """Return what this process runs."""
+    def loaded(self) -> dict[str, str]:
+        """Return the Python and the files that this process runs."""
         import _argon2_cffi_bindings
 
         return {
@@ -204,7 +204,7 @@ def main() -> None:
     """Do one thing a line until the input ends."""
     answers = sys.stdout
     sys.stdout = sys.stderr
-    worker = Worker(sys.argv[1])
+    worker = Workload(sys.argv[1])
     for line in sys.stdin:
         order = json.loads(line)
         answer = getattr(worker, order.pop("do"))(**order)

@@ -16,13 +16,13 @@ from local.certificates import make_certificates
 from local.game_server import GameServer
 from local.processes import free_port
 from local.stack import ROOT, Stack
-from tests.godot.engine import CACHE, REQUIRED, Engine, EngineMissing, find_engine
+from tests.godot.engine import CACHE, REQUIRED, EngineMissing, GodotEngine, find_engine
 from tests.godot.game import Game
 from tests.godot.server import Backend
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
+def engine() -> GodotEngine:
     """Return Godot, or skip where it cannot be had."""
     try:
         return find_engine(CACHE)
@@ -71,7 +71,7 @@ def _clock(backend: Backend) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def game(
-    engine: Engine,
+    engine: GodotEngine,
     backend: Backend,
     certificates: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -100,7 +100,7 @@ def socket_url(
 
 
 @pytest.fixture(scope="session")
-def released(game: Game, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Game:
+def released(game: Game, engine: GodotEngine, tmp_path_factory: pytest.TempPathFactory) -> Game:
     """Return the same as players get it: exported for release."""
     if engine.release_template is None:
         pytest.skip(f"NO RELEASE EXPORT WAS TESTED: there is no template for {engine.command[0]}")

@@ -94,7 +94,7 @@ def make(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedPro
     )
 
 
-class Run:
+class MakeRun:
     """One `make run` or `make run-game`."""
 
     def __init__(
@@ -114,7 +114,7 @@ class Run:
             environment(**settings),
         )
 
-    def wait(self) -> "Run":
+    def wait(self) -> "MakeRun":
         """Wait until it says that it runs."""
         log = self._process.log
         self._process.wait_until(lambda: "Requests:" in log.read_text(), self._seconds)

@@ -15,7 +15,7 @@ import pytest
 from local.processes import free_port
 from local.stack import ROOT
 from tests.packages import NAME, VERSION, node_archive, source_archive, wheel
-from tests.stories.folders import MARK, Run, checkout, copied, environment, make, prepared
+from tests.stories.folders import MARK, MakeRun, checkout, copied, environment, make, prepared
 
 ODD = 'it\'s a "folder"; $HOME ${x} & (ünï) 100%'
 
@@ -78,7 +78,7 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
     """It runs in a moved folder with an odd name, and the copy of it touches no process of its."""
     original = prepared(here / ODD, "/gone")
     settings = hostile(decoy)
-    first = Run(original, tmp_path / "first", free_port(), settings)
+    first = MakeRun(original, tmp_path / "first", free_port(), settings)
     second = None
     try:
         assert first.wait().health() == {"status": "ok"}
@@ -90,7 +90,7 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
         home = tmp_path / "home"
         (home / ".aws").mkdir(parents=True)
         (home / ".aws" / "config").write_text("[damaged\nignore_configured_endpoint_urls = true\n")
-        second = Run(copy, tmp_path / "second", free_port(), {"HOME": str(home)})
+        second = MakeRun(copy, tmp_path / "second", free_port(), {"HOME": str(home)})
         assert second.wait().health() == {"status": "ok"}
         assert "an earlier run left behind" not in second.said
         assert str(copy) in interpreter(copy / ".venv" / "bin" / "pip")
@@ -102,7 +102,7 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
 
         first.kill()
         assert first.health() == {"status": "ok"}
-        third = Run(original, tmp_path / "third", first.port, settings)
+        third = MakeRun(original, tmp_path / "third", first.port, settings)
         try:
             assert third.wait().health() == {"status": "ok"}
             ended = [line for line in third.said.splitlines() if line.startswith("ending")]
@@ -191,7 +191,7 @@ def test_one_setting_at_a_time(here: Path, decoy: Path, name: str) -> None:
 @pytest.mark.long
 def test_from_nothing(here: Path, tmp_path: Path, decoy: Path) -> None:
     """`make run` in a new checkout installs everything, under the same settings, and runs."""
-    run = Run(checkout(here / ODD), tmp_path, free_port(), hostile(decoy), seconds=900)
+    run = MakeRun(checkout(here / ODD), tmp_path, free_port(), hostile(decoy), seconds=900)
     try:
         assert run.wait().health() == {"status": "ok"}
     finally:
