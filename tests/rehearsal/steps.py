@@ -154,7 +154,7 @@ class Rehearsal:
         self._api = RehearsedApi(f"{self._stand_in.endpoint}/_http/{api['ApiId']}")
         return f"{len(routes)} routes, {len(throttled)} throttled below {rate:g}/s, all to `live`"
 
-    def zip(self) -> str:
+    def fetch_package(self) -> str:
         """Fetch the package of the live version and see that it is the one that was built."""
         function = self._stand_in.client("lambda").get_function(
             FunctionName="game-login-dev-http", Qualifier="live"
@@ -174,13 +174,13 @@ class Rehearsal:
         self.player = RemotePlayer(self._api, "Ada", PASSWORD)
         expect(201, self.player.register())
         expect(200, self.player.log_in())
-        self._come_back()
+        self._refresh()
         me = expect(200, self.player.me())
         require(me["account"]["username"] == "Ada", f"GET /v1/me does not know Ada: {me}")
         expect(401, self.player.log_in(PASSWORD * 2))
         return "register 201, login 200, refresh 200, me 200, wrong password 401"
 
-    def _come_back(self) -> None:
+    def _refresh(self) -> None:
         """See that Ada is still signed in."""
         expect(200, self.player.refresh())
 
@@ -243,7 +243,7 @@ class Rehearsal:
         require("rehearsed_good" in self._tables(), "the migration has changed nothing")
         memory = self._function("live")["MemorySize"]
         require(memory == 640, f"the live version has {memory} MB")
-        self._come_back()
+        self._refresh()
         return f"{name} applied, then version 2 live; Ada is still signed in"
 
     def deploy_failing(self) -> str:
@@ -255,7 +255,7 @@ class Rehearsal:
         said = done.line("the migration failed: ")
         require(name in said and "Version 2 goes on serving" in said, said)
         require(self._live("dev") == "2", f"version {self._live('dev')} is live, not 2")
-        self._come_back()
+        self._refresh()
         return f"refused ({said.partition('. ')[0].partition(': ')[2]}); version 2 goes on serving"
 
     def deploy_mended(self) -> str:
@@ -265,14 +265,14 @@ class Rehearsal:
         done = self.project.must("deploy", "--stage", "dev")
         require(done.line("migrations: ") == bad.name, done.output)
         require(done.line("live: ") == "version 4, before: 2", done.output)
-        self._come_back()
+        self._refresh()
         return "version 4 live, before: 2"
 
-    def go_back(self) -> str:
+    def roll_back(self) -> str:
         """Go back to the version before, and forward by a deployment."""
         back = self.project.must("rollback-live", "--stage", "dev")
         require(back.line("live: ") == "version 2, rolled back from: 4", back.output)
-        self._come_back()
+        self._refresh()
         again = self.project.serverless("rollback-live", "--stage", "dev")
         require(again.status != 0, "a second rollback goes on by itself:\n" + again.output)
         self.project.must("rollback-live", "--stage", "dev", "--to", "1")
