@@ -8,6 +8,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -78,10 +79,11 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
     """It runs in a moved folder with an odd name, and the copy of it touches no process of its."""
     original = prepared(here / ODD, "/gone")
     settings = hostile(decoy)
-    first = MakeRun(original, tmp_path / "first", free_port(), settings)
-    second = None
-    try:
-        assert first.wait().health() == {"status": "ok"}
+    with ExitStack() as running:
+        running.callback(make, original, "reset")
+        first = MakeRun(original, tmp_path / "first", free_port(), settings)
+        running.callback(first.stop)
+        assert first.health() == {"status": "ok"}
         assert first.shows(r"INFO    GET /v1/health 200 \d+ ms")
         assert "this folder was moved or copied: mending" in first.said
         assert str(original) in interpreter(original / ".venv" / "bin" / "pip")
@@ -91,7 +93,8 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
         (home / ".aws").mkdir(parents=True)
         (home / ".aws" / "config").write_text("[damaged\nignore_configured_endpoint_urls = true\n")
         second = MakeRun(copy, tmp_path / "second", free_port(), {"HOME": str(home)})
-        assert second.wait().health() == {"status": "ok"}
+        running.callback(second.stop)
+        assert second.health() == {"status": "ok"}
         assert "an earlier run left behind" not in second.said
         assert str(copy) in interpreter(copy / ".venv" / "bin" / "pip")
         assert [str(path.relative_to(home)) for path in home.rglob("*")] == [".aws", ".aws/config"]
@@ -103,17 +106,10 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
         first.kill()
         assert first.health() == {"status": "ok"}
         third = MakeRun(original, tmp_path / "third", first.port, settings)
-        try:
-            assert third.wait().health() == {"status": "ok"}
-            ended = [line for line in third.said.splitlines() if line.startswith("ending")]
-            assert len(ended) == 3
-        finally:
-            third.stop()
-    finally:
-        if second is not None:
-            second.stop()
-        first.stop()
-        make(original, "reset")
+        running.callback(third.stop)
+        assert third.health() == {"status": "ok"}
+        ended = [line for line in third.said.splitlines() if line.startswith("ending")]
+        assert len(ended) == 3
     assert untouched(decoy)
 
 
@@ -193,7 +189,7 @@ def test_from_nothing(here: Path, tmp_path: Path, decoy: Path) -> None:
     """`make run` in a new checkout installs everything, under the same settings, and runs."""
     run = MakeRun(checkout(here / ODD), tmp_path, free_port(), hostile(decoy), seconds=900)
     try:
-        assert run.wait().health() == {"status": "ok"}
+        assert run.health() == {"status": "ok"}
     finally:
         run.stop()
     assert untouched(decoy)
