@@ -1,6 +1,6 @@
 """One deployment over HTTP, asked as docs/http-api.md has a client ask it.
 
-It knows no route: `smoke` does. No redirect is followed, no proxy is used, and what describes an
+It knows no route: `player` does. No redirect is followed, no proxy is used, and what describes an
 answer never quotes it.
 """
 
@@ -9,9 +9,12 @@ import json
 import re
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from local.terminal import Problem
 
 REQUEST_SECONDS = 13.0  # what docs/http-api.md has a client wait for an answer
 MOST_BYTES = 64 * 1024
@@ -21,22 +24,16 @@ LATER = {429, 502, 503, 504}  # 502 and 504 are the gateway's: nobody knows what
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
-class Failure(Exception):
-    """A step went wrong; the text may be shown to anybody."""
-
-
-class NoAnswer(Exception):
+class NoAnswer(Problem):
     """The connection gave nothing, or nothing whole: what became of the call is unknown."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back over HTTP."""
+class HttpAnswer:
+    """What came back over HTTP; the names of its headers are in lower case."""
 
     status: int
-    kind: str
-    request_id: str
-    retry_after: str
+    headers: Mapping[str, str]
     text: bytes
 
     @property
@@ -69,31 +66,42 @@ class Answer:
         if self.code:
             words.append(self.code)
         elif not self.is_json:
-            words.append(f"without a JSON object (Content-Type: {self.kind or 'none'})")
-        if self.request_id:
-            words.append(f"(request {self.request_id})")
+            kind = _plain(self.headers.get("content-type", "none"))
+            words.append(f"without a JSON object (Content-Type: {kind})")
+        if request_id := _plain(self.headers.get("x-request-id", "")):
+            words.append(f"(request {request_id})")
         return " ".join(words)
 
 
-class Server:
-    """The deployment: one connection a request, no redirect followed, no answer without end."""
+class Deployment:
+    """The server: one connection a request, no redirect followed, no answer without end."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seconds: float = REQUEST_SECONDS) -> None:
+        """Take its address, and how long to wait for an answer.
+
+        Raises:
+            Problem: the address cannot be right.
+        """
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            raise Failure(f"not an address: {url}") from None
+            raise Problem(f"not an address: {url}") from None
         if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-            raise Failure("the address must look like https://game.example.com")
+            raise Problem("the address must look like https://game.example.com")
         if parts.scheme == "http" and host not in LOCAL:
-            raise Failure("a password travels: the address must begin with https://")
+            raise Problem("a password travels: the address must begin with https://")
         self._host, self._port, self._base = host, port, parts.path.rstrip("/")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._seconds = seconds
         self.retries = 0
 
-    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        """Send a request, and again as docs/http-api.md has a client do it."""
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> HttpAnswer:
+        """Send a request, and again as docs/http-api.md has a client do it.
+
+        Raises:
+            Problem: no attempt got an answer that settles it.
+        """
         last = ""
         for attempt in range(1, ATTEMPTS + 1):
             wait = RETRY_SECONDS
@@ -105,18 +113,20 @@ class Server:
                 if answer.status not in LATER:
                     return answer
                 last = str(answer)
-                if re.fullmatch(r"\d{1,4}", answer.retry_after):
-                    wait = float(answer.retry_after)
+                retry_after = answer.headers.get("retry-after", "")
+                if re.fullmatch(r"\d{1,4}", retry_after):
+                    wait = float(retry_after)
             if attempt < ATTEMPTS:
                 self.retries += 1
                 time.sleep(wait)
-        raise Failure(f"{last}, {ATTEMPTS} times")
+        raise Problem(f"{last}, {ATTEMPTS} times")
 
-    def ask_once(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+    def ask_once(self, method: str, path: str, body: object = None, **headers: str) -> HttpAnswer:
         """Send one request.
 
         Raises:
             NoAnswer: the outcome is unknown.
+            Problem: the server is not trusted.
         """
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         data = None
@@ -129,26 +139,21 @@ class Server:
             response = connection.getresponse()
             text = response.read(MOST_BYTES)
         except TimeoutError:
-            raise NoAnswer(f"no answer within {REQUEST_SECONDS:g} s") from None
+            raise NoAnswer(f"no answer within {self._seconds:g} s") from None
         except ssl.SSLCertVerificationError as error:
-            raise Failure(f"the certificate is not good: {error.verify_message}") from None
+            raise Problem(f"the certificate is not good: {error.verify_message}") from None
         except (OSError, http.client.HTTPException) as error:
             raise NoAnswer(f"no answer ({type(error).__name__})") from None
         finally:
             connection.close()
-        return Answer(
-            response.status,
-            _plain(response.getheader("Content-Type", "")),
-            _plain(response.getheader("X-Request-Id", "")),
-            response.getheader("Retry-After", ""),
-            text,
-        )
+        received = {name.lower(): value for name, value in response.getheaders()}
+        return HttpAnswer(response.status, received, text)
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_SECONDS)
+            return http.client.HTTPConnection(self._host, self._port, timeout=self._seconds)
         return http.client.HTTPSConnection(
-            self._host, self._port, timeout=REQUEST_SECONDS, context=self._tls
+            self._host, self._port, timeout=self._seconds, context=self._tls
         )
 
 

@@ -4,6 +4,8 @@ The client (`awslambdaric`) asks the Runtime API for the next event and posts th
 Python and boto3 are the machine's, as in Lambda; all else comes from the package.
 """
 
+import fcntl
+import hashlib
 import json
 import os
 import queue
@@ -23,10 +25,11 @@ from typing import Any
 from deploy.package import IN_RUNTIME, PLATFORMS, ROOT
 from deploy.pins import hashed
 from deploy.python import VERSION
-from local.processes import Process
+from local.processes import Process, Program
 from local.terminal import Problem
 
 START_SECONDS = 30.0
+RUNTIMES = ROOT / ".local" / "lambda-runtime"
 CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:game-login"
 
@@ -142,7 +145,7 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class Function:
+class Function(Program):
     """One function of the package, in a process of its own, as one Lambda instance."""
 
     def __init__(
@@ -155,39 +158,40 @@ class Function:
         self._folder = folder
         self._settings = settings
         self._api: _RuntimeApi | None = None
-        self._process: Process | None = None
 
-    def start(self) -> float:
-        """Start it; return how many seconds its initialisation took.
+    def start(self) -> None:
+        """Start it and wait for the end of its initialisation.
 
         Raises:
             FunctionError: it raised.
             Problem: it does not start.
         """
         self._api = api = _RuntimeApi()
-        began = time.monotonic()
+
+        def has_begun() -> bool:
+            if api.init_error is not None:
+                raise FunctionError(json.loads(api.init_error))
+            return api.asked.is_set()
+
         # -B, since /var/task cannot be written to; -s for no packages of the user's own.
         command = [str(self._python), "-B", "-s", "-m", "awslambdaric", f"handler.{self._name}"]
-        self._process = process = Process(
-            self._name, command, self._folder, self._environment(), self._package
-        )
         try:
-            process.wait_until(
-                lambda: api.asked.is_set() or api.init_error is not None, START_SECONDS
+            self._process = Process.ready(
+                self._name,
+                command,
+                self._folder,
+                self._environment(),
+                self._package,
+                until=has_begun,
+                seconds=START_SECONDS,
             )
         except BaseException:
             self.stop()
             raise
-        if api.init_error is not None:
-            self.stop()
-            raise FunctionError(json.loads(api.init_error))
-        return time.monotonic() - began
 
     def stop(self) -> None:
         """End it; its log stays."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        super().stop()
         if self._api is not None:
             self._api.close()
             self._api = None
@@ -252,15 +256,27 @@ def _platforms() -> list[str]:
     return [f"--platform={name}_{os.uname().machine}" for name in PLATFORMS]
 
 
-def make_runtime(python: str, folder: Path) -> Path:
-    """Make what the runtime has besides the package: Python, boto3 and the runtime's client.
+def lambda_runtime(python: str) -> Path:
+    """Return the Python of the runtime, with boto3 and the runtime's client beside it.
+
+    It is made once for a Python and a list of versions, and kept.
 
     Raises:
         Problem: it cannot be had.
     """
     if sys.platform != "linux":
         raise Problem("no Lambda runtime: its client, awslambdaric, is for Linux only")
+    names = ("requirements.txt", "requirements-dev.txt")
+    versions = b"".join((ROOT / name).read_bytes() for name in names)
+    folder = RUNTIMES / hashlib.sha256(versions + python.encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder / "python"  # written last
+        return made if made.exists() else _make_runtime(python, folder)
+
+
+def _make_runtime(python: str, folder: Path) -> Path:
     wanted = folder / "wanted.txt"
     wanted.write_text(hashed(ROOT / "requirements-dev.txt", {*IN_RUNTIME, *CLIENT}))
     packages = folder / "packages"

@@ -50,7 +50,7 @@ PRICES = _read_prices()
 
 
 @dataclass(frozen=True)
-class Route:
+class RouteCost:
     """One kind of request: how often a monthly player makes it, and what it costs to answer."""
 
     per_month: float
@@ -62,10 +62,10 @@ class Route:
 
 HASH_MS = {"AVX2, x86_64": 10.3, "stock wheel, x86_64": 18.6}  # measured, one core
 ROUTES = {
-    "register": Route(0.2, HASH_MS["AVX2, x86_64"] + 6.6, 6, 1407, 384),
-    "login": Route(1, HASH_MS["AVX2, x86_64"] + 2.1, 6, 1400, 376),
-    "refresh": Route(72, 2.4, 2, 1400, 432),
-    "me": Route(12, 1.2, 1, 322, 300),
+    "register": RouteCost(0.2, HASH_MS["AVX2, x86_64"] + 6.6, 6, 1407, 384),
+    "login": RouteCost(1, HASH_MS["AVX2, x86_64"] + 2.1, 6, 1400, 376),
+    "refresh": RouteCost(72, 2.4, 2, 1400, 432),
+    "me": RouteCost(12, 1.2, 1, 322, 300),
 }
 ROUND_TRIP_MS = 1.0  # assumed: between a function and a database in the same region
 PLATFORM_LOG_BYTES = 900  # assumed: Lambda's own two or three lines, and the gateway's
@@ -122,7 +122,7 @@ def requests(case: Case) -> float:
     return case.players * sum(route.per_month for route in ROUTES.values())
 
 
-def billed_ms(route: Route) -> float:
+def billed_ms(route: RouteCost) -> float:
     """Return how long Lambda runs for a request: the processor's share stretches CPU time."""
     return route.cpu_ms / SHARE_OF_VCPU + route.round_trips * ROUND_TRIP_MS
 

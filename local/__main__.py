@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from local.game_server import GameServer
-from local.mariadb import install_server
+from local.install import install_server
 from local.offline import Offline
 from local.ports import port_of, refuse_busy, refuse_same
 from local.processes import end_leftovers
@@ -115,8 +115,8 @@ def run(port: int, game_port: int | None = None) -> None:
         say(
             RUNNING.format(
                 url=offline.url,
-                database=stack.mariadb.title,
-                port=stack.mariadb.port,
+                database=stack.database.title,
+                port=stack.database.port,
                 game=GAME_RUNNING.format(url=game.url) if game else "",
                 username=USERNAME,
                 password=PASSWORD,
@@ -175,9 +175,9 @@ def _follow(stack: Stack, offline: Offline, game: GameServer | None) -> None:
         while True:
             for log in logs:
                 _show(log)
-            if not stack.mariadb.is_running():
+            if not stack.database.is_running():
                 raise Problem(
-                    f"{stack.mariadb.title} ended by itself:\n{stack.mariadb.last_lines()}\n"
+                    f"{stack.database.title} ended by itself:\n{stack.database.last_lines()}\n"
                     "`make run` starts it again, on the same data."
                 )
             if not (offline.is_running() and stack.secrets_manager.is_running()):

@@ -4,13 +4,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.processes import Process, accepts
+from local.processes import Process, Program, accepts
 from local.stack import ROOT
 
 READY_SECONDS = 15.0
 
 
-class GameServer:
+class GameServer(Program):
     """One `examples/socket_server.py` that trusts the local backend's tokens."""
 
     def __init__(
@@ -19,7 +19,6 @@ class GameServer:
         """Take its port, a folder for its log, the backend's URL and the stack's environment."""
         self._port = port
         self._folder = folder
-        self._process: Process | None = None
         self.url = f"ws://127.0.0.1:{port}"
         # Of the stack's environment no more than this: a game server needs no secret.
         self._environment = {
@@ -42,23 +41,11 @@ class GameServer:
             Problem: it does not start.
         """
         command = [sys.executable, "-u", str(ROOT / "examples" / "socket_server.py")]
-        self._process = Process("game", command, self._folder, self._environment)
-        try:
-            self._process.wait_until(lambda: accepts(self._port), READY_SECONDS)
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """Stop it."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def is_running(self) -> bool:
-        """Tell whether it still runs."""
-        return self._process is not None and self._process.is_running()
-
-    def last_lines(self) -> str:
-        """Return the end of its log."""
-        return "" if self._process is None else self._process.last_lines()
+        self._process = Process.ready(
+            "game",
+            command,
+            self._folder,
+            self._environment,
+            until=lambda: accepts(self._port),
+            seconds=READY_SECONDS,
+        )

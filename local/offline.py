@@ -8,8 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.ports import refuse_busy
-from local.processes import Process, accepts, free_port
+from local.processes import Process, Program, accepts, free_port
 from local.stack import ROOT, STAGE, without_aws
 from local.terminal import Problem
 
@@ -22,14 +21,15 @@ def without_serverless(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(strangers)}
 
 
-class Offline:
+class Offline(Program):
     """One `serverless offline`, which starts the handler with the stack's environment."""
+
+    stopped_by = signal.SIGINT
 
     def __init__(self, port: int, folder: Path, stack_environment: Mapping[str, str]) -> None:
         self._port = port
         self._folder = folder
         self._environment = stack_environment
-        self._process: Process | None = None
         # Not `localhost`: some take that for ::1 alone, where nothing listens.
         self.url = f"http://127.0.0.1:{port}"
 
@@ -42,9 +42,8 @@ class Offline:
         """Start it and wait for the first answer.
 
         Raises:
-            Problem: its port is in use, or it does not start.
+            Problem: it does not start.
         """
-        refuse_busy(self._port)
         command = [
             "node",
             str(ROOT / "node_modules" / "serverless" / "bin" / "serverless.js"),
@@ -67,22 +66,15 @@ class Offline:
             "SLS_SCHEMA_CACHE_BASE_DIR": str(ROOT / ".local"),  # HOME may not be writable
             "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
         }
-        self._process = Process("serverless", command, self._folder, environment, ROOT)
-        try:
-            self._process.wait_until(self._answers, READY_SECONDS)
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """Stop it and the handler processes it started."""
-        if self._process is not None:
-            self._process.stop(signal.SIGINT)
-            self._process = None
-
-    def is_running(self) -> bool:
-        """Tell whether it still runs."""
-        return self._process is not None and self._process.is_running()
+        self._process = Process.ready(
+            "serverless",
+            command,
+            self._folder,
+            environment,
+            ROOT,
+            until=self._answers,
+            seconds=READY_SECONDS,
+        )
 
     def _answers(self) -> bool:
         if not accepts(self._port):

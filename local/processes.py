@@ -59,6 +59,31 @@ class Process:
             )
         )
 
+    @classmethod
+    def ready(
+        cls,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+        *,
+        until: Callable[[], bool],
+        seconds: float,
+    ) -> "Process":
+        """Start a process and wait until it is ready; stop it if it does not get ready.
+
+        Raises:
+            Problem: it ended or took too long; with the last lines of its log.
+        """
+        process = cls(name, command, folder, environment, directory)
+        try:
+            process.wait_until(until, seconds)
+        except BaseException:
+            process.stop()
+            raise
+        return process
+
     @property
     def pid(self) -> int:
         """Return the process id."""
@@ -105,6 +130,27 @@ class Process:
             while self.is_running() and time.monotonic() < end:
                 time.sleep(0.02)
         self._note.unlink(missing_ok=True)
+
+
+class Program:
+    """A program of ours that runs as one child process, and may be started again."""
+
+    stopped_by = signal.SIGTERM
+    _process: Process | None = None
+
+    def stop(self) -> None:
+        """Stop it and all it started."""
+        if self._process is not None:
+            self._process.stop(self.stopped_by)
+            self._process = None
+
+    def is_running(self) -> bool:
+        """Tell whether it runs."""
+        return self._process is not None and self._process.is_running()
+
+    def last_lines(self) -> str:
+        """Return the end of its log."""
+        return "" if self._process is None else self._process.last_lines()
 
 
 def end_leftovers(folder: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local.processes import Process, free_port
+from local.processes import Process, Program, free_port
 
 READY_SECONDS = 30.0
 REGION = "us-east-1"
@@ -26,12 +26,11 @@ CREDENTIALS = {
 }
 
 
-class SecretsManager:
-    """The stand-in's server."""
+class SecretsManager(Program):
+    """The stand-in's server; it forgets its secrets when it stops."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._process: Process | None = None
         self.endpoint = ""
 
     def start(self) -> None:
@@ -44,22 +43,9 @@ class SecretsManager:
         self.endpoint = f"http://127.0.0.1:{port}"
         # Not the command of that name: it holds the path at which it was installed.
         command = [sys.executable, "-m", "moto.server", "--host=127.0.0.1", f"--port={port}"]
-        self._process = Process("moto_server", command, self._folder)
-        try:
-            self._process.wait_until(self._answers, READY_SECONDS)
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """Stop it; it forgets its secrets."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def is_running(self) -> bool:
-        """Tell whether it runs."""
-        return self._process is not None and self._process.is_running()
+        self._process = Process.ready(
+            "moto_server", command, self._folder, until=self._answers, seconds=READY_SECONDS
+        )
 
     def client(self) -> Any:
         """Return a boto3 client of it."""

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from auth.credentials.new_keys import new_token_secret
+from local.database_server import DatabaseServer, Users
 from local.engines import chosen
-from local.mariadb import MariaDB, Users
 from local.secrets_manager import CREDENTIALS, SecretsManager
 from local.terminal import Problem, step
 
@@ -45,7 +45,7 @@ class Stack:
         self._folder = folder
         self._rate_limit_scale = rate_limit_scale
         self._kept = _kept_secrets(folder / KEPT)
-        self.mariadb = MariaDB(
+        self.database = DatabaseServer(
             folder / chosen(),
             Users(self._kept["admin_password"], self._kept["application_password"]),
         )
@@ -57,8 +57,8 @@ class Stack:
         Raises:
             Problem: something does not start; says what.
         """
-        with step(f"starting {self.mariadb.title}"):
-            self.mariadb.start()
+        with step(f"starting {self.database.title}"):
+            self.database.start()
         with step("starting the Secrets Manager stand-in"):
             self.secrets_manager.start()
             self._put_secrets()
@@ -70,7 +70,7 @@ class Stack:
     def stop(self) -> None:
         """Stop both; the data stay."""
         self.secrets_manager.stop()
-        self.mariadb.stop()
+        self.database.stop()
 
     def environment(self) -> dict[str, str]:
         """Return what `handler.py` needs in its environment."""
@@ -82,7 +82,7 @@ class Stack:
             "AWS_ENDPOINT_URL": self.secrets_manager.endpoint,
             "DATABASE_SECRET_ID": f"{SECRET_PREFIX}/database",
             "DATABASE_ADMIN_SECRET_ID": f"{SECRET_PREFIX}/database-admin",
-            "DATABASE_CA_FILE": str(self.mariadb.ca_file),
+            "DATABASE_CA_FILE": str(self.database.ca_file),
             "TOKEN_SECRET_ID": f"{SECRET_PREFIX}/tokens",
             "TOKEN_ISSUER": f"game-login-{STAGE}",
             "TOKEN_AUDIENCE": "game",
@@ -111,8 +111,8 @@ class Stack:
 
     def _put_secrets(self) -> None:
         put = self.secrets_manager.put
-        put(f"{SECRET_PREFIX}/database", msgspec.to_builtins(self.mariadb.application))
-        put(f"{SECRET_PREFIX}/database-admin", msgspec.to_builtins(self.mariadb.admin))
+        put(f"{SECRET_PREFIX}/database", msgspec.to_builtins(self.database.application))
+        put(f"{SECRET_PREFIX}/database-admin", msgspec.to_builtins(self.database.admin))
         put(f"{SECRET_PREFIX}/tokens", self._kept["tokens"])
 
 

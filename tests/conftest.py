@@ -96,7 +96,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def tables(stack: Stack) -> Iterator[Tables]:
     """Return the tables, empty."""
-    with stack.mariadb.connect() as connection:
+    with stack.database.connect() as connection:
         tables = Tables(connection)
         tables.empty()
         yield tables

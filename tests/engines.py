@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
+from local.database_server import DatabaseServer
 from local.engines import chosen
-from local.mariadb import MariaDB
 from tests.conftest import Tables
 
 MYSQL = chosen() == "mysql"
@@ -15,7 +15,7 @@ READ_ONLY = ("read_only", "super_read_only") if MYSQL else ("read_only",)  # off
 RULES_THE_SERVER = "SYSTEM_VARIABLES_ADMIN" if MYSQL else "SUPER, READ_ONLY ADMIN"
 
 
-class RuledServer(MariaDB):
+class RuledServer(DatabaseServer):
     """A server whose admin may change its variables too: make it read-only, starve it."""
 
     def _setup_file(self) -> Path:

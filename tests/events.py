@@ -2,6 +2,8 @@
 
 import base64
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,21 @@ def http_event(
     if body is not None:
         event["body"] = base64.b64encode(body).decode() if isinstance(body, bytes) else body
     return event
+
+
+def wsgi_event(environ: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return the event of a WSGI request; a body that is not UTF-8 goes as base64."""
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-"): str(value)
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or name == "CONTENT_TYPE"
+    }
+    content: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    body: str | bytes = content
+    with suppress(UnicodeDecodeError):
+        body = content.decode()
+    event = http_event(environ["REQUEST_METHOD"], path, body or None, headers)
+    return event | {"rawQueryString": environ.get("QUERY_STRING", "")}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from local.mariadb import install_server
+from local.install import install_server
 from local.terminal import Problem, say
 
 REQUIRE = "GAME_LOGIN_REQUIRE_ENGINES"

@@ -33,7 +33,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(eq=False)
-class Account:
+class ModelAccount:
     """An account as the model has it."""
 
     name: str
@@ -41,14 +41,14 @@ class Account:
     key: str | None
     deleted: bool = False
     suspended_until: datetime | None = None
-    sessions: list["Session"] = field(default_factory=list)
+    sessions: list["ModelSession"] = field(default_factory=list)
 
 
 @dataclass(eq=False)
-class Session:
+class ModelSession:
     """A session as the model has it, with every refresh token that it ever had."""
 
-    account: Account
+    account: ModelAccount
     id: str
     created_at: datetime
     used_at: datetime
@@ -63,23 +63,23 @@ class Session:
 
 
 @dataclass(frozen=True)
-class RefreshToken:
+class ModelRefreshToken:
     """A refresh token in a player's hands."""
 
-    session: Session
+    session: ModelSession
     number: int
 
 
 @dataclass(frozen=True)
-class AccessToken:
+class ModelAccessToken:
     """An access token in a player's hands."""
 
-    session: Session
+    session: ModelSession
     text: str
     expires_at: datetime
 
 
-Tokens = tuple[RefreshToken, AccessToken]
+Tokens = tuple[ModelRefreshToken, ModelAccessToken]
 
 # Whether a player first signs in again: most tokens of a long story are dead.
 sign_in_first = st.sampled_from((True, True, True, False))
@@ -103,7 +103,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.tables.empty()
         self.clock.now = BEGIN
-        self.accounts: list[Account] = []
+        self.accounts: list[ModelAccount] = []
 
     @initialize(target=answers, key=st.sampled_from(KEYS), number=st.integers(0, 2))
     def begin(self, key: str | None, number: int) -> Any:
@@ -113,22 +113,22 @@ class Machine(RuleBasedStateMachine):
 
     # What the model knows
 
-    def owner(self, name: str) -> Account | None:
+    def owner(self, name: str) -> ModelAccount | None:
         """Return the account that has a name."""
         found = [one for one in self.accounts if one.name.lower() == name.lower()]
         return next((one for one in found if not one.deleted), None)
 
-    def suspended(self, account: Account) -> bool:
+    def suspended(self, account: ModelAccount) -> bool:
         """Tell whether an account is suspended now."""
         return account.suspended_until is not None and account.suspended_until > self.clock.now
 
-    def lives(self, session: Session) -> bool:
+    def lives(self, session: ModelSession) -> bool:
         """Tell whether a session may be used now."""
         account = session.account
         gone = session.ended or account.deleted or self.suspended(account)
         return not gone and session.ends_at() > self.clock.now
 
-    def accepts(self, token: AccessToken) -> bool:
+    def accepts(self, token: ModelAccessToken) -> bool:
         """Tell whether an access token opens anything now."""
         return token.expires_at > self.clock.now and self.lives(token.session)
 
@@ -151,24 +151,24 @@ class Machine(RuleBasedStateMachine):
         free = [name for name in NAMES if self.owner(name) is None]
         return self.register(free[0], PASSWORDS[0], None) if free else tokens
 
-    def opened(self, account: Account, answer: Answer, status: int = 200) -> Tokens:
+    def opened(self, account: ModelAccount, answer: Answer, status: int = 200) -> Tokens:
         """Check that a session was opened, and return its tokens."""
         assert answer.status == status, answer
         assert answer.json["account"]["username"] == account.name
         now = self.clock.now
-        session = Session(account, answer.json["session"]["id"], now, now, [])
+        session = ModelSession(account, answer.json["session"]["id"], now, now, [])
         account.sessions.append(session)
         return self.kept(session, answer)
 
-    def kept(self, session: Session, answer: Answer) -> Tokens:
+    def kept(self, session: ModelSession, answer: Answer) -> Tokens:
         """Check the tokens of a session that was just used, and return them."""
         body, now = answer.json, self.clock.now
         assert body["session"]["id"] == session.id
         assert body["session"]["expires_at"] == f"{session.ends_at():%Y-%m-%dT%H:%M:%SZ}"
         assert body["refresh_token"] not in session.tokens
         session.tokens.append(body["refresh_token"])
-        fresh = AccessToken(session, body["access_token"], now + ACCESS)
-        return RefreshToken(session, len(session.tokens) - 1), fresh
+        fresh = ModelAccessToken(session, body["access_token"], now + ACCESS)
+        return ModelRefreshToken(session, len(session.tokens) - 1), fresh
 
     def refused(self, answer: Answer, status: int, code: str) -> Any:
         """Check that the answer is this error, which gives no tokens."""
@@ -234,7 +234,7 @@ class Machine(RuleBasedStateMachine):
             return self.refused(answer, 409, "username_taken")
         if any(one.name.lower() == name.lower() for one in self.accounts):
             self.seen["a deleted name"] += 1
-        account = Account(name, password, key)
+        account = ModelAccount(name, password, key)
         self.accounts.append(account)
         return self.opened(account, answer, 201)
 
@@ -306,8 +306,8 @@ class Machine(RuleBasedStateMachine):
     def refresh_twice(self, tokens: Tokens, keys: tuple[str, str]) -> Any:
         """Refresh, and refresh with what came of it, perhaps by the same key."""
         session = self.at_hand(tokens, first=True)[0].session
-        self._refresh(RefreshToken(session, len(session.tokens) - 1), keys[0])
-        return self._refresh(RefreshToken(session, len(session.tokens) - 1), keys[1])
+        self._refresh(ModelRefreshToken(session, len(session.tokens) - 1), keys[0])
+        return self._refresh(ModelRefreshToken(session, len(session.tokens) - 1), keys[1])
 
     @rule(
         target=answers,
@@ -331,12 +331,12 @@ class Machine(RuleBasedStateMachine):
         for _ in range(times):
             session = result[0].session
             self.clock.now += timedelta(days=29)
-            result = self._refresh(RefreshToken(session, len(session.tokens) - 1), None)
+            result = self._refresh(ModelRefreshToken(session, len(session.tokens) - 1), None)
             if not self.lives(session):
                 break
         return result
 
-    def _refresh(self, token: RefreshToken, key: str | None) -> Any:
+    def _refresh(self, token: ModelRefreshToken, key: str | None) -> Any:
         session, now = token.session, self.clock.now
         body = {"refresh_token": session.tokens[token.number]}
         answer = self.call("POST", "/v1/refresh", body, key=key)
@@ -357,14 +357,14 @@ class Machine(RuleBasedStateMachine):
             self.seen["replaced just now" if in_time else "replaced earlier, by its key"] += 1
             assert answer.status == 200, answer
             assert answer.json["refresh_token"] == session.tokens[newest]
-            fresh = AccessToken(session, answer.json["access_token"], now + ACCESS)
-            return RefreshToken(session, newest), fresh
+            fresh = ModelAccessToken(session, answer.json["access_token"], now + ACCESS)
+            return ModelRefreshToken(session, newest), fresh
         session.ended = True
         renewed = token.number == newest - 1 and not is_parent and again
         self.seen["stolen, of before a new password" if renewed else "stolen"] += 1
         return self.refused(answer, 401, "session_ended")
 
-    def _count_why_it_ended(self, session: Session) -> None:
+    def _count_why_it_ended(self, session: ModelSession) -> None:
         if session.ended or session.account.deleted:
             self.seen["a session that was ended"] += 1
         elif session.created_at + LIFETIME <= self.clock.now < session.used_at + IDLE:
@@ -494,7 +494,7 @@ class Machine(RuleBasedStateMachine):
         self.look(fresh)  # where the others must have gone
         return fresh
 
-    def _change_password_again(self, answer: Answer, session: Session, new: str) -> Any:
+    def _change_password_again(self, answer: Answer, session: ModelSession, new: str) -> Any:
         """Check a change that was made already: the same token, unless that has been used."""
         newest = len(session.tokens) - 1
         if session.account.password != new or not newest or session.renewed_at != newest:
@@ -502,8 +502,8 @@ class Machine(RuleBasedStateMachine):
         self.seen["a new password once more"] += 1
         assert answer.status == 200, answer
         assert answer.json["refresh_token"] == session.tokens[newest]
-        fresh = AccessToken(session, answer.json["access_token"], self.clock.now + ACCESS)
-        return RefreshToken(session, newest), fresh
+        fresh = ModelAccessToken(session, answer.json["access_token"], self.clock.now + ACCESS)
+        return ModelRefreshToken(session, newest), fresh
 
     @rule(tokens=consumes(answers), right=st.booleans(), first=sign_in_first)
     def delete(self, tokens: Tokens, *, right: bool, first: bool) -> None:

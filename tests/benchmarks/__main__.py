@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.mariadb import install_server
+from local.install import install_server
 from local.stack import Stack, keep_proxies_out, without_aws
 from local.terminal import Problem, say, step
 from tests.benchmarks import cold_start, memory, routes, tables
-from tests.benchmarks.runtimes import Runtime, Worker, prepare
+from tests.benchmarks.runtimes import MeasuredProcess, Runtime, prepare
 from tests.benchmarks.targets import TARGETS, Row, table
 
 PARTS = ("routes", "timing", "cold-start", "memory", "tables")
@@ -53,7 +53,7 @@ class Bench:
         try:
             self._stack.start()
             os.environ.update(self._stack.environment())
-            self._root = tables.Root(self._stack.mariadb)
+            self._root = tables.Root(self._stack.database)
             self._settings = {**self._stack.environment(), **self._tutorial()}
             yield
         finally:
@@ -95,9 +95,9 @@ class Bench:
         )
 
     @contextmanager
-    def _worker(self, build: str, hashing: str) -> Iterator[Worker]:
+    def _worker(self, build: str, hashing: str) -> Iterator[MeasuredProcess]:
         log = self._folder / "worker.log"
-        worker = Worker(self._runtime, build, hashing, self._settings, log)
+        worker = MeasuredProcess(self._runtime, build, hashing, self._settings, log)
         try:
             yield worker
         finally:
@@ -115,7 +115,7 @@ class Bench:
             self._root.run(sql)
         return {
             "TUTORIAL_HOST": "127.0.0.1",
-            "TUTORIAL_PORT": str(self._stack.mariadb.port),
+            "TUTORIAL_PORT": str(self._stack.database.port),
             "TUTORIAL_USER": "tutorial",
             "TUTORIAL_PASSWORD": PASSWORD,
             "TUTORIAL_DATABASE": "tutorial",

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from itertools import pairwise
 
-from tests.benchmarks.runtimes import START, Runtime, Worker
+from tests.benchmarks.runtimes import START, MeasuredProcess, Runtime
 from tests.benchmarks.targets import Row
 
 PARTS = 4
@@ -27,7 +27,7 @@ for code in json.loads(os.environ["STAGES"]):
 """
 
 
-def measure(worker: Worker, requests: int, parts: str) -> dict[str, Row]:
+def measure(worker: MeasuredProcess, requests: int, parts: str) -> dict[str, Row]:
     """Return the rows of the memory, after so many requests; `parts` says what takes it."""
     resident = []
     for _ in range(PARTS):

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.runtimes import Runtime, Worker
+from tests.benchmarks.runtimes import MeasuredProcess, Runtime
 from tests.benchmarks.targets import Row
 
 Samples = dict[tuple[str, str], list[float]]
@@ -19,7 +19,7 @@ LONG_BLOCK = 50
 @contextmanager
 def workers(
     runtime: Runtime, settings: Mapping[str, str], folder: Path
-) -> Iterator[dict[str, Worker]]:
+) -> Iterator[dict[str, MeasuredProcess]]:
     """Return a process for each build of Argon2, and one without the hash."""
     wanted = {build: (build, "real") for build in runtime.builds}
     wanted["cheap"] = ("stock", "cheap")
@@ -27,12 +27,12 @@ def workers(
         found = {}
         for name, (build, hashing) in wanted.items():
             log = folder / f"{name}.log"
-            found[name] = Worker(runtime, build, hashing, settings, log)
+            found[name] = MeasuredProcess(runtime, build, hashing, settings, log)
             stack.callback(found[name].stop)
         yield found
 
 
-def measure(found: Mapping[str, Worker], times: int, runtime: Runtime) -> dict[str, Row]:
+def measure(found: Mapping[str, MeasuredProcess], times: int, runtime: Runtime) -> dict[str, Row]:
     """Return the rows of the routes, the round trips and the tutorial."""
     whats = ("login", "verification", "verification_and_select")
     hashed = [(build, what) for build in runtime.builds for what in whats]
@@ -44,7 +44,7 @@ def measure(found: Mapping[str, Worker], times: int, runtime: Runtime) -> dict[s
     }
 
 
-def timing(found: Mapping[str, Worker], times: int) -> Row:
+def timing(found: Mapping[str, MeasuredProcess], times: int) -> Row:
     """Return how far apart the medians of an unknown name and a wrong password are."""
     worker = found.get("avx2", found["stock"])
     kinds = [("worker", "unknown"), ("worker", "wrong")]
@@ -55,7 +55,7 @@ def timing(found: Mapping[str, Worker], times: int) -> Row:
 
 
 def _in_turns(
-    found: Mapping[str, Worker], kinds: list[tuple[str, str]], times: int, block: int
+    found: Mapping[str, MeasuredProcess], kinds: list[tuple[str, str]], times: int, block: int
 ) -> Samples:
     samples: Samples = {kind: [] for kind in kinds}
     for kind in kinds:
@@ -100,7 +100,7 @@ def _not_hashed(samples: Samples) -> dict[str, Row]:
     }
 
 
-def _round_trips(worker: Worker) -> dict[str, Row]:
+def _round_trips(worker: MeasuredProcess) -> dict[str, Row]:
     rows = {}
     for what in ("login", "refresh", "me"):
         trips = worker.ask("round_trips", what=what)

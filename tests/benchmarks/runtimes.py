@@ -4,7 +4,6 @@ On a Python of Lambda's version if there is one, with the unzipped package; else
 sources as they lie here. The build of Argon2 is laid over either.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from typing import Any
 import _argon2_cffi_bindings
 
 from deploy import argon2
-from deploy.lambda_runtime import make_runtime, unzip
+from deploy.lambda_runtime import lambda_runtime, unzip
 from deploy.package import CACHE, ROOT, build, pinned
 from deploy.python import VERSION, find_or_fetch_python
 from local.terminal import Problem, say
@@ -47,7 +46,7 @@ class Runtime:
         }
 
 
-class Worker:
+class MeasuredProcess:
     """The parent's end of a process that measures (`tests.benchmarks.worker`)."""
 
     def __init__(
@@ -67,7 +66,7 @@ class Worker:
                 cwd=log.parent,
             )
         try:
-            self._check(self.ask("where"), runtime, build)
+            self._check(self.ask("loaded"), runtime, build)
         except BaseException:
             self.stop()
             raise
@@ -109,11 +108,11 @@ class Worker:
             self._process.wait()
 
     @staticmethod
-    def _check(where: Mapping[str, str], runtime: Runtime, build: str) -> None:
+    def _check(loaded: Mapping[str, str], runtime: Runtime, build: str) -> None:
         """See that it measures what it should: this code, and this build."""
         for found, wanted in (
-            (where["handler"], runtime.code),
-            (where["argon2"], runtime.builds[build]),
+            (loaded["handler"], runtime.code),
+            (loaded["argon2"], runtime.builds[build]),
         ):
             if not Path(found).is_relative_to(wanted):
                 raise Problem(f"the measured process runs {found}, not what is in {wanted}")
@@ -133,16 +132,7 @@ def prepare(folder: Path) -> Runtime:
         return Runtime(Path(sys.executable), ROOT, builds, missing)
     build(folder / "game-login.zip")
     task = unzip(folder / "game-login.zip", folder / "task")
-    return Runtime(_runtime(python), task, builds, missing)
-
-
-def _runtime(python: str) -> Path:
-    """Return the Python of the runtime, with the runtime's boto3; made once."""
-    names = ("requirements.txt", "requirements-dev.txt")
-    lists = b"".join((ROOT / name).read_bytes() for name in names)
-    folder = CACHE / f"runtime-{hashlib.sha256(lists + python.encode()).hexdigest()[:8]}"
-    made = folder / "python"  # written last
-    return made if made.exists() else make_runtime(python, folder)
+    return Runtime(lambda_runtime(python), task, builds, missing)
 
 
 def _argon2_builds(folder: Path) -> tuple[dict[str, Path], str]:

@@ -22,7 +22,7 @@ from auth.jobs.migrate import FOLDER, migrations_in
 from auth.store.accounts import AccountTable
 from auth.store.sessions import SessionTable
 from auth.times import system_clock
-from local.mariadb import MariaDB
+from local.database_server import DatabaseServer
 from local.stack import Stack
 from local.terminal import say
 from tests.benchmarks.targets import Row
@@ -91,8 +91,8 @@ def _identifier(kind: str, number: int) -> bytes:
 class Root:
     """The server's own administrator, by its socket: RDS has none, only the benchmark needs it."""
 
-    def __init__(self, mariadb: MariaDB) -> None:
-        with mariadb.connect() as admin, admin.cursor() as cursor:
+    def __init__(self, server: DatabaseServer) -> None:
+        with server.connect() as admin, admin.cursor() as cursor:
             cursor.execute("SELECT @@socket AS socket")
             socket = str(cursor.fetchall()[0]["socket"])
         self._connection = pymysql.connect(
@@ -197,7 +197,7 @@ def measure(stack: Stack, root: Root, count: int, times: int) -> dict[str, Row]:
     cache = max(256_000_000, count * BYTES_OF_CACHE)
     root.run(f"SET GLOBAL innodb_buffer_pool_size = {cache}")
     root.run("SET GLOBAL innodb_log_file_size = 1073741824")
-    user = stack.mariadb.application
+    user = stack.database.application
     schemas = {"bench_few": FEW, "bench_many": count}
     lookups = []
     pid = int(Path(str(root.run("SELECT @@pid_file")[0][0])).read_text())
@@ -208,7 +208,7 @@ def measure(stack: Stack, root: Root, count: int, times: int) -> dict[str, Row]:
         stack.secrets_manager.put(
             secret, msgspec.to_builtins(msgspec.structs.replace(user, dbname=schema))
         )
-        database = Database(SecretStore(), secret, str(stack.mariadb.ca_file))
+        database = Database(SecretStore(), secret, str(stack.database.ca_file))
         lookups.append(Lookups(database, number, lambda: server_seconds(pid)))
     return {**_lookup_rows(lookups, times), **_size_rows(root, count)}
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Target:
-    """One figure that we want to reach: at most `limit`."""
+class Goal:
+    """The target of one figure: at most `limit`."""
 
     name: str
     limit: float
@@ -24,26 +24,26 @@ class Row:
     note: str
 
 
-TARGETS: Mapping[str, Target] = {
-    "login_stock": Target("`/v1/login` : one verification and one SELECT, stock Argon2", 1.08, "x"),
-    "login_avx2": Target("`/v1/login` : one verification and one SELECT, AVX2 Argon2", 1.15, "x"),
-    "login_deployed": Target("`/v1/login` with AVX2 : one verification, stock", 0.65, "x"),
-    "login_without_hash": Target("`/v1/login` without the hash", 1.3, "ms"),
-    "refresh": Target("`/v1/refresh`", 1.0, "ms"),
-    "me": Target("`GET /v1/me`", 0.5, "ms"),
-    "trips_login": Target("round trips of a login", 6, ""),
-    "trips_refresh": Target("round trips of a refresh", 2, ""),
-    "trips_me": Target("round trips of `/v1/me`", 1, ""),
-    "timing": Target("unknown name against wrong password, difference in wall time", 3.0, "ms"),
-    "cold_start": Target("cold start to the first login : `import flask`", 1.35, "x"),
-    "lookup_name": Target("lookup by name : the same in 1 000 accounts", 1.15, "x"),
-    "lookup_session": Target("lookup by session : the same in 1 000 accounts", 1.15, "x"),
-    "bytes_account": Target("bytes per account", 260, ""),
-    "bytes_session": Target("bytes per session", 180, ""),
-    "memory": Target("memory after 10 000 requests", 70, "MB"),
-    "memory_growth": Target("growth of memory over the last half of them", 1.0, "MB"),
-    "tutorial": Target("login without the hash : the tutorial's own server", 1.0, "x"),
-    "tutorial_cold_start": Target("cold start without the hash : the tutorial's own", 1.0, "x"),
+TARGETS: Mapping[str, Goal] = {
+    "login_stock": Goal("`/v1/login` : one verification and one SELECT, stock Argon2", 1.08, "x"),
+    "login_avx2": Goal("`/v1/login` : one verification and one SELECT, AVX2 Argon2", 1.15, "x"),
+    "login_deployed": Goal("`/v1/login` with AVX2 : one verification, stock", 0.65, "x"),
+    "login_without_hash": Goal("`/v1/login` without the hash", 1.3, "ms"),
+    "refresh": Goal("`/v1/refresh`", 1.0, "ms"),
+    "me": Goal("`GET /v1/me`", 0.5, "ms"),
+    "trips_login": Goal("round trips of a login", 6, ""),
+    "trips_refresh": Goal("round trips of a refresh", 2, ""),
+    "trips_me": Goal("round trips of `/v1/me`", 1, ""),
+    "timing": Goal("unknown name against wrong password, difference in wall time", 3.0, "ms"),
+    "cold_start": Goal("cold start to the first login : `import flask`", 1.35, "x"),
+    "lookup_name": Goal("lookup by name : the same in 1 000 accounts", 1.15, "x"),
+    "lookup_session": Goal("lookup by session : the same in 1 000 accounts", 1.15, "x"),
+    "bytes_account": Goal("bytes per account", 260, ""),
+    "bytes_session": Goal("bytes per session", 180, ""),
+    "memory": Goal("memory after 10 000 requests", 70, "MB"),
+    "memory_growth": Goal("growth of memory over the last half of them", 1.0, "MB"),
+    "tutorial": Goal("login without the hash : the tutorial's own server", 1.0, "x"),
+    "tutorial_cold_start": Goal("cold start without the hash : the tutorial's own", 1.0, "x"),
 }
 
 Print = Callable[[str], None]

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pymysql
 import serverless_wsgi
 from argon2 import PasswordHasher
 from flask import Flask
@@ -27,6 +26,7 @@ from tests import players
 from tests.benchmarks import tutorial
 from tests.events import http_event
 from tests.players import Player, running
+from tests.round_trips import round_trips
 
 Clock = Callable[[], float]
 Samples = list[float]
@@ -50,8 +50,8 @@ class Stopwatch:
         return answer
 
 
-class Worker:
-    """Does what it is told, and measures it."""
+class Workload:
+    """The tasks of a process that is measured; each returns the seconds it took."""
 
     def __init__(self, hashing: str) -> None:
         memory_kib, iterations = (MEMORY_KIB, ITERATIONS) if hashing == "real" else (8, 1)
@@ -153,19 +153,9 @@ class Worker:
 
     def round_trips(self, what: str) -> int:
         """Return how often it asks the database."""
-        connection: Any = pymysql.connections.Connection
-        execute, sent = connection._execute_command, []  # noqa: SLF001
-
-        def counted(*arguments: Any) -> Any:
-            sent.append(arguments)
-            return execute(*arguments)
-
-        connection._execute_command = counted  # noqa: SLF001
-        try:
+        with round_trips() as sent:
             getattr(self, what)()
-        finally:
-            connection._execute_command = execute  # noqa: SLF001
-        return len(sent)
+            return len(sent)
 
     def memory(self) -> dict[str, float]:
         """Return the resident memory of this process in MB, and what it is made of."""
@@ -177,8 +167,8 @@ class Worker:
             for name in ("VmRSS", "RssAnon", "RssFile", "VmHWM")
         }
 
-    def where(self) -> dict[str, str]:
-        """Return what this process runs."""
+    def loaded(self) -> dict[str, str]:
+        """Return the Python and the files that this process runs."""
         import _argon2_cffi_bindings
 
         return {
@@ -214,7 +204,7 @@ def main() -> None:
     """Do one thing a line until the input ends."""
     answers = sys.stdout
     sys.stdout = sys.stderr
-    worker = Worker(sys.argv[1])
+    worker = Workload(sys.argv[1])
     for line in sys.stdin:
         order = json.loads(line)
         answer = getattr(worker, order.pop("do"))(**order)

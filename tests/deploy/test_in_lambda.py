@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.lambda_runtime import Function, FunctionError, make_runtime, unzip
+from deploy.lambda_runtime import Function, FunctionError, lambda_runtime, unzip
 from deploy.python import find_python
 from local.stack import Stack
 from tests.events import REQUEST_ID, Answer, http_event
@@ -27,10 +27,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python() -> Path:
     """Return the Python of the runtime, with the boto3 of the runtime."""
     assert PYTHON is not None
-    return make_runtime(PYTHON, tmp_path_factory.mktemp("runtime"))
+    return lambda_runtime(PYTHON)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_players_life(http: Function, stack: Stack) -> None:
         SecretId=stack.environment()["TOKEN_SECRET_ID"], VersionStage="AWSCURRENT"
     )
     (mac_key,) = json.loads(tokens["SecretString"])["mac_keys"].values()
-    password = stack.mariadb.application.password
+    password = stack.database.application.password
     for secret in (PASSWORD, "not this one", password, mac_key, "PRIVATE KEY"):
         assert secret not in written
     for answer in answers[:3]:

@@ -21,8 +21,10 @@ from auth.credentials.new_keys import new_token_secret
 from auth.settings import Settings
 from deploy import http_client
 from local.stack import ROOT, Stack
+from local.terminal import Problem
 from tests.conftest import Tables
 from tests.events import http_event
+from tests.rehearsal.players import RehearsedApi
 
 OTHER_KEYS = {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "other", "x": "A" * 43}]}
 SECRET = re.compile(r"eyJ|password\"|token\"|gl[a-z]*_[\w-]{40}")
@@ -275,9 +277,17 @@ def test_an_address(url: str, said: str) -> None:
     assert said in outcome.text
 
 
+def test_a_rehearsed_failure(backend: Backend) -> None:
+    """In a rehearsal a failure is named with the reason that no player is told."""
+    reply = Reply(500, headers={"X-Rehearsal-Error": "no route for it"})
+    backend.plant = always("/v1/me", reply)
+    with pytest.raises(Problem, match="GET /v1/me: 500 no route for it"):
+        RehearsedApi(backend.url).ask("GET", "/v1/me")
+
+
 def test_nobody_there(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port where nobody listens is tried as often as a lost answer, and then named."""
     monkeypatch.setattr(http_client, "RETRY_SECONDS", 0.0)
     backend.server_close()
-    with pytest.raises(http_client.Failure, match="ConnectionRefusedError"):
-        http_client.Server(backend.url).ask("GET", "/v1/health")
+    with pytest.raises(Problem, match="ConnectionRefusedError"):
+        http_client.Deployment(backend.url).ask("GET", "/v1/health")

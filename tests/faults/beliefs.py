@@ -23,7 +23,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Account:
+class BelievedAccount:
     """An account that is left at the end, with its password and its living sessions."""
 
     name: str
@@ -35,6 +35,6 @@ class Beliefs:
     """What all players believe, to be put to the test at the end."""
 
     def __init__(self) -> None:
-        self.accounts: list[Account] = []
+        self.accounts: list[BelievedAccount] = []
         self.ended: list[Device] = []
         self.replaced: list[Device] = []  # living sessions, with a token from before a new password

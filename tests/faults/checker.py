@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.faults.guess_limits import guesses_are_bounded
-from tests.faults.history import Call, History, Kind, grouped
+from tests.faults.history import Action, Call, History, grouped
 
 LONGEST_SECONDS = 12.0
 ACCESS_SECONDS = 600.0
-ENDS_ONE = (Kind.LOG_OUT, Kind.END_SESSION)
-ENDS_SESSIONS = (*ENDS_ONE, Kind.LOG_OUT_EVERYWHERE, Kind.CHANGE_PASSWORD, Kind.DELETE)
+ENDS_ONE = (Action.LOG_OUT, Action.END_SESSION)
+ENDS_SESSIONS = (*ENDS_ONE, Action.LOG_OUT_EVERYWHERE, Action.CHANGE_PASSWORD, Action.DELETE)
 REPEATED = (
-    Kind.REGISTER,
-    Kind.REFRESH,
-    Kind.CHANGE_PASSWORD,
-    Kind.LOG_OUT,
-    Kind.LOG_OUT_EVERYWHERE,
-    Kind.END_SESSION,
-    Kind.DELETE,
+    Action.REGISTER,
+    Action.REFRESH,
+    Action.CHANGE_PASSWORD,
+    Action.LOG_OUT,
+    Action.LOG_OUT_EVERYWHERE,
+    Action.END_SESSION,
+    Action.DELETE,
 )
 
 
@@ -76,7 +76,7 @@ def _serves(history: History) -> Iterator[str]:
 def _one_account_per_name(history: History) -> Iterator[str]:
     rows = grouped(history.accounts, lambda row: row[1])
     yield from (f"{len(same)} rows for {name}" for name, same in rows.items() if len(same) > 1)
-    gone = {c.account for c in history.calls if c.kind == Kind.DELETE and c.may_have_happened}
+    gone = {c.account for c in history.calls if c.kind == Action.DELETE and c.may_have_happened}
     given = [c for c in history.calls if c.name and c.gave_account and c.gave_account not in gone]
     for name, calls in grouped(given, lambda call: call.name).items():
         owners = {call.gave_account for call in calls}
@@ -85,23 +85,23 @@ def _one_account_per_name(history: History) -> Iterator[str]:
 
 
 def _registrations_are_kept(history: History) -> Iterator[str]:
-    gone = {c.account for c in history.calls if c.kind == Kind.DELETE and c.may_have_happened}
+    gone = {c.account for c in history.calls if c.kind == Action.DELETE and c.may_have_happened}
     there = set(history.accounts)
     for call in history.calls:
         is_kept = call.gave_account in gone or (call.gave_account, call.name) in there
-        if call.kind == Kind.REGISTER and call.done and not is_kept:
+        if call.kind == Action.REGISTER and call.done and not is_kept:
             yield f"not in the database: {call}"
 
 
 def _deletions_are_kept(history: History) -> Iterator[str]:
     there = {account for account, _ in history.accounts}
     for call in history.calls:
-        if call.kind == Kind.DELETE and call.done and call.account in there:
+        if call.kind == Action.DELETE and call.done and call.account in there:
             yield f"still in the database: {call}"
 
 
 def _own_name_is_not_taken(history: History) -> Iterator[str]:
-    registrations = [call for call in history.calls if call.kind == Kind.REGISTER]
+    registrations = [call for call in history.calls if call.kind == Action.REGISTER]
     for calls in grouped(registrations, lambda call: call.name).values():
         for call in calls:
             if call.code == "username_taken" and not any(
@@ -133,18 +133,18 @@ def _passwords_are_kept(history: History) -> Iterator[str]:
     names = {c.gave_account: c.name for c in history.calls if c.gave_account and c.name}
     writes: dict[str, list[_Write]] = defaultdict(list)
     for call in history.calls:
-        writes_one = call.kind in (Kind.REGISTER, Kind.CHANGE_PASSWORD, Kind.DELETE)
+        writes_one = call.kind in (Action.REGISTER, Action.CHANGE_PASSWORD, Action.DELETE)
         if writes_one and call.may_have_happened:
             name = call.name or names.get(call.account, "")
-            password = None if call.kind == Kind.DELETE else call.password
+            password = None if call.kind == Action.DELETE else call.password
             ended = call.ended if call.done else float("inf")
             writes[name].append(_Write(password, call.began, ended))
     for call in history.calls:
         # Who owns an account has always sent its password, or the one that was to replace it.
-        owns = call.kind in (Kind.CHANGE_PASSWORD, Kind.DELETE)
+        owns = call.kind in (Action.CHANGE_PASSWORD, Action.DELETE)
         if owns and call.code == "invalid_credentials":
             yield f"refused to its owner: {call}"
-        if call.kind != Kind.LOG_IN:
+        if call.kind != Action.LOG_IN:
             continue
         if call.done and not _may_be(call, writes[call.name]):
             yield f"a password that was not valid any more: {call}"
@@ -215,27 +215,27 @@ class _Sessions:
         return use.clock_ended - self.opened[use.session].clock_began >= ACCESS_SECONDS
 
     def _surely_ends(self, end: Call, use: Call) -> bool:
-        if end.kind == Kind.DELETE:
+        if end.kind == Action.DELETE:
             return True
         if end.kind in ENDS_ONE:
             return end.session == use.session
-        if end.kind == Kind.LOG_OUT_EVERYWHERE and self._had_ended(end):
+        if end.kind == Action.LOG_OUT_EVERYWHERE and self._had_ended(end):
             return False  # by the contract it then does nothing
         if end.session != use.session:
             return self.opened[use.session].ended < self.first_try[end.intent]
-        if end.kind == Kind.LOG_OUT_EVERYWHERE:
+        if end.kind == Action.LOG_OUT_EVERYWHERE:
             return True
         # The session that changed the password goes on; its old refresh token does not.
         given = self.gave.get(use.token)
         return given is not None and given.ended < self.first_try[end.intent]
 
     def _may_end(self, end: Call, use: Call) -> bool:
-        if end.kind == Kind.DELETE:
+        if end.kind == Action.DELETE:
             return True
         if end.session == use.session:
             given = self.gave.get(use.token)
             is_new = given is end or (given is not None and given.began >= end.ended)
-            return not (end.kind == Kind.CHANGE_PASSWORD and is_new)
+            return not (end.kind == Action.CHANGE_PASSWORD and is_new)
         return end.kind not in ENDS_ONE and self.opened[use.session].began < end.ended
 
     def _had_ended(self, end: Call) -> bool:
@@ -249,7 +249,7 @@ class _Sessions:
 def _ended_sessions_stay_ended(history: History) -> Iterator[str]:
     sessions = _Sessions(history)
     for call in history.calls:
-        if call.done and call.kind in (Kind.REFRESH, Kind.ME, Kind.CHANGE_PASSWORD):
+        if call.done and call.kind in (Action.REFRESH, Action.ME, Action.CHANGE_PASSWORD):
             end = sessions.surely_ended(call)
             if end is not None and end.intent != call.intent:
                 yield f"{call}, after {end}"
@@ -259,7 +259,7 @@ def _nobody_is_signed_out(history: History) -> Iterator[str]:
     sessions = _Sessions(history)
     for call in history.calls:
         # Of a call that ends another session the history has that one, not the caller's own.
-        refused = call.code == "invalid_token" and call.kind != Kind.END_SESSION
+        refused = call.code == "invalid_token" and call.kind != Action.END_SESSION
         if refused and sessions.may_have_expired(call):
             continue
         if (refused or call.code == "session_ended") and not sessions.may_have_ended(call):
@@ -267,7 +267,7 @@ def _nobody_is_signed_out(history: History) -> Iterator[str]:
 
 
 def _one_successor(history: History) -> Iterator[str]:
-    refreshed = [call for call in history.calls if call.kind == Kind.REFRESH and call.done]
+    refreshed = [call for call in history.calls if call.kind == Action.REFRESH and call.done]
     for calls in grouped(refreshed, lambda call: call.token).values():
         if len({call.gave_token for call in calls}) > 1:
             yield f"a token has several successors: {calls[-1]}"
@@ -288,11 +288,14 @@ def _unknown_outcomes_converge(history: History) -> Iterator[str]:
         if last.done or any(call.code == "username_taken" for call in calls):
             continue
         # The token a repeated call needs is gone with what the first try has ended.
-        is_gone = last.kind == Kind.DELETE and last.account not in there
-        is_out = last.session in ended and last.kind in (Kind.LOG_OUT, Kind.LOG_OUT_EVERYWHERE)
+        is_gone = last.kind == Action.DELETE and last.account not in there
+        is_out = last.session in ended and last.kind in (
+            Action.LOG_OUT,
+            Action.LOG_OUT_EVERYWHERE,
+        )
         if last.code == "invalid_token" and (is_gone or is_out):
             continue
-        if last.code == "not_found" and last.kind == Kind.END_SESSION:
+        if last.code == "not_found" and last.kind == Action.END_SESSION:
             continue
         if last.code == "session_ended" and sessions.may_have_ended(last):
             continue

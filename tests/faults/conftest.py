@@ -13,7 +13,7 @@ from tests.faults.beliefs import Beliefs
 from tests.faults.faults import Fault
 from tests.faults.guessers import Guesser, watch
 from tests.faults.history import History
-from tests.faults.players import Player, look_at_the_end
+from tests.faults.players import Actor, look_at_the_end
 from tests.faults.run import Play, Run
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
@@ -47,7 +47,7 @@ def play(servers: Servers, tmp_path: Path) -> Play:
         beliefs = Beliefs()
         try:
             fault.prepare(run)
-            players = [Player(run, beliefs, seed) for seed in range(1, PLAYERS + 1)]
+            players = [Actor(run, beliefs, seed) for seed in range(1, PLAYERS + 1)]
             run.begin(
                 *(player.live for player in players), Guesser(run, 99).guess, lambda: watch(run)
             )

@@ -6,7 +6,7 @@ One property of the checker's, apart because it counts where the others compare.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from tests.faults.history import Call, History, Kind, grouped
+from tests.faults.history import Action, Call, History, grouped
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class _Limit:
     """
 
     name: str
-    kind: Kind
+    kind: Action
     subject: Callable[[Call], str]
     burst: int
     seconds: int
@@ -25,12 +25,12 @@ class _Limit:
 
 
 _LIMITS = (
-    _Limit("address", Kind.LOG_IN, lambda call: call.address, 20, 10),
-    _Limit("account and address", Kind.LOG_IN, lambda call: f"{call.name} {call.address}", 5, 60),
-    _Limit("account", Kind.LOG_IN, lambda call: call.name, 20, 300),
+    _Limit("address", Action.LOG_IN, lambda call: call.address, 20, 10),
+    _Limit("account and address", Action.LOG_IN, lambda call: f"{call.name} {call.address}", 5, 60),
+    _Limit("account", Action.LOG_IN, lambda call: call.name, 20, 300),
     # Its own bucket (10, one a minute), then that of the account (20, one in five minutes).
-    _Limit("known device", Kind.GUESS_FROM_DEVICE, lambda call: call.account, 30, 50, enough=10),
-    _Limit("password check", Kind.GUESS_TO_DELETE, lambda call: call.account, 5, 60),
+    _Limit("known device", Action.GUESS_FROM_DEVICE, lambda call: call.account, 30, 50, enough=10),
+    _Limit("password check", Action.GUESS_TO_DELETE, lambda call: call.account, 5, 60),
 )
 
 

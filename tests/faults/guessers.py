@@ -3,8 +3,8 @@
 from random import Random
 
 from tests.faults.beliefs import Beliefs, Device
-from tests.faults.history import Kind
-from tests.faults.players import Player, new_name, new_password
+from tests.faults.history import Action
+from tests.faults.players import Actor, new_name, new_password
 from tests.faults.run import Run
 
 # Half of the guesses at one name come from the first address, which also tries one name after
@@ -22,7 +22,7 @@ class Guesser:
     def __init__(self, run: Run, seed: int) -> None:
         self._run = run
         self._random = Random(seed)
-        self._victim = Player(run, Beliefs(), seed)
+        self._victim = Actor(run, Beliefs(), seed)
 
     def guess(self) -> None:
         """Guess until the run ends: at one name, at many, and with another one's stolen tokens.
@@ -48,7 +48,7 @@ class Guesser:
     def _guess_to_log_in(self, name: str, address: str) -> None:
         password = new_password()
         self._run.call(
-            Kind.LOG_IN,
+            Action.LOG_IN,
             "POST",
             "/v1/login",
             {"username": name, "password": password},
@@ -61,7 +61,7 @@ class Guesser:
     def _guess_from_device(self, device: Device) -> None:
         body = {"username": device.name, "password": new_password()}
         self._run.call(
-            Kind.GUESS_FROM_DEVICE,
+            Action.GUESS_FROM_DEVICE,
             "POST",
             "/v1/login",
             {**body, "refresh_token": device.refresh},
@@ -72,7 +72,7 @@ class Guesser:
 
     def _guess_to_delete(self, device: Device) -> None:
         self._run.call(
-            Kind.GUESS_TO_DELETE,
+            Action.GUESS_TO_DELETE,
             "POST",
             "/v1/me/delete",
             {"password": new_password()},
@@ -87,4 +87,4 @@ class Guesser:
 def watch(run: Run) -> None:
     """Ask all the time whether the service is there."""
     while not run.stopping.wait(WATCH_SECONDS):
-        run.call(Kind.HEALTH, "GET", "/v1/health", intent=run.new_intent(), address=WATCHING)
+        run.call(Action.HEALTH, "GET", "/v1/health", intent=run.new_intent(), address=WATCHING)

@@ -10,7 +10,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Kind(StrEnum):
+class Action(StrEnum):
     """What a call asked for."""
 
     REGISTER = "register"
@@ -36,7 +36,7 @@ class Call:
     one wish of a player, repeated until the outcome is known.
     """
 
-    kind: Kind
+    kind: Action
     intent: int
     began: float
     ended: float

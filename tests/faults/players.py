@@ -8,14 +8,14 @@ import itertools
 import secrets
 from random import Random
 
-from tests.faults.beliefs import Account, Beliefs, Device
-from tests.faults.history import Call, Kind
+from tests.faults.beliefs import Beliefs, BelievedAccount, Device
+from tests.faults.history import Action, Call
 from tests.faults.run import Run
 
 _numbers = itertools.count(1)
 
 
-class Player:
+class Actor:
     """Somebody who plays until the run ends."""
 
     def __init__(self, run: Run, beliefs: Beliefs, seed: int) -> None:
@@ -67,7 +67,7 @@ class Player:
         is_unknown = False
         while True:
             call = run.call(
-                Kind.REGISTER,
+                Action.REGISTER,
                 "POST",
                 "/v1/register",
                 body,
@@ -91,7 +91,7 @@ class Player:
     def log_in(self, name: str, password: str, intent: int = 0) -> Device | None:
         """Sign in; None: refused."""
         call = self._until_known(
-            Kind.LOG_IN,
+            Action.LOG_IN,
             "POST",
             "/v1/login",
             {"username": name, "password": password},
@@ -104,7 +104,7 @@ class Player:
     def refresh(self, device: Device, key: str | None = None) -> Device | None:
         """Refresh a session, by a new key unless one is given (or "": none); None: it has ended."""
         call = self._until_known(
-            Kind.REFRESH,
+            Action.REFRESH,
             "POST",
             "/v1/refresh",
             {"refresh_token": device.refresh},
@@ -119,7 +119,7 @@ class Player:
     def me(self, device: Device) -> Call:
         """Ask for the own account."""
         return self._until_known(
-            Kind.ME,
+            Action.ME,
             "GET",
             "/v1/me",
             intent=self.run.new_intent(),
@@ -168,7 +168,7 @@ class Player:
         if len(self._devices) > 1:
             device, other = self._random.sample(self._devices, 2)
             path = f"/v1/sessions/{other.session}"
-            self._with_token(Kind.END_SESSION, device, "DELETE", path, session=other.session)
+            self._with_token(Action.END_SESSION, device, "DELETE", path, session=other.session)
             self._end([other])
 
     def _end_during_refresh(self) -> None:
@@ -206,10 +206,10 @@ class Player:
         if self._devices and self._random.random() < 0.35:
             device = self._any_device()
             body = {"password": self._password}
-            self._with_token(Kind.DELETE, device, "POST", "/v1/me/delete", body)
+            self._with_token(Action.DELETE, device, "POST", "/v1/me/delete", body)
             self._end(self._devices)
         else:
-            account = Account(self._name, self._password, tuple(self._devices))
+            account = BelievedAccount(self._name, self._password, tuple(self._devices))
             self._beliefs.accounts.append(account)
         self._begin(None)
 
@@ -221,7 +221,7 @@ class Player:
         body = {"current_password": self._password, "new_password": new}
         while device:
             call, left = self._with_token(
-                Kind.CHANGE_PASSWORD,
+                Action.CHANGE_PASSWORD,
                 device,
                 "PUT",
                 "/v1/me/password",
@@ -240,13 +240,13 @@ class Player:
             device = self.log_in(self._name, new) or self.log_in(self._name, self._password)
 
     def _log_out(self, device: Device, *, everywhere: bool = False) -> None:
-        kind = Kind.LOG_OUT_EVERYWHERE if everywhere else Kind.LOG_OUT
+        kind = Action.LOG_OUT_EVERYWHERE if everywhere else Action.LOG_OUT
         body = {"everywhere": everywhere}
         self._with_token(kind, device, "POST", "/v1/logout", body)
 
     def _with_token(
         self,
-        kind: Kind,
+        kind: Action,
         device: Device,
         method: str,
         path: str,
@@ -279,7 +279,7 @@ class Player:
             device = left
 
     def _until_known(
-        self, kind: Kind, method: str, path: str, body: object = None, **facts: object
+        self, kind: Action, method: str, path: str, body: object = None, **facts: object
     ) -> Call:
         """Send a request until it is known what came of it."""
         while True:
@@ -315,9 +315,9 @@ def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
 
     Of each at most so many. The checker judges the answers.
     """
-    someone = Player(run, beliefs, seed=0)
+    someone = Actor(run, beliefs, seed=0)
 
-    def look_at(account: Account) -> None:
+    def look_at(account: BelievedAccount) -> None:
         someone.log_in(account.name, account.password)
         for device in account.devices:
             someone.refresh(device)

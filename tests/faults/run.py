@@ -19,7 +19,7 @@ import msgspec
 
 from auth.external.connection import DatabaseSecret
 from tests.events import http_event
-from tests.faults.history import Call, History, Kind, Window
+from tests.faults.history import Action, Call, History, Window
 from tests.faults.line import Line
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
@@ -50,7 +50,7 @@ class Run:
         self.calls: list[Call] = []
         self.stopping = threading.Event()
         self.together = ThreadPoolExecutor(16)
-        self._clock = Clock()
+        self._clock = RunClock()
         self._windows: list[Window] = []
         self._window_began = 0.0
         self._give_up_at = 0.0
@@ -150,7 +150,7 @@ class Run:
 
     def call(
         self,
-        kind: Kind,
+        kind: Action,
         method: str,
         path: str,
         body: object = None,
@@ -246,7 +246,7 @@ class Run:
             self._errors.append(error)
 
 
-class Clock:
+class RunClock:
     """The time of a run, and that of its handlers."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from auth.external.connection import Connection, DatabaseSecret, Statement, connect, tls_context
 from auth.external.failures import Failure
 from auth.jobs.database_users import grant_application
-from local.mariadb import Users
+from local.database_server import Users
 from local.stack import Stack
 from tests.engines import RuledServer
 
@@ -141,10 +141,10 @@ class Servers:
 
     def __init__(self, folder: Path) -> None:
         self._stack = Stack(folder, rate_limit_scale="1")
-        usual = self._stack.mariadb
+        usual = self._stack.database
         users = Users(usual.admin.password, usual.application.password)
         self.database = Server(usual.folder, users)
-        self._stack.mariadb = self.database
+        self._stack.database = self.database
 
     def start(self) -> None:
         """Start both, with the schema and the secrets."""

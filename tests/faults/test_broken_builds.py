@@ -10,7 +10,7 @@ from tests.faults.beliefs import Beliefs
 from tests.faults.broken_builds import BROKEN_BUILDS
 from tests.faults.checker import violations
 from tests.faults.faults import APPLICATION, Fault, cut, nothing, through_line
-from tests.faults.players import Player, new_name, new_password
+from tests.faults.players import Actor, new_name, new_password
 from tests.faults.run import Play, Run
 from tests.faults.servers import Servers
 
@@ -28,7 +28,7 @@ def cut_registrations(run: Run) -> None:
 
     def register(seed: int) -> None:
         while not run.stopping.is_set():
-            Player(run, Beliefs(), seed).register(new_name(), new_password(), keyless=1.0)
+            Actor(run, Beliefs(), seed).register(new_name(), new_password(), keyless=1.0)
 
     run.begin(*(partial(register, seed) for seed in range(4)))
     cut(run, after=True)

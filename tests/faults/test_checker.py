@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.checker import PROPERTIES, violations
 from tests.faults.guess_limits import limits_not_reached
-from tests.faults.history import Call, History, Kind, Window
+from tests.faults.history import Action, Call, History, Window
 
 ADA: dict[str, Any] = {"account": "a1", "session": "s1"}
 GIVEN: dict[str, Any] = {"gave_account": "a1", "gave_session": "s1"}
@@ -16,7 +16,7 @@ GIVEN: dict[str, Any] = {"gave_account": "a1", "gave_session": "s1"}
 _intents = count(1)
 
 
-def call(kind: Kind, began: float, status: int = 200, *, took: float = 0.1, **more: Any) -> Call:
+def call(kind: Action, began: float, status: int = 200, *, took: float = 0.1, **more: Any) -> Call:
     """Return a call at a moment, with an intent of its own unless it says which."""
     code = more.pop("code", "unavailable" if status == 503 else "")
     more = {"intent": next(_intents), "retry_after": 2 if status == 503 else 0, **more}
@@ -37,25 +37,25 @@ def registration(began: float = 0.0, status: int = 201, **more: Any) -> Call:
     """Return Ada's registration, which gave the first refresh token of her session."""
     given = {**GIVEN, "gave_token": "t0"} if status == 201 else {}
     facts = {"name": "ada", "password": "old", "key": "k", **given, **more}
-    return call(Kind.REGISTER, began, status, **facts)
+    return call(Action.REGISTER, began, status, **facts)
 
 
 def refresh(began: float, status: int = 200, **more: Any) -> Call:
     """Return a refresh of Ada's first session."""
     code = "session_ended" if status == 401 else "unavailable" if status == 503 else ""
-    return call(Kind.REFRESH, began, status, **{**ADA, "token": "t0", "code": code, **more})
+    return call(Action.REFRESH, began, status, **{**ADA, "token": "t0", "code": code, **more})
 
 
 def log_in(began: float, password: str, status: int = 200, **more: Any) -> Call:
     """Return a sign-in as Ada."""
     code = "invalid_credentials" if status == 401 else ""
     facts = {"name": "ada", "password": password, "code": code, **more}
-    return call(Kind.LOG_IN, began, status, **facts)
+    return call(Action.LOG_IN, began, status, **facts)
 
 
 def change(began: float, status: int = 200, **more: Any) -> Call:
     """Return a change of Ada's password, by her first session."""
-    return call(Kind.CHANGE_PASSWORD, began, status, **{**ADA, "password": "new", **more})
+    return call(Action.CHANGE_PASSWORD, began, status, **{**ADA, "password": "new", **more})
 
 
 def found(*calls: Call, **more: Any) -> set[str]:
@@ -70,7 +70,7 @@ def guesses(number: int, seconds: float, **more: Any) -> list[Call]:
     return [log_in(10 + n * seconds, f"wrong-{n}", 401, **facts) for n in range(number)]
 
 
-def guesses_of(kind: Kind, number: int) -> list[Call]:
+def guesses_of(kind: Action, number: int) -> list[Call]:
     """Return so many wrong passwords sent with a token of Ada's, one a second."""
     facts = {"code": "invalid_credentials", **ADA}
     return [call(kind, 10 + n, 401, **facts) for n in range(number)]
@@ -90,7 +90,7 @@ def test_a_life() -> None:
         refresh(5, token="t2", gave_token="t3", **GIVEN),
         log_in(6, "old", 401),
         log_in(7, "new", gave_account="a1", gave_session="s3", gave_token="v0"),
-        call(Kind.LOG_OUT, 8, account="a1", session="s3"),
+        call(Action.LOG_OUT, 8, account="a1", session="s3"),
         refresh(9, 401, session="s3", token="v0"),
         windows=(Window(0, 10),),
     )
@@ -116,7 +116,7 @@ def test_both_orders_of_calls_at_once() -> None:
 def test_an_old_access_token() -> None:
     """An access token is refused when it is ten minutes old, as the handlers' clock goes."""
     facts = {"code": "invalid_token", "clock_began": 3608.0, "clock_ended": 3608.1, **ADA}
-    assert not found(registration(), call(Kind.ME, 8, 401, **facts))
+    assert not found(registration(), call(Action.ME, 8, 401, **facts))
 
 
 def test_guesses_as_time_passes() -> None:
@@ -135,8 +135,8 @@ def test_another_session_that_was_ended_before() -> None:
     """Who does not know whether it ended a session learns it: it is not there any more."""
     of_second: dict[str, Any] = {"account": "a1", "session": "s2"}
     second = log_in(1, "old", gave_account="a1", gave_session="s2", gave_token="u0")
-    unknown = call(Kind.END_SESSION, 2, 503, intent=7, **of_second)
-    again = call(Kind.END_SESSION, 4, 404, intent=7, code="not_found", **of_second)
+    unknown = call(Action.END_SESSION, 2, 503, intent=7, **of_second)
+    again = call(Action.END_SESSION, 4, 404, intent=7, code="not_found", **of_second)
     use = refresh(6, 401, token="u0", **of_second)
     assert not found(registration(), second, unknown, again, use)
 
@@ -146,22 +146,22 @@ def test_another_session_that_was_ended_before() -> None:
 
 def planted() -> dict[str, list[set[str]]]:
     """Return what the checker finds in histories with one violation, by the property broken."""
-    gone = call(Kind.DELETE, 5, **ADA)
-    everywhere = call(Kind.LOG_OUT_EVERYWHERE, 5, **ADA)
+    gone = call(Action.DELETE, 5, **ADA)
+    everywhere = call(Action.LOG_OUT_EVERYWHERE, 5, **ADA)
     second: dict[str, Any] = {"gave_account": "a1", "gave_session": "s2", "gave_token": "u0"}
     of_second: dict[str, Any] = {"account": "a1", "session": "s2", "token": "u0"}
-    of_another = call(Kind.END_SESSION, 5, account="a1", session="s2")
-    me = call(Kind.ME, 8, **ADA)
+    of_another = call(Action.END_SESSION, 5, account="a1", session="s2")
+    me = call(Action.ME, 8, **ADA)
     start = registration()
     return {
         "the only 5xx is 503 with Retry-After": [
-            found(start, call(Kind.HEALTH, 2, 500)),
-            found(start, call(Kind.HEALTH, 2, 503, retry_after=0)),
-            found(start, call(Kind.HEALTH, 2, 0)),
+            found(start, call(Action.HEALTH, 2, 500)),
+            found(start, call(Action.HEALTH, 2, 503, retry_after=0)),
+            found(start, call(Action.HEALTH, 2, 0)),
         ],
-        "no answer later than 12 s": [found(start, call(Kind.HEALTH, 2, took=12.1))],
+        "no answer later than 12 s": [found(start, call(Action.HEALTH, 2, took=12.1))],
         "the service is there": [
-            found(start, call(Kind.HEALTH, 2, 503), windows=(Window(0, 10),)),
+            found(start, call(Action.HEALTH, 2, 503), windows=(Window(0, 10),)),
             found(start, windows=(Window(5, 10),)),
         ],
         "one account per name": [
@@ -186,8 +186,8 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, gone, log_in(9, "old"), accounts=()),
         ],
         "what was ended stays ended": [
-            found(start, call(Kind.LOG_OUT, 5, **ADA), refresh(8, gave_token="t1", **GIVEN)),
-            found(start, call(Kind.LOG_OUT, 5, **ADA), me),
+            found(start, call(Action.LOG_OUT, 5, **ADA), refresh(8, gave_token="t1", **GIVEN)),
+            found(start, call(Action.LOG_OUT, 5, **ADA), me),
             found(start, log_in(2, "old", **second), everywhere, refresh(8, **of_second)),
             found(start, log_in(2, "old", **second), of_another, refresh(8, **of_second)),
             found(start, log_in(2, "old", **second), change(5), refresh(8, **of_second)),
@@ -199,12 +199,12 @@ def planted() -> dict[str, list[set[str]]]:
             found(
                 start,
                 log_in(2, "old", **second),
-                call(Kind.LOG_OUT, 4, **ADA),
+                call(Action.LOG_OUT, 4, **ADA),
                 refresh(8, 401, **of_second),
             ),
             found(start, change(3, gave_token="t2", **GIVEN), refresh(8, 401, token="t2")),
             found(start, log_in(2, "old", **second), of_another, refresh(8, 401)),
-            found(start, call(Kind.ME, 8, 401, code="invalid_token", **ADA)),
+            found(start, call(Action.ME, 8, 401, code="invalid_token", **ADA)),
         ],
         "a token has one successor": [
             found(start, refresh(3, gave_token="t1", **GIVEN), refresh(4, gave_token="x", **GIVEN))
@@ -221,8 +221,8 @@ def planted() -> dict[str, list[set[str]]]:
         "guesses are bounded": [
             found(start, *guesses(6, 0.1)),
             found(start, *guesses(30, 40.0)),
-            found(start, *guesses_of(Kind.GUESS_TO_DELETE, 6)),
-            found(start, *guesses_of(Kind.GUESS_FROM_DEVICE, 31)),
+            found(start, *guesses_of(Action.GUESS_TO_DELETE, 6)),
+            found(start, *guesses_of(Action.GUESS_FROM_DEVICE, 31)),
         ],
     }
 
@@ -253,11 +253,11 @@ def test_guesses_at_everybody() -> None:
 def test_too_few_guesses() -> None:
     """Limits that nobody came to are named; a history says nothing of them."""
     everywhere = [replace(each, address=f"10.0.0.{n}") for n, each in enumerate(guesses(20, 0.1))]
-    some = [*guesses_of(Kind.GUESS_TO_DELETE, 5), *guesses_of(Kind.GUESS_FROM_DEVICE, 9)]
+    some = [*guesses_of(Action.GUESS_TO_DELETE, 5), *guesses_of(Action.GUESS_FROM_DEVICE, 9)]
     assert limits_not_reached([*everywhere, *some]) == [
         "address",
         "account and address",
         "known device",
     ]
-    others = [*guesses(20, 0.1), *guesses_of(Kind.GUESS_FROM_DEVICE, 1)]
+    others = [*guesses(20, 0.1), *guesses_of(Action.GUESS_FROM_DEVICE, 1)]
     assert not limits_not_reached([*everywhere, *some, *others])

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,17 +13,16 @@ from auth.app import create_app
 from auth.settings import Settings
 from auth.times import system_clock
 from local.certificates import make_certificates
-from local.processes import Process, accepts, free_port
+from local.game_server import GameServer
+from local.processes import free_port
 from local.stack import ROOT, Stack
-from tests.godot.engine import CACHE, REQUIRED, Engine, EngineMissing, find_engine
+from tests.godot.engine import CACHE, REQUIRED, EngineMissing, GodotEngine, find_engine
 from tests.godot.game import Game
 from tests.godot.server import Backend
 
-READY_SECONDS = 20.0
-
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
+def engine() -> GodotEngine:
     """Return Godot, or skip where it cannot be had."""
     try:
         return find_engine(CACHE)
@@ -73,7 +71,7 @@ def _clock(backend: Backend) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def game(
-    engine: Engine,
+    engine: GodotEngine,
     backend: Backend,
     certificates: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -94,27 +92,15 @@ def socket_url(
     backend: Backend, stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Return where the example game server listens."""
-    port = free_port()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "GAME_LOGIN_URL": backend.url,
-        "TOKEN_ISSUER": stack.environment()["TOKEN_ISSUER"],
-        "TOKEN_AUDIENCE": stack.environment()["TOKEN_AUDIENCE"],
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-    }
-    command = [sys.executable, "-u", str(ROOT / "examples" / "socket_server.py")]
     folder = tmp_path_factory.mktemp("socket-server")
-    process = Process("socket-server", command, folder, environment)
-    try:
-        process.wait_until(lambda: accepts(port), READY_SECONDS)
-        yield f"ws://127.0.0.1:{port}"
-    finally:
-        process.stop()
+    server = GameServer(free_port(), folder, backend.url, stack.environment())
+    server.start()
+    yield server.url
+    server.stop()
 
 
 @pytest.fixture(scope="session")
-def released(game: Game, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Game:
+def released(game: Game, engine: GodotEngine, tmp_path_factory: pytest.TempPathFactory) -> Game:
     """Return the same as players get it: exported for release."""
     if engine.release_template is None:
         pytest.skip(f"NO RELEASE EXPORT WAS TESTED: there is no template for {engine.command[0]}")

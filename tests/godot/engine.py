@@ -27,7 +27,7 @@ class EngineMissing(Exception):
 
 
 @dataclass(frozen=True)
-class Engine:
+class GodotEngine:
     """A Godot that runs here."""
 
     command: tuple[str, ...]
@@ -54,7 +54,7 @@ class Engine:
         )
 
 
-def find_engine(folder: Path) -> Engine:
+def find_engine(folder: Path) -> GodotEngine:
     """Return the engine, unpacked into a folder where it is not there yet.
 
     Raises:
@@ -70,7 +70,7 @@ def find_engine(folder: Path) -> Engine:
     return _checked((*loader(root), str(root / "usr/bin/godot")), root)
 
 
-def _checked(command: tuple[str, ...], root: Path | None) -> Engine:
+def _checked(command: tuple[str, ...], root: Path | None) -> GodotEngine:
     try:
         said = subprocess.run(
             [*command, "--version"], capture_output=True, text=True, timeout=30, check=False
@@ -80,7 +80,7 @@ def _checked(command: tuple[str, ...], root: Path | None) -> Engine:
     version = said.stdout.strip().splitlines()[-1] if said.stdout.strip() else "nothing"
     if not version.startswith(VERSION):
         raise EngineMissing(f"{command[-1]} is {version}, but the tests need {VERSION}x")
-    return Engine(command, version, root)
+    return GodotEngine(command, version, root)
 
 
 def loader(root: Path) -> list[str]:

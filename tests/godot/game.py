@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.stack import ROOT
-from tests.godot.engine import Engine, loader
+from tests.godot.engine import GodotEngine, loader
 from tests.godot.server import Backend
 
 SCENES = ROOT / "tests" / "godot" / "scenes"
@@ -61,7 +61,7 @@ texture_format/etc2_astc=false
 
 
 @dataclass(frozen=True)
-class Run:
+class GameRun:
     """What one process printed."""
 
     output: str
@@ -90,7 +90,7 @@ class Run:
 class Game:
     """A project with test scenes, and how to run them."""
 
-    def __init__(self, engine: Engine, folder: Path, backend: Backend, ca: Path) -> None:
+    def __init__(self, engine: GodotEngine, folder: Path, backend: Backend, ca: Path) -> None:
         self.engine = engine
         self.folder = folder
         self.backend = backend
@@ -105,7 +105,7 @@ class Game:
         done = self.engine.run(
             "--path", str(self.folder), "--import", environment=environment, seconds=180
         )
-        problems = Run(done.stdout + done.stderr, 0).problems()
+        problems = GameRun(done.stdout + done.stderr, 0).problems()
         assert done.returncode == 0, done.stderr
         assert not problems, problems
 
@@ -127,7 +127,7 @@ class Game:
             *("--path", str(project), "--export-release", "Linux", str(game)),
             environment=self.environment(folder / "editor", {}),
         )
-        problems = Run(done.stdout + done.stderr, 0).problems()
+        problems = GameRun(done.stdout + done.stderr, 0).problems()
         assert done.returncode == 0, done.stderr
         assert not problems, "\n".join(problems)
         program, *its_libraries = loader(self.engine.root)
@@ -148,7 +148,7 @@ class Game:
             f"res://{script.relative_to(self.folder)}",
             environment=self.environment(self.folder.parent / "editor", {}),
         )
-        problems = Run(done.stdout + done.stderr, 0).problems()
+        problems = GameRun(done.stdout + done.stderr, 0).problems()
         return problems or (["it failed and said nothing"] if done.returncode else [])
 
     def start(
@@ -181,17 +181,17 @@ class Game:
             env=environment,
         )
 
-    def finish(self, process: subprocess.Popen[str]) -> Run:
+    def finish(self, process: subprocess.Popen[str]) -> GameRun:
         """Wait for a process; one that hangs is killed, and has not come to its end."""
         try:
             output, _ = process.communicate(timeout=self.longest_run)
         except subprocess.TimeoutExpired:
             process.kill()
             output, _ = process.communicate()
-            return Run(output, -1)
-        return Run(output, process.returncode)
+            return GameRun(output, -1)
+        return GameRun(output, process.returncode)
 
-    def run(self, script: str, home: Path, phase: str = "", **settings: str) -> Run:
+    def run(self, script: str, home: Path, phase: str = "", **settings: str) -> GameRun:
         """Run one script of tests to its end."""
         return self.finish(self.start(script, home, phase, **settings))
 
@@ -209,7 +209,7 @@ def cases_in(script: str, phase: str = "") -> list[str]:
     return re.findall(rf"^func (test_{phase}\w*)\(", text, re.MULTILINE)
 
 
-def assert_passed(run: Run, script: str, phase: str, secrets: set[str]) -> None:
+def assert_passed(run: GameRun, script: str, phase: str, secrets: set[str]) -> None:
     """See that each test of a script passed, and that nothing secret was printed."""
     leaked = [secret for secret in secrets if secret in run.output]
     assert not leaked, f"{len(leaked)} secrets in the output of {script}"  # not which

@@ -25,7 +25,7 @@ LONGEST_SLEEP = 20.0
 
 
 @dataclass
-class Fault:
+class NetworkFault:
     """What goes wrong with the next requests to a path."""
 
     path: str
@@ -45,7 +45,7 @@ class Backend:
         self._advance = advance
         self._address = "203.0.113.7"  # another one for each test: rate limits go by it
         self._lock = threading.Lock()
-        self._faults: list[Fault] = []
+        self._faults: list[NetworkFault] = []
         self._requests: list[dict[str, Any]] = []
         self._servers = [_server(self, None), _server(self, certificates)]
         self.url, self.secure_url = (
@@ -79,7 +79,7 @@ class Backend:
         if name == "advance":
             self.advance(body["seconds"])
         elif name == "fault":
-            self._faults.append(Fault(**body))
+            self._faults.append(NetworkFault(**body))
         elif name == "reset":
             self._address = f"203.0.{random.randrange(256)}.{random.randrange(1, 255)}"
             self._faults.clear()
@@ -91,7 +91,7 @@ class Backend:
         """Return where a request that begins now is noted: a late one is not the next test's."""
         return self._requests
 
-    def fault_for(self, path: str) -> Fault | None:
+    def fault_for(self, path: str) -> NetworkFault | None:
         """Return what is to go wrong with this request."""
         with self._lock:
             for fault in self._faults:
@@ -175,7 +175,7 @@ class _Exchange(BaseHTTPRequestHandler):
         answer = self._answer(headers, body)
         self._send(answer["statusCode"], answer["headers"], answer["body"])
 
-    def _fail(self, fault: Fault, headers: dict[str, str], body: bytes) -> None:
+    def _fail(self, fault: NetworkFault, headers: dict[str, str], body: bytes) -> None:
         if fault.kind == "lose":  # it is done, but nobody hears of it
             self._answer(headers, body)
         elif fault.kind == "truncate":

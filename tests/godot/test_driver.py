@@ -5,32 +5,32 @@ from pathlib import Path
 import pytest
 
 from local.stack import ROOT
-from tests.godot.game import Game, Run, assert_passed, cases_in
+from tests.godot.game import Game, GameRun, assert_passed, cases_in
 
 GOOD = "".join(f"CASE ok {name}\n" for name in cases_in("test_tls")) + "CASE end\n"
 
 
 def test_a_good_run_passes() -> None:
     """A run in which every test passed is good."""
-    assert_passed(Run(GOOD, 0), "test_tls", "", {"secret"})
+    assert_passed(GameRun(GOOD, 0), "test_tls", "", {"secret"})
 
 
 @pytest.mark.parametrize(
     "run",
     [
-        Run("", 0),
-        Run("CASE end\n", 0),
-        Run(GOOD.replace("CASE end\n", ""), 0),
-        Run(GOOD, 1),
-        Run(GOOD, -11),
-        Run(GOOD.replace("ok", "failed", 1), 0),
-        Run("CASE problem x\n" + GOOD, 0),
-        Run(GOOD + "SCRIPT ERROR: Invalid call.\n", 0),
-        Run(GOOD + "a secret slipped out\n", 0),
-        Run(GOOD.replace(GOOD.splitlines()[0] + "\n", ""), 0),
+        GameRun("", 0),
+        GameRun("CASE end\n", 0),
+        GameRun(GOOD.replace("CASE end\n", ""), 0),
+        GameRun(GOOD, 1),
+        GameRun(GOOD, -11),
+        GameRun(GOOD.replace("ok", "failed", 1), 0),
+        GameRun("CASE problem x\n" + GOOD, 0),
+        GameRun(GOOD + "SCRIPT ERROR: Invalid call.\n", 0),
+        GameRun(GOOD + "a secret slipped out\n", 0),
+        GameRun(GOOD.replace(GOOD.splitlines()[0] + "\n", ""), 0),
     ],
 )
-def test_a_bad_run_fails(run: Run) -> None:
+def test_a_bad_run_fails(run: GameRun) -> None:
     """Nothing printed, no end, a crash, a missing test, an engine's error, a secret: all fail."""
     with pytest.raises(AssertionError):
         assert_passed(run, "test_tls", "", {"secret"})

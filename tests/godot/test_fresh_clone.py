@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from local.stack import ROOT
-from tests.godot.engine import Engine
-from tests.godot.game import SCENES, Game, Run, assert_passed
+from tests.godot.engine import GodotEngine
+from tests.godot.game import SCENES, Game, GameRun, assert_passed
 from tests.godot.server import Backend
 
 DRIVER = ("runner.gd", "runner.tscn", "fresh.gd")
@@ -15,7 +15,7 @@ FRAMES = "60"
 
 
 @pytest.fixture
-def clone(engine: Engine, backend: Backend, certificates: Path, tmp_path: Path) -> Game:
+def clone(engine: GodotEngine, backend: Backend, certificates: Path, tmp_path: Path) -> Game:
     """Return the demo's project as it is in the repository."""
     folder = tmp_path / "clone"
     ignored = shutil.ignore_patterns(".godot")
@@ -28,7 +28,7 @@ def test_it_starts(clone: Game, tmp_path: Path) -> None:
     home = clone.environment(tmp_path / "home", {})
     done = clone.engine.run("--path", str(clone.folder), "--quit-after", FRAMES, environment=home)
     assert done.returncode == 0
-    assert not Run(done.stdout + done.stderr, 0).problems(), done.stdout + done.stderr
+    assert not GameRun(done.stdout + done.stderr, 0).problems(), done.stdout + done.stderr
 
 
 def test_it_works(clone: Game, tmp_path: Path, socket_url: str) -> None:

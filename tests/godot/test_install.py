@@ -9,8 +9,8 @@ import pytest
 import handler
 from local.stack import ROOT
 from tests.events import Answer, http_event
-from tests.godot.engine import Engine
-from tests.godot.game import Game, Run
+from tests.godot.engine import GodotEngine
+from tests.godot.game import Game, GameRun
 from tests.godot.server import Backend
 
 CLIENT = ROOT / "clients" / "godot"
@@ -77,7 +77,7 @@ func _process(_delta: float) -> void:
 
 
 @pytest.fixture
-def own(engine: Engine, backend: Backend, certificates: Path, tmp_path: Path) -> Game:
+def own(engine: GodotEngine, backend: Backend, certificates: Path, tmp_path: Path) -> Game:
     """Return a new game, with the addon's folder in it and the plugin switched on."""
     readme = (CLIENT / "README.md").read_text()
     assert SETTING in readme
@@ -115,7 +115,7 @@ def play(own: Game, scene: str, script: str) -> list[str]:
     (own.folder / "main.gd").write_text(script)
     home = own.environment(own.folder.parent / "home", {})
     done = own.engine.run("--path", str(own.folder), "res://main.tscn", environment=home)
-    run = Run(done.stdout + done.stderr, done.returncode)
+    run = GameRun(done.stdout + done.stderr, done.returncode)
     assert not run.problems(), run.output
     assert not [secret for secret in own.backend.secrets if secret in run.output]
     return run.passed

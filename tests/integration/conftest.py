@@ -15,7 +15,7 @@ from auth.credentials.token_keys import TokenKeys
 from auth.external.connection import Connection, connect, tls_context
 from auth.external.database import Database
 from auth.settings import Settings
-from local.mariadb import SCHEMA, MariaDB, Users
+from local.database_server import SCHEMA, DatabaseServer, Users
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.events import Answer
@@ -88,9 +88,11 @@ def secrets(stack: Stack) -> Secrets:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseServer]:
     """Return a server of this file's own, which may be left in any state."""
-    server = MariaDB(tmp_path_factory.mktemp("migrations"), Users("for-admin", "for-players"))
+    server = DatabaseServer(
+        tmp_path_factory.mktemp("migrations"), Users("for-admin", "for-players")
+    )
     try:
         server.start()
         yield server
@@ -99,7 +101,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
 
 
 @pytest.fixture
-def connection(server: MariaDB) -> Iterator[Connection]:
+def connection(server: DatabaseServer) -> Iterator[Connection]:
     """Return a connection of the admin to an empty schema."""
     tls = tls_context(str(server.ca_file))
     with connect(server.admin, tls, read_seconds=60.0, statement_seconds=0) as connection:

@@ -25,16 +25,16 @@ class SecretsManagerSide:
     def __init__(self, stack: Stack, tables: Tables) -> None:
         self.client = stack.secrets_manager.client()
         self.tables = tables
-        self.tls = tls_context(str(stack.mariadb.ca_file))
+        self.tls = tls_context(str(stack.database.ca_file))
         for user in (FIRST, SECOND):
             tables.run(f"DROP USER IF EXISTS {user}")
         self.client.delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
         value = {
-            **msgspec.to_builtins(stack.mariadb.application),
+            **msgspec.to_builtins(stack.database.application),
             "username": FIRST,
             "password": "made-by-aws",
             # What AWS's attachment adds, and the port as text as it may come.
-            "port": str(stack.mariadb.port),
+            "port": str(stack.database.port),
             "dbInstanceIdentifier": "game-login-database",
         }
         self.arn = self.client.create_secret(

@@ -99,7 +99,7 @@ def watch(
     """Watch the log, stdout and stderr, for all that the secrets store holds."""
     caplog.set_level(logging.INFO)
     watch = Watch(caplog, capsys)
-    watch.hide(stack.mariadb.application.password, stack.mariadb.admin.password)
+    watch.hide(stack.database.application.password, stack.database.admin.password)
     answer = stack.secrets_manager.client().get_secret_value(
         SecretId=stack.environment()["TOKEN_SECRET_ID"]
     )
@@ -326,7 +326,7 @@ def test_database_refuses(
     watch: Watch, stack: Stack, player: Player, use: Callable[..., None]
 ) -> None:
     """A wrong database password is a 503 that names neither password nor user nor host."""
-    right = stack.mariadb.application
+    right = stack.database.application
     value = {"username": right.username, "password": f"{CANARY} database", "engine": "mariadb"}
     place: dict[str, Any] = {"host": right.host, "port": right.port, "dbname": right.dbname}
     watch.hide_tokens(player)
@@ -386,7 +386,7 @@ def test_values_do_not_print_themselves(stack: Stack) -> None:
         repr(account),
         repr(token),
         repr(SignedIn(account, session, CANARY, CANARY, now)),
-        repr(msgspec.structs.replace(stack.mariadb.application, password=CANARY)),
+        repr(msgspec.structs.replace(stack.database.application, password=CANARY)),
     ]
     for secret in (CANARY, token.tail.hex(), repr(token.tail)):
         assert not any(secret in text for text in shown)

@@ -202,7 +202,7 @@ def test_row_is_locked(warm: Database, stack: Stack) -> None:
     """A row that somebody else keeps locked gives 503 within the budget; then all is well again."""
     player = Player()
     player.register()
-    with stack.mariadb.connect() as other:
+    with stack.database.connect() as other:
         other.run(Statement("BEGIN"), 5.0)
         other.run(Statement("SELECT * FROM sessions FOR UPDATE"), 5.0)
         began = time.monotonic()
@@ -222,7 +222,7 @@ def test_deadlock(
     player = Player()
     player.register()
     before = _deadlocks(tables)
-    with stack.mariadb.connect() as other, ThreadPoolExecutor() as pool:
+    with stack.database.connect() as other, ThreadPoolExecutor() as pool:
         other.run(Statement("BEGIN"), 5.0)
         for number in range(200):  # the server picks whoever has changed less
             row = (number.to_bytes(16, "big"), number)
@@ -266,7 +266,7 @@ def test_table_is_locked(warm: Database, stack: Stack, tables: Tables) -> None:
     """A table that is being changed gives 503 within the budget, and nobody goes on waiting."""
     player = Player()
     player.register()
-    with stack.mariadb.connect() as other:
+    with stack.database.connect() as other:
         other.run(Statement("LOCK TABLES sessions WRITE"), 5.0)
         began = time.monotonic()
         assert is_unavailable(player.refresh())

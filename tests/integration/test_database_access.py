@@ -48,7 +48,7 @@ def test_server_of_another_ca(
 def test_certificate_of_another_ca(stack: Stack, certificates: Path) -> None:
     """The certificate itself is what the connection to a server of another CA fails at."""
     with pytest.raises(Failure) as refused:
-        connect(stack.mariadb.application, tls_context(str(certificates / "ca.pem")))
+        connect(stack.database.application, tls_context(str(certificates / "ca.pem")))
     assert refused.value.kind == Kind.TLS
     # 19: not signed by a CA of ours, which both call by the same name here (X509_V_ERR).
     assert _tls_error(refused.value).verify_code == 19
@@ -66,13 +66,13 @@ def test_server_that_hangs_up(stack: Stack) -> None:
             client.sendall(greeting)
             client.recv(4096)  # the wish for TLS, and perhaps the beginning of it
 
-    secret = stack.mariadb.application
+    secret = stack.database.application
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = threading.Thread(target=greet_and_hang_up, args=(listener,))
         server.start()
         there = msgspec.structs.replace(secret, port=listener.getsockname()[1])
         with pytest.raises(Failure) as refused:
-            connect(there, tls_context(str(stack.mariadb.ca_file)))
+            connect(there, tls_context(str(stack.database.ca_file)))
         server.join()
     assert refused.value.kind in (Kind.UNREACHABLE, Kind.LOST)
 
@@ -92,9 +92,9 @@ def another_name(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_certificate_of_another_host(stack: Stack, another_name: str) -> None:
     """A certificate of the right CA is refused where it is not that of the host."""
-    secret = msgspec.structs.replace(stack.mariadb.application, host=another_name)
+    secret = msgspec.structs.replace(stack.database.application, host=another_name)
     with pytest.raises(Failure) as refused:
-        connect(secret, tls_context(str(stack.mariadb.ca_file)))
+        connect(secret, tls_context(str(stack.database.ca_file)))
     assert "Hostname mismatch" in _tls_error(refused.value).verify_message
 
 
@@ -102,7 +102,7 @@ def test_server_of_another_host(
     stack: Stack, tables: Tables, settings: Settings, another_name: str, serve: Serve
 ) -> None:
     """A server that answers for another host gets no statement, and the player a 503."""
-    secret = msgspec.structs.replace(stack.mariadb.application, host=another_name)
+    secret = msgspec.structs.replace(stack.database.application, host=another_name)
     stack.secrets_manager.put("another-host/database", msgspec.to_builtins(secret))
     serve(replace(settings, database_secret_id="another-host/database"))
     before = statements_run(tables)
@@ -112,7 +112,7 @@ def test_server_of_another_host(
 
 def test_plain_text_is_refused(stack: Stack) -> None:
     """The server lets nobody in without TLS."""
-    secret = stack.mariadb.application
+    secret = stack.database.application
     with pytest.raises(pymysql.OperationalError):
         pymysql.connect(
             host=secret.host,
@@ -144,7 +144,7 @@ def _tls_error(failure: Failure) -> ssl.SSLCertVerificationError:
 @pytest.fixture
 def application_connection(stack: Stack) -> Iterator[Connection]:
     """Return a connection of the application's user."""
-    connection = connect(stack.mariadb.application, tls_context(str(stack.mariadb.ca_file)))
+    connection = connect(stack.database.application, tls_context(str(stack.database.ca_file)))
     with connection:
         yield connection
 

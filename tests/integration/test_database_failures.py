@@ -18,7 +18,7 @@ from auth.external.secret_store import SecretStore
 from auth.jobs.database_users import grant_application
 from auth.jobs.migrate import FOLDER, migrate, migrations_in
 from auth.settings import Settings
-from local.mariadb import Users
+from local.database_server import Users
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.engines import READ_ONLY, RuledServer

@@ -130,7 +130,7 @@ def test_statements_of_a_password_change_run_late(
     monkeypatch.undo()
     late = [each for each in sent if each.sql.startswith("UPDATE") and "tail_hash" in each.sql]
     assert len(late) == 1  # the repetition changes nothing
-    with stack.mariadb.connect() as connection:
+    with stack.database.connect() as connection:
         for statement in late:
             connection.run(statement, 5.0)
     assert player.refresh().status == 200

@@ -18,7 +18,7 @@ from auth.external.secret_store import SecretStore
 from auth.jobs import preparation
 from auth.jobs.database_users import grant_application
 from auth.jobs.migrate import FOLDER, MigrationError
-from local.mariadb import MariaDB
+from local.database_server import DatabaseServer
 from local.processes import free_port
 from local.stack import Stack
 from tests.conftest import Tables
@@ -26,7 +26,7 @@ from tests.conftest import Tables
 
 @pytest.fixture
 def deployed(
-    stack: Stack, server: MariaDB, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, server: DatabaseServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> Tables:
     """Return the empty schema of a server that the handler's environment names."""
     admin = Tables(connection)
@@ -42,7 +42,7 @@ def deployed(
     return admin
 
 
-def test_handler_migrates(deployed: Tables, server: MariaDB) -> None:
+def test_handler_migrates(deployed: Tables, server: DatabaseServer) -> None:
     """The Lambda function brings schema and user from nothing to what serves players; twice too."""
     tls = tls_context(str(server.ca_file))
     with pytest.raises(Failure):
@@ -57,7 +57,7 @@ def test_handler_migrates(deployed: Tables, server: MariaDB) -> None:
 class Asleep:
     """The way to a database that cannot be reached at first, then hangs up, and then is there."""
 
-    def __init__(self, server: MariaDB) -> None:
+    def __init__(self, server: DatabaseServer) -> None:
         self.port = free_port()
         self._server = server
         self._refused = threading.Timer(1.0, self._resume)
@@ -96,7 +96,7 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
             target.shutdown(socket.SHUT_RDWR)
 
 
-def test_database_that_resumes(deployed: Tables, server: MariaDB, stack: Stack) -> None:
+def test_database_that_resumes(deployed: Tables, server: DatabaseServer, stack: Stack) -> None:
     """An Aurora that has paused is waited for, in place of a deployment that fails."""
     way = Asleep(server)
     through = msgspec.structs.replace(server.application, port=way.port)
@@ -121,7 +121,9 @@ def put_version(stack: Stack, stage: str, secret: DatabaseSecret) -> None:
     )
 
 
-def test_handler_keeps_a_rotated_password(deployed: Tables, server: MariaDB, stack: Stack) -> None:
+def test_handler_keeps_a_rotated_password(
+    deployed: Tables, server: DatabaseServer, stack: Stack
+) -> None:
     """A password that AWSPENDING is about to make the current one is not set back.
 
     So it is between two steps of a rotation that changes the password of the one user there is, as
@@ -139,7 +141,7 @@ def test_handler_keeps_a_rotated_password(deployed: Tables, server: MariaDB, sta
 
 
 def test_handler_keeps_a_password_that_fits(
-    deployed: Tables, server: MariaDB, stack: Stack
+    deployed: Tables, server: DatabaseServer, stack: Stack
 ) -> None:
     """While AWSCURRENT signs in nothing is set, whatever AWSPENDING says."""
     handler.migrate({}, None)
@@ -155,7 +157,7 @@ def test_handler_keeps_a_password_that_fits(
 @pytest.mark.parametrize("pending", [None, "same user", "other user", "other address"])
 def test_handler_heals_a_password_that_fits_nowhere(
     deployed: Tables,
-    server: MariaDB,
+    server: DatabaseServer,
     stack: Stack,
     caplog: pytest.LogCaptureFixture,
     pending: str | None,
@@ -190,7 +192,7 @@ def test_handler_heals_a_password_that_fits_nowhere(
     assert not [r for r in caplog.records if getattr(r, "event", "") == "password_set"]
 
 
-def test_handler_heals_missing_rights(deployed: Tables, server: MariaDB) -> None:
+def test_handler_heals_missing_rights(deployed: Tables, server: DatabaseServer) -> None:
     """A user whose rights were taken away has them again, with the same password."""
     handler.migrate({}, None)
     schema = server.application.dbname.replace("_", r"\_")
@@ -201,7 +203,7 @@ def test_handler_heals_missing_rights(deployed: Tables, server: MariaDB) -> None
 
 
 def test_handler_sets_no_password_of_a_database_out_of_reach(
-    deployed: Tables, server: MariaDB, stack: Stack
+    deployed: Tables, server: DatabaseServer, stack: Stack
 ) -> None:
     """Only a refused password is one to set; any other failure fails the deployment."""
     handler.migrate({}, None)
@@ -212,7 +214,9 @@ def test_handler_sets_no_password_of_a_database_out_of_reach(
     connect(server.application, tls_context(str(server.ca_file))).close()
 
 
-def test_handler_takes_what_rds_manages(deployed: Tables, stack: Stack, server: MariaDB) -> None:
+def test_handler_takes_what_rds_manages(
+    deployed: Tables, stack: Stack, server: DatabaseServer
+) -> None:
     """RDS keeps its admin's name and password in a secret, and no address: that is enough."""
     client = stack.secrets_manager.client()
     value = json.dumps({"username": server.admin.username, "password": server.admin.password})

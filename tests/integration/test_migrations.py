@@ -14,7 +14,7 @@ import pytest
 
 from auth.external.connection import Connection
 from auth.jobs.migrate import FOLDER, MigrationError, migrate, migrations_in
-from local.mariadb import MariaDB
+from local.database_server import DatabaseServer
 from local.stack import ROOT
 from tests.conftest import Tables
 from tests.engines import wait_for_statement
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 class Runner:
     """A runner in a process of its own."""
 
-    def __init__(self, server: MariaDB, folder: Path) -> None:
+    def __init__(self, server: DatabaseServer, folder: Path) -> None:
         secret = msgspec.json.encode(server.admin).decode()
         self._process = subprocess.Popen(
             [sys.executable, "-c", RUNNER, secret, str(server.ca_file), str(folder)],
@@ -89,7 +89,9 @@ class Runner:
 
 
 @pytest.fixture
-def runner(server: MariaDB, connection: Connection, folder: Path) -> Iterator[Callable[[], Runner]]:
+def runner(
+    server: DatabaseServer, connection: Connection, folder: Path
+) -> Iterator[Callable[[], Runner]]:
     """Return a way to start runners over the folder."""
     runners: list[Runner] = []
 
@@ -291,7 +293,7 @@ def test_killed_while_it_runs(
     assert schema.count("slow" if "slow" in sql else "first") == 1
 
 
-def test_connection_is_lost(server: MariaDB, connection: Connection, folder: Path) -> None:
+def test_connection_is_lost(server: DatabaseServer, connection: Connection, folder: Path) -> None:
     """A run whose connection breaks says which file it was at; the next run goes on."""
     sql = "CREATE TABLE first AS SELECT SLEEP(IFNULL(@patience, 0)) AS n"
     write(folder, first=sql)

@@ -52,7 +52,7 @@ def rotation(
     stack: Stack, tables: Tables, secrets: Secrets, settings: Settings, switch: Switch
 ) -> Iterator[Rotation]:
     """Return a rotation that a warm container is about to go through."""
-    rotation = Rotation(tables, secrets, stack.mariadb.application)
+    rotation = Rotation(tables, secrets, stack.database.application)
     switch(Container(replace(settings, database_secret_id=DATABASE)))
     assert call("GET", "/v1/health").status == 200
     yield rotation

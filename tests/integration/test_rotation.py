@@ -249,7 +249,7 @@ def test_one_at_a_time(
     monkeypatch.setattr(database_users, "LOCK_WAIT_SECONDS", 0)
     token = aws.begin()
     aws.call("createSecret", token)
-    with stack.mariadb.connect() as admin, users_lock(admin):
+    with stack.database.connect() as admin, users_lock(admin):
         with pytest.raises(UserError, match="somebody else"):
             aws.call("setSecret", token)
         with pytest.raises(UserError, match="somebody else"):

@@ -1,27 +1,20 @@
 """How often a request asks the database: the price of each route, counted on the wire."""
 
-import pymysql.connections
+from collections.abc import Iterator
+
 import pytest
 
 from auth.store.records import MAX_SESSIONS
 from tests.conftest import Tables
 from tests.players import Player, call
-
-Sent = list[str]
+from tests.round_trips import Sent, round_trips
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
-    """Return what goes to the server from here on, one entry a round trip."""
-    sent: Sent = []
-    execute = pymysql.connections.Connection._execute_command  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def counted(connection: object, command: int, sql: str | bytes) -> object:
-        sent.append(sql.decode(errors="replace") if isinstance(sql, bytes) else sql)
-        return execute(connection, command, sql)
-
-    monkeypatch.setattr(pymysql.connections.Connection, "_execute_command", counted)
-    return sent
+def sent() -> Iterator[Sent]:
+    """Return the statements of a test, one entry a round trip."""
+    with round_trips() as sent:
+        yield sent
 
 
 def test_login(player: Player, sent: Sent) -> None:

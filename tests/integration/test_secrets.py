@@ -68,7 +68,7 @@ def test_malformed_database_secret(
     changes: object,
 ) -> None:
     """A database secret with a field missing or wrong gives 503; the log names the field."""
-    secret = {**msgspec.to_builtins(stack.mariadb.application), "password": CANARY}
+    secret = {**msgspec.to_builtins(stack.database.application), "password": CANARY}
     secrets.create("malformed/database", malformed(secret, changes))
     switch(Container(replace(settings, database_secret_id="malformed/database")))
     fails_without_a_leak(call("GET", "/v1/health"), caplog, "malformed/database", part)
@@ -82,7 +82,7 @@ def test_impossible_database_address(
     stack: Stack, secrets: Secrets, settings: Settings, switch: Switch, field: str, value: object
 ) -> None:
     """An address that no database can have is a database out of reach, not a bug of ours."""
-    secret = malformed(msgspec.to_builtins(stack.mariadb.application), {field: value})
+    secret = malformed(msgspec.to_builtins(stack.database.application), {field: value})
     secrets.create("malformed/database", secret)
     switch(Container(replace(settings, database_secret_id="malformed/database")))
     assert is_unavailable(call("GET", "/v1/health"))
@@ -215,7 +215,7 @@ def own_secrets_manager(
     secrets_manager = SecretsManager(tmp_path / "secrets-manager")
     try:
         secrets_manager.start()
-        secrets_manager.put(DATABASE, msgspec.to_builtins(stack.mariadb.application))
+        secrets_manager.put(DATABASE, msgspec.to_builtins(stack.database.application))
         secrets_manager.put(TOKENS, new_token_secret())
         monkeypatch.setenv("AWS_ENDPOINT_URL", secrets_manager.endpoint)
         yield secrets_manager

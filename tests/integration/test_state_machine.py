@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,6 @@ import handler
 from auth.app import create_app
 from auth.credentials import access_tokens
 from auth.credentials.passwords import Passwords
-from auth.credentials.refresh_tokens import RefreshToken
 from auth.errors import Unavailable
 from auth.flows import sessions
 from auth.settings import Settings
@@ -159,16 +158,10 @@ def _epoch_not_raised_by_a_password(patch: pytest.MonkeyPatch) -> None:
 def _old_tail_good_after_a_password(patch: pytest.MonkeyPatch) -> None:
     right = sessions.Sessions._check_replay  # noqa: SLF001
 
-    def wrong(
-        self: sessions.Sessions,
-        session: Session,
-        token: RefreshToken,
-        successor: RefreshToken,
-        rotation_key: bytes | None,
-        now: datetime,
-    ) -> None:
+    def wrong(self: sessions.Sessions, session: Session, *tokens: Any) -> None:
+        _, successor, _, now = tokens
         if session.counter != successor.counter or now - session.rotated_at > sessions.GRACE:
-            right(self, session, token, successor, rotation_key, now)
+            right(self, session, *tokens)
 
     patch.setattr(sessions.Sessions, "_check_replay", wrong)
 

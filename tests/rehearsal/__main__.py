@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.package import ROOT
-from local.mariadb import install_server
+from local.install import install_server
 from local.processes import end_leftovers
 from local.stack import keep_proxies_out
 from local.terminal import Problem, say
@@ -27,7 +27,7 @@ BEFORE: Sequence[Step] = (
 DEPLOYED: Sequence[Step] = (
     ("deploy dev", Rehearsal.deploy),
     ("look at the routes", Rehearsal.routes),
-    ("fetch the package", Rehearsal.zip),
+    ("fetch the package", Rehearsal.fetch_package),
     ("play", Rehearsal.play),
     ("read the logs", Rehearsal.logs),
 )
@@ -37,7 +37,7 @@ AGAIN: Sequence[Step] = (
     ("deploy a change", Rehearsal.deploy_changed),
     ("fail to migrate", Rehearsal.deploy_failing),
     ("mend and deploy", Rehearsal.deploy_mended),
-    ("roll back", Rehearsal.go_back),
+    ("roll back", Rehearsal.roll_back),
     ("prune old versions", Rehearsal.prune),
     ("take short cuts", Rehearsal.shortcuts),
     ("ask for info", Rehearsal.info),

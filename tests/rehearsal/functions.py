@@ -23,7 +23,7 @@ from local.secrets_manager import CREDENTIALS, REGION
 from local.stack import NO_PROXY
 from local.terminal import Problem
 from tests.rehearsal.configuration import ACCOUNT
-from tests.rehearsal.resources import where
+from tests.rehearsal.resources import configuration
 
 AWAKE_SECONDS = 1.0  # in AWS a minute or more
 
@@ -41,7 +41,7 @@ class _Instance:
         self.seconds = float(deployed.properties.get("Timeout", 3))
         version = deployed.version if "function:" in _qualified(deployed) else "$LATEST"
         digest = hashlib.sha256(deployed.code_bytes).hexdigest()[:12]
-        folder = Path(where().folder)
+        folder = Path(configuration().folder)
         code = folder / "code" / digest
         if not code.exists():
             unzip_into(deployed.code_bytes, code)
@@ -51,7 +51,7 @@ class _Instance:
             for name, text in variables.items()
         }
         if ca_file := settings.get("DATABASE_CA_FILE"):
-            Path(ca_file).write_bytes(Path(where().database_ca_file).read_bytes())
+            Path(ca_file).write_bytes(Path(configuration().database_ca_file).read_bytes())
         module, _, name = deployed.properties["Handler"].partition(".")
         if module != "handler" or deployed.properties["Runtime"] != f"python{VERSION}":
             raise Problem(f"{deployed.function_name} is not for {VERSION}, or not in handler.py")
@@ -59,13 +59,13 @@ class _Instance:
         self.function = Function(
             name,
             code,
-            Path(where().python),
+            Path(configuration().python),
             folder / "log" / f"{deployed.function_name}.{version}.{_key(deployed)[:6]}",
             {
                 **CREDENTIALS,
                 **NO_PROXY,
                 **settings,
-                "AWS_ENDPOINT_URL": where().endpoint,
+                "AWS_ENDPOINT_URL": configuration().endpoint,
                 "AWS_LAMBDA_FUNCTION_NAME": deployed.function_name,
                 "AWS_LAMBDA_FUNCTION_VERSION": str(version),
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(deployed.properties["MemorySize"]),
@@ -96,7 +96,7 @@ def install() -> None:
             "Configuration": self.get_configuration(),
             "Code": {
                 "RepositoryType": "S3",
-                "Location": f"{where().endpoint}/_code/{self.function_name}/{self.version}",
+                "Location": f"{configuration().endpoint}/_code/{self.function_name}/{self.version}",
             },
         }
 
@@ -141,29 +141,29 @@ def unzip_into(code: bytes, folder: Path) -> None:
 
 def put_to_sleep() -> None:
     """Put all functions to sleep, as Lambda does with those not called for some weeks."""
-    for name in _kept():
-        _all_are(name, "Inactive")
+    for name in _moto_functions():
+        _set_state(name, "Inactive")
 
 
 def _wake(function: Any) -> None:
     """Refuse what wakes a function up, and all until it is awake."""
     name = function.function_name
     if function.state == "Inactive":
-        _all_are(name, "Pending")
-        threading.Timer(AWAKE_SECONDS, _all_are, (name, "Active")).start()
+        _set_state(name, "Pending")
+        threading.Timer(AWAKE_SECONDS, _set_state, (name, "Active")).start()
     raise LambdaClientError(
         "CodeArtifactUserPendingException", "Lambda is initializing your function."
     )
 
 
-def _all_are(name: str, state: str) -> None:
+def _set_state(name: str, state: str) -> None:
     """Give a function's versions one state: moto runs the newest, whichever is called by number."""
-    kept = _kept()[name]
+    kept = _moto_functions()[name]
     for version in (kept["latest"], *kept["versions"]):
         version.state = state
 
 
-def _kept() -> dict[str, Any]:
+def _moto_functions() -> dict[str, Any]:
     """Return the functions themselves; moto's lists are of copies."""
     kept: dict[str, Any] = models.lambda_backends[ACCOUNT][REGION]._lambdas._functions  # noqa: SLF001
     return kept
@@ -172,7 +172,7 @@ def _kept() -> dict[str, Any]:
 def _invoked(self: Any, body: Any, _headers: Any, response_headers: Any) -> bytes:
     if self.state != "Active":
         _wake(self)
-    _all_are(self.function_name, "Active")
+    _set_state(self.function_name, "Active")
     well, answer = run(self, json.loads(body or "{}"))
     if not well:
         response_headers["x-amz-function-error"] = "Unhandled"

@@ -16,6 +16,7 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import cloudformation_backends
 
 from local.secrets_manager import REGION
+from tests.events import wsgi_event
 from tests.rehearsal import account
 from tests.rehearsal.configuration import ACCOUNT
 from tests.rehearsal.functions import put_to_sleep, run
@@ -120,33 +121,7 @@ def _function(name: str, qualifier: str | None) -> Any:
 
 
 def _event(environ: dict[str, Any], api: str, path: str) -> dict[str, Any]:
-    """Return the request as a function gets it: payload format 2.0."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    headers = {
-        name.removeprefix("HTTP_").replace("_", "-").lower(): text
-        for name, text in environ.items()
-        if name.startswith("HTTP_") or name == "CONTENT_TYPE"
-    }
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": environ.get("QUERY_STRING", ""),
-        "headers": headers,
-        "requestContext": {
-            "accountId": ACCOUNT,
-            "apiId": api,
-            "http": {
-                "method": environ["REQUEST_METHOD"],
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": "203.0.113.7",
-                "userAgent": headers.get("user-agent", ""),
-            },
-            "requestId": uuid.uuid4().hex[:16],
-            "routeKey": "$default",
-            "stage": "$default",
-        },
-        "isBase64Encoded": False,
-        "body": environ["wsgi.input"].read(length).decode(),
-    }
+    """Return the request as a function gets it, with an id of its own."""
+    event = wsgi_event(environ, path)
+    event["requestContext"] |= {"apiId": api, "requestId": uuid.uuid4().hex[:16]}
+    return event

@@ -46,13 +46,13 @@ LIVING: list["Resource"] = []  # all that have been made and not removed
 _configuration: list[Configuration] = []
 
 
-def configure(configuration: Configuration) -> None:
-    """Say where things are, before anything is made."""
-    _configuration[:] = [configuration]
+def configure(given: Configuration) -> None:
+    """Take what the stand-in was told, before anything is made."""
+    _configuration[:] = [given]
 
 
-def where() -> Configuration:
-    """Return where things are."""
+def configuration() -> Configuration:
+    """Return what the stand-in was told when it started."""
     return _configuration[0]
 
 
@@ -162,28 +162,28 @@ class ByApi(Resource):
         return getattr(aws(self.service), f"{verb}_{self.thing}")(**given)
 
 
-class Api(ByApi):
+class GatewayApi(ByApi):
     """An HTTP API."""
 
     service, thing, identifier = "apigatewayv2", "api", "ApiId"
     fixed = ("ProtocolType",)
 
 
-class Integration(ByApi):
+class GatewayIntegration(ByApi):
     """What an HTTP API calls."""
 
     service, thing, identifier = "apigatewayv2", "integration", "IntegrationId"
     belongs = ("ApiId",)
 
 
-class Route(ByApi):
+class GatewayRoute(ByApi):
     """What an HTTP API calls it for."""
 
     service, thing, identifier = "apigatewayv2", "route", "RouteId"
     belongs = ("ApiId",)
 
 
-class Stage(ByApi):
+class GatewayStage(ByApi):
     """Where an HTTP API is served, with its throttling and its log."""
 
     service, thing, identifier = "apigatewayv2", "stage", "StageName"
@@ -276,7 +276,7 @@ class Permission(Resource):
     """Who may call a function, or an alias of it; `gateway` asks."""
 
 
-class Secret(Resource):
+class StackSecret(Resource):
     """A secret, its value made here or left out."""
 
     def make(self) -> None:
@@ -330,8 +330,8 @@ class SecretTargetAttachment(Resource):
         # As AWS does; for a cluster, the last of them is dbClusterIdentifier.
         said = {
             "engine": database.properties["Engine"],
-            "host": where().database_host,
-            "port": where().database_port,
+            "host": configuration().database_host,
+            "port": configuration().database_port,
             "dbname": database.properties["DBName"],
             "dbInstanceIdentifier": database.physical_resource_id,
         }
@@ -344,11 +344,11 @@ class SecretTargetAttachment(Resource):
         """Stay attached: there is one database here."""
 
 
-class Database(Resource):
+class StackDatabase(Resource):
     """The database, a cluster or a proxy: each is the MariaDB on this machine."""
 
     def make(self) -> None:
-        at = where()
+        at = configuration()
         self.attributes: dict[str, str] = {
             "Endpoint.Address": at.database_host,
             "Endpoint.Port": str(at.database_port),
@@ -382,26 +382,26 @@ def resource_types() -> dict[str, type[Resource]]:
     """Return what is here by the names that CloudFormation has for it."""
     return {
         **dict.fromkeys(ONLY_KEPT, Kept),
-        "AWS::ApiGatewayV2::Api": Api,
-        "AWS::ApiGatewayV2::Integration": Integration,
-        "AWS::ApiGatewayV2::Route": Route,
-        "AWS::ApiGatewayV2::Stage": Stage,
+        "AWS::ApiGatewayV2::Api": GatewayApi,
+        "AWS::ApiGatewayV2::Integration": GatewayIntegration,
+        "AWS::ApiGatewayV2::Route": GatewayRoute,
+        "AWS::ApiGatewayV2::Stage": GatewayStage,
         "AWS::IAM::ManagedPolicy": ManagedPolicy,
         "AWS::Lambda::Alias": Alias,
         "AWS::Lambda::Permission": Permission,
         "AWS::Lambda::Version": Version,
         "AWS::Logs::LogGroup": LogGroup,
-        "AWS::RDS::DBCluster": Database,
-        "AWS::RDS::DBInstance": Database,
-        "AWS::RDS::DBProxy": Database,
-        "AWS::SecretsManager::Secret": Secret,
+        "AWS::RDS::DBCluster": StackDatabase,
+        "AWS::RDS::DBInstance": StackDatabase,
+        "AWS::RDS::DBProxy": StackDatabase,
+        "AWS::SecretsManager::Secret": StackSecret,
         "AWS::SecretsManager::SecretTargetAttachment": SecretTargetAttachment,
     }
 
 
 def aws(service: str) -> Any:
     """Return a client of the stand-in itself."""
-    return client(service, where().endpoint)
+    return client(service, configuration().endpoint)
 
 
 def _functions() -> Any:

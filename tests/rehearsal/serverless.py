@@ -21,7 +21,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
-class Done:
+class CommandResult:
     """What a command has come to."""
 
     status: int
@@ -53,12 +53,12 @@ class Project:
         for name in LINKED:
             (folder / name).symlink_to(ROOT / name)
 
-    def serverless(self, *arguments: str) -> Done:
+    def serverless(self, *arguments: str) -> CommandResult:
         """Run the command and return what it came to, whether well or not."""
         done = self._run(arguments)
-        return Done(done.returncode, _COLOURS.sub("", done.stdout))
+        return CommandResult(done.returncode, _COLOURS.sub("", done.stdout))
 
-    def must(self, *arguments: str) -> Done:
+    def must(self, *arguments: str) -> CommandResult:
         """Run the command.
 
         Raises:

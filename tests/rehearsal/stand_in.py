@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from deploy.package import ROOT
-from local.processes import Process
+from local.processes import Process, Program
 from tests.rehearsal.configuration import Configuration, client
 
 READY_SECONDS = 60.0
 
 
-class StandIn:
-    """The stand-in, in a process of its own."""
+class StandIn(Program):
+    """The stand-in, in a process of its own, with all functions that it runs."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self.endpoint = configuration.endpoint
-        self._process: Process | None = None
 
     def start(self) -> None:
         """Start it.
@@ -33,18 +32,14 @@ class StandIn:
         folder.mkdir(parents=True, exist_ok=True)
         self.configuration.write(path)
         command = [sys.executable, "-m", "tests.rehearsal.stand_in", str(path)]
-        self._process = Process("stand_in", command, folder, directory=ROOT)
-        try:
-            self._process.wait_until(self._answers, READY_SECONDS)
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """Stop it, and all functions that it runs."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        self._process = Process.ready(
+            "stand_in",
+            command,
+            folder,
+            directory=ROOT,
+            until=self._answers,
+            seconds=READY_SECONDS,
+        )
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of one of its services."""

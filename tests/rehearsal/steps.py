@@ -11,21 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.lambda_runtime import make_runtime
-from deploy.package import ROOT
+from deploy.lambda_runtime import lambda_runtime
+from deploy.player import RemotePlayer, expect
 from deploy.python import VERSION, find_python
-from local.mariadb import MariaDB, Users
+from local.database_server import DatabaseServer, Users
 from local.processes import free_port
 from local.terminal import Problem
 from tests.deploy.linting import lint
 from tests.deploy.template_checks import CHECKS, careless_production
 from tests.rehearsal.configuration import Configuration
-from tests.rehearsal.players import PASSWORD, Player
+from tests.rehearsal.players import PASSWORD, RehearsedApi
 from tests.rehearsal.serverless import COMPILED, Project, last_lines
 from tests.rehearsal.stand_in import StandIn
 
 STAGES = ("dev", "prod")
-RUNTIMES = ROOT / ".local" / "lambda-runtime"
 DATABASE_HOST = "localhost"  # a name, so that the certificate's is checked
 CREATE = "CREATE TABLE rehearsed_{} (id INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
 EXTENSIONS = "  - extensions:"
@@ -58,10 +57,11 @@ class Rehearsal:
         self.folder = folder
         self.stages = stages
         self.project = Project(folder / "project")
-        self.player: Player
-        self._database: MariaDB
+        self.player: RemotePlayer
+        self._api: RehearsedApi
+        self._database: DatabaseServer
         self._stand_in: StandIn
-        self._started: list[MariaDB | StandIn] = []
+        self._started: list[DatabaseServer | StandIn] = []
 
     def stop(self) -> None:
         """Stop all that was started."""
@@ -103,14 +103,14 @@ class Rehearsal:
                 f" {VERSION}`, or your system's python{VERSION} and python{VERSION}-venv)"
             )
         users = Users(secrets.token_urlsafe(24), secrets.token_urlsafe(24))
-        self._database = MariaDB(self.folder / "mariadb", users)
+        self._database = DatabaseServer(self.folder / "mariadb", users)
         self._started.append(self._database)
         self._database.start()
         self._stand_in = StandIn(
             Configuration(
                 port=free_port(),
                 folder=str(self.folder / "aws"),
-                python=str(_runtime(python)),
+                python=str(lambda_runtime(python)),
                 database_host=DATABASE_HOST,
                 database_port=self._database.port,
                 database_ca_file=str(self._database.ca_file),
@@ -151,10 +151,10 @@ class Rehearsal:
             f"the API does not call the alias: {integration['IntegrationUri']}",
         )
         rate = stage["DefaultRouteSettings"]["ThrottlingRateLimit"]
-        self._api = f"{self._stand_in.endpoint}/_http/{api['ApiId']}"
+        self._api = RehearsedApi(f"{self._stand_in.endpoint}/_http/{api['ApiId']}")
         return f"{len(routes)} routes, {len(throttled)} throttled below {rate:g}/s, all to `live`"
 
-    def zip(self) -> str:
+    def fetch_package(self) -> str:
         """Fetch the package of the live version and see that it is the one that was built."""
         function = self._stand_in.client("lambda").get_function(
             FunctionName="game-login-dev-http", Qualifier="live"
@@ -171,13 +171,18 @@ class Rehearsal:
 
     def play(self) -> str:
         """Register, sign in, come back: through the API, by the deployed package and secrets."""
-        self.player = Player("Ada", self._api)
-        self.player.register()
-        self.player.log_in()
-        self.player.refresh()
-        self.player.see_me()
-        self.player.fail_to_log_in()
+        self.player = RemotePlayer(self._api, "Ada", PASSWORD)
+        expect(201, self.player.register())
+        expect(200, self.player.log_in())
+        self._refresh()
+        me = expect(200, self.player.me())
+        require(me["account"]["username"] == "Ada", f"GET /v1/me does not know Ada: {me}")
+        expect(401, self.player.log_in(PASSWORD * 2))
         return "register 201, login 200, refresh 200, me 200, wrong password 401"
+
+    def _refresh(self) -> None:
+        """See that Ada is still signed in."""
+        expect(200, self.player.refresh())
 
     def logs(self) -> str:
         """Read what the functions logged."""
@@ -194,7 +199,7 @@ class Rehearsal:
                 raise Problem(f"{path.name}: not a line of JSON: {line}") from None
         require(events >= EVENTS, f"not in the log: {sorted(EVENTS - events)}")
         text = "\n".join(line for _, line in written)
-        for secret in (PASSWORD, *self.player.tokens, *self._secret_values()):
+        for secret in (PASSWORD, *self._api.tokens, *self._secret_values()):
             require(secret not in text, "a password, a key or a token is in a log")
         return f"{len(written)} lines, all JSON, no secret in any"
 
@@ -238,7 +243,7 @@ class Rehearsal:
         require("rehearsed_good" in self._tables(), "the migration has changed nothing")
         memory = self._function("live")["MemorySize"]
         require(memory == 640, f"the live version has {memory} MB")
-        self.player.refresh()
+        self._refresh()
         return f"{name} applied, then version 2 live; Ada is still signed in"
 
     def deploy_failing(self) -> str:
@@ -250,7 +255,7 @@ class Rehearsal:
         said = done.line("the migration failed: ")
         require(name in said and "Version 2 goes on serving" in said, said)
         require(self._live("dev") == "2", f"version {self._live('dev')} is live, not 2")
-        self.player.refresh()
+        self._refresh()
         return f"refused ({said.partition('. ')[0].partition(': ')[2]}); version 2 goes on serving"
 
     def deploy_mended(self) -> str:
@@ -260,14 +265,14 @@ class Rehearsal:
         done = self.project.must("deploy", "--stage", "dev")
         require(done.line("migrations: ") == bad.name, done.output)
         require(done.line("live: ") == "version 4, before: 2", done.output)
-        self.player.refresh()
+        self._refresh()
         return "version 4 live, before: 2"
 
-    def go_back(self) -> str:
+    def roll_back(self) -> str:
         """Go back to the version before, and forward by a deployment."""
         back = self.project.must("rollback-live", "--stage", "dev")
         require(back.line("live: ") == "version 2, rolled back from: 4", back.output)
-        self.player.refresh()
+        self._refresh()
         again = self.project.serverless("rollback-live", "--stage", "dev")
         require(again.status != 0, "a second rollback goes on by itself:\n" + again.output)
         self.project.must("rollback-live", "--stage", "dev", "--to", "1")
@@ -419,11 +424,3 @@ class Rehearsal:
             found = getattr(self._stand_in.client(service), operation)()
             left += [f"{service}: {one[name]}" for one in found[listed]]
         return left
-
-
-def _runtime(python: str) -> Path:
-    """Return the Python of the Lambda runtime, made once for a list of versions."""
-    pins = (ROOT / "requirements.txt").read_bytes() + (ROOT / "requirements-dev.txt").read_bytes()
-    folder = RUNTIMES / hashlib.sha256(pins + python.encode()).hexdigest()[:12]
-    made = folder / "python"  # written last
-    return made if made.exists() else make_runtime(python, folder)

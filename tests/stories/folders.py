@@ -94,8 +94,8 @@ def make(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedPro
     )
 
 
-class Run:
-    """One `make run` or `make run-game`."""
+class MakeRun:
+    """One `make run`, from the moment at which it says that it runs."""
 
     def __init__(
         self,
@@ -106,19 +106,15 @@ class Run:
         seconds: float = START_SECONDS,
     ) -> None:
         self.port = port
-        self._seconds = seconds
-        self._process = Process(
+        log = logs / "make-run.log"
+        self._process = Process.ready(
             "make-run",
             ["make", "--silent", "-C", str(folder), "run", f"PORT={port}"],
             logs,
             environment(**settings),
+            until=lambda: "Requests:" in log.read_text(),
+            seconds=seconds,
         )
-
-    def wait(self) -> "Run":
-        """Wait until it says that it runs."""
-        log = self._process.log
-        self._process.wait_until(lambda: "Requests:" in log.read_text(), self._seconds)
-        return self
 
     @property
     def said(self) -> str:

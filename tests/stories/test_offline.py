@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.http_client import Deployment
 from local.offline import Offline
 from local.stack import ROOT, STAGE
 from tests.events import Answer
@@ -28,20 +29,8 @@ def ask(
     **headers: str,
 ) -> Answer:
     """Send one request over HTTP, to the gateway unless another server is named."""
-    data = None if body is None else json.dumps(body).encode()
-    if data is not None:
-        headers["Content-Type"] = "application/json"
-    request = urllib.request.Request((server or offline.url) + path, data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=13) as answer:
-            return Answer(answer.status, _lower(answer.headers.items()), answer.read().decode())
-    except urllib.error.HTTPError as error:
-        with error:
-            return Answer(error.code, _lower(error.headers.items()), error.read().decode())
-
-
-def _lower(headers: list[tuple[str, str]]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers}
+    answer = Deployment(server or offline.url).ask_once(method, path, body, **headers)
+    return Answer(answer.status, dict(answer.headers), answer.text.decode())
 
 
 @pytest.mark.usefixtures("tables")

@@ -3,7 +3,6 @@
 import json
 import signal
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,11 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from deploy.http_client import Deployment
+from deploy.player import RemotePlayer, expect
 from local.processes import Process, accepts, free_port
 from local.stack import ROOT
+from tests.players import PASSWORD
 
 START_SECONDS = 90.0
 # In a folder of its own: a `make run` that is under way, and its players, are left alone.
@@ -38,25 +40,24 @@ def running(tmp_path: Path, ports: tuple[int, int]) -> Iterator[Process]:
     """Return what `make run-game` starts, when it says that it runs."""
     command = [sys.executable, "-c", RUN, str(tmp_path / "local"), "run"]
     options = [f"--port={ports[0]}", f"--game-port={ports[1]}"]
-    process = Process("run-game", [*command, *options], tmp_path, directory=ROOT)
-    try:
-        process.wait_until(lambda: "Requests:" in process.log.read_text(), START_SECONDS)
-        yield process
-    finally:
-        process.stop(signal.SIGINT)
+    log = tmp_path / "run-game.log"
+    process = Process.ready(
+        "run-game",
+        [*command, *options],
+        tmp_path,
+        directory=ROOT,
+        until=lambda: "Requests:" in log.read_text(),
+        seconds=START_SECONDS,
+    )
+    yield process
+    process.stop(signal.SIGINT)
 
 
 def enter(ports: tuple[int, int], username: str) -> ClientConnection:
     """Register, and connect to the game server with the token."""
-    body = json.dumps({"username": username, "password": "correct horse battery staple"})
-    request = urllib.request.Request(
-        f"http://localhost:{ports[0]}/v1/register",
-        body.encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=13) as answer:
-        token = json.load(answer)["access_token"]
-    headers = {"Authorization": f"Bearer {token}"}
+    player = RemotePlayer(Deployment(f"http://localhost:{ports[0]}"), username, PASSWORD)
+    expect(201, player.register())
+    headers = {"Authorization": f"Bearer {player.access_token}"}
     return connect(f"ws://localhost:{ports[1]}", additional_headers=headers, proxy=None)
 
 

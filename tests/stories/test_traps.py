@@ -8,6 +8,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from local.processes import free_port
 from local.stack import ROOT
 from tests.packages import NAME, VERSION, node_archive, source_archive, wheel
-from tests.stories.folders import MARK, Run, checkout, copied, environment, make, prepared
+from tests.stories.folders import MARK, MakeRun, checkout, copied, environment, make, prepared
 
 ODD = 'it\'s a "folder"; $HOME ${x} & (ünï) 100%'
 
@@ -78,10 +79,11 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
     """It runs in a moved folder with an odd name, and the copy of it touches no process of its."""
     original = prepared(here / ODD, "/gone")
     settings = hostile(decoy)
-    first = Run(original, tmp_path / "first", free_port(), settings)
-    second = None
-    try:
-        assert first.wait().health() == {"status": "ok"}
+    with ExitStack() as running:
+        running.callback(make, original, "reset")
+        first = MakeRun(original, tmp_path / "first", free_port(), settings)
+        running.callback(first.stop)
+        assert first.health() == {"status": "ok"}
         assert first.shows(r"INFO    GET /v1/health 200 \d+ ms")
         assert "this folder was moved or copied: mending" in first.said
         assert str(original) in interpreter(original / ".venv" / "bin" / "pip")
@@ -90,8 +92,9 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
         home = tmp_path / "home"
         (home / ".aws").mkdir(parents=True)
         (home / ".aws" / "config").write_text("[damaged\nignore_configured_endpoint_urls = true\n")
-        second = Run(copy, tmp_path / "second", free_port(), {"HOME": str(home)})
-        assert second.wait().health() == {"status": "ok"}
+        second = MakeRun(copy, tmp_path / "second", free_port(), {"HOME": str(home)})
+        running.callback(second.stop)
+        assert second.health() == {"status": "ok"}
         assert "an earlier run left behind" not in second.said
         assert str(copy) in interpreter(copy / ".venv" / "bin" / "pip")
         assert [str(path.relative_to(home)) for path in home.rglob("*")] == [".aws", ".aws/config"]
@@ -102,18 +105,11 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
 
         first.kill()
         assert first.health() == {"status": "ok"}
-        third = Run(original, tmp_path / "third", first.port, settings)
-        try:
-            assert third.wait().health() == {"status": "ok"}
-            ended = [line for line in third.said.splitlines() if line.startswith("ending")]
-            assert len(ended) == 3
-        finally:
-            third.stop()
-    finally:
-        if second is not None:
-            second.stop()
-        first.stop()
-        make(original, "reset")
+        third = MakeRun(original, tmp_path / "third", first.port, settings)
+        running.callback(third.stop)
+        assert third.health() == {"status": "ok"}
+        ended = [line for line in third.said.splitlines() if line.startswith("ending")]
+        assert len(ended) == 3
     assert untouched(decoy)
 
 
@@ -191,9 +187,9 @@ def test_one_setting_at_a_time(here: Path, decoy: Path, name: str) -> None:
 @pytest.mark.long
 def test_from_nothing(here: Path, tmp_path: Path, decoy: Path) -> None:
     """`make run` in a new checkout installs everything, under the same settings, and runs."""
-    run = Run(checkout(here / ODD), tmp_path, free_port(), hostile(decoy), seconds=900)
+    run = MakeRun(checkout(here / ODD), tmp_path, free_port(), hostile(decoy), seconds=900)
     try:
-        assert run.wait().health() == {"status": "ok"}
+        assert run.health() == {"status": "ok"}
     finally:
         run.stop()
     assert untouched(decoy)

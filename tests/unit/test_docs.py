@@ -7,15 +7,7 @@ from pathlib import Path
 from auth.api.routes import ROUTES
 from auth.api.tutorial import TUTORIAL
 from auth.errors import ApiError
-from auth.flows.rate_limits import (
-    LOGIN_BY_ACCOUNT,
-    LOGIN_BY_ACCOUNT_AND_ADDRESS,
-    LOGIN_BY_ADDRESS,
-    LOGIN_FROM_KNOWN_DEVICE,
-    PASSWORD_CHANGE_BY_ACCOUNT,
-    PASSWORD_CHECK_BY_ACCOUNT,
-    REGISTRATION_BY_ADDRESS,
-)
+from auth.flows import rate_limits
 from auth.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -58,13 +50,13 @@ def test_rate_limits() -> None:
     """The description of the rate limits has their figures, in this order."""
     documented = BUCKET.findall((ROOT / "docs" / "security.md").read_text())
     limits = (
-        LOGIN_BY_ADDRESS,
-        LOGIN_BY_ACCOUNT_AND_ADDRESS,
-        LOGIN_BY_ACCOUNT,
-        LOGIN_FROM_KNOWN_DEVICE,
-        REGISTRATION_BY_ADDRESS,
-        PASSWORD_CHECK_BY_ACCOUNT,
-        PASSWORD_CHANGE_BY_ACCOUNT,
+        rate_limits.LOGIN_BY_ADDRESS,
+        rate_limits.LOGIN_BY_ACCOUNT_AND_ADDRESS,
+        rate_limits.LOGIN_BY_ACCOUNT,
+        rate_limits.LOGIN_FROM_KNOWN_DEVICE,
+        rate_limits.REGISTRATION_BY_ADDRESS,
+        rate_limits.PASSWORD_CHECK_BY_ACCOUNT,
+        rate_limits.PASSWORD_CHANGE_BY_ACCOUNT,
     )
     assert documented == [(str(limit.burst), str(limit.seconds)) for limit in limits]
     assert set(limits) == {limit for route in (*ROUTES, *TUTORIAL) for limit in route.limits}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local import processes
-from local.mariadb import MariaDB, Users
+from local.docker_image import name_container, remove_container
 from local.processes import NOTE, Process, end_leftovers, identity
 from local.terminal import Problem
 
@@ -22,8 +22,11 @@ SLEEP = [sys.executable, "-uc", "import time; print('up'); time.sleep(60)"]
 @pytest.fixture
 def ours(tmp_path: Path) -> Iterator[Process]:
     """Return a running process with its note, as a killed run leaves it behind."""
-    process = Process("sleeper", SLEEP, tmp_path / "stack")
-    process.wait_until(lambda: process.log.read_text() == "up\n", 30)
+    folder = tmp_path / "stack"
+    log = folder / "sleeper.log"
+    process = Process.ready(
+        "sleeper", SLEEP, folder, until=lambda: log.read_text() == "up\n", seconds=30
+    )
     yield process
     process.stop()
 
@@ -182,13 +185,13 @@ def test_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = tmp_path / "calls"
     monkeypatch.setenv("CALLS", str(calls))
     monkeypatch.setenv("PATH", f"{docker.parent}{os.pathsep}{os.environ['PATH']}")
-    original = MariaDB(tmp_path / "original", Users("admin", "application"))
-    original.folder.mkdir()
-    name = original._name_container()  # noqa: SLF001
-    copy = MariaDB(Path(shutil.copytree(original.folder, tmp_path / "copy")), Users("a", "b"))
-    copy._remove_container()  # noqa: SLF001
+    original = tmp_path / "original"
+    original.mkdir()
+    name = name_container(original)
+    copy = Path(shutil.copytree(original, tmp_path / "copy"))
+    remove_container(copy)
     assert not calls.exists()
-    original._remove_container()  # noqa: SLF001
+    remove_container(original)
     assert calls.read_text() == f"rm --force {name}\n"
-    original._remove_container()  # noqa: SLF001
+    remove_container(original)
     assert calls.read_text().count("\n") == 1

@@ -14,7 +14,7 @@ import pytest
 
 from auth.settings import Settings
 from local import __main__ as commands
-from local.mariadb import MariaDB, Users
+from local.database_server import DatabaseServer, Users
 from local.ports import port_of, refuse_busy, refuse_same
 from local.processes import NOTE, Process, free_port
 from local.stack import KEPT, Stack, without_aws
@@ -79,21 +79,26 @@ def test_one_port_for_two_servers() -> None:
 def test_a_process_that_ends_while_starting(tmp_path: Path) -> None:
     """Its last words are shown, not a time-out."""
     command = [sys.executable, "-c", "print('no space left'); raise SystemExit(1)"]
-    process = Process("failing", command, tmp_path)
     began = time.monotonic()
     with pytest.raises(Problem, match="failing ended while starting:\n    no space left"):
-        process.wait_until(lambda: False, 30)
+        Process.ready("failing", command, tmp_path, until=lambda: False, seconds=30)
     assert time.monotonic() - began < 10
-    process.stop()
 
 
 def test_a_process_that_does_not_get_ready(tmp_path: Path) -> None:
-    """Waiting has an end, and stopping it leaves nothing."""
-    process = Process("slow", SLEEP, tmp_path)
+    """Waiting has an end, and then the process is stopped."""
+    note = tmp_path / f"slow{NOTE}"
+    noted: dict[str, int] = {}
+
+    def never() -> bool:
+        noted.update(json.loads(note.read_text()))
+        return False
+
     with pytest.raises(Problem, match="slow is not ready after 0 s"):
-        process.wait_until(lambda: False, 0.1)
-    process.stop()
-    assert not process.is_running()
+        Process.ready("slow", SLEEP, tmp_path, until=never, seconds=0.1)
+    with pytest.raises(ProcessLookupError):
+        os.kill(noted["process"], 0)
+    assert not note.exists()
 
 
 def test_damaged_secrets(tmp_path: Path) -> None:
@@ -210,11 +215,11 @@ def test_after_sudo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 def test_damaged_database(tmp_path: Path) -> None:
     """A database folder that cannot be used ends in the server's words and the way out."""
-    mariadb = MariaDB(tmp_path, Users("admin", "application"))
+    server = DatabaseServer(tmp_path, Users("admin", "application"))
     (tmp_path / "data" / "mysql").mkdir(parents=True)
     (tmp_path / "data" / "ibdata1").write_text("not a database")
     with pytest.raises(Problem, match=r"(mariadb|mysql) ended while starting:[\s\S]*`make reset`"):
-        mariadb.start()
+        server.start()
 
 
 class Asked(Mapping[str, str]):
@@ -238,8 +243,8 @@ class Asked(Mapping[str, str]):
 def test_settings_of_the_shell(tmp_path: Path) -> None:
     """The stack decides on every setting that the handler reads, so that no shell does."""
     stack = Stack(tmp_path, "1")
-    stack.mariadb.ca_file.parent.mkdir(parents=True)
-    stack.mariadb.ca_file.touch()
+    stack.database.ca_file.parent.mkdir(parents=True)
+    stack.database.ca_file.touch()
     asked = Asked(stack.environment())
     Settings.from_environment(asked)
     assert len(asked.names) > 5

@@ -30,6 +30,7 @@ ROOMS = (
     {"auth"},
     {"handler"},
 )
+COPIED = {"clients", "examples"}  # what a studio takes into a project of its own
 SHARED = {"errors", "settings", "times", "logs", "texts"}
 
 # Each library is imported in these rooms only.
@@ -128,6 +129,25 @@ def test_no_cycles() -> None:
     """No modules import one another in a circle, in any folder."""
     graph = {module: names & set(MODULES) for module, names in IMPORTS.items()}
     assert list(TopologicalSorter(graph).static_order())
+
+
+def classes_of(path: Path) -> set[str]:
+    """Return the names of a module's classes, the private ones apart."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    names = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_class_names() -> None:
+    """No two classes have one name, neither in what is shipped nor in what supports the tests."""
+    modules: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        folder = folder_of(module)
+        if folder not in COPIED and not path.name.startswith("test_"):
+            for name in classes_of(path):
+                modules.setdefault(name, []).append(module)
+    twice = {name: found for name, found in modules.items() if len(found) > 1}
+    assert set(twice) == {"Application", "Credentials"}, twice
 
 
 def test_a_cycle_is_found() -> None:

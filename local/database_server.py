@@ -1,11 +1,9 @@
 """A private MariaDB or MySQL: its own folder and port, TLS with its own CA; no system service.
 
-`engines` says which server that is. The system's MariaDB comes from its package manager; where
-there is none, from a Docker image.
+`engines` says which server that is; `docker_image` runs MariaDB if this machine has no server.
 """
 
 import os
-import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -15,17 +13,15 @@ from pathlib import Path
 
 from auth.external.connection import Connection, DatabaseSecret, connect, tls_context
 from auth.external.failures import Failure
+from local import docker_image
 from local.certificates import make_certificates
 from local.engines import TITLES, Engine, chosen, find_engine
 from local.plain import plain
-from local.processes import Process, accepts, free_port, identity
-from local.terminal import Problem, say
+from local.processes import Process, Program, accepts, free_port
+from local.terminal import Problem
 
 SCHEMA = "game_login"
-IMAGE = "mariadb:10.11"
-IMAGE_USER = 999  # of the image's own user
 READY_SECONDS = 30.0
-IMAGE_READY_SECONDS = 300.0  # it may have to be pulled first
 
 # As in the parameter group of the deployed database.
 SERVER_OPTIONS = (
@@ -56,7 +52,7 @@ class Users:
     application_password: str
 
 
-class MariaDB:
+class DatabaseServer(Program):
     """One server with its data in a folder; start it again on that folder to find them again."""
 
     def __init__(self, folder: Path, users: Users) -> None:
@@ -65,7 +61,6 @@ class MariaDB:
         self._users = users
         self._kind = "mysql" if chosen() == "mysql" else "mariadb"
         self.title = TITLES[self._kind]  # with its version, once it has started
-        self._process: Process | None = None
 
     @property
     def ca_file(self) -> Path:
@@ -90,25 +85,15 @@ class MariaDB:
         """
         make_certificates(self.folder / "tls")
         engine = find_engine()
-        if engine is None:
-            self._start_image()
-        else:
-            self.title = engine.title
-            self._start_server(engine)
-
-    def stop(self) -> None:
-        """Stop the server; its data stay."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def is_running(self) -> bool:
-        """Tell whether the server runs."""
-        return self._process is not None and self._process.is_running()
-
-    def last_lines(self) -> str:
-        """Return the end of the server's log."""
-        return self._process.last_lines() if self._process else ""
+        setup = self._setup_file()
+        try:
+            if engine is None:
+                self._start_image(setup)
+            else:
+                self.title = engine.title
+                self._start_engine(engine, setup)
+        finally:
+            setup.unlink()
 
     def connect(self) -> Connection:
         """Return a connection of the admin.
@@ -118,13 +103,12 @@ class MariaDB:
         """
         return connect(self.admin, tls_context(str(self.ca_file)))
 
-    def _start_server(self, engine: Engine) -> None:
+    def _start_engine(self, engine: Engine, setup: Path) -> None:
         folder = plain(self.folder)
         data = folder / "data"
         if not (data / "mysql").is_dir():
             shutil.rmtree(data, ignore_errors=True)  # half made by a run that was killed
             _make(engine, data, self._temporary())
-        setup = self._setup_file()
         self.port = self.port or free_port()
         command = [
             *engine.server,
@@ -139,10 +123,7 @@ class MariaDB:
             f"--init-file={setup}",
             *_as_root(),
         ]
-        try:
-            self._run(command, READY_SECONDS)
-        finally:
-            setup.unlink()
+        self._run(command, READY_SECONDS)
 
     def _temporary(self) -> Path:
         """Return a folder for temporary tables: a server removes all that it finds there."""
@@ -150,75 +131,21 @@ class MariaDB:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def _start_image(self) -> None:
-        """Run the image, with the same folder for its data.
-
-        As the owner of that folder; where that is root, the image takes its own user, who has to
-        be able to read the files it is given.
-        """
-        folder = plain(self.folder)
-        data = folder / "data"
-        data.mkdir(parents=True, exist_ok=True)
-        setup = self._setup_file()
-        owner = [f"--user={os.getuid()}:{os.getgid()}"]
-        if os.geteuid() == 0:
-            owner = []
-            for file in (setup, self.folder / "tls" / "key.pem"):
-                os.chown(file, IMAGE_USER, IMAGE_USER)
-        self._remove_container()
+    def _start_image(self, setup: Path) -> None:
+        docker_image.remove_container(self.folder)
         self.port = self.port or free_port()
-        mounts = (f"{data}:/var/lib/mysql", f"{folder / 'tls'}:/tls:ro", f"{setup}:/setup.sql")
-        command = [
-            "docker",
-            "run",
-            "--rm",
-            "--init",
-            f"--name={self._name_container()}",
-            *owner,
-            f"--publish=127.0.0.1:{self.port}:3306",
-            "--env=MARIADB_RANDOM_ROOT_PASSWORD=1",
-            *(f"--volume={mount}" for mount in mounts),
-            IMAGE,
-            *SERVER_OPTIONS,
-            *_tls_options(Path("/tls")),
-            "--init-file=/setup.sql",
-        ]
-        try:
-            self._run(command, IMAGE_READY_SECONDS)
-        finally:
-            setup.unlink()
-
-    def _name_container(self) -> str:
-        """Return a name that no other container has, noted for the next run."""
-        name = f"game-login-{secrets.token_hex(8)}"
-        self._container_note.write_text(f"{name} {identity(self.folder)}")
-        return name
-
-    @property
-    def _container_note(self) -> Path:
-        return self.folder / "container"
-
-    def _remove_container(self) -> None:
-        """End a container that an earlier run of this folder left behind; it locks the data."""
-        if not self._container_note.exists():
-            return
-        name, _, folder = self._container_note.read_text().partition(" ")
-        if name and folder == identity(self.folder):  # a copied folder brings the note along
-            command = ["docker", "rm", "--force", name]
-            subprocess.run(command, capture_output=True, check=False)  # noqa: S603
-        self._container_note.unlink()
+        options = [*SERVER_OPTIONS, *_tls_options(docker_image.TLS)]
+        command = docker_image.image_command(self.folder, setup, self.port, options)
+        self._run(command, docker_image.READY_SECONDS)
 
     def _run(self, command: Sequence[str], seconds: float) -> None:
-        self._process = Process(self._kind, command, self.folder)
         try:
-            self._process.wait_until(self._answers, seconds)
+            self._process = Process.ready(
+                self._kind, command, self.folder, until=self._answers, seconds=seconds
+            )
         except Problem as problem:
-            self.stop()
             way_out = "If its data are damaged, `make reset` starts afresh."
             raise Problem(f"{problem}\n{way_out}") from None
-        except BaseException:
-            self.stop()
-            raise
 
     def _answers(self) -> bool:
         if not accepts(self.port):
@@ -229,7 +156,7 @@ class MariaDB:
         return False
 
     def _setup_file(self) -> Path:
-        """Write what the server does at each start, before it lets anybody in.
+        """Write the statements that the server runs at each start, before it takes connections.
 
         The admin has what RDS gives to its master user: everything but the server itself.
         """
@@ -250,38 +177,6 @@ class MariaDB:
 
     def _secret(self, username: str, password: str) -> DatabaseSecret:
         return DatabaseSecret(username, password, "127.0.0.1", self.port, SCHEMA, self._kind)
-
-
-def install_server() -> str:
-    """See that the chosen server is there, and return what it is.
-
-    From apt, from Homebrew, or by a Docker engine.
-
-    Raises:
-        Problem: there is no way to get it.
-    """
-    if engine := find_engine():
-        return engine.title
-    sudo = [] if os.geteuid() == 0 else ["sudo"]
-    if shutil.which("apt-get") and (not sudo or shutil.which("sudo")):
-        packages = ["mariadb-server-core", "mariadb-client-core"]
-        say(f"MariaDB is missing: installing {' and '.join(packages)} with apt-get (no service)")
-        _call([*sudo, "apt-get", "update", "-qq"])  # one broken source of many is no reason to stop
-        environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
-        options = ["-qq", "-y", "--no-install-recommends"]
-        _call([*sudo, *environment, "apt-get", "install", *options, *packages])
-    elif shutil.which("brew"):
-        say("MariaDB is missing: installing it with Homebrew (it is not made a service)")
-        _call(["brew", "install", "mariadb"])
-    if engine := find_engine():
-        return engine.title
-    if not _has_docker_engine():
-        raise Problem(
-            "MariaDB is missing and could not be installed. Install the server (mariadb-server-core"
-            " on Debian and Ubuntu, mariadb from Homebrew on macOS) or start a Docker engine."
-        )
-    say(f"there is no MariaDB server here: the Docker image {IMAGE} will do")
-    return f"MariaDB (the image {IMAGE})"
 
 
 def _make(engine: Engine, data: Path, temporary: Path) -> None:
@@ -312,15 +207,3 @@ def _tls_options(folder: Path) -> list[str]:
         f"--ssl-cert={folder / 'cert.pem'}",
         f"--ssl-key={folder / 'key.pem'}",
     ]
-
-
-def _has_docker_engine() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    command = ["docker", "info"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
-
-
-def _call(command: Sequence[str]) -> None:
-    """Run a command whose failure shows in what it was for."""
-    subprocess.run(command, check=False)  # noqa: S603
