@@ -6,10 +6,13 @@ Nothing else constructs a connection, a secret store or a flow.
 import logging
 from collections.abc import Mapping
 
+from auth.api.account_views import AccountViews
 from auth.api.application import Application
 from auth.api.request_log import RequestLog
 from auth.api.routes import ROUTES
-from auth.api.routing import Flows, blueprint
+from auth.api.routing import blueprint
+from auth.api.service_views import ServiceViews
+from auth.api.session_views import SessionViews
 from auth.api.trusted_proxy import TrustedProxy
 from auth.api.tutorial import tutorial
 from auth.credentials.access_tokens import Realm
@@ -62,9 +65,13 @@ def create_app(
     proxy = TrustedProxy(
         secret_store, settings.trusted_proxy_secret_id, settings.trusted_proxy_header
     )
-    flows = Flows(accounts, changes, sessions, keys, database.ping, proxy)
-    routes = (blueprint("api", ROUTES, flows), tutorial(flows))
-    return Application(database, secret_store, proxy, RequestLog(limits, proxy), routes)
+    views = (
+        AccountViews(accounts, changes, proxy),
+        SessionViews(sessions),
+        ServiceViews(keys, database),
+    )
+    rules = (blueprint("api", ROUTES, sessions, *views), tutorial(accounts, sessions, proxy))
+    return Application(database, secret_store, proxy, RequestLog(limits, proxy), rules)
 
 
 def migrate(environment: Mapping[str, str]) -> list[str]:

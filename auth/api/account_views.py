@@ -1,47 +1,90 @@
 """Views of the account: register, sign in, change the password, delete."""
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from auth.api.answers import AccountBody, Done, SessionBody, account_body, session_body
-from auth.api.forms import Deletion, NewAccount, PasswordChange, SignIn
+from auth.api.forms import Device, Form, Password, Username
 from auth.api.reading import client_address, device_label
-from auth.api.routing import Flows
-from auth.flows.accounts import Attempt
+from auth.api.trusted_proxy import TrustedProxy
+from auth.flows.accounts import Accounts, Attempt
+from auth.flows.password_change import PasswordChanges
 from auth.flows.sessions import Caller, CallingSession
 
 
-def register(flows: Flows, form: NewAccount, key: str | None) -> SessionBody:
-    """Open an account and sign in.
+class NewAccount(Form):
+    """A registration."""
 
-    The same Idempotency-Key, name and password give the same account again.
-    """
-    return session_body(flows.accounts.register(_attempt(flows, form), key))
-
-
-def log_in(flows: Flows, form: SignIn) -> SessionBody:
-    """Sign in."""
-    return session_body(flows.accounts.log_in(_attempt(flows, form), form.refresh_token))
+    username: Username
+    password: Password
+    device: Device = None
 
 
-def me(_: Flows, caller: Caller) -> AccountBody:
-    """Fetch the account."""
-    return account_body(caller.account)
+class SignIn(Form):
+    """A login, with the token of an earlier session as proof of a known device."""
+
+    username: str
+    password: str
+    device: Device = None
+    refresh_token: Annotated[
+        str | None,
+        Meta(
+            description="One of any earlier session of this account, as proof of a known device;"
+            " a garbled one is ignored. The session whose current token it is ends."
+        ),
+    ] = None
 
 
-def change_password(flows: Flows, calling: CallingSession, form: PasswordChange) -> SessionBody:
-    """Change the password: new tokens for this session, and every other session ends.
+class PasswordChange(Form):
+    """A new password."""
 
-    Safe to repeat: it gives the same refresh token until that one is used.
-    """
-    return session_body(
-        flows.password_changes.change(calling, form.current_password, form.new_password)
-    )
+    current_password: str
+    new_password: Password
 
 
-def delete_account(flows: Flows, caller: Caller, form: Deletion) -> Done:
-    """Delete the account; its name is free again."""
-    flows.accounts.delete(caller.account, form.password)
-    return Done()
+class Deletion(Form):
+    """The end of an account."""
+
+    password: str
 
 
-def _attempt(flows: Flows, form: NewAccount | SignIn) -> Attempt:
-    device = device_label(form.device)
-    return Attempt(form.username, form.password, client_address(flows.proxy), device)
+class AccountViews:
+    """The views, with the flows that they call."""
+
+    def __init__(self, accounts: Accounts, changes: PasswordChanges, proxy: TrustedProxy) -> None:
+        self._accounts = accounts
+        self._changes = changes
+        self._proxy = proxy
+
+    def register(self, form: NewAccount, key: str | None) -> SessionBody:
+        """Open an account and sign in.
+
+        The same Idempotency-Key, name and password give the same account again.
+        """
+        return session_body(self._accounts.register(self._attempt(form), key))
+
+    def log_in(self, form: SignIn) -> SessionBody:
+        """Sign in."""
+        return session_body(self._accounts.log_in(self._attempt(form), form.refresh_token))
+
+    def me(self, caller: Caller) -> AccountBody:
+        """Fetch the account."""
+        return account_body(caller.account)
+
+    def change_password(self, calling: CallingSession, form: PasswordChange) -> SessionBody:
+        """Change the password: new tokens for this session, and every other session ends.
+
+        Safe to repeat: it gives the same refresh token until that one is used.
+        """
+        changed = self._changes.change(calling, form.current_password, form.new_password)
+        return session_body(changed)
+
+    def delete_account(self, caller: Caller, form: Deletion) -> Done:
+        """Delete the account; its name is free again."""
+        self._accounts.delete(caller.account, form.password)
+        return Done()
+
+    def _attempt(self, form: NewAccount | SignIn) -> Attempt:
+        device = device_label(form.device)
+        return Attempt(form.username, form.password, client_address(self._proxy), device)

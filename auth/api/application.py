@@ -30,7 +30,7 @@ class Application(Flask):
         secret_store: SecretStore,
         proxy: TrustedProxy,
         request_log: RequestLog,
-        routes: Iterable[Blueprint],
+        rules: Iterable[Blueprint],
     ) -> None:
         super().__init__("auth", static_folder=None)
         self.database = database
@@ -40,7 +40,7 @@ class Application(Flask):
         # No answer is ever a redirect: game engines send credentials along or drop the body.
         self.url_map.strict_slashes = True
         self.url_map.merge_slashes = False
-        for blueprint in routes:
+        for blueprint in rules:
             self.register_blueprint(blueprint)
         self.before_request(self._begin)
         self.after_request(self._finish)

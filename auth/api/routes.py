@@ -4,12 +4,11 @@ Flask's rules, `docs/openapi.json` and the contract tests derive from it. The tu
 are in `tutorial`, in the same form.
 """
 
-from auth.api.account_views import change_password, delete_account, log_in, me, register
+from auth.api.account_views import AccountViews, Deletion, NewAccount, PasswordChange, SignIn
 from auth.api.answers import AccountBody, Done, Health, KeySet, SessionBody, SessionList
-from auth.api.forms import Deletion, Logout, NewAccount, PasswordChange, Refresh, SignIn
 from auth.api.routing import Route
-from auth.api.service_views import health, public_keys
-from auth.api.session_views import end_session, list_sessions, log_out, refresh
+from auth.api.service_views import ServiceViews
+from auth.api.session_views import Logout, Refresh, SessionViews
 from auth.errors import (
     AccountSuspended,
     IdempotencyKeyReused,
@@ -35,7 +34,7 @@ JWKS_CACHE = "public, max-age=300"
 
 ROUTES = (
     Route(
-        *("POST", "/v1/register", register, SessionBody),
+        *("POST", "/v1/register", AccountViews.register, SessionBody),
         success="The account is open, and the player signed in.",
         status=201,
         body=NewAccount,
@@ -51,7 +50,7 @@ ROUTES = (
         limits=(REGISTRATION_BY_ADDRESS, LOGIN_BY_ACCOUNT),
     ),
     Route(
-        *("POST", "/v1/login", log_in, SessionBody),
+        *("POST", "/v1/login", AccountViews.log_in, SessionBody),
         success="The player is signed in.",
         body=SignIn,
         errors=(InvalidCredentials, AccountSuspended),
@@ -63,37 +62,37 @@ ROUTES = (
         ),
     ),
     Route(
-        *("POST", "/v1/refresh", refresh, SessionBody),
+        *("POST", "/v1/refresh", SessionViews.refresh, SessionBody),
         success="The player is signed in.",
         body=Refresh,
         has_idempotency_key=True,
         errors=(SessionEnded, IdempotencyKeyReused),
     ),
     Route(
-        *("POST", "/v1/logout", log_out, Done),
+        *("POST", "/v1/logout", SessionViews.log_out, Done),
         success="The session has ended.",
         body=Logout,
         may_have_bearer=True,
         errors=(SessionEnded,),
     ),
     Route(
-        *("GET", "/v1/sessions", list_sessions, SessionList),
+        *("GET", "/v1/sessions", SessionViews.list_sessions, SessionList),
         success="The living sessions, 50 at most, this one among them.",
         caller=Sessions.caller,
     ),
     Route(
-        *("DELETE", "/v1/sessions/<session_id>", end_session, Done),
+        *("DELETE", "/v1/sessions/<session_id>", SessionViews.end_session, Done),
         success="The session has ended.",
         caller=Sessions.caller,
         errors=(NotFound,),
     ),
     Route(
-        *("GET", "/v1/me", me, AccountBody),
+        *("GET", "/v1/me", AccountViews.me, AccountBody),
         success="The account.",
         caller=Sessions.caller,
     ),
     Route(
-        *("PUT", "/v1/me/password", change_password, SessionBody),
+        *("PUT", "/v1/me/password", AccountViews.change_password, SessionBody),
         success="The password is changed.",
         body=PasswordChange,
         caller=Sessions.calling_session,
@@ -101,7 +100,7 @@ ROUTES = (
         limits=(PASSWORD_CHECK_BY_ACCOUNT, PASSWORD_CHANGE_BY_ACCOUNT),
     ),
     Route(
-        *("POST", "/v1/me/delete", delete_account, Done),
+        *("POST", "/v1/me/delete", AccountViews.delete_account, Done),
         success="The account is gone.",
         body=Deletion,
         caller=Sessions.caller,
@@ -109,12 +108,12 @@ ROUTES = (
         limits=(PASSWORD_CHECK_BY_ACCOUNT,),
     ),
     Route(
-        *("GET", "/.well-known/jwks.json", public_keys, KeySet),
+        *("GET", "/.well-known/jwks.json", ServiceViews.public_keys, KeySet),
         success="The keys, to be cached for 300 s.",
         cache=JWKS_CACHE,
     ),
     Route(
-        *("GET", "/v1/health", health, Health),
+        *("GET", "/v1/health", ServiceViews.health, Health),
         success="It does.",
     ),
 )

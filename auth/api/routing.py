@@ -12,8 +12,6 @@ from flask import Blueprint, Response
 from auth.api.answers import json_answer
 from auth.api.forms import Form
 from auth.api.reading import bearer_token, idempotency_key, read
-from auth.api.trusted_proxy import TrustedProxy
-from auth.credentials.token_keys import TokenKeys
 from auth.errors import (
     ApiError,
     InternalError,
@@ -24,30 +22,16 @@ from auth.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from auth.flows.accounts import Accounts
-from auth.flows.password_change import PasswordChanges
 from auth.flows.rate_limits import Limit
 from auth.flows.sessions import Sessions
-
-
-@dataclass(frozen=True)
-class Flows:
-    """Everything that views call."""
-
-    accounts: Accounts
-    password_changes: PasswordChanges
-    sessions: Sessions
-    keys: TokenKeys
-    ping: Callable[[], None]
-    proxy: TrustedProxy
 
 
 @dataclass(frozen=True)
 class Route:
     """One route of the contract.
 
-    Its view is called with the flows, then with the declared parts, in this order: the caller, the
-    body, the Idempotency-Key, the parts of the path.
+    Its view is a method, called with the declared parts, in this order: the caller, the body, the
+    Idempotency-Key, the parts of the path.
     """
 
     method: str
@@ -79,29 +63,37 @@ class Route:
         )
 
 
-def blueprint(name: str, routes: Iterable[Route], flows: Flows) -> Blueprint:
-    """Return Flask's rules for these routes."""
+def blueprint(name: str, routes: Iterable[Route], sessions: Sessions, *views: object) -> Blueprint:
+    """Return Flask's rules for these routes, whose views are methods of `views`."""
     rules = Blueprint(name, __name__)
     for route in routes:
         rules.add_url_rule(
             route.path,
             endpoint=route.view.__name__,
-            view_func=partial(_answer, route, flows),
+            view_func=partial(_answer, route, _bound(route, views), sessions),
             methods=[route.method],
             provide_automatic_options=False,
         )
     return rules
 
 
-def _answer(route: Route, flows: Flows, **path: str) -> Response:
+def _bound(route: Route, views: Iterable[object]) -> Callable[..., object]:
+    """Return the view as a method of the object that has it."""
+    name = route.view.__name__
+    (owner,) = (one for one in views if getattr(type(one), name, None) is route.view)
+    bound: Callable[..., object] = getattr(owner, name)
+    return bound
+
+
+def _answer(route: Route, view: Callable[..., object], sessions: Sessions, **path: str) -> Response:
     declared: list[object] = []
     if route.caller:
-        declared.append(route.caller(flows.sessions, bearer_token()))
+        declared.append(route.caller(sessions, bearer_token()))
     if route.body:
-        declared.append(_form(route, route.body, flows))
+        declared.append(_form(route, route.body, sessions))
     if route.has_idempotency_key:
         declared.append(idempotency_key())
-    body = route.view(flows, *declared, **path)
+    body = view(*declared, **path)
     if isinstance(body, str):
         return Response(body, route.status, mimetype="text/plain")
     answer = json_answer(body, route.status)
@@ -109,10 +101,10 @@ def _answer(route: Route, flows: Flows, **path: str) -> Response:
     return answer
 
 
-def _form(route: Route, body: type[Form], flows: Flows) -> Form:
+def _form(route: Route, body: type[Form], sessions: Sessions) -> Form:
     try:
         return read(body)
     except ApiError:
         if route.may_have_bearer:
-            flows.sessions.claims(bearer_token())  # a wrong token is refused before a wrong body
+            sessions.claims(bearer_token())  # a wrong token is refused before a wrong body
         raise

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from flask import Blueprint, Response
 
 from auth.api.answers import TutorialStatus, json_answer
-from auth.api.forms import Credentials
+from auth.api.forms import Form
 from auth.api.reading import client_address
-from auth.api.routing import Flows, Route, blueprint
+from auth.api.routing import Route, blueprint
+from auth.api.trusted_proxy import TrustedProxy
 from auth.errors import (
     AccountSuspended,
     ApiError,
@@ -21,33 +22,47 @@ from auth.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from auth.flows.accounts import Attempt
+from auth.flows.accounts import Accounts, Attempt
 from auth.flows.rate_limits import (
     LOGIN_BY_ACCOUNT,
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
     LOGIN_BY_ADDRESS,
 )
+from auth.flows.sessions import Sessions
 
 
-def tutorial_index(_: Flows) -> str:
-    """Answer the tutorial's root."""
-    return "OK"
+class Credentials(Form):
+    """A name and a password, as the tutorial's client sends them."""
+
+    username: str
+    password: str
 
 
-def tutorial_login(flows: Flows, form: Credentials) -> TutorialStatus:
-    """Answer the tutorial's login: true or false, and no session."""
-    attempt = Attempt(form.username, form.password, client_address(flows.proxy))
-    flows.accounts.check_credentials(attempt)
-    return TutorialStatus(status=True)
+class TutorialViews:
+    """The views, with the flow that they call."""
+
+    def __init__(self, accounts: Accounts, proxy: TrustedProxy) -> None:
+        self._accounts = accounts
+        self._proxy = proxy
+
+    def tutorial_index(self) -> str:
+        """Answer the tutorial's root."""
+        return "OK"
+
+    def tutorial_login(self, form: Credentials) -> TutorialStatus:
+        """Answer the tutorial's login: true or false, and no session."""
+        attempt = Attempt(form.username, form.password, client_address(self._proxy))
+        self._accounts.check_credentials(attempt)
+        return TutorialStatus(status=True)
 
 
 TUTORIAL = (
     Route(
-        *("GET", "/", tutorial_index, str),
+        *("GET", "/", TutorialViews.tutorial_index, str),
         success="The text OK.",
     ),
     Route(
-        *("POST", "/login", tutorial_login, TutorialStatus),
+        *("POST", "/login", TutorialViews.tutorial_login, TutorialStatus),
         success="Whether name and password are right.",
         body=Credentials,
         errors=(InvalidCredentials, AccountSuspended),
@@ -56,9 +71,9 @@ TUTORIAL = (
 )
 
 
-def tutorial(flows: Flows) -> Blueprint:
+def tutorial(accounts: Accounts, sessions: Sessions, proxy: TrustedProxy) -> Blueprint:
     """Return the routes, with the tutorial's own answers to errors."""
-    rules = blueprint("tutorial", TUTORIAL, flows)
+    rules = blueprint("tutorial", TUTORIAL, sessions, TutorialViews(accounts, proxy))
     answers: dict[type[ApiError], Callable[[ApiError], Response]] = {
         InvalidRequest: _invalid,
         UnsupportedMediaType: _invalid,
