@@ -94,6 +94,10 @@ def document() -> dict[str, Any]:
         **components["schemas"],
         **{name: _error_schema(error) for name, error in errors.items()},
     }
+    for route in (*ROUTES, *TUTORIAL):
+        if route.body and route.body.__name__ not in examples:
+            schema = components["schemas"][route.body.__name__]
+            examples[route.body.__name__] = [_example(schema)]
     for name, shown in examples.items():
         components["schemas"][name]["examples"] = shown
     last = {name: base.pop(name) for name in ("x-off-route", "components")}
@@ -210,6 +214,16 @@ def _bodies() -> dict[str, Any]:
     described = {NAMES.get(name, name): _plain(schema) for name, schema in schemas.items()}
     described[Done.__name__] = {"type": "object", "maxProperties": 0}
     return described
+
+
+def _example(schema: Any) -> dict[str, Any]:
+    """Return a body with the required fields, for which no better example is written down."""
+    values = {"string": "text", "integer": 1, "number": 1.5, "boolean": True}
+    members = {name: schema["properties"][name] for name in schema.get("required", ())}
+    return {
+        name: member.get("const", values[member.get("type", "string")])
+        for name, member in members.items()
+    }
 
 
 def _plain(part: Any) -> Any:

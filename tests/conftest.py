@@ -19,6 +19,7 @@ from auth.times import new_id, system_clock
 from local.certificates import make_certificates
 from local.stack import Stack, keep_proxies_out
 from tests.players import Player
+from tests.sources import created_tables
 
 
 class FakeClock:
@@ -73,7 +74,7 @@ class Tables:
 
     def empty(self) -> None:
         """Delete all that players left."""
-        for table in ("sessions", "accounts", "rate_limits"):
+        for table in created_tables():
             self.run(f"DELETE FROM {table}")
 
 

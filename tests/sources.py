@@ -1,5 +1,6 @@
 """The project's own files, as git knows them."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,3 +12,10 @@ def tracked(*patterns: str) -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in listed.splitlines() if (ROOT / name).exists()]
+
+
+def created_tables() -> list[str]:
+    """Return the tables that the migrations create, the newest first: foreign keys point back."""
+    migrations = reversed(tracked("auth/store/migrations/*.sql"))
+    created = [re.findall(r"CREATE TABLE (\w+)", path.read_text()) for path in migrations]
+    return [name for names in created for name in names]

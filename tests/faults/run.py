@@ -24,6 +24,7 @@ from tests.faults.line import Line
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
 from tests.faults.workers import PATIENCE_SECONDS, Worker, Workers
+from tests.sources import created_tables
 
 WORKERS = 8
 BACK_SECONDS = 5.0  # so soon after the database the service is back
@@ -72,8 +73,7 @@ class Run:
 
     def start(self, secret: DatabaseSecret | None = None) -> None:
         """Start the handlers, with this database secret if one is given."""
-        tables = ("sessions", "accounts", "rate_limits")
-        self.database.run(*(f"DELETE FROM {table}" for table in tables))
+        self.database.run(*(f"DELETE FROM {table}" for table in created_tables()))
         self.secret = secret or self.secret
         self.secrets.create_secret(Name=self.secret_id, SecretString=_text(self.secret))
         self.workers.start(WORKERS)
