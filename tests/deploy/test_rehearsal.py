@@ -138,7 +138,7 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
             "not a line of JSON",
         ),
         (
-            replace("handler.py", 'begin_request("")', 'begin_request(""); print(event)'),
+            replace("auth/api/gateway.py", 'begin_request("")', 'begin_request(""); print(event)'),
             PLAY,
             "logs",
             "not a line of JSON",
