@@ -114,7 +114,7 @@ def form(route: ContractLine, player: Player, **more: object) -> dict[str, objec
         "current_password": player.password,
         "new_password": "another long enough password",
     }
-    return {**{name: known[name] for name in route.fields}, **more}
+    return {**{name: known.get(name, "text") for name in route.fields}, **more}
 
 
 def check_headers(answer: Answer, cache: str = "no-store") -> None:

@@ -35,9 +35,10 @@ def routes_in_code() -> set[tuple[str, str]]:
 
 
 def test_routes() -> None:
-    """README and the API's description name every route, and no other."""
-    for name in ("README.md", "docs/http-api.md"):
-        assert set(ROUTE.findall((ROOT / name).read_text())) == routes_in_code(), name
+    """The API's description names every route, and no other; README names some of them."""
+    described = (ROOT / "docs" / "http-api.md").read_text()
+    assert set(ROUTE.findall(described)) == routes_in_code()
+    assert set() < set(ROUTE.findall((ROOT / "README.md").read_text())) <= routes_in_code()
 
 
 def test_error_codes() -> None:
