@@ -105,7 +105,6 @@ def clean_up(environment: Mapping[str, str], seconds: float) -> dict[str, int]:
     finally:
         database.close()
     logger.info("cleaned up: %s", deleted, extra={"event": "cleaned_up", **deleted})
-    secret_store.start_request()
     report_age(secret_store, settings.database_secret_id, system_clock())
     return deleted
 

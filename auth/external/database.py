@@ -9,6 +9,8 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from auth.errors import Unavailable
@@ -24,7 +26,7 @@ from auth.external.connection import (
     tls_context,
 )
 from auth.external.failures import Duplicate, Failure, Kind, MissingParent, WrongStatement
-from auth.external.secret_store import SecretStore
+from auth.external.secret_store import START_SECONDS, SecretStore
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ T = TypeVar("T")
 # The budget: client 13 s > gateway 12 s > Lambda 10 s > request 8 s > read 4 s > statement 3 s.
 REQUEST_SECONDS = 8.0
 LEAST_SECONDS = 0.2  # less than this is not worth a statement
-CONNECTION_ATTEMPTS = 3  # per request, whatever the reasons
+CONNECTION_ATTEMPTS = 3  # in one budget, whatever the reasons
 PAUSE_SECONDS = (0.1, 0.3)
 # Those whom one deadlock threw out must not come back together, or they only make the next one. The
 # longest pause doubles each time.
@@ -43,6 +45,14 @@ DEADLOCK_PAUSE_SECONDS = (0.01, 0.15)
 # where that does no harm; the others were refused, so nothing took effect.
 TRIES = {Kind.LOST: 2, Kind.READ_ONLY: 2, Kind.LOCK_WAIT: 2, Kind.DEADLOCK: 4}
 CONNECTION_IS_GOOD = {Kind.LOCK_WAIT, Kind.DEADLOCK, Kind.TOO_SLOW}
+
+
+@dataclass
+class _Budget:
+    """What is left for one piece of work."""
+
+    deadline: float
+    attempts_left: int = CONNECTION_ATTEMPTS
 
 
 class Database:
@@ -66,13 +76,20 @@ class Database:
         self._sleep = sleep
         self._secret: DatabaseSecret | None = None
         self._connection: Connection | None = None
-        self.start_request()
+        self._budget: _Budget | None = None
 
-    def start_request(self) -> None:
-        """Begin a new budget of time and connection attempts, for reading secrets too."""
-        self._secret_store.start_request()
-        self._deadline = self._monotonic() + REQUEST_SECONDS
-        self._attempts_left = CONNECTION_ATTEMPTS
+    @contextmanager
+    def budget(self, seconds: float) -> Iterator[None]:
+        """Give the statements inside so much time together, and a few connection attempts.
+
+        The secret is read in its first seconds only. Inside another budget, this one counts alone.
+        """
+        before, self._budget = self._budget, _Budget(self._monotonic() + seconds)
+        try:
+            with self._secret_store.budget(min(seconds, START_SECONDS)):
+                yield
+        finally:
+            self._budget = before
 
     def execute(self, sql: str, /, *parameters: Value, **named: Value) -> Result:
         """Run one statement in a transaction of its own, with parameters of one kind or the other.
@@ -156,10 +173,15 @@ class Database:
 
     def _patience(self) -> float:
         """Return how many seconds the next statement may take."""
-        left = self._deadline - self._monotonic()
+        left = self._current_budget().deadline - self._monotonic()
         if left < LEAST_SECONDS:
             raise Unavailable("database: the request's time is up")
         return min(READ_SECONDS, left)
+
+    def _current_budget(self) -> _Budget:
+        if self._budget is None:
+            raise RuntimeError("no budget: run statements inside `with database.budget(seconds):`")
+        return self._budget
 
     def _clear(self, connection: Connection, kind: Kind) -> None:
         """Leave nothing of a failed piece of work behind."""
@@ -221,9 +243,10 @@ class Database:
         return self._secret_store.read(self._secret_id, DatabaseSecret, stage)
 
     def _dial(self, secret: DatabaseSecret) -> Connection:
-        if self._attempts_left == 0:
+        budget = self._current_budget()
+        if budget.attempts_left == 0:
             raise Unavailable("database: no connection attempts left for this request")
-        self._attempts_left -= 1
+        budget.attempts_left -= 1
         patience = self._patience()
         return connect(
             secret,

@@ -12,7 +12,7 @@ import pytest
 
 from auth.errors import Unavailable
 from auth.external.connection import Connection, connect, tls_context
-from auth.external.database import Database
+from auth.external.database import REQUEST_SECONDS, Database
 from auth.external.failures import Failure
 from auth.external.secret_store import SecretStore
 from auth.jobs.database_users import grant_application
@@ -192,9 +192,10 @@ def test_attempts_are_limited(
     database = Database(SecretStore(), "fragile/database", str(fragile.ca_file))
     before = _connections_tried(fragile_tables)
     try:
-        for _ in range(5):
-            with pytest.raises(Unavailable):
-                database.execute("KILL CONNECTION_ID()")
+        with database.budget(REQUEST_SECONDS):
+            for _ in range(5):
+                with pytest.raises(Unavailable):
+                    database.execute("KILL CONNECTION_ID()")
     finally:
         database.close()
     assert _connections_tried(fragile_tables) <= before + 3

@@ -12,6 +12,7 @@ from auth.external.secret_store import SecretStore
 from auth.settings import Settings
 from local.stack import ROOT, Stack
 from tests.engines import MYSQL, STATEMENT_LIMIT
+from tests.integration.containers import ask
 
 VARIABLES = (
     *("time_zone", "sql_mode", "innodb_lock_wait_timeout", "lock_wait_timeout"),
@@ -89,5 +90,5 @@ def test_requests_go_through_it(
         settings.database_ca_file,
         proxy_host=settings.database_proxy_host,
     )
-    assert database.execute("SELECT 1 AS one").rows == [{"one": 1}]
+    assert ask(database, "SELECT 1 AS one") == {"one": 1}
     database.close()
