@@ -13,7 +13,7 @@ import pytest
 from auth.errors import Unavailable
 from auth.external.connection import Connection, connect, tls_context
 from auth.external.database import REQUEST_SECONDS, Database
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 from auth.external.secret_store import SecretStore
 from auth.jobs.database_users import grant_application
 from auth.jobs.migrate import FOLDER, migrate, migrations_in
@@ -115,7 +115,7 @@ def test_no_connections_left(
     others: list[Connection] = []
     fragile_tables.run("SET GLOBAL max_connections = 10")
     try:
-        with suppress(Failure):
+        with suppress(DatabaseFailure):
             while len(others) < 12:
                 others.append(connect(fragile.application, tls))
         assert len(others) < 12

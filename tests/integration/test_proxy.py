@@ -7,7 +7,7 @@ import pytest
 
 from auth.external.connection import DatabaseSecret, Statement, connect, tls_context
 from auth.external.database import Database
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 from auth.external.secret_store import SecretStore
 from auth.settings import Settings
 from local.stack import ROOT, Stack
@@ -71,7 +71,7 @@ def test_the_proxys_address_is_taken(
     tls = tls_context(stack.environment()["DATABASE_CA_FILE"])
     with connect(proxied, tls, proxy_host=secret.host) as connection:
         assert connection.run(Statement("SELECT 1 AS one"), 4.0).rows == [{"one": 1}]
-    with pytest.raises(Failure, match="unreachable"):
+    with pytest.raises(DatabaseFailure, match="unreachable"):
         connect(proxied, tls)
 
 
