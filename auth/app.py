@@ -79,7 +79,7 @@ def migrate(environment: Mapping[str, str]) -> list[str]:
 
     Raises:
         SettingError: a setting is missing.
-        MigrationError, UserError, Failure, Unavailable: as `Preparation.run`.
+        MigrationError, UserError, DatabaseFailure, Unavailable: as `Preparation.run`.
     """
     secret_store = SecretStore()
     admin = _admin(environment, secret_store)
@@ -105,7 +105,6 @@ def clean_up(environment: Mapping[str, str], seconds: float) -> dict[str, int]:
     finally:
         database.close()
     logger.info("cleaned up: %s", deleted, extra={"event": "cleaned_up", **deleted})
-    secret_store.start_request()
     report_age(secret_store, settings.database_secret_id, system_clock())
     return deleted
 
@@ -115,7 +114,7 @@ def rotate(environment: Mapping[str, str], event: object) -> None:
 
     Raises:
         SettingError: a setting is missing.
-        RotationError, Unavailable, Failure, UserError: as `Rotation.run`.
+        RotationError, Unavailable, DatabaseFailure, UserError: as `Rotation.run`.
     """
     secret_store = SecretStore()
     admin = _admin(environment, secret_store)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auth.external.connection import Connection, DatabaseSecret, connect, tls_context
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 from local import docker_image
 from local.certificates import make_certificates
 from local.engines import TITLES, Engine, chosen, find_engine
@@ -99,7 +99,7 @@ class DatabaseServer(Program):
         """Return a connection of the admin.
 
         Raises:
-            Failure: it is not there.
+            DatabaseFailure: it is not there.
         """
         return connect(self.admin, tls_context(str(self.ca_file)))
 
@@ -150,7 +150,7 @@ class DatabaseServer(Program):
     def _answers(self) -> bool:
         if not accepts(self.port):
             return False
-        with suppress(Failure):
+        with suppress(DatabaseFailure):
             self.connect().close()
             return True
         return False

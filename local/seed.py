@@ -4,7 +4,7 @@ import os
 
 from auth.credentials.passwords import Passwords
 from auth.credentials.usernames import username_key
-from auth.external.database import Database
+from auth.external.database import REQUEST_SECONDS, Database
 from auth.external.failures import Duplicate
 from auth.external.secret_store import SecretStore
 from auth.flows.accounts import new_account
@@ -25,7 +25,8 @@ def add_test_player() -> None:
     account = new_account(USERNAME, Passwords().hash(PASSWORD), now)
     session, _ = new_session(account, "seed", now)
     try:
-        AccountTable(database).add(account, username_key(USERNAME), None, session)
+        with database.budget(REQUEST_SECONDS):
+            AccountTable(database).add(account, username_key(USERNAME), None, session)
     except Duplicate:
         return
     finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 from awslambdaric.lambda_runtime_hooks_runner import run_after_restore, run_before_snapshot
 
 import handler
-from auth.external.database import PAUSE_SECONDS
+from auth.external.retries import PAUSE_SECONDS
 from tests.events import http_event
 from tests.players import running
 

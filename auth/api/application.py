@@ -13,7 +13,7 @@ from auth.api.reading import check_size
 from auth.api.request_log import RequestLog
 from auth.api.trusted_proxy import TrustedProxy
 from auth.errors import ApiError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
-from auth.external.database import Database
+from auth.external.database import REQUEST_SECONDS, Database
 from auth.external.secret_store import SecretStore
 from auth.logs import request_id
 
@@ -42,7 +42,7 @@ class Application(Flask):
         self.url_map.merge_slashes = False
         for blueprint in rules:
             self.register_blueprint(blueprint)
-        self.before_request(self._begin)
+        self.before_request(check_size)
         self.after_request(self._finish)
         self.register_error_handler(ApiError, _answer_to)
         self.register_error_handler(HTTPException, _answer_to_http_error)
@@ -56,6 +56,10 @@ class Application(Flask):
         """Close the connection to the database; the next request opens another."""
         self.database.close()
 
+    def full_dispatch_request(self) -> Response:
+        with self.database.budget(REQUEST_SECONDS):
+            return super().full_dispatch_request()
+
     def preprocess_request(self) -> ResponseReturnValue | None:
         request.environ[_BEGAN_AT] = time.perf_counter()
         return super().preprocess_request()
@@ -63,10 +67,6 @@ class Application(Flask):
     def handle_user_exception(self, e: Exception) -> HTTPException | ResponseReturnValue:
         request.environ[_ERROR] = e
         return super().handle_user_exception(e)
-
-    def _begin(self) -> None:
-        self.database.start_request()
-        check_size()
 
     def _finish(self, answer: Response) -> Response:
         for name, value in HEADERS.items():

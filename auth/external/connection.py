@@ -1,6 +1,6 @@
 """One connection to MariaDB or MySQL: how it is opened, and the one way to run a statement.
 
-PyMySQL is fenced in here: its errors leave as a `Failure`. What to do about it is for `database`.
+PyMySQL is fenced in here: its errors leave as a `DatabaseFailure`, which `database` deals with.
 """
 
 import re
@@ -22,8 +22,8 @@ from auth.external.failures import (
     TLS_FAILED,
     UNKNOWN_HOST,
     WRONG_CREDENTIALS,
+    DatabaseFailure,
     Duplicate,
-    Failure,
     MissingParent,
     WrongStatement,
 )
@@ -64,14 +64,14 @@ class DatabaseSecret(msgspec.Struct, frozen=True):
         return f"DatabaseSecret({self.username}@{self.host}:{self.port}/{self.dbname})"
 
 
-class Credentials(msgspec.Struct, frozen=True):
-    """All that is in the secret of a user whose password RDS manages. It never prints it."""
+class AdminSecret(msgspec.Struct, frozen=True):
+    """The form of a secret that RDS manages: no address. It never prints its password."""
 
     username: str
     password: str
 
     def __repr__(self) -> str:
-        return f"Credentials({self.username})"
+        return f"AdminSecret({self.username})"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Connection(_Connection):
         Raises:
             Duplicate, MissingParent: a constraint refuses.
             WrongStatement: it is no statement for this schema.
-            Failure: the database did not do it, or its outcome is unknown.
+            DatabaseFailure: the database did not do it, or its outcome is unknown.
         """
         for value in statement.values():
             # PyMySQL would turn a list into SQL, and a bool or a float into a loose comparison.
@@ -144,7 +144,7 @@ def connect(
     (infrastructure/proxy.yml): said by us, it would bind a connection of the proxy's to this one.
 
     Raises:
-        Failure: there is none to be had.
+        DatabaseFailure: there is none to be had.
     """
     try:
         connection = Connection(
@@ -165,9 +165,9 @@ def connect(
     except (pymysql.OperationalError, pymysql.InternalError) as error:
         raise _failure(error) from None
     except UnicodeEncodeError:  # a user or a password that cannot be one
-        raise Failure(WRONG_CREDENTIALS) from None
+        raise DatabaseFailure(WRONG_CREDENTIALS) from None
     except UnicodeError:  # a host name that cannot be one
-        raise Failure(UNKNOWN_HOST) from None
+        raise DatabaseFailure(UNKNOWN_HOST) from None
     if proxy_host:
         return connection
     try:
@@ -228,7 +228,7 @@ def _number(error: pymysql.MySQLError) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _failure(error: pymysql.MySQLError) -> Failure:
+def _failure(error: pymysql.MySQLError) -> DatabaseFailure:
     number, found = _number(error), _KEY_NAME.search(str(error.args[-1])) if error.args else None
     key = found[1] if found else ""
     if number == DUPLICATE and key:
@@ -236,5 +236,5 @@ def _failure(error: pymysql.MySQLError) -> Failure:
     if number == NO_PARENT:
         return MissingParent()
     if isinstance(error, _ON_THEIR_SIDE) or number == NO_TABLE:
-        return Failure(number, key)
+        return DatabaseFailure(number, key)
     return WrongStatement(number, key)

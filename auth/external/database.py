@@ -8,7 +8,10 @@ failure is in docs/security.md.
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from auth.errors import Unavailable
@@ -23,8 +26,20 @@ from auth.external.connection import (
     connect,
     tls_context,
 )
-from auth.external.failures import Duplicate, Failure, Kind, MissingParent, WrongStatement
-from auth.external.secret_store import SecretStore
+from auth.external.failures import (
+    DatabaseFailure,
+    Duplicate,
+    FailureKind,
+    MissingParent,
+    WrongStatement,
+)
+from auth.external.retries import (
+    CONNECTION_IS_GOOD,
+    PAUSE_SECONDS,
+    deadlock_pause,
+    tries_of,
+)
+from auth.external.secret_store import START_SECONDS, SecretStore
 
 logger = logging.getLogger(__name__)
 
@@ -33,16 +48,15 @@ T = TypeVar("T")
 # The budget: client 13 s > gateway 12 s > Lambda 10 s > request 8 s > read 4 s > statement 3 s.
 REQUEST_SECONDS = 8.0
 LEAST_SECONDS = 0.2  # less than this is not worth a statement
-CONNECTION_ATTEMPTS = 3  # per request, whatever the reasons
-PAUSE_SECONDS = (0.1, 0.3)
-# Those whom one deadlock threw out must not come back together, or they only make the next one. The
-# longest pause doubles each time.
-DEADLOCK_PAUSE_SECONDS = (0.01, 0.15)
+CONNECTION_ATTEMPTS = 3  # in one budget, whatever the reasons
 
-# How often the work is done at most, by what went wrong. A lost connection is tried again only
-# where that does no harm; the others were refused, so nothing took effect.
-TRIES = {Kind.LOST: 2, Kind.READ_ONLY: 2, Kind.LOCK_WAIT: 2, Kind.DEADLOCK: 4}
-CONNECTION_IS_GOOD = {Kind.LOCK_WAIT, Kind.DEADLOCK, Kind.TOO_SLOW}
+
+@dataclass
+class _Budget:
+    """What is left for one piece of work."""
+
+    deadline: float
+    attempts_left: int = CONNECTION_ATTEMPTS
 
 
 class Database:
@@ -66,13 +80,20 @@ class Database:
         self._sleep = sleep
         self._secret: DatabaseSecret | None = None
         self._connection: Connection | None = None
-        self.start_request()
+        self._budget: _Budget | None = None
 
-    def start_request(self) -> None:
-        """Begin a new budget of time and connection attempts, for reading secrets too."""
-        self._secret_store.start_request()
-        self._deadline = self._monotonic() + REQUEST_SECONDS
-        self._attempts_left = CONNECTION_ATTEMPTS
+    @contextmanager
+    def budget(self, seconds: float) -> Iterator[None]:
+        """Give the statements inside so much time together, and a few connection attempts.
+
+        The secret is read in its first seconds only. Inside another budget, this one counts alone.
+        """
+        before, self._budget = self._budget, _Budget(self._monotonic() + seconds)
+        try:
+            with self._secret_store.budget(min(seconds, START_SECONDS)):
+                yield
+        finally:
+            self._budget = before
 
     def execute(self, sql: str, /, *parameters: Value, **named: Value) -> Result:
         """Run one statement in a transaction of its own, with parameters of one kind or the other.
@@ -127,8 +148,8 @@ class Database:
             self._connection = None
 
     def _persist(self, work: Callable[[Connection], T], *, repeatable: bool) -> T:
-        """Do the work, again where the failure allows it and asks for it."""
-        failures: list[Kind] = []
+        """Do the work, and again if the failure allows it and asks for it."""
+        failures: Counter[FailureKind] = Counter()
         while True:
             connection = self._connection or self._open()
             try:
@@ -136,32 +157,32 @@ class Database:
             except (Duplicate, MissingParent, WrongStatement):
                 self._roll_back(connection)
                 raise
-            except Failure as failure:
-                failures.append(failure.kind)
-                self._clear(connection, failure.kind)
-                tries = (
-                    1
-                    if failure.kind == Kind.LOST and not repeatable
-                    else TRIES.get(failure.kind, 1)
-                )
-                if failures.count(failure.kind) >= tries:
+            except DatabaseFailure as failure:
+                kind = failure.kind
+                failures[kind] += 1
+                self._clear(connection, kind)
+                if failures[kind] >= tries_of(kind, repeatable=repeatable):
                     raise Unavailable(f"database: {failure}") from None
                 _log_retry(failure)
-                if failure.kind == Kind.DEADLOCK:
-                    shortest, longest = DEADLOCK_PAUSE_SECONDS
-                    self._pause((shortest, longest * 2 ** (failures.count(Kind.DEADLOCK) - 1)))
+                if kind == FailureKind.DEADLOCK:
+                    self._pause(deadlock_pause(failures[kind]))
             except BaseException:
                 self.close()  # a transaction may be open
                 raise
 
     def _patience(self) -> float:
         """Return how many seconds the next statement may take."""
-        left = self._deadline - self._monotonic()
+        left = self._current_budget().deadline - self._monotonic()
         if left < LEAST_SECONDS:
             raise Unavailable("database: the request's time is up")
         return min(READ_SECONDS, left)
 
-    def _clear(self, connection: Connection, kind: Kind) -> None:
+    def _current_budget(self) -> _Budget:
+        if self._budget is None:
+            raise RuntimeError("no budget: run statements inside `with database.budget(seconds):`")
+        return self._budget
+
+    def _clear(self, connection: Connection, kind: FailureKind) -> None:
         """Leave nothing of a failed piece of work behind."""
         if kind in CONNECTION_IS_GOOD:
             self._roll_back(connection)
@@ -172,7 +193,7 @@ class Database:
         """Roll the whole transaction back: on a lock wait, MySQL undoes only the statement."""
         try:
             connection.run(Statement("ROLLBACK"), self._patience())
-        except (Failure, Unavailable):
+        except (DatabaseFailure, Unavailable):
             self.close()
 
     def _open(self) -> Connection:
@@ -183,8 +204,8 @@ class Database:
         while True:
             try:
                 self._connection = self._dial(secret)
-            except Failure as failure:
-                if failure.kind == Kind.REFUSED:
+            except DatabaseFailure as failure:
+                if failure.kind == FailureKind.REFUSED:
                     secret = self._next_secret(others, failure)
                 elif tried_again:
                     self._secret = None  # the database may have moved; look it up next time
@@ -197,7 +218,9 @@ class Database:
                 self._secret = secret
                 return self._connection
 
-    def _next_secret(self, others: Iterator[DatabaseSecret], failure: Failure) -> DatabaseSecret:
+    def _next_secret(
+        self, others: Iterator[DatabaseSecret], failure: DatabaseFailure
+    ) -> DatabaseSecret:
         for secret in others:
             _log_retry(failure)
             self._pause()
@@ -221,9 +244,10 @@ class Database:
         return self._secret_store.read(self._secret_id, DatabaseSecret, stage)
 
     def _dial(self, secret: DatabaseSecret) -> Connection:
-        if self._attempts_left == 0:
+        budget = self._current_budget()
+        if budget.attempts_left == 0:
             raise Unavailable("database: no connection attempts left for this request")
-        self._attempts_left -= 1
+        budget.attempts_left -= 1
         patience = self._patience()
         return connect(
             secret,
@@ -234,9 +258,9 @@ class Database:
         )
 
     def _pause(self, seconds: tuple[float, float] = PAUSE_SECONDS) -> None:
-        """Wait a little, and not as long as everybody else does."""
+        """Wait a little, and not for as long as the other containers."""
         self._sleep(random.uniform(*seconds))  # noqa: S311  # nothing secret
 
 
-def _log_retry(failure: Failure) -> None:
+def _log_retry(failure: DatabaseFailure) -> None:
     logger.warning("database: %s, trying again", failure, extra={"event": "database_retry"})

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pymysql.constants import ER
 
 
-class Kind(StrEnum):
+class FailureKind(StrEnum):
     """What a failure means, whichever number it has."""
 
     UNREACHABLE = "unreachable"
@@ -24,16 +24,16 @@ class Kind(StrEnum):
 
 
 NUMBERS = {
-    Kind.UNREACHABLE: (2002, 2003, 2005),
-    Kind.EXHAUSTED: (1040, 1203, 1226),
-    Kind.REFUSED: (1044, 1045, 1698),
-    Kind.TLS: (2026,),
+    FailureKind.UNREACHABLE: (2002, 2003, 2005),
+    FailureKind.EXHAUSTED: (1040, 1203, 1226),
+    FailureKind.REFUSED: (1044, 1045, 1698),
+    FailureKind.TLS: (2026,),
     # 0: PyMySQL's own, for a connection that failed before.
-    Kind.LOST: (0, 1053, *range(1152, 1162), 1317, 1927, 2006, 2013, 2055, 3169, 4031),
-    Kind.READ_ONLY: (1290, 1792, 1836),
-    Kind.DEADLOCK: (1213,),
-    Kind.LOCK_WAIT: (1205,),
-    Kind.TOO_SLOW: (1969, 3024),
+    FailureKind.LOST: (0, 1053, *range(1152, 1162), 1317, 1927, 2006, 2013, 2055, 3169, 4031),
+    FailureKind.READ_ONLY: (1290, 1792, 1836),
+    FailureKind.DEADLOCK: (1213,),
+    FailureKind.LOCK_WAIT: (1205,),
+    FailureKind.TOO_SLOW: (1969, 3024),
 }
 _KIND_OF = {number: kind for kind, numbers in NUMBERS.items() for number in numbers}
 
@@ -50,13 +50,13 @@ ER_NAMES = {
 }
 
 
-class Failure(Exception):
+class DatabaseFailure(Exception):
     """The database did not do it; a subclass says that a repetition will not help."""
 
     def __init__(self, number: int, key: str = "") -> None:
         self.number = number
         self.key = key
-        self.kind = _KIND_OF.get(number, Kind.OTHER)
+        self.kind = _KIND_OF.get(number, FailureKind.OTHER)
         super().__init__(f"{self.kind} ({number})")
 
     def in_full(self) -> str:
@@ -65,19 +65,19 @@ class Failure(Exception):
         return " ".join(part for part in parts if part)
 
 
-class Duplicate(Failure):
+class Duplicate(DatabaseFailure):
     """A UNIQUE key refuses a row; `key` is its name."""
 
     def __init__(self, key: str) -> None:
         super().__init__(DUPLICATE, key)
 
 
-class MissingParent(Failure):
+class MissingParent(DatabaseFailure):
     """The row that a foreign key points to is gone."""
 
     def __init__(self) -> None:
         super().__init__(NO_PARENT)
 
 
-class WrongStatement(Failure):
+class WrongStatement(DatabaseFailure):
     """The statement or a value in it is wrong: a bug, or a migration with a mistake."""

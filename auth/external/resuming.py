@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 
 from auth.external.connection import Connection
-from auth.external.failures import Failure, Kind
+from auth.external.failures import DatabaseFailure, FailureKind
 
 logger = logging.getLogger(__name__)
 
 RESUME_SECONDS = 90.0
 PAUSE_SECONDS = 2.0
-ASLEEP = {Kind.UNREACHABLE, Kind.LOST}
+ASLEEP = {FailureKind.UNREACHABLE, FailureKind.LOST}
 
 
 def wait_for(
@@ -26,13 +26,13 @@ def wait_for(
     """Return an open connection, waiting for a database that resumes.
 
     Raises:
-        Failure: it is still not there after RESUME_SECONDS, or refuses for another reason.
+        DatabaseFailure: it is still not there after RESUME_SECONDS, or refuses for another reason.
     """
     end = monotonic() + RESUME_SECONDS
     while True:
         try:
             return connect()
-        except Failure as failure:
+        except DatabaseFailure as failure:
             if failure.kind not in ASLEEP or monotonic() >= end:
                 raise
             logger.info("waiting for the database: %s", failure, extra={"event": "database_asleep"})

@@ -10,8 +10,8 @@ copy has gone stale.
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -52,7 +52,7 @@ class SecretStore:
         self._client: Any = None
         self._loader: Any = None
         self._down_until = 0.0
-        self._latest = math.inf  # until a request begins
+        self._latest = math.inf
 
     def prepare(self) -> None:
         """Load botocore and make its client, while Lambda still gives the start-up its full speed.
@@ -68,9 +68,14 @@ class SecretStore:
         """Give up the client, its connections and AWS credentials; the next use makes another."""
         self._client = None
 
-    def start_request(self) -> None:
-        """Begin a new request, in whose first seconds secrets may be read."""
-        self._latest = self._monotonic() + START_SECONDS
+    @contextmanager
+    def budget(self, seconds: float) -> Iterator[None]:
+        """Begin no read later than so many seconds from now; without a budget, any time will do."""
+        before, self._latest = self._latest, self._monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._latest = before
 
     def read(self, secret_id: str, form: type[T], stage: str = "AWSCURRENT") -> T:
         """Return the secret's current value (or that of another `stage`) as a `form`.

@@ -6,7 +6,7 @@ from functools import partial
 
 import msgspec
 
-from auth.external.connection import Connection, Credentials, DatabaseSecret, connect
+from auth.external.connection import AdminSecret, Connection, DatabaseSecret, connect
 from auth.external.resuming import wait_for
 from auth.external.secret_store import SecretStore
 
@@ -26,9 +26,9 @@ class Admin:
 
         Raises:
             Unavailable: the secret cannot be read.
-            Failure: the database cannot be reached, or refuses.
+            DatabaseFailure: the database cannot be reached, or refuses.
         """
-        admin = self.secret_store.read(self.secret_id, Credentials)
+        admin = self.secret_store.read(self.secret_id, AdminSecret)
         as_admin = msgspec.structs.replace(user, username=admin.username, password=admin.password)
         return wait_for(
             partial(connect, as_admin, self.tls, read_seconds=READ_SECONDS, statement_seconds=0)

@@ -4,11 +4,11 @@ Walks each table by its primary key, since an index on the expiry would cost mor
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from auth.external.database import Database
+from auth.external.database import REQUEST_SECONDS, Database
 from auth.store.expired import ExpiredRows
 from auth.store.sessions import SessionTable
 from auth.times import Clock
@@ -46,9 +46,9 @@ def clean_up(
         """Trim these accounts, a bounded number of rows each."""
         trimmed = 0
         for account_id in expired.crowded_accounts(after, to):
-            database.start_request()
-            excess = sessions.excess(account_id, b"", now)
-            trimmed += sessions.delete(account_id, excess, unused_since=now)
+            with database.budget(REQUEST_SECONDS):
+                excess = sessions.excess(account_id, b"", now)
+                trimmed += sessions.delete(account_id, excess, unused_since=now)
             if monotonic() > end:
                 break
         return trimmed
@@ -60,20 +60,12 @@ def clean_up(
     )
     deleted = {"sessions": 0, "rate_limits": 0}
     for (table, key), what, delete in walks:
-        for after, to in _batches(database, expired, table, key):
-            deleted[what] += delete(after, to)
+        after: bytes | None = b""
+        while after is not None:
+            with database.budget(REQUEST_SECONDS):
+                to = expired.batch_end(table, key, after, BATCH)
+                deleted[what] += delete(after, to or _LAST_KEY)
             if monotonic() > end:
                 return deleted
+            after = to
     return deleted
-
-
-def _batches(
-    database: Database, expired: ExpiredRows, table: str, key: str
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield ranges of keys, each of `BATCH` rows and with a budget of its own."""
-    after: bytes | None = b""
-    while after is not None:
-        database.start_request()
-        to = expired.batch_end(table, key, after, BATCH)
-        yield after, to or _LAST_KEY
-        after = to

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import msgspec
 
 from auth.external.connection import Connection, DatabaseSecret, Row, Statement, Value, connect
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 
 PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE"
 CLONE = "_clone"  # the second user's name, as AWS's own rotation for alternating users has it
@@ -54,7 +54,7 @@ def sign_in(user: DatabaseSecret, tls: ssl.SSLContext) -> None:
     """Sign in over verified TLS, and read what the application reads.
 
     Raises:
-        Failure: it does not work.
+        DatabaseFailure: it does not work.
     """
     with connect(user, tls) as connection:
         connection.run(Statement("SELECT 1 FROM accounts LIMIT 1"), SECONDS)
@@ -72,7 +72,7 @@ def let_in(
     user with a password that fits, a rotation of that user is under way and will end by itself.
 
     Raises:
-        UserError, Failure: it cannot sign in after all.
+        UserError, DatabaseFailure: it cannot sign in after all.
     """
     with users_lock(admin):
         current, pending = read()  # now, when nobody else changes a user
@@ -106,7 +106,7 @@ def users_lock(admin: Connection) -> Iterator[None]:
 def _password_fits(user: DatabaseSecret, tls: ssl.SSLContext) -> bool:
     try:
         sign_in(user, tls)
-    except Failure as failure:
+    except DatabaseFailure as failure:
         if failure.number in WRONG_PASSWORD:
             return False
         raise

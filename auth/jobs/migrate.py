@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auth.external.connection import Connection, Row, Statement, Value
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 
 logger = logging.getLogger(__name__)
 
@@ -103,10 +103,10 @@ def _apply(connection: Connection, migration: Migration, noted: Row | None) -> b
     _run(connection, "BEGIN")
     try:
         _run(connection, migration.sql)
-    except Failure as failure:
+    except DatabaseFailure as failure:
         begun = noted is not None and noted["checksum"] == checksum
         if not (begun and failure.number in ALREADY_THERE):
-            with suppress(Failure):  # the connection may be what failed
+            with suppress(DatabaseFailure):  # the connection may be what failed
                 _run(connection, "ROLLBACK")
                 _run(connection, "DELETE FROM schema_migrations WHERE name = %s", name)
             raise MigrationError(f"{name}: {failure.in_full()}") from None

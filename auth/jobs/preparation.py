@@ -27,8 +27,8 @@ class Preparation:
         """Do all of it, as far as it is not done; return the migrations that were applied.
 
         Raises:
-            MigrationError, UserError, Failure, Unavailable: it failed; the version that serves
-                goes on with the schema that is there.
+            MigrationError, UserError, DatabaseFailure, Unavailable: it failed; the version that
+                serves goes on with the schema that is there.
         """
         user = self._read("AWSCURRENT")
         with self.admin.connect(user) as connection:

@@ -52,7 +52,7 @@ class Rotation:
 
         Raises:
             RotationError: it is no event of this secret's rotation, or comes at a wrong time.
-            Unavailable, Failure, UserError: Secrets Manager or the database does not do it.
+            Unavailable, DatabaseFailure, UserError: Secrets Manager or the database does not do it.
         """
         if raw == WAKE:
             logger.info("rotation: awake", extra={"event": "rotation_awake"})

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from auth.external.connection import Connection, DatabaseSecret, Statement, connect, tls_context
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 from auth.jobs.database_users import grant_application
 from local.database_server import Users
 from local.stack import Stack
@@ -112,7 +112,7 @@ class Server(RuledServer):
                 while not taken or _connections_of(admin, handlers):
                     assert time.monotonic() < end, "the handlers were always quicker"
                     _cut(admin, *_connections_of(admin, handlers))
-                    with suppress(Failure):
+                    with suppress(DatabaseFailure):
                         while True:
                             taken.append(connect(user, tls))
                 yield
@@ -131,7 +131,7 @@ def _cut(admin: Connection, *numbers: int) -> None:
     for number in numbers:
         try:
             admin.run(Statement(f"KILL CONNECTION {number}"), PATIENCE_SECONDS)
-        except Failure as failure:
+        except DatabaseFailure as failure:
             if failure.number != GONE:
                 raise
 

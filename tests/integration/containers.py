@@ -9,7 +9,7 @@ import msgspec
 from auth.api.application import Application
 from auth.app import create_app
 from auth.credentials.passwords import Passwords
-from auth.external.database import Database
+from auth.external.database import REQUEST_SECONDS, Database
 from auth.settings import Settings
 from tests.conftest import Tables
 
@@ -67,8 +67,8 @@ def _text(value: object) -> str:
 
 def ask(database: Database, sql: str) -> dict[str, Any]:
     """Run a query on the container's own connection and return its one row."""
-    database.start_request()
-    (row,) = database.execute(sql).rows
+    with database.budget(REQUEST_SECONDS):
+        (row,) = database.execute(sql).rows
     return row
 
 

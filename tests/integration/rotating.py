@@ -8,7 +8,7 @@ import msgspec
 
 import handler
 from auth.external.connection import DatabaseSecret, tls_context
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 from auth.external.secret_store import SecretStore
 from auth.jobs.database_users import sign_in
 from local.stack import Stack
@@ -92,7 +92,7 @@ class SecretsManagerSide:
         """Tell whether a user's password fits."""
         try:
             sign_in(user, self.tls)
-        except Failure as failure:
+        except DatabaseFailure as failure:
             if failure.number == 1045:
                 return False
             raise

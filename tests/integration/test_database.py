@@ -11,7 +11,7 @@ import pytest
 
 from auth.errors import Unavailable
 from auth.external.connection import DatabaseSecret, Statement
-from auth.external.database import Database
+from auth.external.database import REQUEST_SECONDS, Database
 from auth.external.failures import Duplicate, WrongStatement
 from auth.times import new_id, system_clock
 from local.stack import Stack
@@ -73,7 +73,8 @@ def test_session_settings(warm: Database) -> None:
         f" @@{STATEMENT_LIMIT} AS statement, @@character_set_connection AS encoding",
     )
     assert row["autocommit"] == 1
-    isolation = warm.execute("SHOW SESSION VARIABLES LIKE 't%_isolation'").rows
+    with warm.budget(REQUEST_SECONDS):
+        isolation = warm.execute("SHOW SESSION VARIABLES LIKE 't%_isolation'").rows
     assert {variable["Value"] for variable in isolation} == {"READ-COMMITTED"}
     assert {"STRICT_ALL_TABLES", "STRICT_TRANS_TABLES"} <= set(row["mode"].split(","))
     assert row["zone"] == "+00:00"
@@ -96,7 +97,7 @@ def test_sees_what_others_commit(warm: Database, tables: Tables) -> None:
 
 def test_strict_mode(warm: Database, tables: Tables) -> None:
     """A value that does not fit its column is an error, never cut to fit."""
-    with pytest.raises(WrongStatement):
+    with warm.budget(REQUEST_SECONDS), pytest.raises(WrongStatement):
         warm.execute(
             "INSERT INTO accounts (id, username, username_key, password_hash, created_at)"
             " VALUES (%s, %s, %s, %s, %s)",
@@ -115,8 +116,8 @@ def test_times_are_utc(warm: Database, tables: Tables) -> None:
     player = Player()
     player.register()
     moment = datetime(2040, 2, 29, 23, 59, 59, 123456, tzinfo=UTC)
-    warm.start_request()
-    warm.execute("UPDATE accounts SET suspended_until = %s", moment)
+    with warm.budget(REQUEST_SECONDS):
+        warm.execute("UPDATE accounts SET suspended_until = %s", moment)
     assert ask(warm, "SELECT suspended_until FROM accounts")["suspended_until"] == moment
     (row,) = tables.run("SELECT CAST(suspended_until AS CHAR) AS text FROM accounts")
     assert row["text"] == "2040-02-29 23:59:59.123456"
@@ -126,8 +127,8 @@ def test_unusual_values(warm: Database) -> None:
     """Text with quotes, backslashes, nulls and emoji, and any bytes, come back as they went in."""
     text = "' OR 1=1 -- \\ \" \x00 % %s \N{PILE OF POO} \u0000"
     every_byte = bytes(range(256))
-    warm.start_request()
-    (row,) = warm.execute("SELECT %s AS text, %s AS octets", text, every_byte).rows
+    with warm.budget(REQUEST_SECONDS):
+        (row,) = warm.execute("SELECT %s AS text, %s AS octets", text, every_byte).rows
     assert row == {"text": text, "octets": every_byte}
 
 
@@ -137,10 +138,27 @@ def test_unusual_values(warm: Database) -> None:
 def test_values_that_are_no_values(warm: Database, tables: Tables, value: Any) -> None:
     """A list, a bool or a float never becomes SQL: nothing is sent at all."""
     before = statements_run(tables)
-    with pytest.raises(TypeError, match="not a value for a query"):
+    with warm.budget(REQUEST_SECONDS), pytest.raises(TypeError, match="not a value for a query"):
         warm.execute("SELECT id FROM accounts WHERE username = %s", value)
     assert statements_run(tables) == before
     assert call("GET", "/v1/health").status == 200
+
+
+def test_no_budget(warm: Database, tables: Tables) -> None:
+    """A statement outside a budget is a bug that shows at once: nothing is sent."""
+    before = statements_run(tables)
+    with pytest.raises(RuntimeError, match="no budget"):
+        warm.execute("SELECT 1")
+    assert statements_run(tables) == before
+
+
+def test_budgets_inside_one_another(warm: Database) -> None:
+    """The time of the inner budget counts alone, and the outer one goes on after it."""
+    with warm.budget(0.0):
+        with warm.budget(REQUEST_SECONDS):
+            warm.ping()
+        with pytest.raises(Unavailable, match="time is up"):
+            warm.ping()
 
 
 def test_slow_statement(warm: Database) -> None:
@@ -164,8 +182,8 @@ def test_slow_change(warm: Database, tables: Tables) -> None:
     assert player.register().status == 201
     identity = ask(warm, "SELECT CONNECTION_ID() AS id")
     began = time.monotonic()
-    warm.start_request()
-    with pytest.raises(Unavailable, match="lost" if MYSQL else "too slow"):
+    late = pytest.raises(Unavailable, match="lost" if MYSQL else "too slow")
+    with warm.budget(REQUEST_SECONDS), late:
         warm.execute_once("UPDATE accounts SET epoch = epoch + 1 + SLEEP(4.4)")
     seconds = time.monotonic() - began
     assert 3.8 < seconds < 4.4 if MYSQL else 2.5 < seconds < 3.9
@@ -177,16 +195,15 @@ def test_slow_change(warm: Database, tables: Tables) -> None:
 
 def test_transaction_is_whole(warm: Database, tables: Tables) -> None:
     """Of a transaction whose second statement is refused nothing stays, not even open."""
-    warm.start_request()
     insert = Statement("INSERT INTO rate_limits VALUES (%s, 0)", (b"1" * 16,))
-    with pytest.raises(Duplicate):
+    with warm.budget(REQUEST_SECONDS), pytest.raises(Duplicate):
         warm.transact(insert, insert)
     assert tables.count("rate_limits") == 0
-    warm.start_request()
-    warm.execute(OUTSIDE_TRANSACTIONS)
-    warm.execute("BEGIN")
-    with pytest.raises(Unavailable, match="1568"):  # so that is how it shows
+    with warm.budget(REQUEST_SECONDS):
         warm.execute(OUTSIDE_TRANSACTIONS)
+        warm.execute("BEGIN")
+        with pytest.raises(Unavailable, match="1568"):  # so that is how it shows
+            warm.execute(OUTSIDE_TRANSACTIONS)
 
 
 def test_secret_never_prints_its_password() -> None:
@@ -252,8 +269,7 @@ def test_a_victim_each_time(
 
     monkeypatch.setattr(warm, "_sleep", pause)
     monkeypatch.setattr(random, "uniform", lambda _shortest, longest: longest)
-    warm.start_request()
-    with pytest.raises(Unavailable, match="deadlock"):
+    with warm.budget(REQUEST_SECONDS), pytest.raises(Unavailable, match="deadlock"):
         warm.transact(
             Statement("INSERT INTO rate_limits VALUES (%s, %s)", (bytes(16), 1)),
             Statement("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213"),

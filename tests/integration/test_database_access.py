@@ -14,7 +14,7 @@ import pytest
 
 from auth.external.connection import Connection, Statement, connect, tls_context
 from auth.external.database import Database
-from auth.external.failures import Failure, Kind
+from auth.external.failures import DatabaseFailure, FailureKind
 from auth.settings import Settings
 from local.stack import Stack
 from tests.conftest import Tables
@@ -47,9 +47,9 @@ def test_server_of_another_ca(
 
 def test_certificate_of_another_ca(stack: Stack, certificates: Path) -> None:
     """The certificate itself is what the connection to a server of another CA fails at."""
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(DatabaseFailure) as refused:
         connect(stack.database.application, tls_context(str(certificates / "ca.pem")))
-    assert refused.value.kind == Kind.TLS
+    assert refused.value.kind == FailureKind.TLS
     # 19: not signed by a CA of ours, which both call by the same name here (X509_V_ERR).
     assert _tls_error(refused.value).verify_code == 19
 
@@ -71,10 +71,10 @@ def test_server_that_hangs_up(stack: Stack) -> None:
         server = threading.Thread(target=greet_and_hang_up, args=(listener,))
         server.start()
         there = msgspec.structs.replace(secret, port=listener.getsockname()[1])
-        with pytest.raises(Failure) as refused:
+        with pytest.raises(DatabaseFailure) as refused:
             connect(there, tls_context(str(stack.database.ca_file)))
         server.join()
-    assert refused.value.kind in (Kind.UNREACHABLE, Kind.LOST)
+    assert refused.value.kind in (FailureKind.UNREACHABLE, FailureKind.LOST)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def another_name(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_certificate_of_another_host(stack: Stack, another_name: str) -> None:
     """A certificate of the right CA is refused where it is not that of the host."""
     secret = msgspec.structs.replace(stack.database.application, host=another_name)
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(DatabaseFailure) as refused:
         connect(secret, tls_context(str(stack.database.ca_file)))
     assert "Hostname mismatch" in _tls_error(refused.value).verify_message
 
@@ -129,12 +129,12 @@ def test_connection_is_encrypted(warm: Database) -> None:
     assert version in ("TLSv1.2", "TLSv1.3")
 
 
-def _tls_error(failure: Failure) -> ssl.SSLCertVerificationError:
+def _tls_error(failure: DatabaseFailure) -> ssl.SSLCertVerificationError:
     cause = failure.__context__
     assert isinstance(cause, pymysql.OperationalError)
     error = cause.original_exception  # type: ignore[attr-defined]  # not in the stubs
     assert isinstance(error, ssl.SSLCertVerificationError)
-    assert failure.kind == Kind.TLS
+    assert failure.kind == FailureKind.TLS
     return error
 
 
@@ -173,7 +173,7 @@ def application_connection(stack: Stack) -> Iterator[Connection]:
 )
 def test_application_is_refused(application_connection: Connection, sql: str) -> None:
     """The application's user may do nothing but read and write the rows of its own schema."""
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(DatabaseFailure) as refused:
         application_connection.run(Statement(sql), 5.0)
     # Access denied: to a schema, to a file, to a table, to the server, to grant.
     assert refused.value.number in (1044, 1045, 1142, 1227, 1410)

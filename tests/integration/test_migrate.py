@@ -13,7 +13,7 @@ import pytest
 import handler
 from auth.credentials.keys import TokenSecret, key_ring
 from auth.external.connection import Connection, DatabaseSecret, connect, tls_context
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 from auth.external.secret_store import SecretStore
 from auth.jobs import preparation
 from auth.jobs.database_users import grant_application
@@ -45,7 +45,7 @@ def deployed(
 def test_handler_migrates(deployed: Tables, server: DatabaseServer) -> None:
     """The Lambda function brings schema and user from nothing to what serves players; twice too."""
     tls = tls_context(str(server.ca_file))
-    with pytest.raises(Failure):
+    with pytest.raises(DatabaseFailure):
         connect(server.application, tls)
     assert handler.migrate({}, None) == {"applied": sorted(p.name for p in FOLDER.glob("*.sql"))}
     connect(server.application, tls).close()
@@ -136,7 +136,7 @@ def test_handler_keeps_a_rotated_password(
     handler.migrate({}, None)
     tls = tls_context(str(server.ca_file))
     connect(rotated, tls).close()
-    with pytest.raises(Failure, match="1045"):
+    with pytest.raises(DatabaseFailure, match="1045"):
         connect(server.application, tls)
 
 
@@ -150,7 +150,7 @@ def test_handler_keeps_a_password_that_fits(
     handler.migrate({}, None)
     tls = tls_context(str(server.ca_file))
     connect(server.application, tls).close()
-    with pytest.raises(Failure, match="1045"):
+    with pytest.raises(DatabaseFailure, match="1045"):
         connect(pending, tls)
 
 
@@ -209,7 +209,7 @@ def test_handler_sets_no_password_of_a_database_out_of_reach(
     handler.migrate({}, None)
     elsewhere = msgspec.structs.replace(server.application, port=1, password="not this one")
     put_version(stack, "AWSCURRENT", elsewhere)
-    with pytest.raises(Failure, match="2003"):
+    with pytest.raises(DatabaseFailure, match="2003"):
         handler.migrate({}, None)
     connect(server.application, tls_context(str(server.ca_file))).close()
 

@@ -7,11 +7,12 @@ import pytest
 
 from auth.external.connection import DatabaseSecret, Statement, connect, tls_context
 from auth.external.database import Database
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 from auth.external.secret_store import SecretStore
 from auth.settings import Settings
 from local.stack import ROOT, Stack
 from tests.engines import MYSQL, STATEMENT_LIMIT
+from tests.integration.containers import ask
 
 VARIABLES = (
     *("time_zone", "sql_mode", "innodb_lock_wait_timeout", "lock_wait_timeout"),
@@ -70,7 +71,7 @@ def test_the_proxys_address_is_taken(
     tls = tls_context(stack.environment()["DATABASE_CA_FILE"])
     with connect(proxied, tls, proxy_host=secret.host) as connection:
         assert connection.run(Statement("SELECT 1 AS one"), 4.0).rows == [{"one": 1}]
-    with pytest.raises(Failure, match="unreachable"):
+    with pytest.raises(DatabaseFailure, match="unreachable"):
         connect(proxied, tls)
 
 
@@ -89,5 +90,5 @@ def test_requests_go_through_it(
         settings.database_ca_file,
         proxy_host=settings.database_proxy_host,
     )
-    assert database.execute("SELECT 1 AS one").rows == [{"one": 1}]
+    assert ask(database, "SELECT 1 AS one") == {"one": 1}
     database.close()

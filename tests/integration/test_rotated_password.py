@@ -15,7 +15,7 @@ from local.stack import Stack
 from tests.conftest import Tables
 from tests.engines import cut_connections
 from tests.events import is_unavailable
-from tests.integration.containers import Container, Secrets, Switch
+from tests.integration.containers import Container, Secrets, Switch, ask
 from tests.players import Player, call, running
 
 DATABASE = "rotated/database"
@@ -136,12 +136,11 @@ def test_open_connections_survive(rotation: Rotation, secrets: Secrets) -> None:
     player = Player()
     player.register()
     database = running().database
-    before = database.execute("SELECT CONNECTION_ID() AS id").rows
+    before = ask(database, "SELECT CONNECTION_ID() AS id")
     rotation.change_in_database("second")
     secrets.put(DATABASE, rotation.with_password("second"))
     assert player.refresh().status == 200
-    database.start_request()
-    assert database.execute("SELECT CONNECTION_ID() AS id").rows == before
+    assert ask(database, "SELECT CONNECTION_ID() AS id") == before
 
 
 def test_no_password_fits(rotation: Rotation) -> None:

@@ -9,7 +9,7 @@ import pytest
 import handler
 from auth.errors import Unavailable
 from auth.external.connection import DatabaseSecret, connect, tls_context
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 from auth.external.secret_store import SecretStore
 from auth.jobs import database_users
 from auth.jobs.database_users import UserError, other_user, sign_in, users_lock
@@ -97,7 +97,7 @@ def test_steps_out_of_order(aws: SecretsManagerSide) -> None:
         aws.call("finishSecret", token)
     aws.call("createSecret", token)
     for step in ("testSecret", "finishSecret"):
-        with pytest.raises(Failure, match="1045"):
+        with pytest.raises(DatabaseFailure, match="1045"):
             aws.call(step, token)
     assert aws.read().username == FIRST
 
@@ -193,7 +193,7 @@ def test_trial_run_finds_what_is_wrong(
     )
     stack.secrets_manager.put("rotation/admin", wrong)
     monkeypatch.setenv("DATABASE_ADMIN_SECRET_ID", "rotation/admin")
-    with pytest.raises(Failure, match="1045"):
+    with pytest.raises(DatabaseFailure, match="1045"):
         aws.call("testSecret", aws.begin(at_once=False))
 
 
@@ -270,14 +270,14 @@ def test_nothing_is_told(
             for step in ("createSecret", "testSecret", "setSecret", "testSecret", "finishSecret"):
                 try:
                     aws.call(step, token)
-                except Failure as error:
+                except DatabaseFailure as error:
                     told.append(repr(error) + str(error))
             passwords.add(aws.read().password)
         token = aws.begin()
         aws.call("createSecret", token)
         passwords.add(aws.read("AWSPENDING").password)
         monkeypatch.setattr(database_users, "PRIVILEGES", "SELECTED")  # a syntax error
-        with pytest.raises(Failure) as failed:
+        with pytest.raises(DatabaseFailure) as failed:
             aws.call("setSecret", token)
         told.append(repr(failed.value) + str(failed.getrepr(style="long", showlocals=False)))
     events = {getattr(record, "event", "") for record in caplog.records}
@@ -330,6 +330,6 @@ def test_age_of_the_password(
 
 def test_connect_is_verified(aws: SecretsManagerSide, certificates: Any) -> None:
     """The test of a new user goes over verified TLS: a server of another CA is refused."""
-    with pytest.raises(Failure, match="TLS failed"):
+    with pytest.raises(DatabaseFailure, match="TLS failed"):
         sign_in(aws.read(), tls_context(str(certificates / "ca.pem")))
     connect(aws.read(), aws.tls).close()

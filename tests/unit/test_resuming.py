@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from auth.external.failures import Failure
+from auth.external.failures import DatabaseFailure
 from auth.external.resuming import PAUSE_SECONDS, RESUME_SECONDS, wait_for
 
 
@@ -22,7 +22,7 @@ class Database:
         self.tries += 1
         self.now += self.seconds
         if self.numbers:
-            raise Failure(self.numbers.pop(0))
+            raise DatabaseFailure(self.numbers.pop(0))
         return "connection"
 
     def sleep(self, seconds: float) -> None:
@@ -46,7 +46,7 @@ def test_asleep() -> None:
 def test_another_failure(number: int) -> None:
     """What is no sleep is not waited for."""
     database = Database(number)
-    with pytest.raises(Failure):
+    with pytest.raises(DatabaseFailure):
         database.wait()
     assert database.tries == 1
 
@@ -54,6 +54,6 @@ def test_another_failure(number: int) -> None:
 def test_never() -> None:
     """A database that does not come is given up, with the reason."""
     database = Database(*[2003] * 1000, seconds=2)
-    with pytest.raises(Failure, match=r"unreachable \(2003\)"):
+    with pytest.raises(DatabaseFailure, match=r"unreachable \(2003\)"):
         database.wait()
     assert RESUME_SECONDS <= database.now < RESUME_SECONDS + 5
