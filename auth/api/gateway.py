@@ -27,14 +27,14 @@ HEADERS_READ = ("authorization", "content-type", "idempotency-key")
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-class Application(Protocol):
+class WsgiApplication(Protocol):
     """A WSGI application that names the headers of its trusted proxy."""
 
     def proxy_headers(self) -> Sequence[str]: ...
 
 
 def answer(
-    application: Application | None, start_error: str, event: object, context: object
+    application: WsgiApplication | None, start_error: str, event: object, context: object
 ) -> dict[str, Any]:
     """Answer one request of an API Gateway HTTP API (payload format 2.0).
 
@@ -53,7 +53,7 @@ def answer(
 
 
 def _answered(
-    application: Application | None, start_error: str, event: object, context: object
+    application: WsgiApplication | None, start_error: str, event: object, context: object
 ) -> dict[str, Any]:
     if application is None:
         logger.critical("cannot start: %s", start_error, extra={"event": "setting_wrong"})
