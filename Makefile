@@ -93,12 +93,12 @@ bench: setup  ## measure what docs/performance.md says, with ACCOUNTS=... accoun
 	@$(PYTHON) -m tests.benchmarks $(if $(ACCOUNTS),--accounts "$(ACCOUNTS)")
 
 rotate-token-keys: setup  ## give STAGE=... new token keys (KIND=..., REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
-	@exec $(PYTHON) -m deploy.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \
+	@exec $(PYTHON) -m operate.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \
 		$(if $(KIND),--kind "$(KIND)") $(if $(TIDY),--tidy) $(if $(EMERGENCY),--emergency)
 
 smoke: setup  ## try a deployment as a player would: make smoke URL=https://...
 	@$(if $(URL),,$(error smoke: say where the deployment answers: make smoke URL=https://...))
-	@$(PYTHON) -m deploy.smoke "$(URL)"
+	@$(PYTHON) -m operate.smoke "$(URL)"
 
 deploy rollback clean-up: STAGE ?= dev
 deploy: setup  ## deploy to AWS, into STAGE=dev and the region of `aws configure` (or REGION=...)

@@ -19,9 +19,9 @@ from auth.app import create_app
 from auth.credentials.keys import ALGORITHMS, TokenSecret, key_ring
 from auth.credentials.new_keys import new_token_secret
 from auth.settings import Settings
-from deploy import http_client
 from local.stack import ROOT, Stack
 from local.terminal import Problem
+from operate import http_client
 from tests.conftest import Tables
 from tests.events import http_event
 from tests.rehearsal.players import RehearsedApi
@@ -128,7 +128,7 @@ class Outcome:
 def smoke(url: str, *arguments: str) -> Outcome:
     """Run the command, in a process of its own as `make smoke` does."""
     begin = time.monotonic()
-    command = [sys.executable, "-m", "deploy.smoke", url, *arguments]
+    command = [sys.executable, "-m", "operate.smoke", url, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     text = done.stdout + done.stderr
     assert "Traceback" not in text, text

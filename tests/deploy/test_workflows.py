@@ -319,7 +319,7 @@ def test_a_tag_beside_main(tmp_path: Path, *, on_main: bool) -> None:
             "7",
             [
                 "--no-install serverless rollback-live --stage dev --region eu-central-1 --to 6",
-                "-m deploy.smoke https://game.example.com",
+                "-m operate.smoke https://game.example.com",
             ],
             "dev is back at version 6",
         ),
@@ -330,7 +330,7 @@ def test_going_back(tmp_path: Path, before: str, now: str, made: list[str], said
     steps = workflow("deploy-stage.yml")["jobs"]["deploy"]["steps"]
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    asked = f'[ "$*" = "-m deploy.deployed version --stage dev" ] && echo version={now}'
+    asked = f'[ "$*" = "-m operate.versions version --stage dev" ] && echo version={now}'
     _program(python, f'{asked} || echo "$*" >> made')
     _program(tmp_path / "npx", 'echo "$*" >> made')
     environment = {

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from auth.credentials.new_keys import new_token_secret
-from deploy.key_schedule import Schedule, schedule_of
-from deploy.token_keys import Secret, rotate
 from local.stack import Stack
+from operate.key_schedule import Schedule, schedule_of
+from operate.token_keys import Secret, rotate
 
 NAME = "game-login/keys/tokens"
 STAGE = "keys"

@@ -18,10 +18,10 @@ from auth.credentials.new_keys import new_signing_pem, new_token_secret
 from auth.credentials.passwords import Passwords
 from auth.external.secret_store import SecretStore
 from auth.settings import Settings
-from deploy import token_keys
-from deploy.key_schedule import KEPT, PUBLISHED, Schedule, ring_of
-from deploy.token_keys import Secret, drop_old, rotate, rotate_at_once
 from local.terminal import Problem
+from operate import token_keys
+from operate.key_schedule import KEPT, PUBLISHED, Schedule, ring_of
+from operate.token_keys import Secret, drop_old, rotate, rotate_at_once
 from tests.integration.studio import NAME, STAGE, Studio
 from tests.players import Player, call
 

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from auth.credentials.keys import ALGORITHMS
-from deploy.key_schedule import ring_of
-from deploy.token_keys import main
 from local.stack import Stack
 from local.terminal import Problem
+from operate.key_schedule import ring_of
+from operate.token_keys import main
 from tests.integration.studio import NAME, STAGE, Studio
 
 

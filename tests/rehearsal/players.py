@@ -1,7 +1,7 @@
 """The HTTP API of a rehearsed stage, as its players reach it."""
 
-from deploy.http_client import Deployment, HttpAnswer
 from local.terminal import Problem
+from operate.http_client import Deployment, HttpAnswer
 
 SECONDS = 30.0  # for a function that starts first
 PASSWORD = "correct horse battery staple"  # of players who are none

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from deploy.lambda_runtime import lambda_runtime
-from deploy.player import RemotePlayer, expect
 from deploy.python import VERSION, find_python
 from local.database_server import DatabaseServer, Users
 from local.processes import free_port
 from local.terminal import Problem
+from operate.player import RemotePlayer, expect
 from tests.deploy.linting import lint
 from tests.deploy.template_checks import CHECKS, careless_production
 from tests.rehearsal.configuration import Configuration

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.http_client import Deployment
 from local.offline import Offline
 from local.stack import ROOT, STAGE
+from operate.http_client import Deployment
 from tests.events import Answer
 
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d [A-Z]+ ")

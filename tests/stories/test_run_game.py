@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from deploy.http_client import Deployment
-from deploy.player import RemotePlayer, expect
 from local.processes import Process, accepts, free_port
 from local.stack import ROOT
+from operate.http_client import Deployment
+from operate.player import RemotePlayer, expect
 from tests.players import PASSWORD
 
 START_SECONDS = 90.0

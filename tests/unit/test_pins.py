@@ -92,7 +92,9 @@ def test_an_entry_without_integrity_is_refused() -> None:
 def test_every_installation_checks_hashes() -> None:
     """Nothing of ours calls `pip install` or `pip wheel` without `--require-hashes`."""
     installing = re.compile(r"""pip["', ]+(install|wheel)|_pip\(|"-m", "pip", command""")
-    for path in tracked("local/*", "deploy/*", ".github/*", "tests/*", "Makefile", ".ci/*"):
+    for path in tracked(
+        "local/*", "deploy/*", "operate/*", ".github/*", "tests/*", "Makefile", ".ci/*"
+    ):
         text = path.read_text()
         if installing.search(text):
             assert "--require-hashes" in text, path

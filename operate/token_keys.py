@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 
 from auth.credentials.keys import ALGORITHMS
-from deploy.key_schedule import (
+from local.terminal import Problem, say
+from operate.key_schedule import (
     KEPT,
     PUBLISHED,
     Value,
@@ -29,7 +30,6 @@ from deploy.key_schedule import (
     switch,
     tidy,
 )
-from local.terminal import Problem, say
 
 DEFAULT_REGION = "us-east-1"  # as in serverless.yml
 CLAIM = "GAMELOGIN_NEXT"  # the label of a value that is about to become the current one
@@ -207,7 +207,7 @@ def _wait(seconds: float, sleep: Callable[[float], None], monotonic: Callable[[]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="deploy.token_keys", description=__doc__)
+    parser = argparse.ArgumentParser(prog="operate.token_keys", description=__doc__)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--region")
     parser.add_argument("--kind", help=f"of the next signing key: {', '.join(ALGORITHMS)}")

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from deploy import deployed
+from operate import versions
 
 REGION = "eu-central-1"
 
@@ -31,8 +31,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str) -> str:
     """Run the command."""
-    monkeypatch.setattr(sys, "argv", ["deployed", what, "--stage", "dev"])
-    deployed.main()
+    monkeypatch.setattr(sys, "argv", ["versions", what, "--stage", "dev"])
+    versions.main()
     return capsys.readouterr().out
 
 

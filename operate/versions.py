@@ -1,4 +1,4 @@
-"""What a stage has in AWS, in the words of a workflow: `version=7`, `url=https://...`."""
+"""The version and the URL of a stage in AWS, in the form of a workflow: `version=7`."""
 
 import argparse
 import sys

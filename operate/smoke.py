@@ -15,9 +15,9 @@ from contextlib import contextmanager
 
 import jwt
 
-from deploy.http_client import Deployment
-from deploy.player import RemotePlayer, expect
 from local.terminal import Problem, say
+from operate.http_client import Deployment
+from operate.player import RemotePlayer, expect
 
 ALL_SECONDS = 90.0
 CLEANUP_SECONDS = 30.0

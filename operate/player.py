@@ -3,8 +3,8 @@
 import secrets
 from typing import Any
 
-from deploy.http_client import Deployment, HttpAnswer
 from local.terminal import Problem
+from operate.http_client import Deployment, HttpAnswer
 
 
 class RemotePlayer:
