@@ -23,7 +23,11 @@ from local.terminal import Problem, say
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".local" / "build"
-SOURCES = ("handler.py", "auth/**/*.py", "auth/store/migrations/*.sql", "certificates/*.pem")
+# Each folder with the files of it that a function needs; in Lambda all are below /var/task.
+SOURCES = (
+    (ROOT, ("handler.py", "auth/**/*.py", "auth/store/migrations/*.sql")),
+    (ROOT / "deploy", ("certificates/*.pem",)),
+)
 
 # The runtime has boto3 and all that it needs.
 IN_RUNTIME = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
@@ -129,9 +133,9 @@ def _speed_up(folder: Path, version: str, architecture: str) -> str:
 
 
 def _copy_sources(folder: Path) -> None:
-    for pattern in SOURCES:
-        for source in ROOT.glob(pattern):
-            copy = folder / source.relative_to(ROOT)
+    for root, patterns in SOURCES:
+        for source in (path for pattern in patterns for path in root.glob(pattern)):
+            copy = folder / source.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
 

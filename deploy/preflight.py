@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-CERTIFICATES = Path(__file__).parent.parent / "certificates" / "rds.pem"
+CERTIFICATES = Path(__file__).parent / "certificates" / "rds.pem"
 IN_LAMBDA = "/var/task/certificates/rds.pem"
 PATIENCE = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
 KEPT_FOR_OTHERS = 100  # runs that cannot be reserved, or all of them where the quota is smaller
@@ -40,7 +40,7 @@ class Target:
     stage: str
     region: str
     parameters: Parameters
-    database: Mapping[str, str]  # engine, version and family, from infrastructure/database
+    database: Mapping[str, str]  # engine, version and family, from deploy/infrastructure/database
 
     @property
     def stack(self) -> str:
@@ -118,7 +118,7 @@ def no_such_engine(target: Target, versions: Sequence[str]) -> Iterator[str]:
         yield (
             f"RDS has no {target.engine} {wanted} in {target.region}"
             f" (it has {', '.join(versions) or 'none of that family'}): name another version in"
-            f" infrastructure/database/{target.parameters['database']}.yml"
+            f" deploy/infrastructure/database/{target.parameters['database']}.yml"
         )
 
 
@@ -131,9 +131,9 @@ def no_certificate(region: str, known: Sequence[str]) -> Iterator[str]:
     """The functions trust the databases of the regions whose certificates the package carries."""
     if region not in known:
         yield (
-            f"certificates/rds.pem has no root certificate of RDS for {region}, so the functions"
-            " would refuse the database: add it as the head of that file says, or choose another"
-            " region"
+            f"deploy/certificates/rds.pem has no root certificate of RDS for {region}, so the"
+            " functions would refuse the database: add it as the head of that file says, or choose"
+            " another region"
         )
 
 

@@ -1,5 +1,5 @@
 // From CI, CloudFormation works with a role of its own, and no role that a template makes can have
-// more than a boundary allows (infrastructure/deploy-role.yml). Where neither is named, as when
+// more than a boundary allows (deploy/infrastructure/deploy-role.yml). Where neither is named, as when
 // somebody deploys by hand, nothing changes.
 'use strict'
 

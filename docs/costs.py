@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-INFRASTRUCTURE = FOLDER.parent / "infrastructure"
+INFRASTRUCTURE = FOLDER.parent / "deploy" / "infrastructure"
 SERVERLESS = FOLDER.parent / "serverless.yml"
 
 HOURS = 730  # AWS's own month

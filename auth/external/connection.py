@@ -140,8 +140,8 @@ def connect(
     The server itself bounds each statement too (0: it does not), since our own time-out leaves the
     query running there. MySQL bounds a SELECT in all; a statement that writes, its waits for locks.
 
-    With `proxy_host` it goes through RDS Proxy, which says all that to the server by itself
-    (infrastructure/proxy.yml): said by us, it would bind a connection of the proxy's to this one.
+    With `proxy_host` it goes through RDS Proxy, which sets the session up by itself
+    (deploy/infrastructure/proxy.yml): if we did, a connection of the proxy would be bound to ours.
 
     Raises:
         DatabaseFailure: there is none to be had.

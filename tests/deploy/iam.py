@@ -1,4 +1,4 @@
-"""What a policy says to a call: as much of AWS's rules as infrastructure/deploy-role.yml uses.
+"""The decision of a policy about a call, by the rules of AWS that our deploy role uses.
 
 A call is allowed if some statement allows it, with all its conditions. The file has no Deny.
 """

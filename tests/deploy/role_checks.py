@@ -1,4 +1,4 @@
-"""What must hold of infrastructure/deploy-role.yml, and cfn-lint does not look for.
+"""What must hold of deploy/infrastructure/deploy-role.yml, and cfn-lint does not look for.
 
 Each check gives the mistakes it finds, as `resource/statement: what is wrong`.
 """
@@ -240,7 +240,7 @@ def uncovered(role: Template, compiled: Template) -> Iterator[str]:
     for resource_type in sorted({each["Type"] for each in compiled["Resources"].values()}):
         for action in sorted(needed(resource_type)):
             if action.lower() not in rights:
-                yield f"{resource_type}: {action} is missing in infrastructure/deploy-role.yml"
+                yield f"{resource_type}: {action} is missing in deploy-role.yml"
 
 
 def cut_off(role: Template, compiled: Template) -> Iterator[str]:

@@ -79,9 +79,11 @@ def test_size(package: Path) -> None:
 def test_the_application(sources: set[PurePosixPath]) -> None:
     """The handler, the whole application, the CA certificates and the dependencies: no more."""
     ours = {name for name in sources if name.parts[0] in {"handler.py", "auth", "certificates"}}
-    expected = {ROOT / "handler.py", *(ROOT / "certificates").glob("*.pem")}
-    expected |= {*(ROOT / "auth").rglob("*.py"), *(ROOT / "auth").rglob("*.sql")}
-    assert ours == {PurePosixPath(path.relative_to(ROOT)) for path in expected}
+    code = {*(ROOT / "auth").rglob("*.py"), *(ROOT / "auth").rglob("*.sql"), ROOT / "handler.py"}
+    bundles = set((ROOT / "deploy" / "certificates").glob("*.pem"))
+    expected = {PurePosixPath(path.relative_to(ROOT)) for path in code}
+    expected |= {PurePosixPath(path.relative_to(ROOT / "deploy")) for path in bundles}
+    assert ours == expected
     others = {name.parts[0] for name in sources - ours}
     assert {name.split(".")[0] for name in others if "dist-info" not in name} == DEPENDENCIES
 

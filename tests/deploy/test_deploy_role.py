@@ -20,7 +20,7 @@ from tests.deploy.iam import Policies
 from tests.deploy.role_checks import CHECKS, Check, allowed, cut_off, statements, uncovered
 from tests.deploy.template_parts import Template, listed
 
-TEMPLATE = ROOT / "infrastructure" / "deploy-role.yml"
+TEMPLATE = ROOT / "deploy" / "infrastructure" / "deploy-role.yml"
 COMPILED = "cloudformation-template-update-stack.json"
 STATE = "serverless-state.json"
 STAGES = ("dev", "prod")

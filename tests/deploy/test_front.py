@@ -1,4 +1,4 @@
-"""infrastructure/cloudfront.yml: a proxy in front that the backend can trust."""
+"""deploy/infrastructure/cloudfront.yml: a proxy in front that the backend can trust."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from auth.api.trusted_proxy import SECRET_HEADER
 from auth.settings import Settings
 from local.stack import ROOT
 
-TEMPLATE = ROOT / "infrastructure" / "cloudfront.yml"
+TEMPLATE = ROOT / "deploy" / "infrastructure" / "cloudfront.yml"
 
 
 @pytest.fixture(scope="module")

@@ -256,7 +256,7 @@ def test_secrets_are_known() -> None:
     """Each secret that the templates make under a fixed name is asked for."""
     made = {
         found
-        for path in (ROOT / "infrastructure").rglob("*.yml")
+        for path in (ROOT / "deploy" / "infrastructure").rglob("*.yml")
         for found in re.findall(r"Name: game-login/\$\{sls:stage\}/(\w+)", path.read_text())
     }
     assert made == set(preflight.SECRETS.values())

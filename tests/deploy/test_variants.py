@@ -90,7 +90,6 @@ def _service(folder: Path) -> Path:
     text = text.replace("  - ./deploy/plugin.js # builds the package\n", "")
     (folder / "serverless.yml").write_text(f"{text}\npackage:\n  artifact: there.zip\n")
     (folder / "there.zip").write_bytes(b"PK\5\6" + bytes(18))
-    shutil.copytree(ROOT / "infrastructure", folder / "infrastructure")
     for plugins in ("deploy", "local"):
         shutil.copytree(ROOT / plugins, folder / plugins)
     (folder / "node_modules").symlink_to(ROOT / "node_modules")
@@ -130,7 +129,7 @@ ENGINES = {"mariadb": "mariadb", "mysql": "mysql", "aurora": "aurora-mysql"}
 @pytest.mark.parametrize("database", ENGINES)
 def test_engine_version(database: str) -> None:
     """RDS has the version, or one that begins with it."""
-    text = (ROOT / "infrastructure" / "database" / f"{database}.yml").read_text()
+    text = (ROOT / "deploy" / "infrastructure" / "database" / f"{database}.yml").read_text()
     (version,) = re.findall(r'^version: "?([\w.]+)', text, re.MULTILINE)
     assert fitting(version, versions(ENGINES[database])), version
 
@@ -179,7 +178,7 @@ def test_every_database_answers_the_same_questions() -> None:
     keys = [
         set(re.findall(r"^(\w+):", path.read_text(), re.MULTILINE))
         - {"members", "rotationNeedsWith"}
-        for path in (ROOT / "infrastructure" / "database").glob("*.yml")
+        for path in (ROOT / "deploy" / "infrastructure" / "database").glob("*.yml")
         if path.stem in {"mariadb", "mysql", "aurora", "existing"}
     ]
     assert len(keys) == 4

@@ -22,8 +22,10 @@ VARIABLES = (
 
 def said_by_proxy(engine: str) -> str:
     """Return what the proxy says to an engine when it connects, as the template has it."""
-    query = re.search(r'InitQuery: "(.+)"', (ROOT / "infrastructure" / "proxy.yml").read_text())
-    database = (ROOT / "infrastructure" / "database" / f"{engine}.yml").read_text()
+    query = re.search(
+        r'InitQuery: "(.+)"', (ROOT / "deploy" / "infrastructure" / "proxy.yml").read_text()
+    )
+    database = (ROOT / "deploy" / "infrastructure" / "database" / f"{engine}.yml").read_text()
     limit = re.search(r"statementLimit: (.+)", database)
     assert query
     assert limit

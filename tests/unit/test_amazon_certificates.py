@@ -10,7 +10,7 @@ from cryptography import x509
 from auth.external.connection import tls_context
 from local.stack import ROOT
 
-BUNDLE = ROOT / "certificates" / "amazon.pem"
+BUNDLE = ROOT / "deploy" / "certificates" / "amazon.pem"
 ROOTS = [f"Amazon Root CA {number}" for number in (1, 2, 3, 4)]
 BLOCK = re.compile(r"-----BEGIN.+?END CERTIFICATE-----", re.DOTALL)
 

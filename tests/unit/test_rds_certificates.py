@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 from auth.external.connection import tls_context
 from local.stack import ROOT
 
-BUNDLE = ROOT / "certificates" / "rds.pem"
+BUNDLE = ROOT / "deploy" / "certificates" / "rds.pem"
 NAME = re.compile(r"Amazon RDS [a-z]+-[a-z]+-\d Root CA (RSA2048|RSA4096|ECC384) G\d")
 
 

@@ -12,7 +12,7 @@ STATE = "import gc, handler; print(gc.isenabled(), gc.get_freeze_count() > 10_00
 
 SETTINGS = {
     "AWS_DEFAULT_REGION": "us-east-1",
-    "DATABASE_CA_FILE": str(ROOT / "certificates" / "rds.pem"),
+    "DATABASE_CA_FILE": str(ROOT / "deploy" / "certificates" / "rds.pem"),
     "DATABASE_SECRET_ID": "database",
     "TOKEN_AUDIENCE": "game",
     "TOKEN_ISSUER": "game-login",
