@@ -80,7 +80,7 @@ class Case:
     players: int
     database: str
     warm_containers: int  # assumed, on average over the month
-    more_backup_gb: int  # assumed, beyond what is free
+    more_backup_gb: int  # assumed, beyond the free amount
 
 
 CASES = (
