@@ -1,4 +1,4 @@
-# What a developer runs. Each target installs what it needs and says so.
+# The developer's commands. Each target installs its dependencies and reports it.
 PORT ?= 3000
 GAME_PORT ?= 8765
 FUZZ_INPUTS ?= 100000
@@ -6,8 +6,8 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 ON_MYSQL := $(addsuffix .py,concurrency contract contract_bodies contract_tokens database \
 	database_access database_failures lost_answers migrate migrations session_limit)
-# What a shell may have set and what would change how Python, pip, Node and npm work. Kept is what
-# they need to reach their registries.
+# Settings of the shell that would change Python, pip, Node and npm are unset, except those that they need to
+# reach their registries.
 KEPT := PYTHON3 $(addprefix PIP_,INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT \
 	PROXY CACHE_DIR NO_CACHE_DIR CONFIG_FILE KEYRING_PROVIDER TIMEOUT DEFAULT_TIMEOUT RETRIES) \
 	NODE_AUTH_TOKEN NODE_EXTRA_CA_CERTS NODE_USE_SYSTEM_CA NODE_USE_ENV_PROXY NODE_OPTIONS \
@@ -17,7 +17,7 @@ KEPT := PYTHON3 $(addprefix PIP_,INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS T
 STRAY := CDPATH PYTHON% PIP_% NODE_% npm_config_% NPM_CONFIG_%
 $(foreach name,$(filter-out $(KEPT),$(filter $(STRAY),$(.VARIABLES))),$(eval unexport $(name)))
 NODE_OPTIONS := $(filter --use-%-ca,$(NODE_OPTIONS))
-# Where HOME cannot be written, npm and serverless keep their files here.
+# If HOME is read-only, npm and serverless keep their files here.
 ifneq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
 export npm_config_cache := $(CURDIR)/.local/npm
 endif
@@ -25,7 +25,7 @@ export SLS_SCHEMA_CACHE_BASE_DIR := $(CURDIR)/.local
 LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-strip-extras --custom-compile-command "make lock"
 SERVERLESS := AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true node node_modules/.bin/serverless
-# The region that `aws configure` was told, unless another is named.
+# The region of `aws configure`, unless REGION or the environment sets another.
 REGION ?= $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell aws configure get region 2>/dev/null))
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
@@ -38,33 +38,33 @@ help:  ## show this list
 run: setup  ## run the backend on this machine, on http://127.0.0.1:3000 (or PORT=...)
 	@exec $(PYTHON) -m local run "--port=$(PORT)"
 
-run-game: setup  ## the same, with the example game server on ws://127.0.0.1:8765 (or GAME_PORT=...)
+run-game: setup  ## run the backend and the example game server, on ws://127.0.0.1:8765 (or GAME_PORT=...)
 	@exec $(PYTHON) -m local run "--port=$(PORT)" "--game-port=$(GAME_PORT)"
 
-test: check  ## run the backend's tests, with a private MariaDB; with DATABASE=mysql the faults, too
+test: check  ## run the backend's tests on a private MariaDB (DATABASE=mysql: on MySQL, with the faults)
 	@$(PYTHON) -m local install
 	$(PYTEST) -m "not search and not long" tests/unit tests/integration tests/stories tests/examples --cov
 	$(if $(filter-out mariadb,$(DATABASE)),@$(MAKE) --no-print-directory test-faults)
 
-long: setup  ## test what takes many minutes: setting up from nothing, and under one bad setting at a time
+long: setup  ## run the slow tests: setup from nothing, and under one bad setting at a time
 	@$(PYTHON) -m local install
 	$(PYTEST) -m long tests/stories
 
-test-search: setup  ## hold the API against its description and a model, send it hostile events, generate clients
+test-search: setup  ## compare the API with its description and a model, send hostile events, generate clients
 	@$(PYTHON) -m local install
 	@$(PYTHON) -m tests.openapi_tools.npm_tools
 	$(PYTEST) -m search tests/integration tests/openapi_tools
 
-test-deploy: setup  ## test what a deployment uploads: the template, and the package in a Lambda runtime
+test-deploy: setup  ## test a deployment's files: the template, and the package in a Lambda runtime
 	@$(PYTHON) -m local install
 	@$(PYTHON) -m deploy.python
 	$(PYTEST) tests/deploy
 
-test-mysql: setup  ## test what the database does on MySQL (or DATABASE=mariadb-11.8) too
+test-mysql: setup  ## run the database tests on MySQL too (or DATABASE=mariadb-11.8)
 	@$(PYTHON) -m tests.on_engine $(or $(DATABASE),mysql) --numprocesses=auto --maxprocesses=4 \
 		$(addprefix tests/integration/test_,$(ON_MYSQL))
 
-rehearse: setup  ## rehearse a deployment on this machine: everything but AWS is real
+rehearse: setup  ## rehearse a deployment on this machine, with a stand-in for AWS
 	@$(PYTHON) -m deploy.python
 	@$(PYTHON) -m tests.rehearsal
 
@@ -72,7 +72,7 @@ test-faults: setup  ## break the database, the network, the secrets and the cloc
 	@$(PYTHON) -m local install
 	$(PYTHON) -m pytest --numprocesses=2 --dist=worksteal tests/faults
 
-test-godot: setup  ## test the Godot addon in the real engine, fetched where there is none
+test-godot: setup  ## test the Godot addon in the real engine, which is fetched if missing
 	@$(PYTHON) -m local install
 	@$(PYTHON) -m tests.godot.engine
 	$(PYTEST) --maxprocesses=2 tests/godot
@@ -86,40 +86,40 @@ check: setup  ## check style and types
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-package: setup  ## build what a deployment uploads, into .serverless
+package: setup  ## build the deployment's package, into .serverless
 	@node node_modules/.bin/serverless package
 
-bench: setup  ## measure what docs/performance.md says, with ACCOUNTS=... accounts (200000)
+bench: setup  ## measure the figures of docs/performance.md, with ACCOUNTS=... accounts (200000)
 	@$(PYTHON) -m tests.benchmarks $(if $(ACCOUNTS),--accounts "$(ACCOUNTS)")
 
 rotate-token-keys: setup  ## give STAGE=... new token keys (KIND=..., REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
 	@exec $(PYTHON) -m operate.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \
 		$(if $(KIND),--kind "$(KIND)") $(if $(TIDY),--tidy) $(if $(EMERGENCY),--emergency)
 
-smoke: setup  ## try a deployment as a player would: make smoke URL=https://...
-	@$(if $(URL),,$(error smoke: say where the deployment answers: make smoke URL=https://...))
-	@$(PYTHON) -m operate.smoke "$(URL)"
+smoke: setup  ## test a deployment as a player would: make smoke URL=https://...
+	@$(if $(URL),,$(error smoke: URL is missing: make smoke URL=https://...))
+	@$(PYTHON) -m deploy.smoke "$(URL)"
 
 deploy rollback clean-up: STAGE ?= dev
 deploy: setup  ## deploy to AWS, into STAGE=dev and the region of `aws configure` (or REGION=...)
 	@$(SERVERLESS) deploy $(TARGET)
 
-rollback: setup  ## let players reach the version of before again (or VERSION=n), at once
+rollback: setup  ## roll back to the previous version (or VERSION=n), at once
 	@$(SERVERLESS) rollback-live $(TARGET) $(if $(VERSION),--to $(VERSION))
 
 openapi: setup  ## write docs/openapi.json from the route table
 	@$(PYTHON) -m local.openapi
 
-lock: setup  ## pin what requirements*.in and package.json name, with the hash of every file
+lock: setup  ## pin the packages of requirements*.in and package.json, with the hash of every file
 	@for list in requirements requirements-dev deploy/argon2-build examples/requirements; do \
 		$(LOCK) $$list.in --output-file $$list.txt || exit; done
 	@for folder in . tests/openapi_tools; do \
 		npm install --prefix $$folder --package-lock-only --no-audit --no-fund || exit; done
 
-clean-up: setup  ## delete dead sessions and full buckets now, as happens daily anyway
+clean-up: setup  ## delete dead sessions and full buckets now, not at the daily run
 	@$(SERVERLESS) invoke --function clean_up $(TARGET)
 
-reset: setup  ## forget the local database and its keys
+reset: setup  ## delete the local database and its keys
 	@$(PYTHON) -m local reset
 
 setup:

@@ -1,6 +1,6 @@
-// Which version of `http` players reach. The HTTP API knows the function by its alias `live` alone.
-// CloudFormation makes the alias and then never touches it: only what is here moves it, after the
-// migration that the new version needs, or back.
+// Selects the version of `http` that players reach. The HTTP API calls the function by its alias `live` only.
+// CloudFormation creates the alias and then never touches it: only this code moves it, forward after the new
+// version's migration, or back.
 'use strict'
 
 const cloudformation = require('@aws-sdk/client-cloudformation')
@@ -10,14 +10,14 @@ const ALIAS = 'live'
 const LOGICAL_ID = 'HttpLiveAlias'
 const MADE_WITH = 'LiveAliasMadeWith' // a parameter and an output
 const IS_NEW = 'LiveAliasIsNew'
-const DEPLOYED = 'HttpLambdaFunctionQualifiedArn' // serverless' own output: the stack's version
+const DEPLOYED = 'HttpLambdaFunctionQualifiedArn' // serverless's own output: the stack's version
 const MIGRATION_SECONDS = 900 // as the time-out of `migrate` in serverless.yml
-const KEPT = 3 // of the newest versions, besides those that something names
-const READY_SECONDS = 300 // SnapStart takes minutes to make a version's snapshot
-// Errors that Lambda gives instead of running a function: it is idle, waking up or being changed.
+const KEPT = 3 // of the newest versions, besides those that are referred to
+const READY_SECONDS = 300 // SnapStart takes minutes to create a version's snapshot
+// Errors of Lambda if it does not run a function that is idle, waking up or being changed.
 const NOTHING_RAN = ['CodeArtifactUserPendingException', 'ResourceConflictException', 'ResourceNotReadyException']
 
-// What the alias remembers of its last move.
+// The alias's description records its last move.
 const AFTER_DEPLOY = (version) => `before: ${version}`
 const AFTER_ROLLBACK = (version) => `rolled back from: ${version}`
 
@@ -36,15 +36,15 @@ class Live {
     return this.serverless.service.getFunction('http')
   }
 
-  // Serverless gives a function an alias by itself for SnapStart only, and under another name.
+  // By default serverless gives a function an alias only for SnapStart, and under another name.
   nameAlias() {
     const compiler = this.serverless.pluginManager.plugins.find((plugin) => plugin.ensureTargetAliasesInitialized)
     compiler.ensureTargetAliasesInitialized()
     this.http.targetAlias = { name: ALIAS, logicalId: LOGICAL_ID }
   }
 
-  // The alias begins with the stack's first version and stays there as far as CloudFormation knows:
-  // a value that changed would be set back by a stack update that fails, to a version of long ago.
+  // For CloudFormation the alias always has the stack's first version: if the value changed, a failed stack
+  // update would reset it, to an old version.
   compileAlias() {
     const template = this.serverless.service.provider.compiledCloudFormationTemplate
     const functionId = this.provider.naming.getLambdaLogicalId('http')
@@ -55,7 +55,7 @@ class Live {
       [MADE_WITH]: {
         Type: 'String',
         Default: '',
-        Description: 'The version that the alias live was made with; empty to make it',
+        Description: 'The version that the alias live was created with; empty to create it',
       },
     }
     template.Conditions = { ...template.Conditions, [IS_NEW]: { 'Fn::Equals': [{ Ref: MADE_WITH }, ''] } }
@@ -64,17 +64,17 @@ class Live {
       Properties: { FunctionName: { Ref: functionId }, FunctionVersion: madeWith, Name: ALIAS },
     }
     template.Outputs[MADE_WITH] = {
-      Description: 'The version that the alias live was made with',
+      Description: 'The version that the alias live was created with',
       Value: madeWith,
     }
-    // A version that belongs to a failed update has to go with it, or else the next try finds it
-    // there and CloudFormation refuses. Those that served stay, to go back to.
+    // A version of a failed update has to be deleted with it, otherwise CloudFormation refuses the next try
+    // because it exists. Versions that have served stay for rollbacks.
     for (const resource of Object.values(template.Resources)) {
       if (resource.Type === 'AWS::Lambda::Version') resource.DeletionPolicy = 'RetainExceptOnCreate'
     }
   }
 
-  // Before an update: the alias is the one that is there.
+  // Before an update, keep the existing alias.
   async keepAlias() {
     const settings = this.serverless.service.provider
     if (settings.shouldNotDeploy) return
@@ -85,7 +85,7 @@ class Live {
       : others
   }
 
-  // After an update, or where there was nothing to update: an earlier migration may have failed.
+  // After an update, even an empty one, since an earlier migration may have failed.
   async follow() {
     const client = await this.client()
     const alias = await this.alias(client)
@@ -103,8 +103,8 @@ class Live {
     await this.prune(client, [deployed, alias.FunctionVersion, outputs[MADE_WITH]])
   }
 
-  // With SnapStart each version that is there costs, and keeps the network that it was made in. Players
-  // reach the new version already, so a list or a deletion that is refused fails nothing.
+  // With SnapStart each existing version costs, and keeps the network that it was created in. Players reach
+  // the new version already, so a refused list or deletion does not fail the deployment.
   async prune(client, named) {
     const FunctionName = this.http.name
     let old
@@ -112,13 +112,13 @@ class Live {
       old = await this.old(client, named)
       for (const Qualifier of old) await client.send(new lambda.DeleteFunctionCommand({ FunctionName, Qualifier }))
     } catch (error) {
-      this.log.notice(`old versions: not deleted, which may cost (docs/costs.md): ${error.name}: ${error.message}`)
+      this.log.notice(`old versions: not deleted, so they may cost (docs/costs.md): ${error.name}: ${error.message}`)
       return
     }
     if (old.length) this.log.notice(`old versions: deleted ${old.join(', ')}`)
   }
 
-  // Versions to delete: none of the newest, and none of those named.
+  // Versions to delete: none of the newest, and none of `named`.
   async old(client, named) {
     const versions = []
     for await (const page of lambda.paginateListVersionsByFunction({ client }, { FunctionName: this.http.name })) {
@@ -136,8 +136,8 @@ class Live {
     const version = wanted || before
     if (!version) {
       this.fail(
-        `version ${now} is live (${alias.Description || 'the first'}), and the one to go back to is` +
-          ' not known: name it with VERSION=... (`aws lambda list-versions-by-function` lists them)',
+        `version ${now} is live (${alias.Description || 'the first'}), and the previous version is not` +
+          ' recorded: name one with VERSION=... (`aws lambda list-versions-by-function` lists them)',
       )
     }
     if (version === now) this.fail(`version ${now} is live already`)
@@ -146,11 +146,11 @@ class Live {
   }
 
   async migrate(client, live, deployed) {
-    // Once and no more: whether a lost answer was a good one is not known, and a try that waits for
-    // another one's lock costs as much time again.
+    // Without retries: after a lost answer the outcome is unknown, and a retry that waits for the first
+    // one's lock takes as long again.
     const patient = await this.client({ maxAttempts: 1 }, MIGRATION_SECONDS + 30)
     const FunctionName = this.serverless.service.getFunction('migrate').name
-    const serving = live === deployed ? '' : ` Version ${live} goes on serving.`
+    const serving = live === deployed ? '' : ` Version ${live} continues to serve.`
     await lambda.waitUntilFunctionUpdatedV2({ client, maxWaitTime: READY_SECONDS }, { FunctionName })
     let answer
     try {
@@ -166,7 +166,7 @@ class Live {
     if (answer.FunctionError) {
       const text = String(said.errorMessage).replace(/\s+/g, ' ')
       this.fail(
-        `the migration failed: ${said.errorType}: ${text}.${serving} Mend it and deploy again; its` +
+        `the migration failed: ${said.errorType}: ${text}.${serving} Fix it and deploy again. Its` +
           ` log: serverless logs --function migrate --stage ${this.provider.getStage()}`,
       )
     }
@@ -174,8 +174,8 @@ class Live {
   }
 
   // After some weeks without a call Lambda makes a function idle. It refuses the call that wakes the
-  // function, and takes a minute or more until it runs another. A function that becomes Inactive again
-  // could not wake: its reason says why, such as a subnet without free addresses.
+  // function, and needs a minute or more before it runs another. A function that becomes Inactive again
+  // could not wake: its state has the reason, such as a subnet without free addresses.
   async invokeAwake(client, patient, FunctionName) {
     const command = new lambda.InvokeCommand({ FunctionName, Payload: '{}' })
     let waking = false
@@ -204,7 +204,7 @@ class Live {
           Name: ALIAS,
           FunctionVersion: version,
           Description: description,
-          RevisionId: alias.RevisionId, // or somebody else has moved it meanwhile
+          RevisionId: alias.RevisionId, // refused if another deployment has moved it meanwhile
         }),
       )
     } catch (error) {
@@ -212,7 +212,7 @@ class Live {
     }
   }
 
-  // A version with SnapStart is not there until its snapshot is, nor after two weeks without a run.
+  // A version with SnapStart is not ready before its snapshot exists, nor after two weeks without a call.
   async makeReady(client, version) {
     const named = { FunctionName: this.http.name, Qualifier: version }
     for (const end = Date.now() + READY_SECONDS * 1000; ; await new Promise((done) => setTimeout(done, 2000))) {
@@ -227,7 +227,7 @@ class Live {
         this.fail(`version ${version} is ${state.State}, not Active: ${state.StateReason || 'no reason given'}`)
       }
       if (state.State === 'Inactive') {
-        // A run wakes it up. This is no request, so it is answered 400; while it wakes, by an error.
+        // A call wakes it. This event is not a request, so the answer is 400, or an error while it wakes.
         await client.send(new lambda.InvokeCommand({ ...named, Payload: '{}' })).catch(() => {})
       }
     }
@@ -244,7 +244,7 @@ class Live {
     }
   }
 
-  // The stack, or nothing where there is none.
+  // The stack, or undefined if there is none.
   async stack() {
     const client = new cloudformation.CloudFormationClient(await this.provider.getAwsSdkV3Config())
     const StackName = this.provider.naming.getStackName()
@@ -252,7 +252,7 @@ class Live {
       const found = await client.send(new cloudformation.DescribeStacksCommand({ StackName }))
       return found.Stacks[0]
     } catch (error) {
-      if (error.name !== 'ValidationError') throw error // that is how it says "no such stack"
+      if (error.name !== 'ValidationError') throw error // its way to report "no such stack"
       return undefined
     }
   }
@@ -262,7 +262,7 @@ class Live {
     return Object.fromEntries(outputs.map((one) => [one.OutputKey, one.OutputValue]))
   }
 
-  // Serverless' own settings (proxy, CA, credentials), with time to wait for a long answer.
+  // Serverless's own settings (proxy, CA, credentials), with a longer time-out.
   async client(options = {}, seconds = 120) {
     const kept = process.env.AWS_CLIENT_TIMEOUT
     process.env.AWS_CLIENT_TIMEOUT = String(seconds * 1000)

@@ -1,12 +1,12 @@
-// Looks at the parameters of serverless.yml before anything is made of them: at what does not go
-// together, and before a deployment also at placeholders. What AWS would refuse, preflight.py asks.
+// Checks the parameters of serverless.yml before they are used: for contradictions, and before a deployment
+// also for placeholders. preflight.py checks everything that AWS would refuse.
 'use strict'
 
 const ENGINES = ['mariadb', 'mysql']
 const ARCHITECTURES = ['x86_64', 'arm64']
 const SPARE_CONNECTIONS = 10 // for migrations, rotations and administrators
 
-// What a choice asks for besides.
+// The parameters that a choice requires.
 const NEEDS = [
   ['database', ['existing'], [
     'existingHost', 'existingAdminSecret', 'existingIdentifier',
@@ -17,24 +17,24 @@ const NEEDS = [
   ['domain', ['route53'], ['hostedZoneId']],
 ]
 
-// Only serverless.yml can hold a list: on the command line it would be one text.
+// Only serverless.yml can hold a list: on the command line it would be a single text.
 const LISTS = ['existingSubnets', 'secretsEndpointSubnets', 'corsOrigins']
 
 const isEmpty = (value) => value === undefined || value === null || value === '' || value.length === 0
 
-// Returns what is wrong with a stage's parameters in themselves, a line each.
+// Returns the contradictions within a stage's parameters, one line each.
 const contradictions = (params) => {
   const lines = []
   for (const [name, values, needs] of NEEDS) {
     for (const other of needs) {
       if (values.includes(String(params[name])) && isEmpty(params[other])) {
-        lines.push(`${name} is ${params[name]}, so give ${other} too`)
+        lines.push(`${name} is ${params[name]}, which requires ${other}: set it too`)
       }
     }
   }
   for (const name of LISTS) {
     if (typeof params[name] === 'string' && !params[name].startsWith('${')) {
-      lines.push(`${name} is a text, ${params[name]}: give the list in serverless.yml, not by --param`)
+      lines.push(`${name} is a text, ${params[name]}: set it as a list in serverless.yml, not with --param`)
     }
   }
   if (params.database === 'existing') {
@@ -42,13 +42,13 @@ const contradictions = (params) => {
       lines.push(`existingEngine is ${params.existingEngine}: choose ${ENGINES.join(' or ')}`)
     }
     if (String(params.proxy) === 'true') {
-      lines.push('proxy is for a database that is made here: give the existing one without it')
+      lines.push('proxy: true does not work with database: existing: set proxy: false')
     }
     if (params.secretsEndpoint === 'own' && JSON.stringify(params.secretsEndpointSubnets).includes('PrivateSubnet')) {
-      lines.push('secretsEndpointSubnets names subnets that are not made: give one or more of existingSubnets')
+      lines.push('secretsEndpointSubnets names subnets that this stage does not create: choose from existingSubnets')
     }
   } else if (params.secretsEndpoint === 'existing') {
-    lines.push('secretsEndpoint: existing is for an existing network: it goes with database: existing')
+    lines.push('secretsEndpoint: existing requires an existing network: set database: existing too')
   }
   if (String(params.proxy) === 'true' && params.database === 'aurora' && Number(params.auroraMinCapacity) === 0) {
     lines.push('a proxy keeps Aurora awake, so auroraMinCapacity 0 saves nothing: give 0.5, or no proxy')
@@ -66,11 +66,11 @@ const contradictions = (params) => {
   return lines
 }
 
-// Returns what nobody can want to deploy.
+// Returns the placeholders that must not be deployed.
 const placeholders = (params) =>
   [].concat(params.corsOrigins || [])
     .filter((origin) => /(^|[/.])example\.(com|net|org)(:|\/|$)/.test(origin))
-    .map((origin) => `corsOrigins has ${origin}, which is nobody's: give the web pages your game runs on`)
+    .map((origin) => `corsOrigins has ${origin}, a placeholder: enter the origins of your game's web pages`)
 
 // Returns a stage's parameters: the command line's, the stage's own, those of all stages.
 const chosen = (serverless) => {
@@ -90,11 +90,11 @@ class Parameters {
     }
     const deploying = serverless.processedInput.commands[0] === 'deploy'
     this.hooks = {
-      'before:package:cleanup': () => { // first of all, before anybody looks for credentials
+      'before:package:cleanup': () => { // first of all, before credentials are needed
         const params = chosen(serverless)
         refuse([...contradictions(params), ...(deploying ? placeholders(params) : [])])
       },
-      // Once more, for what was packaged before.
+      // Again, for a package that was built earlier.
       'before:deploy:deploy': () => refuse(placeholders(chosen(serverless))),
     }
   }

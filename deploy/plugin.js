@@ -1,5 +1,5 @@
-// What a deployment of ours does besides: the zip is built by deploy/package.py, and players reach
-// the new version only once the database has been migrated for it (docs/migrations.md).
+// The project's own steps of a deployment: deploy/package.py builds the zip, and players reach the new
+// version only after the database has been migrated (docs/migrations.md).
 'use strict'
 
 const { spawnSync } = require('node:child_process')
@@ -8,7 +8,7 @@ const { Live } = require('./live')
 const { Preflight } = require('./preflight')
 const { Protection } = require('./protection')
 
-const VERSION = { usage: 'The version to go back to, if not the one before', type: 'string' }
+const VERSION = { usage: 'The version to roll back to, if not the previous one', type: 'string' }
 
 module.exports = class {
   constructor(serverless, options, { log, progress }) {
@@ -19,14 +19,14 @@ module.exports = class {
     this.protection = new Protection(serverless, this.live, log, progress.get('main'))
     this.commands = {
       'rollback-live': {
-        usage: 'Lets players reach the version of before again, at once',
+        usage: 'Rolls back to the previous version, at once',
         lifecycleEvents: ['move'],
         options: { to: VERSION },
       },
     }
     this.hooks = {
       'before:package:cleanup': () => this.checkAccount(),
-      'before:deploy:deploy': () => this.preflight.run(), // if it was packaged before
+      'before:deploy:deploy': () => this.preflight.run(), // if it was packaged earlier
       'before:package:createDeploymentArtifacts': () => this.build(),
       'before:package:compileFunctions': () => this.live.nameAlias(),
       'after:package:compileFunctions': () => this.live.compileAlias(),
@@ -46,7 +46,7 @@ module.exports = class {
   build() {
     const { serverless } = this
     const { package: packaging, provider, service } = serverless.service
-    // With --package=FOLDER, serverless moves what is here there at the end.
+    // With --package=FOLDER, serverless moves the zip there at the end.
     const zip = path.join(serverless.serviceDir, '.serverless', `${service}.zip`)
     const architecture = `--architecture=${provider.architecture || 'x86_64'}`
     const done = spawnSync('.venv/bin/python', ['-m', 'deploy.package', architecture, zip], {
@@ -55,13 +55,15 @@ module.exports = class {
     })
     if (done.status !== 0) {
       throw new serverless.classes.Error(
-        done.error ? `no Python: run \`make setup\` (${done.error.message})` : 'no package was built',
+        done.error
+          ? `Python is missing: run \`make setup\` (${done.error.message})`
+          : 'the package could not be built: see above',
       )
     }
     packaging.artifact = zip
   }
 
-  // Before the package is built, and not for those who only want a package.
+  // Before the package is built, but not for `serverless package`.
   async checkAccount() {
     const { classes, getProvider, processedInput } = this.serverless
     if (processedInput.commands.join(' ') !== 'deploy') return
@@ -79,7 +81,7 @@ module.exports = class {
 
   refuse(instead) {
     throw new this.serverless.classes.Error(
-      `this would pass by the migrations and the alias \`live\`: use ${instead}`,
+      `this would bypass the migrations and the alias \`live\`: use ${instead}`,
     )
   }
 }

@@ -1,4 +1,4 @@
-// Asks AWS what it would refuse later, before anything is built or made (deploy/preflight.py).
+// Finds everything that AWS would refuse later, before anything is built or created (deploy/preflight.py).
 'use strict'
 
 const { spawnSync } = require('node:child_process')
@@ -30,14 +30,14 @@ class Preflight {
     })
     if (done.error || done.status !== 0) {
       const why = done.error ? done.error.message : done.stderr.trim().split('\n').pop()
-      throw new classes.Error(`the questions to AWS could not be asked (deploy/preflight.py): ${why}`)
+      throw new classes.Error(`the checks in AWS could not run (deploy/preflight.py): ${why}`)
     }
     if (done.stdout.trim()) throw new classes.Error(done.stdout.trim(), 'PREFLIGHT')
     if (done.stderr.trim()) this.log.notice(done.stderr.trim())
     this.passed = true
   }
 
-  // With the credentials that serverless found, wherever they came from.
+  // With the credentials that serverless found, from any source.
   async environment(provider) {
     const { AWS_PROFILE, ...environment } = process.env
     const found = await provider.getAwsSdkV3CredentialsProvider()()

@@ -150,7 +150,7 @@ def left_over(name: str, *, deleted: bool) -> str:
             f" delete-secret --secret-id {name} --force-delete-without-recovery` frees it, for good"
         )
     return (
-        f"the secret {name} is there already, and belongs to no stack: docs/operate.md (The whole"
+        f"the secret {name} is there already, and belongs to no stack: docs/restore.md (The whole"
         " database is gone) says how to keep what is in it; if no one needs it, `aws secretsmanager"
         f" delete-secret --secret-id {name} --force-delete-without-recovery`"
     )
@@ -285,7 +285,7 @@ def _budget(target: Target) -> Iterator[str]:
     except registry.exceptions.TypeNotFoundException:
         yield (
             f"CloudFormation makes no budgets in {target.region}: set monthlyBudget: 0, and make"
-            " one by hand (docs/deploy.md, Be told about money)"
+            " one by hand (docs/deploy.md, Set a budget)"
         )
         return
     account = target.client("sts").get_caller_identity()["Account"]

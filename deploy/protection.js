@@ -1,6 +1,6 @@
-// Protects the database against deletion from the first success on, not from its first second: a first
-// deployment that fails has to be able to take back what it made, or else the database is left behind in
-// no stack, and the next try makes another.
+// Protects the database against deletion from the first successful deployment on, not from its creation: a
+// failed first deployment has to be able to delete its resources. Otherwise the database would be left without
+// a stack, and the next try would create another.
 'use strict'
 
 const cloudformation = require('@aws-sdk/client-cloudformation')
@@ -22,14 +22,14 @@ class Protection {
     return Object.values(Resources).filter(({ Type }) => DATABASES.includes(Type))
   }
 
-  // `deletionProtection: true` holds from the second update of a stack on. By --param it is a text.
+  // `deletionProtection: true` applies from the second update of a stack on. With --param it is a text.
   compile() {
     for (const { Properties } of this.databases) {
       if (String(Properties.DeletionProtection) === 'true') Properties.DeletionProtection = AFTER_THE_FIRST
     }
   }
 
-  // That second update, at once and by CloudFormation itself: the same template, but the alias is there.
+  // That second update, at once and by CloudFormation itself: the same template, now with the alias.
   async switchOn() {
     const wanted = this.databases.some(({ Properties }) => Properties.DeletionProtection?.['Fn::If'])
     const stack = await this.live.stack()
@@ -42,13 +42,13 @@ class Protection {
     } catch (error) {
       throw new this.serverless.classes.Error(
         `players reach the new version, but the database can still be deleted by mistake: ${error.message}.` +
-          ' Deploy again: that protects it.',
+          ' Deploy again to protect it.',
       )
     }
     this.log.notice('database: protected against deletion')
   }
 
-  // What serverless does for an update, without a new template.
+  // The steps of serverless for an update, without a new template.
   async update(Parameters) {
     const aws = this.serverless.pluginManager.plugins.find((plugin) => plugin.waitForChangeSetCreation && plugin.update)
     const { TemplateURL, ...shared } = aws.getCreateChangeSetParams({ changeSetType: 'UPDATE' })

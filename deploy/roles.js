@@ -1,6 +1,5 @@
-// From CI, CloudFormation works with a role of its own, and no role that a template makes can have
-// more than a boundary allows (deploy/infrastructure/deploy-role.yml). Where neither is named, as when
-// somebody deploys by hand, nothing changes.
+// In CI, CloudFormation uses its own role, and a boundary limits every role that the template creates
+// (infrastructure/deploy-role.yml). If neither is set, as in a deployment by hand, nothing changes.
 'use strict'
 
 module.exports = class {
@@ -18,7 +17,7 @@ module.exports = class {
     this.hooks = {
       initialize: name,
       'after:aws:package:finalize:mergeCustomProviderResources': bound,
-      // What was packaged elsewhere knows of neither.
+      // A package built elsewhere has neither.
       'before:deploy:deploy': () => {
         name()
         bound()

@@ -1,9 +1,9 @@
-"""The arithmetic of costs.md and operate.md: prices, assumptions, and the tables they give.
+"""Compute the tables of costs.md and scaling.md from prices and assumptions.
 
     python docs/costs.py           prints the tables
-    python docs/costs.py --write   puts them into the documents
+    python docs/costs.py --write   writes them into the documents
 
-A test compares the documents with these tables. After a change of a price or an assumption:
+A test compares the documents with these tables. After changing a price or an assumption, run
 `--write`.
 """
 
@@ -25,12 +25,12 @@ MEMORY_GB = 0.5
 VCPU_MB = 1769  # the memory at which Lambda gives one whole vCPU
 SHARE_OF_VCPU = 512 / VCPU_MB
 
-SECRETS = 3  # the application's, the token keys, the one RDS makes for its administrator
+SECRETS = 3  # the application's, the token keys, and RDS's own for its administrator
 
 
 @dataclass(frozen=True)
 class Price:
-    """What AWS asks for one unit in us-east-1, who says so, and how old that is."""
+    """The price of one unit in us-east-1, with its source and the source's date."""
 
     usd: float
     unit: str
@@ -51,7 +51,7 @@ PRICES = _read_prices()
 
 @dataclass(frozen=True)
 class RouteCost:
-    """One kind of request: how often a monthly player makes it, and what it costs to answer."""
+    """One kind of request: how often a monthly player sends it, and the work of answering it."""
 
     per_month: float
     cpu_ms: float  # measured, see costs.md
@@ -73,19 +73,19 @@ PLATFORM_LOG_BYTES = 900  # assumed: Lambda's own two or three lines, and the ga
 
 @dataclass(frozen=True)
 class Case:
-    """A deployment and who plays."""
+    """A deployment, and its number of monthly players."""
 
     name: str
     stage: str
     players: int
     database: str
     warm_containers: int  # assumed, on average over the month
-    more_backup_gb: int  # assumed, beyond what is free
+    more_backup_gb: int  # assumed, beyond the free amount
 
 
 CASES = (
-    Case("dev, nobody plays", "dev", 0, "db.t4g.micro", 0, 0),
-    Case("prod, nobody plays", "prod", 0, "db.t4g.medium", 0, 0),
+    Case("dev, no players", "dev", 0, "db.t4g.micro", 0, 0),
+    Case("prod, no players", "prod", 0, "db.t4g.medium", 0, 0),
     Case("prod, 1 000", "prod", 1_000, "db.t4g.medium", 1, 0),
     Case("prod, 100 000", "prod", 100_000, "db.t4g.medium", 4, 0),
     Case("prod, 5 000 000", "prod", 5_000_000, "db.m5.large", 40, 20),
@@ -98,7 +98,7 @@ def usd(name: str) -> float:
 
 
 def parameter(stage: str, name: str) -> str:
-    """Return a parameter of a stage in serverless.yml, where it stands in plain text."""
+    """Return a parameter of a stage from the text of serverless.yml, uninterpreted."""
     text = re.split(rf"\n  {stage}:", SERVERLESS.read_text(), maxsplit=1)[1]
     found = re.search(rf"\n    {name}: (.*)", text)
     if found is None:
@@ -107,47 +107,47 @@ def parameter(stage: str, name: str) -> str:
 
 
 def declared(pattern: str) -> list[str]:
-    """Return what of this pattern the infrastructure declares, without the choice of Aurora."""
+    """Return every match of a pattern in the infrastructure, apart from the Aurora variant."""
     paths = [path for path in sorted(INFRASTRUCTURE.rglob("*.yml")) if path.stem != "aurora"]
     return [found for path in paths for found in re.findall(pattern, path.read_text())]
 
 
 def copies(case: Case) -> int:
-    """Return how many instances of the database run: two with Multi-AZ."""
+    """Return the number of database instances: two with Multi-AZ."""
     return 2 if parameter(case.stage, "databaseMultiAz") == "true" else 1
 
 
 def requests(case: Case) -> float:
-    """Return the requests of a month."""
+    """Return the requests per month."""
     return case.players * sum(route.per_month for route in ROUTES.values())
 
 
 def billed_ms(route: RouteCost) -> float:
-    """Return how long Lambda runs for a request: the processor's share stretches CPU time."""
+    """Return how long Lambda bills for a request: 512 MB buy only a share of a processor."""
     return route.cpu_ms / SHARE_OF_VCPU + route.round_trips * ROUND_TRIP_MS
 
 
 def gb_seconds(case: Case) -> float:
-    """Return the GB-seconds of a month."""
+    """Return the GB-seconds per month."""
     ms = sum(route.per_month * billed_ms(route) for route in ROUTES.values())
     return case.players * ms / 1000 * MEMORY_GB
 
 
 def log_gb(case: Case) -> float:
-    """Return the GB that are logged in a month."""
+    """Return the GB logged per month."""
     size = sum(r.per_month * (r.log_bytes + PLATFORM_LOG_BYTES) for r in ROUTES.values())
     return case.players * size / GB
 
 
 def http_api(case: Case) -> float:
-    """Return what the gateway costs: less for what is beyond 300 million requests."""
+    """Return the cost of the gateway, cheaper beyond 300 million requests."""
     millions = requests(case) / 1e6
     first = usd("HTTP API, first 300 million requests")
     return min(millions, 300) * first + max(millions - 300, 0) * usd("HTTP API, more")
 
 
 def snap_start(case: Case) -> float:
-    """Return what one kept snapshot and the starts from it cost; each container lives two hours."""
+    """Return the cost of one kept snapshot and the starts from it; a container lives two hours."""
     if parameter(case.stage, "snapStart") != "true":
         return 0
     kept = MEMORY_GB * SECONDS * usd("Lambda SnapStart, keeping a snapshot")
@@ -156,16 +156,16 @@ def snap_start(case: Case) -> float:
 
 
 def logs(case: Case) -> float:
-    """Return what logs cost: taken in once, kept for the stage's days."""
+    """Return the cost of logs: ingested once, kept for the stage's `logDays`."""
     months = int(parameter(case.stage, "logDays")) / 30
     keeping = usd("CloudWatch Logs, keeping") * months
     return log_gb(case) * (usd("CloudWatch Logs, taking in") + keeping)
 
 
 def watching(_: Case) -> float:
-    """Return what the metrics, the alarms and the dashboard cost."""
+    """Return the cost of the metrics, the alarms and the dashboard."""
     metrics = set(declared(r"MetricName: (\w+), MetricValue: "))
-    # An alarm is paid by the metrics it looks at: one, or those of its expression.
+    # An alarm is billed by its metrics: one, or those of its expression.
     alarms = set(declared(r"\n *(\w+):\n *Type: AWS::CloudWatch::Alarm\n"))
     watched = len(alarms) - len(declared(r"Expression: ")) + len(declared(r"\n *MetricStat:"))
     return (
@@ -176,7 +176,7 @@ def watching(_: Case) -> float:
 
 
 def secrets(case: Case) -> float:
-    """Return what the secrets cost: each warm container reads one every five minutes."""
+    """Return the cost of the secrets: each warm container reads one every five minutes."""
     reads = case.warm_containers * HOURS * 12
     return SECRETS * usd("Secrets Manager, a secret") + reads / 1e4 * usd(
         "Secrets Manager, reading"
@@ -185,7 +185,7 @@ def secrets(case: Case) -> float:
 
 LINES: Mapping[str, Callable[[Case], float]] = {
     "Database: instance": lambda case: usd(f"RDS {case.database}") * HOURS,
-    "Database: the second one (Multi-AZ)": lambda case: (
+    "Database: second instance (Multi-AZ)": lambda case: (
         usd(f"RDS {case.database}") * HOURS * (copies(case) - 1)
     ),
     "Database: storage": lambda case: (
@@ -223,10 +223,10 @@ class Tiers:
     source: str
     date: str
     fee: float
-    steps: tuple[tuple[float, float], ...]  # users up to this bound cost so much each
+    steps: tuple[tuple[float, float], ...]  # up to this many users, the price of each
 
     def cost(self, players: int) -> float | None:
-        """Return what so many players cost in a month; None: no price was found for so many."""
+        """Return the cost per month, or None if no price is known for so many players."""
         if players > self.steps[-1][0]:
             return None
         total, below = self.fee, 0.0
@@ -286,7 +286,7 @@ SIZES = (1_000, 100_000, 5_000_000)
 
 
 def money(amount: float) -> str:
-    """Write an amount in USD: cents below 100, whole dollars above, a dash for nothing."""
+    """Format an amount in USD: cents below 100, whole dollars above, a dash for zero."""
     if amount == 0:
         return "-"
     if amount < 0.01:  # noqa: PLR2004 -- a cent
@@ -295,14 +295,14 @@ def money(amount: float) -> str:
 
 
 def asked(amount: float | None) -> str:
-    """Write what somebody else asks."""
+    """Format the price of another service."""
     if amount is None:
         return "not verified"
     return money(amount) if amount else "free"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown, the first column to the left, figures to the right."""
+    """Return a Markdown table: first column left-aligned, figures right-aligned."""
     rule = ["---"] + ["---:"] * (len(head) - 1)
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
@@ -316,12 +316,12 @@ def monthly() -> str:
         f"{total / case.players:.5f}" if case.players else "-"
         for case, total in zip(CASES, totals, strict=True)
     ]
-    rows.append(["a player", *each])
+    rows.append(["per player", *each])
     return table(["", *(case.name for case in CASES)], rows)
 
 
 def alternatives() -> str:
-    """Return what the price lists of others make of as many players."""
+    """Return the prices of other services for the same numbers of players."""
     rows = [
         [
             f"[{service.name}]({service.source}) ({service.date})",
@@ -336,7 +336,7 @@ def alternatives() -> str:
 
 
 def traffic() -> str:
-    """Return what a player does in a month, and what that means."""
+    """Return the requests of a player per month, and the work of each."""
     rows = [
         [
             name,
@@ -349,7 +349,7 @@ def traffic() -> str:
         ]
         for name, route in ROUTES.items()
     ]
-    head = ["", "a player a month", "CPU ms", "round trips", "billed ms", "answer", "log line"]
+    head = ["", "per player and month", "CPU ms", "round trips", "billed ms", "answer", "log line"]
     return table(head, rows)
 
 
@@ -359,7 +359,7 @@ def prices() -> str:
         [name, _exact(price.usd), price.unit, f"[{price.date}]({price.source})"]
         for name, price in PRICES.items()
     ]
-    return table(["us-east-1", "USD", "for one", "source"], rows)
+    return table(["us-east-1", "USD", "per", "source"], rows)
 
 
 def _exact(amount: float) -> str:
@@ -367,16 +367,16 @@ def _exact(amount: float) -> str:
 
 
 def per_run() -> str:
-    """Return how many requests a second one run of `http` answers."""
+    """Return how many requests per second one concurrent run of `http` answers."""
     rows = [
         [name, f"{route.cpu_ms:.1f}", f"{billed_ms(route):.0f}", f"{1000 / billed_ms(route):.0f}"]
         for name, route in ROUTES.items()
     ]
-    return table(["", "CPU ms", "ms in a run of 512 MB", "a second and run"], rows)
+    return table(["", "CPU ms", "ms with 512 MB", "per second and run"], rows)
 
 
 def architectures() -> str:
-    """Return what a million sign-ins' hashes cost by architecture."""
+    """Return the cost of hashing for a million sign-ins, by architecture."""
     x86, arm = usd("Lambda, time, x86_64"), usd("Lambda, time, arm64")
     stock = HASH_MS["stock wheel, x86_64"]
     cases = [(name, ms, x86) for name, ms in HASH_MS.items()]
@@ -397,24 +397,24 @@ def _cents(cpu_ms: float, price: float) -> str:
 
 
 def tables() -> Iterator[tuple[str, str, str]]:
-    """Return the tables, each with its document and the name that marks its place there."""
+    """Yield each table with its document and the name of its marker there."""
     yield "costs.md", "monthly", monthly()
     yield "costs.md", "alternatives", alternatives()
     yield "costs.md", "traffic", traffic()
     yield "costs.md", "prices", prices()
-    yield "operate.md", "requests", per_run()
-    yield "operate.md", "architectures", architectures()
+    yield "scaling.md", "requests", per_run()
+    yield "scaling.md", "architectures", architectures()
 
 
 def put(text: str, name: str, content: str) -> str:
-    """Return a document's text with a table in its place."""
+    """Return a document's text with a table written after its marker."""
     before, _, rest = text.partition(f"<!-- {name} -->\n")
     _, _, after = rest.partition("<!-- end -->")
     return f"{before}<!-- {name} -->\n{content}\n<!-- end -->{after}"
 
 
 def main() -> None:
-    """Print the tables, or put them into the documents."""
+    """Print the tables, or write them into the documents."""
     for document, name, content in tables():
         print(f"{document}: {name}\n\n{content}\n")
         if "--write" in sys.argv[1:]:

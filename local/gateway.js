@@ -1,14 +1,14 @@
-// An HTTP API of API Gateway, as one function sees it (payload format 2.0). Known of AWS: the path
+// An HTTP API of API Gateway, as one function sees it (payload format 2.0). Known behaviour of AWS: the path
 // arrives decoded, the query does not; only a few media types count as text; several headers of one
-// name become one; preflights are answered here, and CORS headers are the gateway's alone.
+// name become one; the gateway answers preflights, and only it sets CORS headers.
 'use strict'
 
 const { randomBytes } = require('node:crypto')
 const http = require('node:http')
 
 const HEADER_BYTES = 10240 // request line and headers: a quota of API Gateway
-const BODY_BYTES = 4 * 1024 * 1024 // a function takes 6 MB, and base64 makes 4 of 3
-const EVENT_BYTES = 6 * 1024 * 1024 // what a function takes; in JSON a character may be 6 bytes
+const BODY_BYTES = 4 * 1024 * 1024 // a function accepts 6 MB, and base64 turns 3 bytes into 4
+const EVENT_BYTES = 6 * 1024 * 1024 // a function's limit; in JSON a character may be 6 bytes
 const STARTING_SECONDS = 30 // until the first answer: starting may take long on this machine
 const TEXT = /^(text\/[^;]*|application\/(json|xml|javascript))\s*(;|$)/i
 const THIS_MACHINE = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/
@@ -19,7 +19,7 @@ const LARGE = { statusCode: 413, message: 'Request Entity Too Large' }
 exports.gateway = (invocations, cors, seconds) => {
   const lambda = { invocations, seconds, started: false }
   const server = http.createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => {
-    // A client that goes away in the middle of a request ends that request, and nothing else.
+    // A client that disconnects during a request ends that request, and nothing else.
     respond(request, response, lambda, cors).catch(() => response.destroy())
   })
   server.on('clientError', (error, socket) => {
@@ -63,7 +63,7 @@ async function answered(request, requestId, lambda) {
       signal: AbortSignal.timeout(seconds * 1000),
     })
     const answer = await response.json()
-    // An error of serverless-offline has a statusCode, too, but is no answer of the handler's.
+    // An error of serverless-offline has a statusCode, too, but is not an answer of the handler.
     if (!response.ok || !Number.isInteger(answer?.statusCode)) return BROKEN
     lambda.started = true
     return answer
@@ -77,7 +77,7 @@ async function read(request) {
   let size = 0
   for await (const part of request) {
     size += part.length
-    if (size <= BODY_BYTES) parts.push(part) // the rest is read, so that the answer is, too
+    if (size <= BODY_BYTES) parts.push(part) // read the rest, so that the client reads the answer
   }
   return size <= BODY_BYTES ? Buffer.concat(parts) : null
 }

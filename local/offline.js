@@ -1,5 +1,5 @@
-// What `serverless offline start` needs to answer as a deployment does, in any folder: API Gateway
-// (gateway.js) in place of its own HTTP server, and Python started without a shell.
+// Makes `serverless offline start` answer as a deployment does, in any folder: API Gateway (gateway.js) in
+// place of its own HTTP server, and Python started without a shell.
 'use strict'
 
 const childProcess = require('node:child_process')
@@ -22,8 +22,8 @@ module.exports = class {
     startWithoutShell()
     const { service } = this.serverless
     const [[key, found]] = Object.entries(service.functions).filter(([, one]) => takeRequests(one))
-    // Any web page can send a request to serverless-offline's own port, without reading the answer.
-    // So no other function is there, and no web page knows the name of this one.
+    // Any web page can send a request to serverless-offline's own port, without reading the answer. So only this
+    // function is there, and no web page knows its name.
     found.name = `${key}-${randomBytes(16).toString('hex')}`
     service.functions = { [key]: found }
     this.function = found
@@ -45,15 +45,15 @@ module.exports = class {
   }
 }
 
-// Takes the HTTP events from a function, so that serverless-offline opens no server of its own.
+// Removes the HTTP events from a function, so that serverless-offline opens no server of its own.
 function takeRequests(configuration) {
   const events = configuration.events ?? []
   configuration.events = events.filter((event) => !event.httpApi)
   return configuration.events.length < events.length
 }
 
-// serverless-offline passes the path of its Python script through a shell and quotes nothing, so a
-// folder with a space, a quote or a dollar sign in its name would be something else there.
+// serverless-offline passes the path of its Python script through a shell without quoting, so a space, a quote
+// or a dollar sign in the folder's name would break it.
 function startWithoutShell() {
   const { spawn } = childProcess
   childProcess.spawn = (command, values, options) =>

@@ -69,18 +69,18 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"domain": "route53"}, "domain is route53, so give domainName too"),
-        ({"domain": "route53", "domainName": "x"}, "domain is route53, so give hostedZoneId too"),
-        ({"database": "existing"}, "database is existing, so give existingSubnets too"),
-        ({"database": "existing", "proxy": "true"}, "proxy is for a database that is made here"),
-        ({"database": "existing"}, "secretsEndpointSubnets names subnets that are not made"),
+        ({"domain": "route53"}, "domain is route53, which requires domainName"),
+        ({"domain": "route53", "domainName": "x"}, "which requires hostedZoneId: set it too"),
+        ({"database": "existing"}, "database is existing, which requires existingSubnets"),
+        ({"database": "existing", "proxy": "true"}, "proxy: true does not work with database"),
+        ({"database": "existing"}, "secretsEndpointSubnets names subnets that this stage"),
         ({"database": "existing", "existingEngine": "oracle"}, "existingEngine is oracle"),
-        ({"secretsEndpoint": "existing"}, "it goes with database: existing"),
+        ({"secretsEndpoint": "existing"}, "set database: existing too"),
         ({"database": "aurora", "proxy": True}, "a proxy keeps Aurora awake"),
         ({"architecture": "arm"}, "architecture is arm: choose x86_64 or arm64"),
         ({"concurrency": "26"}, "too many for 60 databaseConnections"),
         ({"databaseConnections": 50}, "20 at most"),
-        ({"existingSubnets": "a,b"}, "existingSubnets is a text, a,b: give the list"),
+        ({"existingSubnets": "a,b"}, "existingSubnets is a text, a,b: set it as a list"),
         ({"corsOrigins": "https://game.io"}, "corsOrigins is a text, https://game.io"),
         ({"secretsEndpointSubnets": "a"}, "secretsEndpointSubnets is a text, a"),
     ],
@@ -97,9 +97,9 @@ def test_concurrency_that_is_not_reserved(table: dict[str, Parameters]) -> None:
 
 
 def test_placeholder(table: dict[str, Parameters]) -> None:
-    """The web page in the table is nobody's, and a real one is taken."""
+    """The web page in the table is a placeholder, and a real one is accepted."""
     (line,) = ask("placeholders", table["prod"])
-    assert line.startswith("corsOrigins has https://game.example.com, which is nobody's")
+    assert line.startswith("corsOrigins has https://game.example.com, a placeholder")
     assert ask("placeholders", table["dev"]) == []
     assert ask("placeholders", {"corsOrigins": ["https://notexample.com"]}) == []
 

@@ -194,13 +194,13 @@ def test_a_deployment() -> None:
     said = [step.get("name", "") for step in job["steps"]]
     order = [
         "Install",
-        "Check that it is",
+        "Check that",
         "Take the role",
-        "Remember",
+        "Record",
         "Deploy",
-        "Ask",
-        "Try",
-        "Go back",
+        "Read",
+        "Test",
+        "Roll back",
     ]
     places = [next(i for i, name in enumerate(said) if name.startswith(word)) for word in order]
     assert places == sorted(places)
@@ -209,7 +209,7 @@ def test_a_deployment() -> None:
         "${{ !success() && steps.before.outcome == 'success'"
         " && steps.deploy.outcome != 'skipped' }}"
     )
-    assert [step["name"][:8] for step in job["steps"] if step.get("id") == "before"] == ["Remember"]
+    assert [step["name"][:6] for step in job["steps"] if step.get("id") == "before"] == ["Record"]
     assert not any(step.get("continue-on-error") for step in job["steps"])
 
 
@@ -249,7 +249,7 @@ def test_aurora_version_is_looked_at(tmp_path: Path, today: str, status: int) ->
         check=False,
     )
     assert done.returncode == status
-    assert ("Look for a newer Aurora" in done.stdout) is (status == 1)
+    assert ("Aurora's version is due for an update" in done.stdout) is (status == 1)
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -312,8 +312,8 @@ def test_a_tag_beside_main(tmp_path: Path, *, on_main: bool) -> None:
 @pytest.mark.parametrize(
     ("before", "now", "made", "said"),
     [
-        ("", "1", [], "none to go back to"),
-        ("6", "6", [], "version 6 is live, as before"),
+        ("", "1", [], "no previous version to roll back to"),
+        ("6", "6", [], "version 6 is still live"),
         (
             "6",
             "7",
@@ -321,12 +321,12 @@ def test_a_tag_beside_main(tmp_path: Path, *, on_main: bool) -> None:
                 "--no-install serverless rollback-live --stage dev --region eu-central-1 --to 6",
                 "-m operate.smoke https://game.example.com",
             ],
-            "dev is back at version 6",
+            "dev was rolled back to version 6",
         ),
     ],
 )
 def test_going_back(tmp_path: Path, before: str, now: str, made: list[str], said: str) -> None:
-    """Players get the version of before, unless there is none or it is the one that fails."""
+    """Players get the previous version back, unless there is none or it is the one that fails."""
     steps = workflow("deploy-stage.yml")["jobs"]["deploy"]["steps"]
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

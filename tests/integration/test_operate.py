@@ -1,4 +1,4 @@
-"""The statements of docs/operate.md, as they stand there, and what comes back with a backup."""
+"""The SQL of docs/players.md and docs/restore.md, as printed, and the effects of a restore."""
 
 import logging
 import re
@@ -11,13 +11,14 @@ import pytest
 from tests.conftest import FakeClock, Tables
 from tests.players import PASSWORD, Player
 
-OPERATE = (Path(__file__).parent.parent.parent / "docs" / "operate.md").read_text()
+DOCS = Path(__file__).parent.parent.parent / "docs"
+STATEMENTS = (DOCS / "players.md").read_text() + (DOCS / "restore.md").read_text()
 COPIED = ("accounts", "sessions")
 
 
 def statement(name: str) -> str:
-    """Return the SQL that the document gives under a name."""
-    found = re.search(rf"<!-- sql: {name} -->\n *```sql\n(.*?)```", OPERATE, re.DOTALL)
+    """Return the SQL that a document gives under a name."""
+    found = re.search(rf"<!-- sql: {name} -->\n *```sql\n(.*?)```", STATEMENTS, re.DOTALL)
     assert found, name
     return found[1].strip().rstrip(";")
 
@@ -82,7 +83,7 @@ def test_delete_one(tables: Tables) -> None:
 
 
 def test_who_comes_back(tables: Tables, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """After a restore each player is where docs/operate.md says."""
+    """After a restore each player is where docs/restore.md says."""
     idle, refreshed, gone, changed, deleted = players = [Player() for _ in range(5)]
     for player in players:
         player.register()

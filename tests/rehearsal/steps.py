@@ -253,10 +253,12 @@ class Rehearsal:
         done = self.project.serverless("deploy", "--stage", "dev")
         require(done.status != 0, "a deployment whose migration fails was called good")
         said = done.line("the migration failed: ")
-        require(name in said and "Version 2 goes on serving" in said, said)
+        require(name in said and "Version 2 continues to serve" in said, said)
         require(self._live("dev") == "2", f"version {self._live('dev')} is live, not 2")
         self._refresh()
-        return f"refused ({said.partition('. ')[0].partition(': ')[2]}); version 2 goes on serving"
+        return (
+            f"refused ({said.partition('. ')[0].partition(': ')[2]}); version 2 continues to serve"
+        )
 
     def deploy_mended(self) -> str:
         """Deploy again with that migration mended."""
@@ -300,11 +302,11 @@ class Rehearsal:
         return f"{deleted}; of {live} versions {len(kept)} are kept"
 
     def shortcuts(self) -> str:
-        """Try what would pass by the migrations."""
+        """Try the commands that would bypass the migrations."""
         for arguments in (("deploy", "function", "--function", "http"), ("rollback", "-t", "1")):
             done = self.project.serverless(*arguments, "--stage", "dev")
             require(done.status != 0, f"`serverless {arguments[0]}` is not refused")
-            require("would pass by the migrations" in done.output, last_lines(done.output))
+            require("would bypass the migrations" in done.output, last_lines(done.output))
         return "`deploy function` and `rollback` refused"
 
     def info(self) -> str:

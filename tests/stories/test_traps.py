@@ -85,7 +85,7 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
         running.callback(first.stop)
         assert first.health() == {"status": "ok"}
         assert first.shows(r"INFO    GET /v1/health 200 \d+ ms")
-        assert "this folder was moved or copied: mending" in first.said
+        assert "this folder was moved or copied: repairing" in first.said
         assert str(original) in interpreter(original / ".venv" / "bin" / "pip")
 
         copy = copied(original, here / "copy")
@@ -210,7 +210,7 @@ def test_folders_that_are_not_ours(tmp_path: Path, decoy: Path, name: str, kind:
     assert done.returncode != 0
     problem, _, rest = done.stderr.partition("\n")
     assert problem == (
-        f"setup: `make setup` did not make {name}, so it does not touch it:"
+        f"setup: `make setup` did not create {name}, so it does not touch it:"
         " move it away and run again"
     )
     assert rest.startswith("make: ***")
@@ -249,7 +249,7 @@ def test_a_folder_in_place_of_one_that_was_half_made(
     half_made.rename(tmp_path / "moved away")
     shutil.copytree(decoy / name, half_made)
     done = make(folder, "setup")
-    assert f"`make setup` did not make {name}, so it does not touch it" in done.stderr
+    assert f"`make setup` did not create {name}, so it does not touch it" in done.stderr
     assert (half_made / "theirs").exists()
 
 
@@ -279,7 +279,7 @@ def test_a_package_without_a_wheel(here: Path) -> None:
         f"--no-index\n--find-links wheels\n{NAME}=={VERSION} --hash=sha256:{digest}\n"
     )
     done = make(folder, "setup")
-    assert "docs/local.md says which machines will do" in done.stderr
+    assert "see the supported machines in docs/local.md" in done.stderr
     assert not (here / "built").exists()
 
 

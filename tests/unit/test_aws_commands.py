@@ -62,7 +62,10 @@ def unknown(service: str, operation: str, options: set[str]) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["deploy.md", "operate.md", "costs.md"])
+PAGES = ["costs.md", "deploy.md", "operate.md", "restore.md", "rotation.md"]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_commands(name: str) -> None:
     """Each is known, and so is each of its options."""
     found = list(commands((ROOT / "docs" / name).read_text()))

@@ -10,7 +10,8 @@ from docs import costs
 
 ROOT = Path(__file__).parent.parent.parent
 OPERATE = (ROOT / "docs" / "operate.md").read_text()
-INFRASTRUCTURE = sorted((ROOT / "deploy" / "infrastructure").rglob("*.yml"))
+SCALING = (ROOT / "docs" / "scaling.md").read_text()
+INFRASTRUCTURE = sorted((ROOT / "infrastructure").rglob("*.yml"))
 ALARM = re.compile(r"^ +(\w+):\n +Type: AWS::CloudWatch::Alarm$", re.MULTILINE)
 PANEL = re.compile(r'"title": "([^"]+)"')
 MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
@@ -98,8 +99,8 @@ def test_sums() -> None:
     tiers = costs.Tiers("", "", "", 25, ((100, 0), (200, 0.5), (1000, 0.1)))
     assert [tiers.cost(players) for players in (50, 100, 150, 200, 1000)] == [25, 25, 50, 75, 155]
     assert tiers.cost(1001) is None
-    nobody, _, thousand, *_ = costs.CASES
-    assert costs.requests(nobody) == 0
+    idle, _, thousand, *_ = costs.CASES
+    assert costs.requests(idle) == 0
     assert costs.requests(thousand) == pytest.approx(85_200)
     assert costs.http_api(costs.Case("", "prod", 10_000_000, "", 0, 0)) == pytest.approx(
         300 + 552 * 0.9
@@ -119,13 +120,13 @@ def test_connections(stage: str) -> None:
     connections = int(costs.parameter(stage, "databaseConnections"))
     concurrency = int(costs.parameter(stage, "concurrency"))
     most = (connections - 10) // 2
-    assert f"| `{stage}` | {connections} | {most} | {concurrency} |" in OPERATE
+    assert f"| `{stage}` | {connections} | {most} | {concurrency} |" in SCALING
     assert concurrency <= most
 
 
 def test_connections_by_class() -> None:
     """What a class allows is computed from its memory by RDS's formulas."""
-    rows = re.findall(r"^\| db\S+ \| (\d+) GiB \|([ \d|]+)\|$", OPERATE, re.MULTILINE)
+    rows = re.findall(r"^\| db\S+ \| (\d+) GiB \|([ \d|]+)\|$", SCALING, re.MULTILINE)
     assert len(rows) > 3
     for gib, cells in rows:
         memory = int(gib) * 2**30
