@@ -98,7 +98,7 @@ rotate-token-keys: setup  ## give STAGE=... new token keys (KIND=..., REGION=...
 
 smoke: setup  ## test a deployment as a player would: make smoke URL=https://...
 	@$(if $(URL),,$(error smoke: URL is missing: make smoke URL=https://...))
-	@$(PYTHON) -m deploy.smoke "$(URL)"
+	@$(PYTHON) -m operate.smoke "$(URL)"
 
 deploy rollback clean-up: STAGE ?= dev
 deploy: setup  ## deploy to AWS, into STAGE=dev and the region of `aws configure` (or REGION=...)

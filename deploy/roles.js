@@ -1,5 +1,5 @@
 // In CI, CloudFormation uses its own role, and a boundary limits every role that the template creates
-// (infrastructure/deploy-role.yml). If neither is set, as in a deployment by hand, nothing changes.
+// (deploy/infrastructure/deploy-role.yml). If neither is set, as in a deployment by hand, nothing changes.
 'use strict'
 
 module.exports = class {

@@ -11,7 +11,7 @@ from docs import costs
 ROOT = Path(__file__).parent.parent.parent
 OPERATE = (ROOT / "docs" / "operate.md").read_text()
 SCALING = (ROOT / "docs" / "scaling.md").read_text()
-INFRASTRUCTURE = sorted((ROOT / "infrastructure").rglob("*.yml"))
+INFRASTRUCTURE = sorted((ROOT / "deploy" / "infrastructure").rglob("*.yml"))
 ALARM = re.compile(r"^ +(\w+):\n +Type: AWS::CloudWatch::Alarm$", re.MULTILINE)
 PANEL = re.compile(r'"title": "([^"]+)"')
 MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
