@@ -107,7 +107,7 @@ deploy: setup  ## deploy to AWS, into STAGE=dev and the region of `aws configure
 rollback: setup  ## let players reach the version of before again (or VERSION=n), at once
 	@$(SERVERLESS) rollback-live $(TARGET) $(if $(VERSION),--to $(VERSION))
 
-openapi: setup  ## write docs/openapi.json from the route table
+openapi: setup  ## write docs/contract/openapi.json from the route table
 	@$(PYTHON) -m local.openapi
 
 lock: setup  ## pin what requirements*.in and package.json name, with the hash of every file

@@ -36,14 +36,14 @@ def routes_in_code() -> set[tuple[str, str]]:
 
 def test_routes() -> None:
     """The API's description names every route, and no other; README names some of them."""
-    described = (ROOT / "docs" / "http-api.md").read_text()
+    described = (ROOT / "docs" / "contract" / "http-api.md").read_text()
     assert set(ROUTE.findall(described)) == routes_in_code()
     assert set() < set(ROUTE.findall((ROOT / "README.md").read_text())) <= routes_in_code()
 
 
 def test_error_codes() -> None:
     """The API's description has every code with its status, and no other."""
-    documented = set(CODE.findall((ROOT / "docs" / "http-api.md").read_text()))
+    documented = set(CODE.findall((ROOT / "docs" / "contract" / "http-api.md").read_text()))
     assert documented == {(error.code, str(error.status)) for error in errors()}
 
 
