@@ -65,7 +65,7 @@ def unknown(service: str, operation: str, options: set[str]) -> set[str]:
 @pytest.mark.parametrize("name", ["deploy.md", "operate.md", "costs.md"])
 def test_commands(name: str) -> None:
     """Each is known, and so is each of its options."""
-    found = list(commands((ROOT / "docs" / name).read_text()))
+    found = list(commands((ROOT / "docs" / "run" / name).read_text()))
     assert found
     for service, operation, options in found:
         assert unknown(service, operation, options) == set(), f"aws {service} {operation}"

@@ -185,7 +185,7 @@ def test_cryptography() -> None:
 
 def test_columns() -> None:
     """The list of what is stored about players has every column of every table, and no other."""
-    section = (ROOT / "docs" / "data.md").read_text().split("## In the database")[1]
+    section = (ROOT / "docs" / "run" / "data.md").read_text().split("## In the database")[1]
     documented: set[tuple[str, str]] = set()
     table = ""
     for name, columns in re.findall(r"^\| (`\w+`)? ?\| (`[^|]+`) \|", section, re.MULTILINE):
