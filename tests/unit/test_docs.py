@@ -11,6 +11,7 @@ from auth.flows import rate_limits
 from auth.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
+PROMISES = ROOT / "docs" / "promises"
 ROUTE = re.compile(r"`(GET|POST|PUT|DELETE) (/[^` ]*)`")
 CODE = re.compile(r"^\| `(\w+)` \| (\d{3}) \|", re.MULTILINE)
 BUCKET = re.compile(r"^\| [a-z][^|]* \| (\d+) \| (\d+) s \|", re.MULTILINE)
@@ -49,7 +50,7 @@ def test_error_codes() -> None:
 
 def test_rate_limits() -> None:
     """The description of the rate limits has their figures, in this order."""
-    documented = BUCKET.findall((ROOT / "docs" / "security.md").read_text())
+    documented = BUCKET.findall((PROMISES / "security.md").read_text())
     limits = (
         rate_limits.LOGIN_BY_ADDRESS,
         rate_limits.LOGIN_BY_ACCOUNT_AND_ADDRESS,
@@ -82,7 +83,7 @@ def test_files_and_links() -> None:
 
 def test_events() -> None:
     """The security page lists every event that the code notes or logs, and no other."""
-    section = (ROOT / "docs" / "security.md").read_text().split("## The log")[1].split("\n## ")[0]
+    section = (PROMISES / "security.md").read_text().split("## The log")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     codes = {"invalid_token", "session_ended", "too_many_attempts"}
@@ -128,14 +129,14 @@ def numbers(cell: str) -> list[str]:
 
 
 def verdicts() -> list[tuple[str, str, str]]:
-    """Return requirement, verdict and evidence of each row of docs/asvs.md, ranges spelt out."""
-    rows = REQUIREMENT.findall((ROOT / "docs" / "asvs.md").read_text())
+    """Return requirement, verdict and evidence of each row of asvs.md, ranges spelt out."""
+    rows = REQUIREMENT.findall((PROMISES / "asvs.md").read_text())
     return [(number, verdict, shown) for cell, verdict, shown in rows for number in numbers(cell)]
 
 
 def test_asvs_evidence() -> None:
-    """Every test and file that docs/asvs.md names exists, and each `met` names one at least."""
-    assert missing_evidence((ROOT / "docs" / "asvs.md").read_text()) == []
+    """Every test and file that asvs.md names exists, and each `met` names at least one."""
+    assert missing_evidence((PROMISES / "asvs.md").read_text()) == []
     for number, verdict, shown in verdicts():
         if verdict == "met":
             assert TEST_NAME.search(shown) or FILE_NAME.search(shown), number
@@ -146,7 +147,7 @@ def test_asvs_evidence() -> None:
 def test_asvs_evidence_that_is_missing() -> None:
     """A test, a test's file or a document that is not there is found."""
     named = "`tests/unit/test_docs.py::test_routes`, `tests/unit/test_docs.py::test_route`,"
-    named += " `tests/unit/test_no.py::test_routes`, `docs/no.md`, `docs/asvs.md`"
+    named += " `tests/unit/test_no.py::test_routes`, `docs/no.md`, `docs/promises/asvs.md`"
     assert missing_evidence(named) == [
         "tests/unit/test_docs.py::test_route",
         "tests/unit/test_no.py::test_routes",
@@ -158,7 +159,7 @@ def test_asvs_sums() -> None:
     """Each requirement has one verdict, and the sums at the top are those of the tables."""
     given = [number for number, _, _ in verdicts()]
     assert len(set(given)) == len(given)
-    summary = (ROOT / "docs" / "asvs.md").read_text().split("\n## ")[0]
+    summary = (PROMISES / "asvs.md").read_text().split("\n## ")[0]
     total: Counter[str] = Counter()
     for chapter, size in CHAPTERS.items():
         counts = Counter(
@@ -179,7 +180,7 @@ def test_cryptography() -> None:
     )
     modules = [*ROOT.glob("auth/**/*.py"), ROOT / "handler.py"]
     using = {str(it.relative_to(ROOT)) for it in modules if library.search(it.read_text())}
-    inventory = (ROOT / "docs" / "cryptography.md").read_text()
+    inventory = (PROMISES / "cryptography.md").read_text()
     assert set(re.findall(r"`((?:auth/(?:\w+/)?)?\w+\.py)`", inventory)) == using
 
 
