@@ -9,8 +9,10 @@ from auth.api.tutorial import TUTORIAL
 from auth.errors import ApiError
 from auth.flows import rate_limits
 from auth.settings import Settings
+from tests.sources import tracked
 
 ROOT = Path(__file__).parent.parent.parent
+GDSCRIPT = re.compile(r"```gdscript\n(.*?)```", re.DOTALL)
 PROMISES = ROOT / "docs" / "promises"
 ROUTE = re.compile(r"`(GET|POST|PUT|DELETE) (/[^` ]*)`")
 CODE = re.compile(r"^\| `(\w+)` \| (\d{3}) \|", re.MULTILINE)
@@ -65,20 +67,49 @@ def test_rate_limits() -> None:
 
 
 def test_settings() -> None:
-    """README names every setting."""
-    readme = (ROOT / "README.md").read_text()
+    """The page of the settings names every one."""
+    page = (ROOT / "docs" / "run" / "settings.md").read_text()
     for name in Settings.__dataclass_fields__:
-        assert f"`{name.upper()}`" in readme, name
+        assert f"`{name.upper()}`" in page, name
+
+
+def test_the_lines_in_the_game() -> None:
+    """README's lines for a game are lines of the addon's README, which the real engine runs."""
+    (shown,) = GDSCRIPT.findall((ROOT / "README.md").read_text())
+    played = GDSCRIPT.findall((ROOT / "clients" / "godot" / "README.md").read_text())[0]
+    assert set(shown.splitlines()) <= set(played.splitlines())
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(document: Path) -> list[str]:
+    """Return the links of a document that lead to no file, or to no heading of it."""
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", document.read_text())
+    found = [(document.parent / target if target else document, anchor) for target, anchor in links]
+    return [
+        f"{target}#{anchor}"
+        for target, anchor in found
+        if not target.exists() or (anchor and anchor not in anchors(target))
+    ]
 
 
 def test_files_and_links() -> None:
-    """Every file that a document links to is there."""
-    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    """Every file and heading that a document links to is there."""
+    documents = tracked("*.md")
     assert len(documents) > 5
     for document in documents:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            if "://" not in target:
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+        assert broken_links(document) == [], document.name
+
+
+def test_broken_links(tmp_path: Path) -> None:
+    """A link to a file or a heading that is not there is seen; one to the web is not followed."""
+    page = tmp_path / "page.md"
+    page.write_text("# On it\n[a](page.md#on-it) [b](https://a.test/#b) [c](no.md) [d](#no)")
+    assert broken_links(page) == [f"{tmp_path / 'no.md'}#", f"{page}#no"]
 
 
 def test_events() -> None:
