@@ -89,10 +89,10 @@ check: setup  ## check style and types
 package: setup  ## build the deployment's package, into .serverless
 	@node node_modules/.bin/serverless package
 
-bench: setup  ## measure the figures of docs/performance.md, with ACCOUNTS=... accounts (200000)
+bench: setup  ## measure what docs/promises/performance.md says, with ACCOUNTS=... accounts (200000)
 	@$(PYTHON) -m tests.benchmarks $(if $(ACCOUNTS),--accounts "$(ACCOUNTS)")
 
-rotate-token-keys: setup  ## give STAGE=... new token keys (KIND=..., REGION=..., TIDY=yes, EMERGENCY=yes: docs/rotation.md)
+rotate-token-keys: setup  ## give STAGE=... new token keys (KIND=..., REGION=..., TIDY=yes, EMERGENCY=yes: docs/run/rotation.md)
 	@exec $(PYTHON) -m operate.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \
 		$(if $(KIND),--kind "$(KIND)") $(if $(TIDY),--tidy) $(if $(EMERGENCY),--emergency)
 
@@ -107,7 +107,7 @@ deploy: setup  ## deploy to AWS, into STAGE=dev and the region of `aws configure
 rollback: setup  ## roll back to the previous version (or VERSION=n), at once
 	@$(SERVERLESS) rollback-live $(TARGET) $(if $(VERSION),--to $(VERSION))
 
-openapi: setup  ## write docs/openapi.json from the route table
+openapi: setup  ## write docs/contract/openapi.json from the route table
 	@$(PYTHON) -m local.openapi
 
 lock: setup  ## pin the packages of requirements*.in and package.json, with the hash of every file

@@ -38,7 +38,7 @@ def begin_request(identifier: str) -> None:
 def note(event: str = "", **fields: str) -> None:
     """Note an event and its subjects for the request's line; the last event counts.
 
-    Metrics are counted by these events; docs/security.md lists them all.
+    Metrics are counted by these events; docs/promises/security.md lists them all.
     """
     _notes.get({}).update({"event": event, **fields} if event else fields)
 

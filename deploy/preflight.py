@@ -150,9 +150,9 @@ def left_over(name: str, *, deleted: bool) -> str:
             f" delete-secret --secret-id {name} --force-delete-without-recovery` frees it, for good"
         )
     return (
-        f"the secret {name} is there already, and belongs to no stack: docs/restore.md (The whole"
-        " database is gone) says how to keep what is in it; if no one needs it, `aws secretsmanager"
-        f" delete-secret --secret-id {name} --force-delete-without-recovery`"
+        f"the secret {name} is there already, and belongs to no stack: docs/run/operate.md (The"
+        " whole database is gone) says how to keep what is in it; if no one needs it, `aws"
+        f" secretsmanager delete-secret --secret-id {name} --force-delete-without-recovery`"
     )
 
 
@@ -163,7 +163,7 @@ def another_database(wanted: str, template: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"database is {wanted}, and this stage was deployed with {deployed}: a change would"
             " begin with an empty database. Deploy another stage with it and move the players there"
-            " (docs/parameters.md)"
+            " (docs/run/parameters.md)"
         )
 
 
@@ -285,7 +285,7 @@ def _budget(target: Target) -> Iterator[str]:
     except registry.exceptions.TypeNotFoundException:
         yield (
             f"CloudFormation makes no budgets in {target.region}: set monthlyBudget: 0, and make"
-            " one by hand (docs/deploy.md, Set a budget)"
+            " one by hand (docs/run/deploy.md, Be told about money)"
         )
         return
     account = target.client("sts").get_caller_identity()["Account"]

@@ -1,4 +1,4 @@
-"""`make openapi`: writes docs/openapi.json from the route table.
+"""`make openapi`: writes docs/contract/openapi.json from the route table.
 
 Paths come from the routes, bodies and answers from their structs, errors from their classes.
 `openapi_base.json` has the parts that no code has: headers, links, examples, the gateway's answers.
@@ -29,7 +29,7 @@ from auth.errors import (
 )
 from local.engines import ROOT
 
-FILE = ROOT / "docs" / "openapi.json"
+FILE = ROOT / "docs" / "contract" / "openapi.json"
 BASE = Path(__file__).with_name("openapi_base.json")
 WIDTH = 97
 

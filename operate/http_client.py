@@ -1,4 +1,4 @@
-"""One deployment over HTTP, asked as docs/http-api.md has a client ask it.
+"""One deployment over HTTP, asked as docs/contract/http-api.md has a client ask it.
 
 It knows no route: `player` does. No redirect is followed, no proxy is used, and what describes an
 answer never quotes it.
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from local.terminal import Problem
 
-REQUEST_SECONDS = 13.0  # what docs/http-api.md has a client wait for an answer
+REQUEST_SECONDS = 13.0  # what docs/contract/http-api.md has a client wait for an answer
 MOST_BYTES = 64 * 1024
 ATTEMPTS = 5
 RETRY_SECONDS = 2.0  # where an answer does not say how long to wait
@@ -97,7 +97,7 @@ class Deployment:
         self.retries = 0
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> HttpAnswer:
-        """Send a request, and again as docs/http-api.md has a client do it.
+        """Send a request, and again as docs/contract/http-api.md has a client do it.
 
         Raises:
             Problem: no attempt got an answer that settles it.

@@ -1,4 +1,4 @@
-"""A player of a deployment: one account, and the requests of docs/http-api.md that it needs."""
+"""A player of a deployment: one account and its requests, as docs/contract/http-api.md has them."""
 
 import secrets
 from typing import Any

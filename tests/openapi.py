@@ -1,4 +1,4 @@
-"""docs/openapi.json as a judge: whether an answer is one that it describes."""
+"""docs/contract/openapi.json as a judge: whether an answer is one that it describes."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 from tests.events import Answer
 
-FILE = Path(__file__).parent.parent / "docs" / "openapi.json"
+FILE = Path(__file__).parent.parent / "docs" / "contract" / "openapi.json"
 GATEWAY = {"$ref": "#/components/schemas/Gateway"}
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 # What every answer has: HTTP's own, and what the file says of all answers at once.
@@ -133,7 +133,7 @@ class Description:
 
 @cache
 def description() -> Description:
-    """Return docs/openapi.json."""
+    """Return docs/contract/openapi.json."""
     return Description(json.loads(FILE.read_text()))
 
 

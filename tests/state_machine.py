@@ -1,8 +1,8 @@
 """A plain model of accounts and sessions, and a machine that holds the real API against it.
 
-The model is written from docs/http-api.md. The machine plays players who do whatever comes to
-their minds while time passes, and after every call compares the answer with the model's. It counts
-what it has come to, since a machine that meets closed doors only finds nothing.
+The model is written from docs/contract/http-api.md. The machine makes random calls as several
+players while time passes, and compares each answer with the model's. It counts the kinds of
+answers, since a run in which every call was refused would find nothing.
 """
 
 import re
@@ -184,7 +184,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=answers, tokens=answers, days=st.sampled_from((0, 0, 1, 40)))
     def suspend(self, tokens: Tokens, days: int) -> Any:
-        """Suspend an account for some days, as docs/players.md says; none: lift it."""
+        """Suspend an account for some days, as docs/run/operate.md says; none: lift it."""
         account = tokens[0].session.account
         if account.deleted:
             return multiple()

@@ -2,7 +2,7 @@
 
 It holds nothing that the caller sent: the route and never the path, our own ids, and of the
 caller's address a keyed digest, only if something was refused that an attacker might try.
-docs/security.md has the table of events and fields.
+docs/promises/security.md has the table of events and fields.
 """
 
 import logging

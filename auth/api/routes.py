@@ -1,7 +1,7 @@
 """The route table: each route of /v1, declared once.
 
-Flask's rules, `docs/openapi.json` and the contract tests derive from it. The tutorial's two routes
-are in `tutorial`, in the same form.
+Flask's rules, `docs/contract/openapi.json` and the contract tests derive from it. The tutorial's
+two routes are in `tutorial`, in the same form.
 """
 
 from auth.api.account_views import AccountViews, Deletion, NewAccount, PasswordChange, SignIn

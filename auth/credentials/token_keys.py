@@ -131,7 +131,7 @@ def _log_stale(error: Unavailable) -> None:
 def _warn_of_small(key: SigningKey) -> None:
     if 0 < key.rsa_bits < NEW_RSA_BITS:
         logger.warning(
-            "signing key %s is RSA with %d bits: rotate the token keys (docs/rotation.md)",
+            "signing key %s is RSA with %d bits: rotate the token keys (docs/run/rotation.md)",
             key.kid,
             key.rsa_bits,
             extra={"event": "small_signing_key"},

@@ -2,7 +2,7 @@
 
 Callers hand over statements, never cursors, so that each can be tried again as a whole. A
 `Database` serves one request at a time, as a Lambda container does. What is done about which
-failure is in docs/security.md.
+failure is in docs/promises/security.md.
 """
 
 import logging

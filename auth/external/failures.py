@@ -14,7 +14,7 @@ class FailureKind(StrEnum):
     UNREACHABLE = "unreachable"
     EXHAUSTED = "connections exhausted"
     REFUSED = "credentials refused"
-    TLS = "TLS failed"  # docs/security.md says what to look at
+    TLS = "TLS failed"  # docs/promises/security.md says what to look at
     LOST = "connection lost"
     READ_ONLY = "read-only"
     DEADLOCK = "deadlock"

@@ -143,7 +143,7 @@ class Rotation:
         if msgspec.structs.replace(current, **new) != pending:
             raise RotationError(
                 "the database has another address than when this rotation began; take the label"
-                " AWSPENDING away and rotate again (docs/rotation.md)"
+                " AWSPENDING away and rotate again (docs/run/rotation.md)"
             )
         return before, pending
 

@@ -1,4 +1,4 @@
-"""What we claim about speed, to be measured by anybody: `make bench` (docs/performance.md).
+"""`make bench`: measures the figures of docs/promises/performance.md.
 
 `targets` lists the figures and prints the table; `__main__` runs everything. `routes`,
 `cold_start`, `tables` and `memory` each measure some of them. What is measured runs as the deployed

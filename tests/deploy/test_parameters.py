@@ -37,8 +37,8 @@ def shown(value: object) -> str:
 
 
 def test_documented(table: dict[str, Parameters]) -> None:
-    """docs/parameters.md has every parameter with its values, and no other."""
-    rows = ROW.findall((ROOT / "docs" / "parameters.md").read_text())
+    """docs/run/parameters.md has every parameter with its values, and no other."""
+    rows = ROW.findall((ROOT / "docs" / "run" / "parameters.md").read_text())
     documented = {name: (dev, prod) for name, dev, prod, _ in rows}
     names = set(table["dev"]) | set(table["prod"])
     assert len(names) > 40

@@ -98,8 +98,8 @@ def test_certificates() -> None:
 
 
 def test_documented_regions() -> None:
-    """docs/deploy.md names the regions of the bundle."""
-    text = (ROOT / "docs" / "deploy.md").read_text()
+    """docs/run/deploy.md names the regions of the bundle."""
+    text = (ROOT / "docs" / "run" / "deploy.md").read_text()
     (listed,) = re.findall(r"<!-- regions -->(.+?)<!-- end -->", text, re.DOTALL)
     assert re.findall(r"`([\w-]+)`", listed) == regions_in(CERTIFICATES.read_text())
 

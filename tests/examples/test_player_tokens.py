@@ -202,7 +202,7 @@ def test_a_clock_that_is_ahead(tokens: PlayerTokens, watch: Watch) -> None:
 
 def test_the_documents_leeway() -> None:
     """A game server with plain PyJWT, set as the document says, takes what other clocks made."""
-    text = (ROOT / "docs" / "http-api.md").read_text()
+    text = (ROOT / "docs" / "contract" / "http-api.md").read_text()
     found = re.search(r"`leeway=(\d+), options=({[^}]*})`", text)
     assert found
     leeway, options = int(found[1]), ast.literal_eval(found[2])

@@ -13,5 +13,5 @@ real database, and ends with a table. From the top:
 - `history`: every call with its answer; `checker` (and `guess_limits`): what must be true of a
   history, a pure function of it, tested by `test_checker` with planted violations.
 
-What is promised, and what is outside the promise, is in docs/reliability.md.
+What is promised, and what is outside the promise, is in docs/promises/reliability.md.
 """

@@ -1,4 +1,4 @@
-"""How many guesses may pass: burst, and rate times time, as docs/security.md has them.
+"""How many guesses may pass: burst, and rate times time, as docs/promises/security.md has them.
 
 One property of the checker's, apart because it counts where the others compare.
 """

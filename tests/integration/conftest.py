@@ -1,4 +1,4 @@
-"""Containers to be asked, every answer of which is held against docs/openapi.json."""
+"""Containers to be asked, every answer of which is held against docs/contract/openapi.json."""
 
 import functools
 from collections.abc import Iterator

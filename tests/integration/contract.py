@@ -1,4 +1,4 @@
-"""The routes and the codes of docs/http-api.md, and requests right in all but what a test says."""
+"""The routes and codes of docs/contract/http-api.md, and requests with one fault each."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +61,7 @@ WITH_BODY = tuple(route for route in ROUTES if route.takes_body)
 WITH_FIELDS = tuple(route for route in ROUTES if route.fields)
 BEARER = tuple(route for route in ROUTES if route.bearer)
 
-# The table of docs/http-api.md.
+# The table of docs/contract/http-api.md.
 CODES = {
     "invalid_request": 400,
     "invalid_credentials": 401,

@@ -1,4 +1,4 @@
-"""The HTTP contract (docs/http-api.md), route by route, as a deployed client relies on it."""
+"""The HTTP contract, docs/contract/http-api.md, route by route, as a client relies on it."""
 
 import re
 from dataclasses import replace

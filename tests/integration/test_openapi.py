@@ -1,4 +1,4 @@
-"""Every error that docs/openapi.json describes is one that the handler gives.
+"""Every error that docs/contract/openapi.json describes is one that the handler gives.
 
 That no answer is missing there is seen by all tests of this folder: see `conftest`.
 """

@@ -1,4 +1,4 @@
-"""The SQL of docs/players.md and docs/restore.md, as printed, and the effects of a restore."""
+"""The statements of docs/run/operate.md, as they stand there, and what comes back with a backup."""
 
 import logging
 import re
@@ -11,8 +11,7 @@ import pytest
 from tests.conftest import FakeClock, Tables
 from tests.players import PASSWORD, Player
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
-STATEMENTS = (DOCS / "players.md").read_text() + (DOCS / "restore.md").read_text()
+OPERATE = (Path(__file__).parent.parent.parent / "docs" / "run" / "operate.md").read_text()
 COPIED = ("accounts", "sessions")
 
 
@@ -83,7 +82,7 @@ def test_delete_one(tables: Tables) -> None:
 
 
 def test_who_comes_back(tables: Tables, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """After a restore each player is where docs/restore.md says."""
+    """After a restore each player is where docs/run/operate.md says."""
     idle, refreshed, gone, changed, deleted = players = [Player() for _ in range(5)]
     for player in players:
         player.register()

@@ -18,7 +18,7 @@ TOKENS = "rotated/tokens"
 
 
 class KeyRotation:
-    """The token secret through the steps of docs/security.md, and two containers beside it."""
+    """The token secret in the steps of docs/run/rotation.md, and two containers that read it."""
 
     def __init__(self, secrets: Secrets, settings: Settings) -> None:
         self._secrets = secrets

@@ -217,7 +217,7 @@ def test_database_moves_meanwhile(aws: SecretsManagerSide) -> None:
     with pytest.raises(RotationError, match="another address"):
         aws.call("finishSecret", token)
     assert aws.read().host == "localhost"
-    aws.client.update_secret_version_stage(  # as docs/rotation.md has it
+    aws.client.update_secret_version_stage(  # as docs/run/rotation.md has it
         SecretId=SECRET, VersionStage="AWSPENDING", RemoveFromVersionId=token
     )
     aws.rotate()

@@ -1,4 +1,4 @@
-"""Schemathesis reads docs/openapi.json and sends what it allows and what it forbids."""
+"""Schemathesis reads docs/contract/openapi.json and sends what it allows and what it forbids."""
 
 import copy
 import json

@@ -34,7 +34,7 @@ def install() -> None:
     INSTALLED.unlink(missing_ok=True)
     for file in (ROOT / ".npmrc", HERE / "package.json", LOCK):
         shutil.copy(file, FOLDER)
-    say("installing the tools that read docs/openapi.json")
+    say("installing the tools that read docs/contract/openapi.json")
     npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     try:
         done = subprocess.run(npm, cwd=FOLDER, check=False)

@@ -1,4 +1,4 @@
-"""Clients generated from docs/openapi.json meet our answers, and those of API Gateway itself."""
+"""Clients generated from docs/contract/openapi.json read our answers and API Gateway's."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""The linters of Redocly and Stoplight have nothing to say against docs/openapi.json."""
+"""The linters of Redocly and Stoplight have nothing to say against docs/contract/openapi.json."""
 
 import json
 from collections.abc import Callable

@@ -4,5 +4,5 @@
 `stand_in`, a process of its own, which is moto's server with what a deployment of ours needs of it:
 `cloudformation` applies a template as CloudFormation does, `resources` are the things in it that
 moto has not, `functions` runs the deployed package in the Lambda runtime of this machine, and
-`gateway` leads HTTP requests there. docs/rehearsal.md says what none of this can show.
+`gateway` leads HTTP requests there. docs/promises/rehearsal.md says what none of this can show.
 """

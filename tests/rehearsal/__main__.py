@@ -59,7 +59,8 @@ def rehearse(folder: Path, steps: Sequence[Step], stages: Sequence[str] = STAGES
                 return 1
     finally:
         rehearsal.stop()
-    say(f"rehearsed in {time.monotonic() - began:.0f} s; docs/rehearsal.md says what that shows")
+    seconds = time.monotonic() - began
+    say(f"rehearsed in {seconds:.0f} s; docs/promises/rehearsal.md says what that shows")
     return 0
 
 

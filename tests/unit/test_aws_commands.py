@@ -68,7 +68,7 @@ PAGES = ["costs.md", "deploy.md", "operate.md", "restore.md", "rotation.md"]
 @pytest.mark.parametrize("name", PAGES)
 def test_commands(name: str) -> None:
     """Each is known, and so is each of its options."""
-    found = list(commands((ROOT / "docs" / name).read_text()))
+    found = list(commands((ROOT / "docs" / "run" / name).read_text()))
     assert found
     for service, operation, options in found:
         assert unknown(service, operation, options) == set(), f"aws {service} {operation}"

@@ -9,8 +9,11 @@ from auth.api.tutorial import TUTORIAL
 from auth.errors import ApiError
 from auth.flows import rate_limits
 from auth.settings import Settings
+from tests.sources import tracked
 
 ROOT = Path(__file__).parent.parent.parent
+GDSCRIPT = re.compile(r"```gdscript\n(.*?)```", re.DOTALL)
+PROMISES = ROOT / "docs" / "promises"
 ROUTE = re.compile(r"`(GET|POST|PUT|DELETE) (/[^` ]*)`")
 CODE = re.compile(r"^\| `(\w+)` \| (\d{3}) \|", re.MULTILINE)
 BUCKET = re.compile(r"^\| [a-z][^|]* \| (\d+) \| (\d+) s \|", re.MULTILINE)
@@ -36,20 +39,20 @@ def routes_in_code() -> set[tuple[str, str]]:
 
 def test_routes() -> None:
     """The API's description names every route, and no other; README names some of them."""
-    described = (ROOT / "docs" / "http-api.md").read_text()
+    described = (ROOT / "docs" / "contract" / "http-api.md").read_text()
     assert set(ROUTE.findall(described)) == routes_in_code()
     assert set() < set(ROUTE.findall((ROOT / "README.md").read_text())) <= routes_in_code()
 
 
 def test_error_codes() -> None:
     """The API's description has every code with its status, and no other."""
-    documented = set(CODE.findall((ROOT / "docs" / "http-api.md").read_text()))
+    documented = set(CODE.findall((ROOT / "docs" / "contract" / "http-api.md").read_text()))
     assert documented == {(error.code, str(error.status)) for error in errors()}
 
 
 def test_rate_limits() -> None:
     """The description of the rate limits has their figures, in this order."""
-    documented = BUCKET.findall((ROOT / "docs" / "security.md").read_text())
+    documented = BUCKET.findall((PROMISES / "security.md").read_text())
     limits = (
         rate_limits.LOGIN_BY_ADDRESS,
         rate_limits.LOGIN_BY_ACCOUNT_AND_ADDRESS,
@@ -64,25 +67,54 @@ def test_rate_limits() -> None:
 
 
 def test_settings() -> None:
-    """README names every setting."""
-    readme = (ROOT / "README.md").read_text()
+    """The page of the settings names every one."""
+    page = (ROOT / "docs" / "run" / "settings.md").read_text()
     for name in Settings.__dataclass_fields__:
-        assert f"`{name.upper()}`" in readme, name
+        assert f"`{name.upper()}`" in page, name
+
+
+def test_the_lines_in_the_game() -> None:
+    """README's lines for a game are lines of the addon's README, which the real engine runs."""
+    (shown,) = GDSCRIPT.findall((ROOT / "README.md").read_text())
+    played = GDSCRIPT.findall((ROOT / "clients" / "godot" / "README.md").read_text())[0]
+    assert set(shown.splitlines()) <= set(played.splitlines())
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(document: Path) -> list[str]:
+    """Return the links of a document that lead to no file, or to no heading of it."""
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", document.read_text())
+    found = [(document.parent / target if target else document, anchor) for target, anchor in links]
+    return [
+        f"{target}#{anchor}"
+        for target, anchor in found
+        if not target.exists() or (anchor and anchor not in anchors(target))
+    ]
 
 
 def test_files_and_links() -> None:
-    """Every file that a document links to is there."""
-    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    """Every file and heading that a document links to is there."""
+    documents = tracked("*.md")
     assert len(documents) > 5
     for document in documents:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            if "://" not in target:
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+        assert broken_links(document) == [], document.name
+
+
+def test_broken_links(tmp_path: Path) -> None:
+    """A link to a file or a heading that is not there is seen; one to the web is not followed."""
+    page = tmp_path / "page.md"
+    page.write_text("# On it\n[a](page.md#on-it) [b](https://a.test/#b) [c](no.md) [d](#no)")
+    assert broken_links(page) == [f"{tmp_path / 'no.md'}#", f"{page}#no"]
 
 
 def test_events() -> None:
     """The security page lists every event that the code notes or logs, and no other."""
-    section = (ROOT / "docs" / "security.md").read_text().split("## The log")[1].split("\n## ")[0]
+    section = (PROMISES / "security.md").read_text().split("## The log")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     codes = {"invalid_token", "session_ended", "too_many_attempts"}
@@ -128,14 +160,14 @@ def numbers(cell: str) -> list[str]:
 
 
 def verdicts() -> list[tuple[str, str, str]]:
-    """Return requirement, verdict and evidence of each row of docs/asvs.md, ranges spelt out."""
-    rows = REQUIREMENT.findall((ROOT / "docs" / "asvs.md").read_text())
+    """Return requirement, verdict and evidence of each row of asvs.md, ranges spelt out."""
+    rows = REQUIREMENT.findall((PROMISES / "asvs.md").read_text())
     return [(number, verdict, shown) for cell, verdict, shown in rows for number in numbers(cell)]
 
 
 def test_asvs_evidence() -> None:
-    """Every test and file that docs/asvs.md names exists, and each `met` names one at least."""
-    assert missing_evidence((ROOT / "docs" / "asvs.md").read_text()) == []
+    """Every test and file that asvs.md names exists, and each `met` names at least one."""
+    assert missing_evidence((PROMISES / "asvs.md").read_text()) == []
     for number, verdict, shown in verdicts():
         if verdict == "met":
             assert TEST_NAME.search(shown) or FILE_NAME.search(shown), number
@@ -146,7 +178,7 @@ def test_asvs_evidence() -> None:
 def test_asvs_evidence_that_is_missing() -> None:
     """A test, a test's file or a document that is not there is found."""
     named = "`tests/unit/test_docs.py::test_routes`, `tests/unit/test_docs.py::test_route`,"
-    named += " `tests/unit/test_no.py::test_routes`, `docs/no.md`, `docs/asvs.md`"
+    named += " `tests/unit/test_no.py::test_routes`, `docs/no.md`, `docs/promises/asvs.md`"
     assert missing_evidence(named) == [
         "tests/unit/test_docs.py::test_route",
         "tests/unit/test_no.py::test_routes",
@@ -158,7 +190,7 @@ def test_asvs_sums() -> None:
     """Each requirement has one verdict, and the sums at the top are those of the tables."""
     given = [number for number, _, _ in verdicts()]
     assert len(set(given)) == len(given)
-    summary = (ROOT / "docs" / "asvs.md").read_text().split("\n## ")[0]
+    summary = (PROMISES / "asvs.md").read_text().split("\n## ")[0]
     total: Counter[str] = Counter()
     for chapter, size in CHAPTERS.items():
         counts = Counter(
@@ -179,13 +211,13 @@ def test_cryptography() -> None:
     )
     modules = [*ROOT.glob("auth/**/*.py"), ROOT / "handler.py"]
     using = {str(it.relative_to(ROOT)) for it in modules if library.search(it.read_text())}
-    inventory = (ROOT / "docs" / "cryptography.md").read_text()
+    inventory = (PROMISES / "cryptography.md").read_text()
     assert set(re.findall(r"`((?:auth/(?:\w+/)?)?\w+\.py)`", inventory)) == using
 
 
 def test_columns() -> None:
     """The list of what is stored about players has every column of every table, and no other."""
-    section = (ROOT / "docs" / "data.md").read_text().split("## In the database")[1]
+    section = (ROOT / "docs" / "run" / "data.md").read_text().split("## In the database")[1]
     documented: set[tuple[str, str]] = set()
     table = ""
     for name, columns in re.findall(r"^\| (`\w+`)? ?\| (`[^|]+`) \|", section, re.MULTILINE):

@@ -1,4 +1,4 @@
-"""docs/openapi.json is valid, and says what the code says."""
+"""docs/contract/openapi.json is valid, and says what the code says."""
 
 import copy
 import json
@@ -58,7 +58,7 @@ def longest(schema: Any) -> int | None:
 
 def test_valid() -> None:
     """The file is valid OpenAPI 3.1, and a mistake in it would be found."""
-    document = json.loads(Path("docs/openapi.json").read_text())
+    document = json.loads(Path("docs/contract/openapi.json").read_text())
     OpenAPIV31SpecValidator(document).validate()
     wrong = copy.deepcopy(document)
     wrong["paths"]["/v1/login"]["post"]["responses"]["200"].pop("description")

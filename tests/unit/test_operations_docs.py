@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from docs import costs
+from docs.run import costs
 
 ROOT = Path(__file__).parent.parent.parent
-OPERATE = (ROOT / "docs" / "operate.md").read_text()
-SCALING = (ROOT / "docs" / "scaling.md").read_text()
+OPERATE = (ROOT / "docs" / "run" / "operate.md").read_text()
 INFRASTRUCTURE = sorted((ROOT / "deploy" / "infrastructure").rglob("*.yml"))
 ALARM = re.compile(r"^ +(\w+):\n +Type: AWS::CloudWatch::Alarm$", re.MULTILINE)
 PANEL = re.compile(r'"title": "([^"]+)"')
@@ -44,7 +43,7 @@ def unknown_targets(text: str, makefile: str) -> set[str]:
 
 
 def stale_tables(read: Callable[[str], str]) -> list[str]:
-    """Return the tables that a document does not have as docs/costs.py computes them."""
+    """Return the tables that a document does not have as docs/run/costs.py computes them."""
     return [
         name
         for document, name, content in costs.tables()
@@ -54,7 +53,7 @@ def stale_tables(read: Callable[[str], str]) -> list[str]:
 
 def read(document: str) -> str:
     """Return a document."""
-    return (ROOT / "docs" / document).read_text()
+    return (ROOT / "docs" / "run" / document).read_text()
 
 
 def test_alarms() -> None:
@@ -82,7 +81,7 @@ def test_dashboard() -> None:
 
 
 def test_costs() -> None:
-    """The tables are what docs/costs.py computes; `python docs/costs.py --write` mends them."""
+    """The tables are as computed; `python docs/run/costs.py --write` renews them."""
     assert stale_tables(read) == []
 
 
