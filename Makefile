@@ -89,7 +89,7 @@ check: setup  ## check style and types
 package: setup  ## build the deployment's package, into .serverless
 	@node node_modules/.bin/serverless package
 
-bench: setup  ## measure what docs/promises/performance.md says, with ACCOUNTS=... accounts (200000)
+bench: setup  ## measure the figures of docs/promises/performance.md, with ACCOUNTS=... accounts (200000)
 	@$(PYTHON) -m tests.benchmarks $(if $(ACCOUNTS),--accounts "$(ACCOUNTS)")
 
 rotate-token-keys: setup  ## give STAGE=... new token keys (KIND=..., REGION=..., TIDY=yes, EMERGENCY=yes: docs/run/rotation.md)

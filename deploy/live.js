@@ -112,7 +112,7 @@ class Live {
       old = await this.old(client, named)
       for (const Qualifier of old) await client.send(new lambda.DeleteFunctionCommand({ FunctionName, Qualifier }))
     } catch (error) {
-      this.log.notice(`old versions: not deleted, which may cost (docs/run/costs.md): ${error.name}: ${error.message}`)
+      this.log.notice(`old versions: not deleted, so they may cost (docs/run/costs.md): ${error.name}: ${error.message}`)
       return
     }
     if (old.length) this.log.notice(`old versions: deleted ${old.join(', ')}`)

@@ -1,5 +1,5 @@
-// What a deployment of ours does besides: the zip is built by deploy/package.py, and players reach
-// the new version only once the database has been migrated for it (docs/run/migrations.md).
+// The project's own steps of a deployment: deploy/package.py builds the zip, and players reach the new
+// version only after the database has been migrated (docs/run/migrations.md).
 'use strict'
 
 const { spawnSync } = require('node:child_process')

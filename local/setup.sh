@@ -97,8 +97,8 @@ repair
 echo "installing the Python packages"
 .venv/bin/python -m pip install -qq --disable-pip-version-check --no-user --require-hashes \
     --only-binary=:all: -r requirements-dev.txt ||
-    fail "the Python packages could not be installed: see above. If a package has no wheel for this machine: docs/run/local.md says which machines will do"
-.venv/bin/python local/commands.py # pip's own do not start in a folder like 'a "b" $c'
+    fail "the Python packages could not be installed: see above. If a package has no wheel for this machine, see the supported machines in docs/run/local.md"
+.venv/bin/python local/commands.py # pip's own commands do not start in a folder like 'a "b" $c'
 echo "installing the Node packages"
 mkdir -p node_modules
 number node_modules >$unfinished

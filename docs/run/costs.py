@@ -1,7 +1,7 @@
 """Compute the tables of costs.md and scaling.md from prices and assumptions.
 
     python docs/run/costs.py           prints the tables
-    python docs/run/costs.py --write   puts them into the documents
+    python docs/run/costs.py --write   writes them into the documents
 
 A test compares the documents with these tables. After changing a price or an assumption, run
 `--write`.
@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-INFRASTRUCTURE = FOLDER.parent.parent / "infrastructure"
-SERVERLESS = FOLDER.parent.parent / "serverless.yml"
+ROOT = FOLDER.parent.parent
+INFRASTRUCTURE = ROOT / "deploy" / "infrastructure"
+SERVERLESS = ROOT / "serverless.yml"
 
 HOURS = 730  # AWS's own month
 SECONDS = HOURS * 3600

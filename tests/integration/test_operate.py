@@ -1,4 +1,4 @@
-"""The statements of docs/run/operate.md, as they stand there, and what comes back with a backup."""
+"""The SQL of players.md and restore.md, as printed, and the effects of a restore."""
 
 import logging
 import re
@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import FakeClock, Tables
 from tests.players import PASSWORD, Player
 
-OPERATE = (Path(__file__).parent.parent.parent / "docs" / "run" / "operate.md").read_text()
+DOCS = Path(__file__).parent.parent.parent / "docs" / "run"
+STATEMENTS = (DOCS / "players.md").read_text() + (DOCS / "restore.md").read_text()
 COPIED = ("accounts", "sessions")
 
 
@@ -82,7 +83,7 @@ def test_delete_one(tables: Tables) -> None:
 
 
 def test_who_comes_back(tables: Tables, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """After a restore each player is where docs/run/operate.md says."""
+    """After a restore each player is where docs/run/restore.md says."""
     idle, refreshed, gone, changed, deleted = players = [Player() for _ in range(5)]
     for player in players:
         player.register()

@@ -10,6 +10,7 @@ from docs.run import costs
 
 ROOT = Path(__file__).parent.parent.parent
 OPERATE = (ROOT / "docs" / "run" / "operate.md").read_text()
+SCALING = (ROOT / "docs" / "run" / "scaling.md").read_text()
 INFRASTRUCTURE = sorted((ROOT / "deploy" / "infrastructure").rglob("*.yml"))
 ALARM = re.compile(r"^ +(\w+):\n +Type: AWS::CloudWatch::Alarm$", re.MULTILINE)
 PANEL = re.compile(r'"title": "([^"]+)"')
