@@ -4,8 +4,10 @@ GAME_PORT ?= 8765
 FUZZ_INPUTS ?= 100000
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
-ON_MYSQL := $(addsuffix .py,concurrency contract contract_bodies contract_tokens database \
-	database_access database_failures lost_answers migrate migrations session_limit)
+ON_MYSQL := $(addprefix tests/integration/,contract/test_contract.py contract/test_contract_bodies.py \
+	contract/test_contract_tokens.py database/test_database.py database/test_database_access.py \
+	database/test_database_failures.py database/test_lost_answers.py jobs/test_preparation.py \
+	jobs/test_migrations.py sessions/test_concurrency.py sessions/test_session_limit.py)
 # Settings of the shell that would change Python, pip, Node and npm are unset, except those that they need to
 # reach their registries.
 KEPT := PYTHON3 $(addprefix PIP_,INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT \
@@ -43,7 +45,7 @@ run-game: setup  ## run the backend and the example game server, on ws://127.0.0
 
 test: check  ## run the backend's tests on a private MariaDB (DATABASE=mysql: on MySQL, with the faults)
 	@$(PYTHON) -m local install
-	$(PYTEST) -m "not search and not long" tests/unit tests/integration tests/stories tests/examples --cov
+	$(PYTEST) -m "not search and not long" tests/unit tests/integration tests/stories tests/game_server --cov
 	$(if $(filter-out mariadb,$(DATABASE)),@$(MAKE) --no-print-directory test-faults)
 
 long: setup  ## run the slow tests: setup from nothing, and under one bad setting at a time
@@ -61,8 +63,8 @@ test-deploy: setup  ## test a deployment's files: the template, and the package 
 	$(PYTEST) tests/deploy
 
 test-mysql: setup  ## run the database tests on MySQL too (or DATABASE=mariadb-11.8)
-	@$(PYTHON) -m tests.on_engine $(or $(DATABASE),mysql) --numprocesses=auto --maxprocesses=4 \
-		$(addprefix tests/integration/test_,$(ON_MYSQL))
+	@$(PYTHON) -m tests.play.on_engine $(or $(DATABASE),mysql) --numprocesses=auto --maxprocesses=4 \
+		$(ON_MYSQL)
 
 rehearse: setup  ## rehearse a deployment on this machine, with a stand-in for AWS
 	@$(PYTHON) -m deploy.python
@@ -79,7 +81,7 @@ test-godot: setup  ## test the Godot addon in the real engine, which is fetched 
 
 fuzz: setup  ## send 100 000 hostile events to the handler (FUZZ_INPUTS=...)
 	@$(PYTHON) -m local install
-	FUZZ_INPUTS=$(FUZZ_INPUTS) $(PYTEST) tests/integration/test_hostile_events.py
+	FUZZ_INPUTS=$(FUZZ_INPUTS) $(PYTEST) tests/integration/hostile/test_hostile_events.py
 
 check: setup  ## check style and types
 	@$(PYTHON) -m ruff check .
@@ -111,7 +113,7 @@ openapi: setup  ## write docs/contract/openapi.json from the route table
 	@$(PYTHON) -m local.openapi
 
 lock: setup  ## pin the packages of requirements*.in and package.json, with the hash of every file
-	@for list in requirements requirements-dev deploy/argon2-build examples/requirements; do \
+	@for list in requirements requirements-dev deploy/argon2-build clients/game_server/requirements; do \
 		$(LOCK) $$list.in --output-file $$list.txt || exit; done
 	@for folder in . tests/openapi_tools; do \
 		npm install --prefix $$folder --package-lock-only --no-audit --no-fund || exit; done

@@ -42,7 +42,7 @@ Game Login is running on {url} ({database} on port {port}; the log is in .local/
 Ctrl-C stops it. What is registered stays until `make reset`. Requests:
 """
 
-GAME_RUNNING = """The example game server is on {url} (examples/socket_server.py).
+GAME_RUNNING = """The example game server is on {url} (clients/game_server/socket_server.py).
 """
 
 

@@ -11,7 +11,7 @@ READY_SECONDS = 15.0
 
 
 class GameServer(Program):
-    """One `examples/socket_server.py` that trusts the local backend's tokens."""
+    """One `clients/game_server/socket_server.py` that trusts the local backend's tokens."""
 
     def __init__(
         self, port: int, folder: Path, backend: str, environment: Mapping[str, str]
@@ -40,7 +40,7 @@ class GameServer(Program):
         Raises:
             Problem: it does not start.
         """
-        command = [sys.executable, "-u", str(ROOT / "examples" / "socket_server.py")]
+        command = [sys.executable, "-u", str(ROOT / "clients" / "game_server" / "socket_server.py")]
         self._process = Process.ready(
             "game",
             command,

@@ -18,8 +18,8 @@ from auth.store.records import SESSION, Session, insert_into
 from auth.times import new_id, system_clock
 from local.certificates import make_certificates
 from local.stack import Stack, keep_proxies_out
-from tests.players import Player
-from tests.sources import created_tables
+from tests.play.players import Player
+from tests.play.sources import created_tables
 
 
 class FakeClock:

@@ -11,8 +11,8 @@ from deploy.package import ROOT
 from local.terminal import Problem
 from tests.benchmarks.runtimes import START, Runtime
 from tests.benchmarks.targets import Row
-from tests.events import http_event
-from tests.players import PASSWORD
+from tests.play.events import http_event
+from tests.play.players import PASSWORD
 
 FLASK = "import flask"
 CLIENT = """

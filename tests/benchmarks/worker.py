@@ -23,11 +23,11 @@ from auth.app import create_app
 from auth.credentials.passwords import ITERATIONS, LANES, MEMORY_KIB, Passwords
 from auth.external.database import REQUEST_SECONDS
 from auth.settings import Settings
-from tests import players
 from tests.benchmarks import tutorial
-from tests.events import http_event
-from tests.players import Player, running
-from tests.round_trips import round_trips
+from tests.play import players
+from tests.play.events import http_event
+from tests.play.players import Player, running
+from tests.play.round_trips import round_trips
 
 Clock = Callable[[], float]
 Samples = list[float]

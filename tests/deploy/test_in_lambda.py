@@ -10,7 +10,7 @@ import pytest
 from deploy.lambda_runtime import Function, FunctionError, lambda_runtime, unzip
 from deploy.python import find_python
 from local.stack import Stack
-from tests.events import REQUEST_ID, Answer, http_event
+from tests.play.events import REQUEST_ID, Answer, http_event
 
 PASSWORD = "correct horse battery staple"
 PYTHON = find_python()

@@ -23,7 +23,7 @@ from local.stack import ROOT, Stack
 from local.terminal import Problem
 from operate import http_client
 from tests.conftest import Tables
-from tests.events import http_event
+from tests.play.events import http_event
 from tests.rehearsal.players import RehearsedApi
 
 OTHER_KEYS = {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "other", "x": "A" * 43}]}

@@ -14,7 +14,7 @@ import yaml
 
 from local.engines import DEFAULT, FETCHED
 from local.stack import ROOT
-from tests.on_engine import REQUIRE
+from tests.play.on_engine import REQUIRE
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = GITHUB / "workflows"

@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 
 from auth.external.connection import DatabaseSecret
-from tests.events import http_event
 from tests.faults.history import Action, Call, History, Window
 from tests.faults.line import Line
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
 from tests.faults.workers import PATIENCE_SECONDS, Worker, Workers
-from tests.sources import created_tables
+from tests.play.events import http_event
+from tests.play.sources import created_tables
 
 WORKERS = 8
 BACK_SECONDS = 5.0  # so soon after the database the service is back

@@ -19,7 +19,7 @@ from auth.external.failures import DatabaseFailure
 from auth.jobs.database_users import grant_application
 from local.database_server import Users
 from local.stack import Stack
-from tests.engines import RuledServer
+from tests.play.engines import RuledServer
 
 PATIENCE_SECONDS = 20.0
 GONE = 1094  # there is no such connection (any more)

@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from tests.events import http_event
+from tests.play.events import http_event
 
 PATIENCE_SECONDS = 30.0
 MEMORY_KIB, ITERATIONS = 8, 1

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import handler
-from tests.events import http_event
+from tests.play.events import http_event
 
 SECRETS = ("password", "access_token", "refresh_token")
 SHORTEST = 12  # what is shorter, such as the password "password", is also just a word

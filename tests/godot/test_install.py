@@ -8,10 +8,10 @@ import pytest
 
 import handler
 from local.stack import ROOT
-from tests.events import Answer, http_event
 from tests.godot.engine import GodotEngine
 from tests.godot.game import Game, GameRun
 from tests.godot.server import Backend
+from tests.play.events import Answer, http_event
 
 CLIENT = ROOT / "clients" / "godot"
 GDSCRIPT = re.compile(r"```gdscript\n(.*?)```", re.DOTALL)

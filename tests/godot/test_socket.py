@@ -18,9 +18,9 @@ import handler
 from auth.app import create_app
 from auth.settings import Settings
 from local.stack import ROOT, Stack
-from tests.events import Answer, http_event
 from tests.godot.game import Game, assert_passed
 from tests.godot.server import Backend
+from tests.play.events import Answer, http_event
 
 README = ROOT / "clients" / "godot" / "README.md"
 GDSCRIPT = re.compile(r"```gdscript\n(func stay_connected.*?)```", re.DOTALL)

@@ -18,12 +18,12 @@ from auth.settings import Settings
 from local.database_server import SCHEMA, DatabaseServer, Users
 from local.stack import Stack
 from tests.conftest import Tables
-from tests.events import Answer
-from tests.integration.containers import Container, Secrets, Serve, Switch
-from tests.integration.rotating import FIRST, SECOND, SECRET, SecretsManagerSide
-from tests.integration.studio import NAME, Studio
-from tests.openapi import description
-from tests.players import call
+from tests.integration.jobs.rotating import FIRST, SECOND, SECRET, SecretsManagerSide
+from tests.integration.secrets.studio import NAME, Studio
+from tests.play.containers import Container, Secrets, Serve, Switch
+from tests.play.events import Answer
+from tests.play.judge import description
+from tests.play.players import call
 
 
 @pytest.fixture(autouse=True)

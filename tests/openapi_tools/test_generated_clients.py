@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.openapi import FILE
 from tests.openapi_tools import npm_tools
+from tests.play.judge import FILE
 
 pytestmark = pytest.mark.search
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.openapi import FILE
 from tests.openapi_tools import npm_tools
+from tests.play.judge import FILE
 
 pytestmark = pytest.mark.search
 

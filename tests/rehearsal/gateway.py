@@ -16,7 +16,7 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import cloudformation_backends
 
 from local.secrets_manager import REGION
-from tests.events import wsgi_event
+from tests.play.events import wsgi_event
 from tests.rehearsal import account
 from tests.rehearsal.configuration import ACCOUNT
 from tests.rehearsal.functions import put_to_sleep, run

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 import handler
 from local.offline import Offline
 from tests.conftest import Tables
-from tests.events import Answer, http_event
-from tests.players import PASSWORD, Player
+from tests.play.events import Answer, http_event
+from tests.play.players import PASSWORD, Player
 
 ADA = {"username": "Ada", "password": PASSWORD}
 EVE = {"username": "Eve", "password": PASSWORD}

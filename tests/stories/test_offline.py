@@ -14,7 +14,7 @@ import pytest
 from local.offline import Offline
 from local.stack import ROOT, STAGE
 from operate.http_client import Deployment
-from tests.events import Answer
+from tests.play.events import Answer
 
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d [A-Z]+ ")
 ADA = {"username": "Ada", "password": "correct horse battery staple"}

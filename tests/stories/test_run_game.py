@@ -14,7 +14,7 @@ from local.processes import Process, accepts, free_port
 from local.stack import ROOT
 from operate.http_client import Deployment
 from operate.player import RemotePlayer, expect
-from tests.players import PASSWORD
+from tests.play.players import PASSWORD
 
 START_SECONDS = 90.0
 # In a folder of its own: a `make run` that is under way, and its players, are left alone.

@@ -15,7 +15,7 @@ import pytest
 
 from local.processes import free_port
 from local.stack import ROOT
-from tests.packages import NAME, VERSION, node_archive, source_archive, wheel
+from tests.play.packages import NAME, VERSION, node_archive, source_archive, wheel
 from tests.stories.folders import MARK, MakeRun, checkout, copied, environment, make, prepared
 
 ODD = 'it\'s a "folder"; $HOME ${x} & (ünï) 100%'

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import botocore.session
 import pytest
 from botocore import xform_name
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.play.sources import ROOT
+
 FENCE = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 COMMAND = re.compile(r"\baws ([a-z0-9-]+) ([a-z-]+)((?: (?!aws )[^\n;|)]*)?)")
 OPTION = re.compile(r"(?<=\s)--([a-z0-9-]+)")

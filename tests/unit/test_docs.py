@@ -9,9 +9,8 @@ from auth.api.tutorial import TUTORIAL
 from auth.errors import ApiError
 from auth.flows import rate_limits
 from auth.settings import Settings
-from tests.sources import tracked
+from tests.play.sources import ROOT, tracked
 
-ROOT = Path(__file__).parent.parent.parent
 GDSCRIPT = re.compile(r"```gdscript\n(.*?)```", re.DOTALL)
 PROMISES = ROOT / "docs" / "promises"
 ROUTE = re.compile(r"`(GET|POST|PUT|DELETE) (/[^` ]*)`")

@@ -12,7 +12,7 @@ from local.engines import MYSQL_BEFORE, MYSQL_FROM, chosen, known
 from local.stack import ROOT
 from local.terminal import Problem
 
-COMMAND = [sys.executable, "-m", "tests.on_engine"]
+COMMAND = [sys.executable, "-m", "tests.play.on_engine"]
 
 
 def run(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

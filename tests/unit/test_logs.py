@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from auth.logs import begin_request, note, notes, request_id, where
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.play.sources import ROOT
 
 
 def test_notes() -> None:

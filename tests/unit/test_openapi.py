@@ -20,8 +20,8 @@ from auth.api.tutorial import TUTORIAL
 from auth.credentials import passwords, usernames
 from auth.credentials.keys import PrivateKey, SigningKey
 from local.openapi import document, text_of
-from tests.events import Answer
-from tests.openapi import FILE, GATEWAY, NotDescribed, description
+from tests.play.events import Answer
+from tests.play.judge import FILE, GATEWAY, NotDescribed, description
 from tests.unit.test_docs import errors
 
 TABLE = {

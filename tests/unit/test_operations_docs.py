@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from docs.run import costs
+from tests.play.sources import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 OPERATE = (ROOT / "docs" / "run" / "operate.md").read_text()
 SCALING = (ROOT / "docs" / "run" / "scaling.md").read_text()
 INFRASTRUCTURE = sorted((ROOT / "deploy" / "infrastructure").rglob("*.yml"))

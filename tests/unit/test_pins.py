@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.pins import hashed
-from tests.packages import NAME, VERSION, wheel
-from tests.sources import tracked
+from tests.play.packages import NAME, VERSION, wheel
+from tests.play.sources import tracked
 
 SOME = "0" * 64
 HASH = r"--hash=sha256:[0-9a-f]{64}"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources import ROOT, tracked
+from tests.play.sources import ROOT, tracked
 
 FOLDERS = (
-    {"auth", "clients", "docs", "examples"},
+    {"auth", "clients", "docs"},
     {"local"},
     {"deploy", "operate"},
     {"tests"},
@@ -30,7 +30,7 @@ ROOMS = (
     {"auth"},
     {"handler"},
 )
-COPIED = {"clients", "examples"}  # what a studio takes into a project of its own
+COPIED = {"clients"}  # a studio takes these files into a project of its own
 SHARED = {"errors", "settings", "times", "logs", "texts"}
 
 # Each library is imported in these rooms only.

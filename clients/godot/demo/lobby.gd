@@ -1,5 +1,5 @@
 extends MarginContainer
-## A chat with everybody who is there, over the WebSocket server in `examples/`.
+## A chat with everybody who is there, over the WebSocket server in `clients/game_server/`.
 
 const Result = preload("res://addons/game_login/result.gd")
 const DEFAULT_URL: String = "ws://127.0.0.1:8765"

@@ -1,0 +1,1 @@
+"""The HTTP contract: every route, every code, the OpenAPI file, the tutorial."""

@@ -1,0 +1,171 @@
+"""Every error that docs/contract/openapi.json describes is one that the handler gives.
+
+That no answer is missing there is seen by all tests of this folder: see `conftest`.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import handler
+from auth.app import create_app
+from auth.credentials.passwords import Passwords
+from auth.settings import Settings
+from tests.conftest import Tables
+from tests.integration.contract.contract import SOME_ID
+from tests.play.events import Answer, http_event
+from tests.play.judge import NotDescribed, description
+from tests.play.players import PASSWORD, Player, call
+
+OPERATIONS = {
+    operation["operationId"]: (method, path.replace("{id}", SOME_ID), operation)
+    for method, path, operation in description().operations()
+}
+# The tutorial has its own words for these; its tests have them.
+PAIRS = sorted(
+    (name, code)
+    for name, (_, _, operation) in OPERATIONS.items()
+    for response in operation["responses"].values()
+    for code in description().codes(response)
+)
+KEY = "0123456789abcdef"
+OTHER_KEY = "fedcba9876543210"
+
+
+class Caller:
+    """Somebody who calls one operation, right in all but what a test makes wrong."""
+
+    def __init__(self, operation: str, player: Player, tables: Tables, settings: Settings) -> None:
+        self.method, self.path, self.description = OPERATIONS[operation]
+        self.player, self.tables, self.settings = player, tables, settings
+        self.body: dict[str, Any] | None = {
+            "register": {"username": "somebody-new", "password": PASSWORD},
+            "logIn": {"username": player.username, "password": PASSWORD},
+            "tutorialLogin": {"username": player.username, "password": PASSWORD},
+            "refresh": {"refresh_token": player.refresh_token},
+            "changePassword": {"current_password": PASSWORD, "new_password": "quite another one"},
+            "deleteAccount": {"password": PASSWORD},
+        }.get(operation)
+
+    def send(self, raw: str | None = None, *, token: str | None = None, **headers: str) -> Answer:
+        """Send the request."""
+        text = raw if raw is not None else self.body and json.dumps(self.body)
+        bearer = f"Bearer {self.player.access_token if token is None else token}"
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"Content-Type": "application/json", "Authorization": bearer, **named}
+        return Answer.of(handler.http(http_event(self.method, self.path, text or None, sent), None))
+
+    def take(self, **fields: object) -> None:
+        """Take other fields."""
+        self.body = {**(self.body or {}), **fields}
+
+
+def wrong_password(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Send a wrong password; when registering, again after the account was deleted meanwhile."""
+    if caller.path == "/v1/register":
+        caller.send(idempotency_key=KEY)
+        verify = Passwords.verify
+
+        def deleting(passwords: Passwords, password_hash: str | None, password: str) -> bool:
+            caller.tables.run("DELETE FROM accounts")
+            return verify(passwords, password_hash, password)
+
+        patch.setattr(Passwords, "verify", deleting)
+        return caller.send(idempotency_key=KEY)
+    caller.take(password="not the password", current_password="not the password")
+    return caller.send()
+
+
+def suspended(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Suspend the account, then send the right password."""
+    caller.send(idempotency_key=KEY)
+    caller.tables.run("UPDATE accounts SET suspended_until = '9999-12-31', suspension_reason = ''")
+    return caller.send(idempotency_key=KEY)
+
+
+def reused(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Send the same key with another body."""
+    answer = caller.send(idempotency_key=KEY)
+    caller.take(username="somebody-else", refresh_token=answer.json["refresh_token"])
+    return caller.send(idempotency_key=KEY)
+
+
+def often(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Do it again and again."""
+    caller.take(password="correct horse battery", current_password="not the password")
+    if "new_password" in (caller.body or {}):
+        caller.take(new_password="neither the password")
+    answer = caller.send()
+    for number in range(30):
+        if answer.status == 429:
+            break
+        if caller.path == "/v1/register":
+            caller.take(username=f"somebody-{number}")
+        answer = caller.send()
+    return answer
+
+
+def broken(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Let there be a bug."""
+    patch.setattr("serverless_wsgi.handle_request", lambda *_: 1 / 0)
+    return caller.send()
+
+
+def out_of_reach(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Let no secret be found."""
+    settings = replace(caller.settings, database_secret_id="none", token_secret_id="none")
+    patch.setattr(handler, "application", create_app(settings))
+    return caller.send()
+
+
+def with_fields(**fields: str) -> Callable[[Caller, pytest.MonkeyPatch], Answer]:
+    """Send these fields."""
+
+    def send(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+        caller.take(**fields)
+        return caller.send()
+
+    return send
+
+
+WAYS: dict[str, Callable[[Caller, pytest.MonkeyPatch], Answer]] = {
+    "invalid_request": lambda caller, _: caller.send(idempotency_key="\x7f"),
+    "invalid_credentials": wrong_password,
+    "invalid_token": lambda caller, _: caller.send(token="x"),
+    "session_ended": with_fields(refresh_token="x"),
+    "account_suspended": suspended,
+    "not_found": lambda caller, _: caller.send(),
+    "username_taken": lambda caller, _: [caller.send(), caller.send(idempotency_key=OTHER_KEY)][1],
+    "idempotency_key_reused": reused,
+    "payload_too_large": lambda caller, _: caller.send("x" * 8193),
+    "unsupported_media_type": lambda caller, _: caller.send("{}", content_type="text/plain"),
+    "invalid_username": with_fields(username="x"),
+    "weak_password": with_fields(password="x", new_password="x"),
+    "too_many_attempts": often,
+    "internal_error": broken,
+    "unavailable": out_of_reach,
+}
+
+
+@pytest.mark.parametrize(("operation", "code"), PAIRS)
+def test_described_error(
+    operation: str,
+    code: str,
+    player: Player,
+    tables: Tables,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each error that an operation is described with can be had from it."""
+    caller = Caller(operation, player, tables, settings)
+    assert WAYS[code](caller, monkeypatch).code == code
+
+
+def test_this_can_fail(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that says more than described fails the test that sees it."""
+    monkeypatch.setattr("auth.api.account_views.account_body", lambda _: {"id": "x", "epoch": 0})
+    with pytest.raises(NotDescribed, match="/v1/me"):
+        call("GET", "/v1/me", token=player.access_token)

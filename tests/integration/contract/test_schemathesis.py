@@ -1,0 +1,168 @@
+"""Schemathesis reads docs/contract/openapi.json and sends what it allows and what it forbids."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples
+from schemathesis import Case, GenerationMode
+from schemathesis.core.failures import FailureGroup
+
+import handler
+from auth.app import create_app
+from auth.credentials.passwords import Passwords
+from auth.settings import Settings
+from tests.conftest import Tables
+from tests.play.gateway import gateway
+from tests.play.judge import FILE, ours
+from tests.play.players import Player
+
+pytestmark = pytest.mark.search
+
+DOCUMENT = ours(json.loads(FILE.read_text()))
+SOME = examples(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+# A name, a key or a password can be refused for what no schema can say: taken, reserved, guessable.
+CONFIG = {
+    "checks": {
+        "positive_data_acceptance": {
+            "expected-statuses": ["2xx", "401", "403", "404", "409", "422"],
+        }
+    }
+}
+
+
+def load(document: dict[str, Any], **checks: Any) -> Any:
+    """Return a document as Schemathesis reads it, with the handler behind it."""
+    config = schemathesis.Config.from_dict({"checks": {**CONFIG["checks"], **checks}})
+    schema = schemathesis.openapi.from_dict(copy.deepcopy(document), config=config)
+    schema.app = gateway
+    return schema
+
+
+schema = load(DOCUMENT)
+
+
+@pytest.fixture(autouse=True)
+def _quick(tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the handler hash with next to no effort, and refuse nobody for coming often."""
+    application = create_app(
+        replace(settings, rate_limit_scale=1e6), passwords=Passwords(memory_kib=8, iterations=1)
+    )
+    monkeypatch.setattr(handler, "application", application)
+    yield
+    application.close()
+
+
+def send(case: Case[Any]) -> None:
+    """Send a case as a player who has just registered, and check the answer in every way."""
+    player = Player()
+    player.register()
+    known = {
+        "username": player.username,
+        "password": player.password,
+        "current_password": player.password,
+        "refresh_token": player.refresh_token,
+    }
+    allowed = case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE
+    # Half of what is allowed is also right, or it would never come past the password.
+    if allowed and isinstance(case.body, dict) and len(str(case.body)) % 2:
+        case.body = {name: known.get(name, value) for name, value in case.body.items()}
+    case.call_and_validate(headers={"Authorization": f"Bearer {player.access_token}"})
+
+
+@schema.parametrize()  # type: ignore[untyped-decorator]
+@SOME
+def test_every_route(case: Case[Any]) -> None:
+    """What the file allows is taken, what it forbids refused, and every answer is described."""
+    send(case)
+
+
+def test_one_call_leads_to_the_next(tables: Tables) -> None:
+    """What the links of the file say of one answer is taken by the next call."""
+    calls: list[str] = []
+
+    # Here the token is put in from outside, which Schemathesis takes for no token at all.
+    linked = load(DOCUMENT, ignored_auth={"enabled": False})
+
+    class Story(linked.as_state_machine()):  # type: ignore[misc]
+        def setup(self) -> None:
+            """Begin with nobody there, or a story told again would come out differently."""
+            tables.empty()
+
+        def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:  # noqa: ARG002
+            """Call as a player who has just registered."""
+            player = Player()
+            player.register()
+            return {"headers": {"Authorization": f"Bearer {player.access_token}"}}
+
+        def after_call(self, response: Any, case: Case[Any]) -> None:
+            """Note what was called, and how it was answered."""
+            calls.append(f"{case.method} {case.path} {response.status_code}")
+
+    Story.run(settings=examples(SOME, max_examples=20, stateful_step_count=6))
+    assert "POST /v1/refresh 200" in calls
+
+
+def _other_status(document: Any) -> None:
+    responses = document["paths"]["/v1/health"]["get"]["responses"]
+    responses["204"] = responses.pop("200")
+
+
+def _other_body(document: Any) -> None:
+    document["components"]["schemas"]["Health"]["properties"]["status"]["const"] = "well"
+
+
+def _other_header(document: Any) -> None:
+    document["components"]["headers"]["Cache-Control"]["schema"]["const"] = "public"
+
+
+def _other_media_type(document: Any) -> None:
+    content = document["paths"]["/v1/health"]["get"]["responses"]["200"]["content"]
+    content["text/html"] = content.pop("application/json")
+
+
+@pytest.mark.parametrize("plant", [_other_status, _other_body, _other_header, _other_media_type])
+def test_a_wrong_file_is_found(plant: Callable[[Any], None]) -> None:
+    """A file that says something else than the handler does is found."""
+    wrong = copy.deepcopy(DOCUMENT)
+    plant(wrong)
+    for document, fails in ((DOCUMENT, False), (wrong, True)):
+        cases = load(document)["/v1/health"]["GET"].as_strategy()
+        once = examples(SOME, max_examples=1, phases=[Phase.generate])(given(cases)(send))  # type: ignore[no-untyped-call]
+        if fails:
+            with pytest.raises(FailureGroup):
+                once()
+        else:
+            once()
+
+
+def test_another_type_is_found() -> None:
+    """A file that allows what the handler refuses is found."""
+    for name, described in (("wrong", {"type": "integer"}), ("right", {"type": "string"})):
+        document = copy.deepcopy(DOCUMENT)
+        document["components"]["schemas"]["Refresh"]["properties"]["refresh_token"] = described
+        cases = load(document)["/v1/refresh"]["POST"].as_strategy(
+            generation_mode=GenerationMode.POSITIVE
+        )
+        once = examples(SOME, max_examples=3, phases=[Phase.generate])(given(cases)(send_as_it_is))  # type: ignore[no-untyped-call]
+        if name == "wrong":
+            with pytest.raises(FailureGroup):
+                once()
+        else:
+            once()
+
+
+def send_as_it_is(case: Case[Any]) -> None:
+    """Send a case without making it right."""
+    case.call_and_validate()

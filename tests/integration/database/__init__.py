@@ -1,0 +1,1 @@
+"""The database: access, failures, lost answers, round trips."""

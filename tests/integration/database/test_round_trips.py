@@ -1,0 +1,135 @@
+"""How often a request asks the database: the price of each route, counted on the wire."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from auth.store.records import MAX_SESSIONS
+from tests.conftest import Tables
+from tests.play.players import Player, call
+from tests.play.round_trips import Sent, round_trips
+
+
+@pytest.fixture
+def sent() -> Iterator[Sent]:
+    """Return the statements of a test, one entry a round trip."""
+    with round_trips() as sent:
+        yield sent
+
+
+def test_login(player: Player, sent: Sent) -> None:
+    """A warm login takes six round trips at most: find, three limits, give back, open."""
+    assert player.log_in().status == 200
+    assert 1 <= len(sent) <= 6, sent
+    assert not any(sql.startswith(("BEGIN", "COMMIT", "SET")) for sql in sent)
+
+
+def test_login_from_a_known_device(player: Player, sent: Sent) -> None:
+    """A known device has one limit instead of three; one more statement ends the session before."""
+    token = player.refresh_token
+    assert player.log_in(refresh_token=token).status == 200
+    assert 1 <= len(sent) <= 5, sent
+    sent.clear()
+    assert player.on_another_device().log_in(refresh_token=token).status == 200
+    assert 1 <= len(sent) <= 4, sent
+
+
+def test_login_with_fifty_sessions(player: Player, sent: Sent, tables: Tables) -> None:
+    """One more statement makes room for the fifty-first session."""
+    for _ in range(MAX_SESSIONS - 1):
+        assert player.log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
+    sent.clear()
+    assert player.log_in().status == 200
+    assert len(sent) == 7, sent
+
+
+def test_failed_login(player: Player, sent: Sent) -> None:
+    """A wrong password and an unknown name take the same statements."""
+    player.log_in("not the password")
+    wrong = [sql.partition(" WHERE ")[0].partition(" VALUES ")[0] for sql in sent]
+    sent.clear()
+    Player("nobody-here").log_in()
+    unknown = [sql.partition(" WHERE ")[0].partition(" VALUES ")[0] for sql in sent]
+    assert wrong == unknown
+    assert 1 <= len(wrong) <= 4
+
+
+def test_refresh(player: Player, sent: Sent) -> None:
+    """A refresh takes two round trips at most, and so does its repetition."""
+    first = player.refresh_token
+    assert player.refresh(first).status == 200
+    assert 1 <= len(sent) <= 2, sent
+    sent.clear()
+    assert player.refresh(first).status == 200
+    assert 1 <= len(sent) <= 2, sent
+
+
+def test_garbled_refresh_token(player: Player, sent: Sent) -> None:
+    """A refresh token that is not ours does not reach the database."""
+    text = player.refresh_token
+    other = "A" if text[20] != "A" else "B"
+    for wrong in ("x", "glrt_" + "A" * 122, text[:20] + other + text[21:]):
+        assert player.refresh(wrong).code == "session_ended"
+    assert sent == []
+
+
+def test_me(player: Player, sent: Sent) -> None:
+    """Asking for the own account takes one round trip."""
+    assert player.me().status == 200
+    assert len(sent) == 1, sent
+
+
+def test_invalid_access_token(player: Player, sent: Sent) -> None:
+    """An access token that is not valid does not reach the database."""
+    assert call("GET", "/v1/me", token=player.access_token[:-8]).code == "invalid_token"
+    assert sent == []
+
+
+def test_sessions(player: Player, sent: Sent) -> None:
+    """The list of sessions takes two round trips."""
+    assert player.sessions()
+    assert len(sent) == 2, sent
+
+
+def test_logout(player: Player, sent: Sent) -> None:
+    """Signing out takes one round trip, everywhere too."""
+    assert player.log_out().status == 200
+    assert len(sent) == 1, sent
+    assert player.log_in().status == 200
+    sent.clear()
+    assert player.log_out(everywhere=True).status == 200
+    assert len(sent) == 1, sent
+
+
+def test_logout_by_refresh_token(player: Player, sent: Sent) -> None:
+    """Signing out by refresh token takes one round trip; everywhere, two if the token is old."""
+    replaced = player.refresh_token
+    assert player.refresh().status == 200
+    for token, everywhere, trips in ((replaced, True, 2), (replaced, False, 1)):
+        sent.clear()
+        body = {"refresh_token": token, "everywhere": everywhere}
+        assert call("POST", "/v1/logout", body).status == 200
+        assert len(sent) == trips, sent
+    assert player.log_in().status == 200
+    sent.clear()
+    body = {"refresh_token": player.refresh_token, "everywhere": True}
+    assert call("POST", "/v1/logout", body).status == 200
+    assert len(sent) == 1, sent
+
+
+def test_health(player: Player, sent: Sent) -> None:
+    """The health check takes one round trip; the public keys take none."""
+    assert call("GET", "/v1/health").status == 200
+    assert len(sent) == 1, sent
+    assert call("GET", "/.well-known/jwks.json").status == 200
+    assert len(sent) == 1, sent
+
+
+def test_refused_requests(player: Player, sent: Sent) -> None:
+    """What the contract refuses at sight does not reach the database."""
+    call("POST", "/v1/login", {"username": 1})
+    call("POST", "/v1/register", {"username": "x", "password": "x"})
+    call("POST", "/v1/register", {"username": "somebody", "password": "short"})
+    call("GET", "/nowhere")
+    assert sent == []

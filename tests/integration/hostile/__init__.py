@@ -1,0 +1,1 @@
+"""Hostile input, and secrets that must not leak."""

@@ -1,0 +1,436 @@
+"""Secrets that must not leave: looked for in every log line, every output and every error."""
+
+import base64
+import itertools
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+import handler
+from auth.app import create_app
+from auth.flows.accounts import Attempt
+from auth.flows.admission import new_session
+from auth.flows.sessions import SignedIn
+from auth.settings import Settings
+from auth.store.records import Account
+from local.stack import ROOT, Stack
+from tests.conftest import FakeClock, Tables
+from tests.play.events import Answer, http_event
+from tests.play.players import Player, call
+
+CANARY = "canary-4711"
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Watch:
+    """What must not be seen, and what was."""
+
+    caplog: pytest.LogCaptureFixture
+    capsys: pytest.CaptureFixture[str]
+    secrets: set[str] = field(default_factory=lambda: {CANARY})
+    answers: list[str] = field(default_factory=list)
+
+    def hide(self, *secrets: str) -> None:
+        """Look for these from here on."""
+        for secret in secrets:
+            assert len(secret) >= 8
+            self.secrets.add(secret)
+
+    def hide_tokens(self, player: Player) -> None:
+        """Look for a player's tokens, whole and in parts."""
+        if player.refresh_token:
+            raw = base64.urlsafe_b64decode(player.refresh_token.removeprefix("glrt_") + "==")
+            tail = raw[41:57]
+            self.hide(player.refresh_token, player.refresh_token[-20:], tail.hex(), str(tail)[2:-1])
+            self.hide(base64.b64encode(tail).decode(), base64.urlsafe_b64encode(tail).decode())
+        if player.access_token:
+            head, payload, signature = player.access_token.split(".")
+            self.hide(player.access_token, f"{head}.{payload}", payload, signature)
+
+    def refused(self, answer: Answer) -> Answer:
+        """Keep an error to look at."""
+        self.answers.append(f"{answer.headers} {answer.text}")
+        return answer
+
+    def check(self) -> None:
+        """Check that nothing of it was seen."""
+        output = self.capsys.readouterr()
+        seen = [output.out, output.err, *self.answers]
+        for record in self.caplog.records:
+            members = vars(record)
+            seen += [record.getMessage(), *(f"{name}={members[name]!r}" for name in members)]
+        assert self.caplog.records
+        assert "Logging error" not in output.err
+        assert " INFO " in output.err or " ERROR " in output.err or " WARNING " in output.err
+        for secret in self.secrets:
+            found = [text for text in seen if secret in text]
+            assert not found, f"{secret[:30]} is in {found[0][:300]}"
+
+
+class Stderr:
+    """Whatever stderr is at the time; a logging handler keeps the one it was made with."""
+
+    def write(self, text: str) -> None:
+        """Write to it."""
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush it."""
+        sys.stderr.flush()
+
+
+@pytest.fixture
+def watch(
+    stack: Stack,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Watch:
+    """Watch the log, stdout and stderr, for all that the secrets store holds."""
+    caplog.set_level(logging.INFO)
+    watch = Watch(caplog, capsys)
+    watch.hide(stack.database.application.password, stack.database.admin.password)
+    answer = stack.secrets_manager.client().get_secret_value(
+        SecretId=stack.environment()["TOKEN_SECRET_ID"]
+    )
+    tokens = json.loads(answer["SecretString"])
+    for mac_key in tokens["mac_keys"].values():
+        raw = base64.b64decode(mac_key)
+        watch.hide(mac_key, mac_key.rstrip("="), raw.hex(), str(raw)[2:-1])
+    for pem in tokens["signing_keys"].values():
+        watch.hide(*(line for line in pem.splitlines() if len(line) > 40))
+    streams = [one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler]
+    assert streams
+    for stream in streams:
+        monkeypatch.setattr(stream, "stream", Stderr())
+    return watch
+
+
+@pytest.fixture
+def use(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Return what lets the handler use other settings."""
+    made = []
+
+    def use(**other: Any) -> None:
+        application = create_app(replace(settings, **other))
+        made.append(application)
+        monkeypatch.setattr(handler, "application", application)
+
+    yield use
+    for application in made:
+        application.close()
+
+
+def test_a_whole_life(watch: Watch, clock: FakeClock, tables: Tables) -> None:
+    """Whatever a player does right or wrong, no secret of anybody's is in a log or an error."""
+    refused = watch.refused
+    player = Player(password=f"{CANARY} first password")
+    watch.hide("first password", "second password", "wrong password")
+    assert player.register(device=f"device {CANARY}", key=f"{CANARY}-key-0123456789").status == 201
+    watch.hide_tokens(player)
+    refused(player.register())
+    refused(player.register(key=f"{CANARY}-other-0123456789"))
+    watch.hide(*(row["password_hash"] for row in tables.run("SELECT * FROM accounts")))
+    watch.hide(*(row["tail_hash"].hex() for row in tables.run("SELECT * FROM sessions")))
+
+    assert player.log_in(device=CANARY, refresh_token=player.refresh_token).status == 200
+    watch.hide_tokens(player)
+    assert refused(player.log_in(f"{CANARY} wrong password")).status == 401
+    assert refused(Player("nobody-here", f"{CANARY} wrong password").log_in()).status == 401
+    body = {"username": player.username, "password": player.password}
+    assert call("POST", "/login", body).json == {"status": True}
+    refused(call("POST", "/login", {**body, "password": f"{CANARY} wrong password"}))
+    refused(call("POST", "/login", {"username": CANARY}))
+
+    first = player.refresh_token
+    assert player.refresh(first, key=f"{CANARY}-rotation-012345").status == 200
+    watch.hide_tokens(player)
+    assert refused(player.refresh(key=f"{CANARY}-rotation-012345")).status == 409
+    clock.advance(seconds=61)
+    assert player.refresh().status == 200
+    watch.hide_tokens(player)
+    assert refused(player.refresh(first)).code == "session_ended"
+    assert refused(player.me()).code == "invalid_token"
+
+    assert player.log_in().status == 200
+    watch.hide_tokens(player)
+    assert refused(player.change_password(f"{CANARY} x", "wrong password")).status == 401
+    assert refused(player.change_password(CANARY[:6])).status == 422
+    assert player.change_password(f"{CANARY} second password").status == 200
+    watch.hide_tokens(player)
+    watch.hide(*(row["password_hash"] for row in tables.run("SELECT * FROM accounts")))
+    assert player.sessions()
+    clock.advance(minutes=11)
+    assert refused(player.me()).code == "invalid_token"
+    assert player.refresh().status == 200
+    watch.hide_tokens(player)
+    assert refused(player.delete(f"{CANARY} wrong password")).status == 401
+    assert player.delete().status == 200
+    assert refused(player.refresh()).code == "session_ended"
+    for _ in range(8):
+        refused(player.log_in(f"{CANARY} wrong password"))
+    assert refused(player.log_in()).status == 429
+    watch.check()
+
+
+def test_suspended_player(watch: Watch, player: Player, tables: Tables) -> None:
+    """A suspension is told to the player, and nothing else of the account."""
+    watch.hide_tokens(player)
+    watch.hide(player.password)
+    tables.run(
+        "UPDATE accounts SET suspended_until = '9999-12-31', suspension_reason = 'cheating',"
+        " registration_key = %s",
+        CANARY.ljust(16)[:16].encode(),
+    )
+    assert watch.refused(player.log_in()).json["error"]["reason"] == "cheating"
+    assert watch.refused(player.refresh()).status == 401
+    watch.check()
+
+
+def test_bad_requests(watch: Watch, player: Player) -> None:
+    """What a caller puts into a path, a query, a header or a body is in no log and no error."""
+    watch.hide_tokens(player)
+    json_type = {"Content-Type": "application/json"}
+    for method, path in (
+        ("GET", "/"),
+        ("POST", "/v1/login"),
+        ("DELETE", "/v1/sessions/"),
+        ("", ""),
+    ):
+        event = http_event(method, f"{path}{CANARY}?{CANARY}", CANARY, json_type)
+        event["rawQueryString"] = f"password={CANARY}"
+        event["queryStringParameters"] = {"password": CANARY}
+        event["cookies"] = [f"session={CANARY}"]
+        event["headers"].update({"cookie": CANARY, "user-agent": CANARY, "referer": CANARY})
+        watch.refused(Answer.of(handler.http(event, None)))
+    for value in (
+        f"Bearer {CANARY}",
+        f"Basic {CANARY}",
+        CANARY,
+        f"Bearer {CANARY}\n",
+        f"B {CANARY}é",
+    ):
+        for name in ("Authorization", "Content-Type", "Idempotency-Key"):
+            event = http_event("POST", "/v1/me/delete", CANARY, {**json_type, name: value})
+            watch.refused(Answer.of(handler.http(event, None)))
+            event = http_event(
+                "POST", "/v1/refresh", f'{{"x": "{CANARY}"}}', {**json_type, name: value}
+            )
+            watch.refused(Answer.of(handler.http(event, None)))
+    bodies: tuple[object, ...] = (
+        CANARY,
+        [CANARY],
+        {"username": [CANARY], "password": CANARY},
+        {"username": {CANARY: CANARY}, "password": 1},
+        {"username": "nobody-here", "password": [CANARY]},
+        {"username": CANARY * 3, "password": CANARY, "device": CANARY * 9},
+        {"refresh_token": CANARY, CANARY: CANARY},
+        {"refresh_token": "glrt_" + CANARY},
+        {"refresh_token": player.refresh_token[:-3] + "AAA"},
+        {"everywhere": CANARY},
+    )
+    for body in bodies:
+        for path in ("/v1/register", "/v1/login", "/v1/refresh", "/login", "/v1/me/delete"):
+            watch.refused(call("POST", path, body, token=player.access_token))
+            watch.refused(call("POST", path, body, token=CANARY, key=CANARY))
+    watch.refused(call("DELETE", f"/v1/sessions/{CANARY}", token=player.access_token))
+    others: tuple[object, ...] = (CANARY, [CANARY], {"version": CANARY}, {CANARY: CANARY})
+    for other in others:
+        watch.refused(Answer.of(handler.http(other, None)))
+    watch.check()
+
+
+def test_made_up_method(watch: Watch) -> None:
+    """A method that a caller made up is not logged as it came."""
+    for path in ("/", "/v1/login", "/nowhere"):
+        watch.refused(Answer.of(handler.http(http_event(CANARY.upper(), path), None)))
+    watch.hide(CANARY.upper())
+    watch.check()
+
+
+def test_bug(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug with a secret in its text, its cause and its local variables tells none of it."""
+
+    def broken(*values: object, **_: object) -> None:
+        secret = f"{CANARY} {values}"
+        raise RuntimeError(secret) from KeyError(secret)
+
+    watch.hide(player.password)
+    for place in (
+        "accounts.AccountTable.by_username_key",
+        "sessions.SessionTable.find",
+        "sessions.SessionTable.usable_account",
+    ):
+        monkeypatch.setattr(f"auth.store.{place}", broken)
+    assert watch.refused(player.log_in()).status == 500
+    assert watch.refused(player.refresh()).status == 500
+    assert watch.refused(player.me()).status == 500
+    watch.check()
+
+
+def secret_name(stack: Stack, value: Any) -> str:
+    """Put a secret into the store and return its name."""
+    name = f"broken/{next(_numbers)}"
+    stack.secrets_manager.put(name, value)
+    return name
+
+
+BROKEN_TOKEN_SECRETS: tuple[dict[str, Any], ...] = (
+    {"mac_keys": {"mac-1": CANARY + "!"}},
+    {"mac_keys": {"mac-1": CANARY + "ü"}},
+    {"mac_keys": {"mac-1": base64.b64encode(CANARY.encode()).decode()}},
+    {"mac_keys": CANARY},
+    {"mac_keys": [CANARY]},
+    {"mac_keys": {"mac-1": [CANARY]}},
+    {"signing_keys": {"signing-1": CANARY}},
+    {"signing_keys": {"signing-1": f"-----BEGIN {'PRIVATE KEY'}-----\n{CANARY}\n"}},
+    {"signing_keys": {}},
+    {"current": CANARY},
+    {"current": {"mac": "mac-1", "signing": 4711}},
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN_TOKEN_SECRETS, ids=str)
+def test_broken_token_secret(
+    broken: dict[str, Any], watch: Watch, stack: Stack, player: Player, use: Callable[..., None]
+) -> None:
+    """A token secret that cannot be used is a 503, and no value of it is told."""
+    watch.hide_tokens(player)
+    watch.hide(player.password, base64.b64encode(CANARY.encode()).decode())
+    answer = stack.secrets_manager.client().get_secret_value(
+        SecretId=stack.environment()["TOKEN_SECRET_ID"]
+    )
+    use(token_secret_id=secret_name(stack, {**json.loads(answer["SecretString"]), **broken}))
+    for refused in (
+        player.log_in(),
+        player.me(),
+        player.refresh(),
+        call("GET", "/.well-known/jwks.json"),
+    ):
+        assert watch.refused(refused).code == "unavailable"
+        assert refused.headers["retry-after"].isdigit()
+    watch.check()
+
+
+def test_database_refuses(
+    watch: Watch, stack: Stack, player: Player, use: Callable[..., None]
+) -> None:
+    """A wrong database password is a 503 that names neither password nor user nor host."""
+    right = stack.database.application
+    value = {"username": right.username, "password": f"{CANARY} database", "engine": "mariadb"}
+    place: dict[str, Any] = {"host": right.host, "port": right.port, "dbname": right.dbname}
+    watch.hide_tokens(player)
+    watch.hide(player.password, "canary-user")
+    for wrong in (
+        {},
+        {"username": "canary-user"},
+        {"port": 1},
+        {"port": CANARY},
+        {"host": [CANARY]},
+        {"dbname": f"{CANARY}-database"},
+    ):
+        use(database_secret_id=secret_name(stack, {**value, **place, **wrong}))
+        for refused in (player.log_in(), player.me(), player.refresh()):
+            assert watch.refused(refused).status == 503, wrong
+            assert refused.headers["retry-after"] == str(refused.json["error"]["retry_after"])
+        body = {"username": player.username, "password": player.password}
+        tutorial = watch.refused(call("POST", "/login", body))
+        assert (tutorial.status, tutorial.json) == (503, {"status": False})
+        assert tutorial.headers["retry-after"]
+    watch.check()
+
+
+def test_secret_that_is_no_json(
+    watch: Watch, stack: Stack, player: Player, use: Callable[..., None]
+) -> None:
+    """A secret that is no JSON, or is not there, is a 503 that tells nothing of it."""
+    name = f"broken/{next(_numbers)}"
+    stack.secrets_manager.client().create_secret(Name=name, SecretString=f'{{"password": {CANARY}')
+    for secret_id in (name, "there/is/none"):
+        use(database_secret_id=secret_id)
+        assert watch.refused(player.log_in()).status == 503
+        use(token_secret_id=secret_id)
+        assert watch.refused(player.log_in()).status == 503
+    watch.check()
+
+
+def test_verbose_logging(watch: Watch, player: Player, use: Callable[..., None]) -> None:
+    """Nothing secret is logged with the log level at DEBUG either, by no library."""
+    watch.caplog.set_level(logging.DEBUG)
+    watch.hide_tokens(player)
+    use()  # its first request reads the secrets
+    assert player.log_in().status == 200
+    watch.hide_tokens(player)
+    assert player.refresh().status == 200
+    watch.hide(player.password)
+    watch.check()
+
+
+def test_values_do_not_print_themselves(stack: Stack) -> None:
+    """The values that promise not to print what is secret in them do not."""
+    now = datetime.now(UTC)
+    account = Account(id=bytes(16), username="Ada", password_hash=CANARY, created_at=now)
+    session, token = new_session(account, None, now)
+    shown = [
+        repr(Attempt("Ada", CANARY, "address")),
+        repr(account),
+        repr(token),
+        repr(SignedIn(account, session, CANARY, CANARY, now)),
+        repr(msgspec.structs.replace(stack.database.application, password=CANARY)),
+    ]
+    for secret in (CANARY, token.tail.hex(), repr(token.tail)):
+        assert not any(secret in text for text in shown)
+
+
+# What must not be in the repository; put together here, so that this file does not hold it.
+PATTERNS = {
+    "private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE " + rb"KEY-----\s+[A-Za-z0-9+/=]{20}"),
+    "AWS access key": re.compile(rb"\b(AKIA|ASIA)[0-9A-Z]{16}\b"),
+    "AWS secret key": re.compile(rb"(?i)aws_?secret_?access_?key\W{1,5}[A-Za-z0-9/+]{40}\b"),
+    "refresh token": re.compile(rb"glrt_[A-Za-z0-9_-]{60,}"),
+    "access token": re.compile(
+        rb"\beyJ[A-Za-z0-9_-]{20,}\.eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{40}"
+    ),
+    "password hash": re.compile(rb"\$argon2id\$v=19\$m=19456[^\s]{40}"),
+}
+
+
+def test_repository() -> None:
+    """No file that git tracks holds a key, a token or a password hash."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    paths = [ROOT / name.decode() for name in listed.stdout.split(b"\0") if name]
+    assert ROOT / "handler.py" in paths
+    found = [
+        f"{path.relative_to(ROOT)}: {kind}"
+        for path in paths
+        if path.is_file()
+        for kind, pattern in PATTERNS.items()
+        if pattern.search(path.read_bytes())
+    ]
+    assert found == []
+
+
+def test_patterns_find_something() -> None:
+    """The patterns for keys and tokens match what they are for."""
+    pem = f"-----BEGIN RSA PRIVATE {'KEY'}-----\n{'MII' * 10}"
+    examples = {
+        "private key": pem,
+        "AWS access key": "AKIA" + "IOSFODNN7" + "EXAMPLE",
+        "AWS secret key": "aws_secret_access_key = " + "w" * 40,
+        "refresh token": "glrt_" + "A" * 122,
+        "access token": "eyJ" + "a" * 30 + ".eyJ" + "b" * 30 + "." + "c" * 50,
+        "password hash": "$argon2id$v=19$" + "m=19456,t=2,p=1$" + "a" * 60,
+    }
+    assert set(examples) == set(PATTERNS)
+    for kind, text in examples.items():
+        assert PATTERNS[kind].search(text.encode()), kind

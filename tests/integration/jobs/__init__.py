@@ -1,0 +1,1 @@
+"""Migrations, the clean-up, the rotation of the database user, and the operator's SQL."""

@@ -1,0 +1,121 @@
+"""The SQL of players.md and restore.md, as printed, and the effects of a restore."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.conftest import FakeClock, Tables
+from tests.play.players import PASSWORD, Player
+from tests.play.sources import ROOT
+
+DOCS = ROOT / "docs" / "run"
+STATEMENTS = (DOCS / "players.md").read_text() + (DOCS / "restore.md").read_text()
+COPIED = ("accounts", "sessions")
+
+
+def statement(name: str) -> str:
+    """Return the SQL that a document gives under a name."""
+    found = re.search(rf"<!-- sql: {name} -->\n *```sql\n(.*?)```", STATEMENTS, re.DOTALL)
+    assert found, name
+    return found[1].strip().rstrip(";")
+
+
+@contextmanager
+def backup(tables: Tables) -> Iterator[None]:
+    """Keep the players as they are now, and put them back at the end, as the document does."""
+    for table in COPIED:
+        tables.run(f"CREATE TABLE kept_{table} AS SELECT * FROM {table}")
+    try:
+        yield
+        tables.run(statement("replace"))
+        for table in COPIED:
+            tables.run(f"INSERT INTO {table} SELECT * FROM kept_{table}")
+    finally:
+        for table in COPIED:
+            tables.run(f"DROP TABLE kept_{table}")
+
+
+def test_suspend_and_lift(tables: Tables) -> None:
+    """A suspended player is out at once, reads why, and after the lifting has to sign in again."""
+    ada = Player("Ada")
+    ada.register()
+    tables.run(statement("suspend"))
+    assert ada.me().status == 401
+    answer = ada.log_in()
+    assert (answer.status, answer.json["error"]["code"]) == (403, "account_suspended")
+    assert "Cheating" in answer.text
+    tables.run(statement("lift"))
+    assert ada.refresh().status == 401
+    assert ada.log_in().status == 200
+
+
+def test_end_sessions_of_one(tables: Tables) -> None:
+    """One account's sessions end, and nobody else's."""
+    ada, other = Player("Ada"), Player("Grace")
+    for player in (ada, other):
+        player.register()
+    tables.run(statement("end one"))
+    assert (ada.me().status, ada.refresh().status) == (401, 401)
+    assert (other.me().status, other.refresh().status) == (200, 200)
+
+
+def test_end_all_sessions(tables: Tables) -> None:
+    """Everybody is signed out, and everybody can sign in."""
+    players = [Player() for _ in range(3)]
+    for player in players:
+        player.register()
+    tables.run(statement("end all"))
+    assert [player.refresh().status for player in players] == [401] * 3
+    assert [player.log_in().status for player in players] == [200] * 3
+
+
+def test_delete_one(tables: Tables) -> None:
+    """An account is deleted by the id that the log has of it."""
+    ada = Player("Ada")
+    identifier = ada.register().json["account"]["id"]
+    example = "01a2049b-98cc-7f6c-9d0e-ff9ab9f9a0c1"
+    assert example in statement("delete one")
+    tables.run(statement("delete one").replace(example, identifier))
+    assert (tables.count("accounts"), tables.count("sessions")) == (0, 0)
+
+
+def test_who_comes_back(tables: Tables, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """After a restore each player is where docs/run/restore.md says."""
+    idle, refreshed, gone, changed, deleted = players = [Player() for _ in range(5)]
+    for player in players:
+        player.register()
+    stolen = gone.refresh_token
+    new = Player("Newcomer")
+    with backup(tables):
+        clock.advance(minutes=5)
+        assert refreshed.refresh().status == 200
+        assert gone.log_out(everywhere=True).status == 200
+        assert changed.change_password("another horse, another battery").status == 200
+        assert deleted.delete().status == 200
+        assert new.register().status == 201
+    assert idle.refresh().status == 200
+    with caplog.at_level(logging.INFO, logger="auth"):
+        assert refreshed.refresh().json["error"]["code"] == "session_ended"
+    assert caplog.records[-1].__dict__["event"] == "refresh_ahead"
+    assert tables.run("SELECT COUNT(*) AS n FROM sessions WHERE ended_at IS NOT NULL")[0]["n"] == 0
+    assert gone.refresh(stolen).status == 200
+    assert changed.log_in().status == 401
+    assert changed.log_in(PASSWORD).status == 200
+    assert deleted.log_in().status == 200
+    assert new.log_in().status == 401
+
+
+def test_end_what_came_back(tables: Tables, clock: FakeClock) -> None:
+    """Ending all sessions ends those that a restore brought back."""
+    player = Player()
+    player.register()
+    stolen = player.refresh_token
+    with backup(tables):
+        clock.advance(minutes=5)
+        assert player.log_out(everywhere=True).status == 200
+    tables.run(statement("end all"))
+    assert player.refresh(stolen).status == 401
+    assert player.log_in().status == 200

@@ -1,0 +1,1 @@
+"""Sessions: refresh, sign-out, their number, and calls at once."""

@@ -1,0 +1,417 @@
+"""Fifty containers at once, each a process with a connection of its own: no race has a winner."""
+
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import pytest
+
+import handler
+from auth.api.application import Application
+from auth.app import create_app
+from auth.credentials.passwords import Passwords
+from auth.settings import Settings
+from auth.store.records import MAX_SESSIONS
+from auth.times import new_id, system_clock
+from local.stack import Stack
+from tests.conftest import Tables
+from tests.play.events import Answer
+from tests.play.players import Player, call
+
+WORKERS = 50
+PATIENCE_SECONDS = 30.0
+# Short, so that judging it costs the two cores little: fifty wait for it at once.
+PASSWORD = "vQ7#mL2x-Rk"
+NEW_PASSWORD = "Zt4!nB8w-Yp"
+KEY = "a-key-of-the-client-0001"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that a worker sends."""
+
+    method: str
+    path: str
+    body: object = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Crowd:
+    """The workers, and a way to have them all send at the same moment."""
+
+    def __init__(self) -> None:
+        # Not forked from here: this process has threads, and connections that nobody may share.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["handler", "boto3", "zxcvbn", "tests.play.players"])
+        self._barrier = context.Barrier(WORKERS)  # kept here: it goes when nobody here has it
+        pairs = [context.Pipe() for _ in range(WORKERS)]
+        self._pipes = [ours for ours, _ in pairs]
+        self._processes = [
+            context.Process(target=_work, args=(theirs, self._barrier), daemon=True)
+            for _, theirs in pairs
+        ]
+        for process in self._processes:
+            process.start()
+        for _, theirs in pairs:
+            theirs.close()
+
+    def send(self, requests: Sequence[Request]) -> list[Answer]:
+        """Send all requests at once, each from a worker of its own, and return their answers."""
+        idle = [None] * (WORKERS - len(requests))
+        for pipe, request in zip(self._pipes, [*requests, *idle], strict=True):
+            pipe.send(request)
+        return [self._answer(pipe) for pipe in self._pipes][: len(requests)]
+
+    def stop(self) -> None:
+        """End all workers."""
+        for pipe in self._pipes:
+            pipe.close()  # which a worker takes for the end
+        for process in self._processes:
+            process.join(PATIENCE_SECONDS)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+            process.close()
+
+    @staticmethod
+    def _answer(pipe: "Pipe[Any, Any]") -> Answer:
+        assert pipe.poll(PATIENCE_SECONDS), "a worker does not answer"
+        answer: Answer = pipe.recv()
+        return answer
+
+
+def _work(pipe: "Pipe[Any, Any]", barrier: Barrier) -> None:
+    """Be one container: warm up, then send what comes through the pipe."""
+    handler.application = quick_application()
+    call("GET", "/v1/health")
+    call("GET", "/.well-known/jwks.json")
+    # A process's first judgement of a password takes three times as long.
+    warm_up = registration(f"warm-up.{os.getpid()}", os.getpid() % 256)
+    call(warm_up.method, warm_up.path, warm_up.body, **warm_up.options)
+    with suppress(EOFError, KeyboardInterrupt):
+        while True:
+            request = pipe.recv()
+            barrier.wait(PATIENCE_SECONDS)
+            pipe.send(
+                request and call(request.method, request.path, request.body, **request.options)
+            )
+
+
+class QuickPasswords(Passwords):
+    """Hashes with next to no effort, or two cores would let few through at once.
+
+    It verifies no sooner than a real one: what can happen meanwhile does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(memory_kib=8, iterations=1)
+
+    def verify(self, password_hash: str | None, password: str) -> bool:
+        time.sleep(0.02)
+        return super().verify(password_hash, password)
+
+
+def quick_application() -> Application:
+    """Return an application with quick passwords."""
+    return create_app(Settings.from_environment(os.environ), passwords=QuickPasswords())
+
+
+@pytest.fixture(scope="module")
+def crowd(stack: Stack) -> Iterator[Crowd]:
+    """Return fifty warm containers; the test's own hashes as they do, or they would rehash."""
+    application = quick_application()
+    crowd = Crowd()
+    try:
+        crowd.send([Request("GET", "/v1/health")] * WORKERS)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(handler, "application", application)
+            yield crowd
+    finally:
+        crowd.stop()
+        application.close()
+
+
+@pytest.fixture
+def ada(tables: Tables) -> Player:
+    """Return somebody who has registered."""
+    ada = Player("Ada", PASSWORD)
+    assert ada.register().status == 201
+    return ada
+
+
+def address(number: int) -> str:
+    """Return one of many addresses, to stay clear of the limits by address."""
+    return f"198.51.100.{number}"
+
+
+def registration(username: str, number: int, **options: Any) -> Request:
+    """Return a registration from an address of its own."""
+    body = {"username": username, "password": PASSWORD}
+    return Request("POST", "/v1/register", body, {"address": address(number), **options})
+
+
+def refresh(token: str, **options: Any) -> Request:
+    """Return a refresh."""
+    return Request("POST", "/v1/refresh", {"refresh_token": token}, options)
+
+
+def statuses(answers: Sequence[Answer]) -> Counter[int]:
+    """Return how often each status came."""
+    return Counter(answer.status for answer in answers)
+
+
+def test_one_name(crowd: Crowd, tables: Tables) -> None:
+    """Of fifty who want one name at once one gets it, in whatever spelling."""
+    names = ["Ada", "ada", "ADA", "aDa", "adA"]
+    answers = crowd.send([registration(names[n % 5], n) for n in range(WORKERS)])
+    assert Counter((answer.status, answer.code) for answer in answers) == {
+        (201, ""): 1,
+        (409, "username_taken"): WORKERS - 1,
+    }
+    (winner,) = [answer for answer in answers if answer.status == 201]
+    assert tables.run("SELECT username FROM accounts") == [
+        {"username": winner.json["account"]["username"]}
+    ]
+    assert tables.count("sessions") == 1
+
+
+def test_one_key(crowd: Crowd, tables: Tables) -> None:
+    """One registration sent twenty times with its key is one account, and nobody hears "taken"."""
+    answers = crowd.send([registration("Ada", n, key=KEY) for n in range(20)])
+    assert statuses(answers) == {201: 20}
+    assert len({answer.json["account"]["id"] for answer in answers}) == 1
+    assert tables.count("accounts") == 1
+    for answer in answers[:5]:
+        token = answer.json["access_token"]
+        assert call("GET", "/v1/me", token=token).json["account"]["username"] == "Ada"
+
+
+def test_one_key_for_two_names(crowd: Crowd, tables: Tables) -> None:
+    """One key sent with two names registers one of them, and the other hears why.
+
+    Those who wait for the name that loses are thrown out by a deadlock, all but one, again and
+    again: nobody hears of that, in any of ten rounds.
+    """
+    for number in range(10):
+        names, key = [f"Ada-{number}", f"Eve-{number}"], f"{KEY}-{number}"
+        answers = crowd.send([registration(names[n % 2], n, key=key) for n in range(40)])
+        assert Counter((answer.status, answer.code) for answer in answers) == {
+            (201, ""): 20,
+            (409, "idempotency_key_reused"): 20,
+        }
+    assert tables.count("accounts") == 10
+
+
+def test_many_names(crowd: Crowd, tables: Tables) -> None:
+    """Fifty who register different names at once all succeed."""
+    answers = crowd.send([registration(f"player.{n}", n) for n in range(WORKERS)])
+    assert statuses(answers) == {201: WORKERS}
+    assert tables.count("accounts") == tables.count("sessions") == WORKERS
+    assert len({answer.json["refresh_token"] for answer in answers}) == WORKERS
+
+
+def test_registrations_from_one_address(crowd: Crowd, tables: Tables) -> None:
+    """However many ask at once, one address registers no more than its burst."""
+    requests = [registration(f"player.{n}", 1) for n in range(WORKERS)]
+    assert statuses(crowd.send(requests)) == {201: 20, 429: WORKERS - 20}
+    assert tables.count("accounts") == 20
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_one_refresh_token(crowd: Crowd, tables: Tables, ada: Player, key: str | None) -> None:
+    """A token refreshed fifty times at once has one successor, and its session lives."""
+    answers = crowd.send([refresh(ada.refresh_token, key=key)] * WORKERS)
+    assert statuses(answers) == {200: WORKERS}
+    assert len({answer.json["refresh_token"] for answer in answers}) == 1
+    assert tables.run("SELECT counter, ended_at FROM sessions") == [
+        {"counter": 1, "ended_at": None}
+    ]
+    assert ada.refresh(answers[0].json["refresh_token"]).status == 200
+    assert ada.me().status == 200
+
+
+def test_stolen_token_in_a_crowd(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """A token replaced twice ends its session even among refreshes that are rightly sent."""
+    stolen = ada.refresh_token
+    ada.refresh()
+    ada.refresh()
+    crowd.send([refresh(stolen), *[refresh(ada.refresh_token)] * (WORKERS - 1)])
+    assert ada.refresh().code == "session_ended"
+    assert ada.me().code == "invalid_token"
+
+
+@pytest.mark.parametrize("place", [0, 25, 49])
+def test_log_out_everywhere(crowd: Crowd, tables: Tables, ada: Player, place: int) -> None:
+    """After a sign-out everywhere no token works, not even one refreshed at that very moment."""
+    devices = [ada, *(ada.on_another_device() for _ in range(6))]
+    for device in devices[1:]:
+        assert device.log_in().status == 200
+    requests = [refresh(devices[n % 7].refresh_token) for n in range(WORKERS)]
+    options = {"token": ada.access_token}
+    requests[place] = Request("POST", "/v1/logout", {"everywhere": True}, options)
+    answers = crowd.send(requests)
+    assert answers[place].status == 200
+    assert set(statuses(answers)) <= {200, 401}
+    given = [answer.json for answer in answers if "refresh_token" in answer.json]
+    refresh_tokens = {each["refresh_token"] for each in given}
+    refresh_tokens |= {device.refresh_token for device in devices}
+    access_tokens = {each["access_token"] for each in given}
+    access_tokens |= {device.access_token for device in devices}
+    for token in refresh_tokens:
+        assert call("POST", "/v1/refresh", {"refresh_token": token}).code == "session_ended"
+    for token in access_tokens:
+        assert call("GET", "/v1/me", token=token).code == "invalid_token"
+
+
+def test_log_out_of_one_session(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """After a sign-out no refresh that raced it has kept the session alive."""
+    requests = [refresh(ada.refresh_token)] * (WORKERS - 1)
+    out = Request("POST", "/v1/logout", {}, {"token": ada.access_token})
+    answers = crowd.send([*requests[:25], out, *requests[25:]])
+    assert answers[25].status == 200
+    assert set(statuses(answers)) <= {200, 401}
+    successors = {a.json["refresh_token"] for a in answers if "refresh_token" in a.json}
+    assert len(successors) <= 1
+    for token in (ada.refresh_token, *successors):
+        assert ada.refresh(token).code == "session_ended"
+    assert ada.me().code == "invalid_token"
+
+
+def test_guesses_from_one_address(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """Fifty guesses at once from one address are five guesses: the burst, and nothing above it."""
+    body = {"username": "Ada", "password": "not the password"}
+    answers = crowd.send([Request("POST", "/v1/login", body, {"address": address(1)})] * WORKERS)
+    assert statuses(answers) == {401: 5, 429: WORKERS - 5}
+    for answer in answers:
+        if answer.status == 429:
+            # A request that looked at its clock first may be refused last: a second more.
+            assert 1 <= int(answer.headers["retry-after"]) <= 61
+
+
+def test_guesses_from_everywhere(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """Fifty guesses at one account from fifty addresses are twenty guesses."""
+    body = {"username": "Ada", "password": "not the password"}
+    requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(WORKERS)]
+    assert statuses(crowd.send(requests)) == {401: 20, 429: WORKERS - 20}
+
+
+def test_guesses_from_a_session(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """Fifty guesses at the password behind a stolen access token are five guesses."""
+    body = {"password": "not the password"}
+    request = Request("POST", "/v1/me/delete", body, {"token": ada.access_token})
+    assert statuses(crowd.send([request] * WORKERS)) == {401: 5, 429: WORKERS - 5}
+    assert tables.count("accounts") == 1
+
+
+@pytest.mark.parametrize("place", [0, 9, 19])
+def test_password_change(crowd: Crowd, tables: Tables, ada: Player, place: int) -> None:
+    """After a password change no session lives that the old password opened meanwhile."""
+    body = {"username": "Ada", "password": PASSWORD}
+    requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(20)]
+    change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    requests[place] = Request("PUT", "/v1/me/password", change, {"token": ada.access_token})
+    answers = crowd.send(requests)
+    changed = answers.pop(place)
+    assert changed.status == 200
+    assert set(statuses(answers)) <= {200, 401}
+    for answer in answers:
+        if answer.status == 200:
+            assert call("GET", "/v1/me", token=answer.json["access_token"]).status == 401
+            assert ada.refresh(answer.json["refresh_token"]).code == "session_ended"
+    mine = changed.json["access_token"]
+    (left,) = call("GET", "/v1/sessions", token=mine).json["sessions"]
+    assert left["current"] is True
+    tables.run("DELETE FROM rate_limits")
+    assert ada.log_in().status == 401
+    assert ada.log_in(NEW_PASSWORD).status == 200
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_double_tap(crowd: Crowd, tables: Tables, ada: Player, round_: int) -> None:
+    """The same password change twice at once gives one refresh token, which is no stolen one."""
+    change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    request = Request("PUT", "/v1/me/password", change, {"token": ada.access_token})
+    answers = crowd.send([request] * 2)
+    assert statuses(answers) == {200: 2}
+    assert len({answer.json["refresh_token"] for answer in answers}) == 1
+    for answer in answers:
+        assert ada.refresh(answer.json["refresh_token"]).status == 200
+    assert ada.log_in(NEW_PASSWORD).status == 200
+
+
+def test_sign_ins_at_once(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """Sign-ins at once may pass the limit of sessions; the next one brings them back to it."""
+    body = {"username": "Ada", "password": PASSWORD}
+    requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(20)]
+    for _ in range(3):
+        assert statuses(crowd.send(requests)) == {200: 20}
+    assert MAX_SESSIONS <= tables.count("sessions") < MAX_SESSIONS + 20
+    assert ada.log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
+
+
+def test_sign_ins_at_once_above_the_limit(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """Sign-ins at once of an account with too many sessions take no more than the excess."""
+    body = {"username": "Ada", "password": PASSWORD}
+    requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(20)]
+    while tables.count("sessions") < 2 * MAX_SESSIONS:
+        tables.run(
+            "INSERT INTO sessions SELECT %s, account_id, tail_hash, counter,"
+            " rotation_key, epoch, device, created_at, rotated_at - INTERVAL 1 DAY,"
+            " idle_expires_at, expires_at, ended_at FROM sessions LIMIT 1",
+            new_id(system_clock()),
+        )
+    answers = crowd.send(requests)
+    assert statuses(answers) == {200: 20}
+    living = [call("GET", "/v1/me", token=one.json["access_token"]).status for one in answers]
+    assert living == [200] * 20
+    assert MAX_SESSIONS <= tables.count("sessions") < MAX_SESSIONS + 20
+
+
+def test_two_password_changes(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """Of several password changes at once exactly one is told that it succeeded, and it has."""
+    passwords = [f"{NEW_PASSWORD}-{n}" for n in range(5)]
+    requests = [
+        Request(
+            "PUT",
+            "/v1/me/password",
+            {"current_password": PASSWORD, "new_password": new},
+            {"token": ada.access_token},
+        )
+        for new in passwords
+    ]
+    answers = crowd.send(requests)
+    # 401: its turn came when the password had changed already.
+    assert set(statuses(answers)) <= {200, 401, 429, 503}
+    winners = [n for n, answer in enumerate(answers) if answer.status == 200]
+    assert len(winners) == 1
+    tables.run("DELETE FROM rate_limits")
+    works = [n for n, new in enumerate(passwords) if ada.log_in(new).status == 200]
+    assert works == winners
+
+
+def test_deletions_and_logins(crowd: Crowd, tables: Tables, ada: Player) -> None:
+    """Sign-ins that race a deletion succeed or are refused; nothing of the account is left."""
+    body = {"username": "Ada", "password": PASSWORD}
+    requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(18)]
+    options = {"token": ada.access_token}
+    requests.insert(9, Request("POST", "/v1/me/delete", {"password": PASSWORD}, options))
+    answers = crowd.send(requests)
+    assert answers[9].status == 200
+    assert set(statuses(answers)) <= {200, 401}
+    assert tables.count("accounts") == tables.count("sessions") == 0
+
+
+def test_requests_are_truly_parallel(crowd: Crowd, tables: Tables) -> None:
+    """The workers are fifty connections that are there at the same time."""
+    users = tables.run(
+        "SELECT COUNT(*) AS n FROM information_schema.processlist WHERE user = 'game_login'"
+    )
+    assert users[0]["n"] >= WORKERS

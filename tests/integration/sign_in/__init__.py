@@ -1,0 +1,1 @@
+"""Getting in: registration, sign-in, limits on guesses, the password, deletion."""

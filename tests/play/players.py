@@ -1,0 +1,106 @@
+"""Players, as the tests speak of them: they register, sign in, come back, sign out."""
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import handler
+from auth.api.application import Application
+from tests.play.events import Answer, http_event
+
+PASSWORD = "correct horse battery staple"
+
+_numbers = itertools.count(1)
+
+
+def running() -> Application:
+    """Return the application that the handler asks."""
+    assert handler.application, handler.start_error
+    return handler.application
+
+
+def call(
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    token: str | None = None,
+    key: str | None = None,
+    address: str = "203.0.113.7",
+) -> Answer:
+    """Send one request to the handler, its body as JSON."""
+    headers = {}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    text = None if body is None else json.dumps(body)
+    return Answer.of(handler.http(http_event(method, path, text, headers, address), None))
+
+
+@dataclass
+class Player:
+    """Somebody with a name, a password, an address, and the tokens of the last answer."""
+
+    username: str = field(default_factory=lambda: f"player-{next(_numbers)}")
+    password: str = PASSWORD
+    address: str = "203.0.113.7"
+    access_token: str = ""
+    refresh_token: str = ""
+
+    def register(self, *, key: str | None = None, **more: object) -> Answer:
+        """Open an account."""
+        body = {"username": self.username, "password": self.password, **more}
+        return self._keep(call("POST", "/v1/register", body, key=key, address=self.address))
+
+    def log_in(self, password: str | None = None, **more: object) -> Answer:
+        """Sign in, with another password if one is given."""
+        body = {"username": self.username, "password": password or self.password, **more}
+        return self._keep(call("POST", "/v1/login", body, address=self.address))
+
+    def refresh(self, token: str | None = None, *, key: str | None = None) -> Answer:
+        """Come back without a password."""
+        body = {"refresh_token": token or self.refresh_token}
+        return self._keep(call("POST", "/v1/refresh", body, key=key, address=self.address))
+
+    def log_out(self, *, everywhere: bool = False) -> Answer:
+        """Sign out."""
+        return self.ask("POST", "/v1/logout", {"everywhere": everywhere})
+
+    def change_password(self, new: str, current: str | None = None) -> Answer:
+        """Choose another password."""
+        body = {"current_password": current or self.password, "new_password": new}
+        answer = self._keep(self.ask("PUT", "/v1/me/password", body))
+        if answer.status == 200:
+            self.password = new
+        return answer
+
+    def delete(self, password: str | None = None) -> Answer:
+        """Delete the account."""
+        return self.ask("POST", "/v1/me/delete", {"password": password or self.password})
+
+    def me(self) -> Answer:
+        """Ask for the own account."""
+        return self.ask("GET", "/v1/me")
+
+    def sessions(self) -> list[Any]:
+        """Return the own sessions."""
+        listed: list[Any] = self.ask("GET", "/v1/sessions").json["sessions"]
+        return listed
+
+    def ask(self, method: str, path: str, body: object = None) -> Answer:
+        """Send a request with the access token."""
+        return call(method, path, body, token=self.access_token, address=self.address)
+
+    def on_another_device(self) -> "Player":
+        """Return the same player with no token yet."""
+        return Player(self.username, self.password, self.address)
+
+    def _keep(self, answer: Answer) -> Answer:
+        if answer.status in (200, 201):
+            self.access_token = answer.json["access_token"]
+            self.refresh_token = answer.json["refresh_token"]
+        return answer
