@@ -17,7 +17,7 @@ from auth.app import create_app
 from auth.credentials import access_tokens
 from auth.credentials.passwords import Passwords
 from auth.errors import Unavailable
-from auth.flows import sessions
+from auth.flows import admission, sessions
 from auth.settings import Settings
 from auth.store import sessions as session_table
 from auth.store.accounts import AccountTable
@@ -181,7 +181,7 @@ def _idle_expiry_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def _lifetime_of_181_days(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(sessions, "LIFETIME", timedelta(days=181))
+    patch.setattr(admission, "LIFETIME", timedelta(days=181))
 
 
 def _name_not_free_after_a_deletion(patch: pytest.MonkeyPatch) -> None:
