@@ -1,7 +1,7 @@
 """Game Login: accounts, sessions and tokens for a game.
 
 A request enters by `handler.http`, which Lambda calls; `app` composes everything. Each room imports
-only from rooms above it in this list:
+only from rooms above it in this list, and `api` and `jobs` not from each other:
 
     shared       errors (each answer that is not a success), settings, times, logs, texts
     external     each service we depend on: the connection to the database, Secrets Manager
@@ -14,7 +14,8 @@ only from rooms above it in this list:
     handler      the Lambda entries: http, migrate, clean_up, rotate
 
 Beside them: `local/` is `make run` (`local/stack.py` starts the database first), `deploy/` uploads,
-`tests/` proves. `tests/unit/test_rooms.py` holds the rule.
+`operate/` has an operator's commands, `clients/` is for games to copy, `tests/` proves.
+`tests/unit/test_rooms.py` holds the rule.
 """
 
 from auth.app import create_app

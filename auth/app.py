@@ -1,6 +1,6 @@
 """The composition root: the application and the jobs, put together from their parts.
 
-Nothing else constructs a connection, a secret store or a flow.
+Nothing else in the product constructs a secret store, a `Database` or a flow.
 """
 
 import logging

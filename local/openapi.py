@@ -84,8 +84,7 @@ def document() -> dict[str, Any]:
             operation["responses"][str(status)] = _reference("responses", _name(found))
         if route in TUTORIAL:
             operation["responses"] = _tutorial_responses(operation["responses"], route)
-        template = re.sub(r"<(?:\w+_)?(\w+)>", r"{\1}", route.path)
-        paths.setdefault(template, {})[route.method.lower()] = operation
+        paths.setdefault(route.template, {})[route.method.lower()] = operation
     responses["MethodNotAllowed"] = _response(405, [MethodNotAllowed])
     errors["MethodNotAllowed"] = MethodNotAllowed
     components["responses"] = {**responses, **components["responses"]}
@@ -112,11 +111,11 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if more:
         operation["description"] = " ".join(more.split())
-    if route.caller or route.may_have_bearer:
+    if route.has_bearer:
         operation["security"] = [{"accessToken": []}, *([{}] if route.may_have_bearer else [])]
     parameters: list[Any] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"<(?:\w+_)?(\w+)>", route.path)
+        for name in route.parameters
     ]
     if route.has_idempotency_key:
         parameters.append(_reference("parameters", "IdempotencyKey"))

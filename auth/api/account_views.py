@@ -5,8 +5,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from auth.api.answers import AccountBody, Done, SessionBody, account_body, session_body
-from auth.api.forms import Device, Form, Password, Username
-from auth.api.reading import client_address, device_label
+from auth.api.forms import Device, Form, Password, Username, check_device
+from auth.api.reading import client_address
 from auth.api.trusted_proxy import TrustedProxy
 from auth.flows.accounts import Accounts, Attempt
 from auth.flows.password_change import PasswordChanges
@@ -19,6 +19,9 @@ class NewAccount(Form):
     username: Username
     password: Password
     device: Device = None
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
 
 
 class SignIn(Form):
@@ -34,6 +37,9 @@ class SignIn(Form):
             " a garbled one is ignored. The session whose current token it is ends."
         ),
     ] = None
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
 
 
 class PasswordChange(Form):
@@ -86,5 +92,5 @@ class AccountViews:
         return Done()
 
     def _attempt(self, form: NewAccount | SignIn) -> Attempt:
-        device = device_label(form.device)
-        return Attempt(form.username, form.password, client_address(self._proxy), device)
+        address = client_address(self._proxy)
+        return Attempt(form.username, form.password, address, form.device)

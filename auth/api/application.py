@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
@@ -16,6 +17,9 @@ from auth.errors import ApiError, InternalError, InvalidRequest, MethodNotAllowe
 from auth.external.database import REQUEST_SECONDS, Database
 from auth.external.secret_store import SecretStore
 from auth.logs import request_id
+
+if TYPE_CHECKING:  # typing alone knows these names
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _BEGAN_AT = "auth.began_at"
 _ERROR = "auth.error"
@@ -56,9 +60,11 @@ class Application(Flask):
         """Close the connection to the database; the next request opens another."""
         self.database.close()
 
-    def full_dispatch_request(self) -> Response:
+    def wsgi_app(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
         with self.database.budget(REQUEST_SECONDS):
-            return super().full_dispatch_request()
+            return super().wsgi_app(environ, start_response)
 
     def preprocess_request(self) -> ResponseReturnValue | None:
         request.environ[_BEGAN_AT] = time.perf_counter()

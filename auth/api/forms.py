@@ -8,6 +8,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from auth.errors import InvalidRequest
+from auth.texts import without_controls
+
 MAX_DEVICE_LENGTH = 64
 
 # Described once in the contract; `credentials` has their rules, since a struct cannot say them all.
@@ -24,3 +27,13 @@ class Form(msgspec.Struct):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"
+
+
+def check_device(label: str | None) -> None:
+    """Check the label that a player gave to a device, which the list of sessions shows.
+
+    Raises:
+        InvalidRequest: it has control characters.
+    """
+    if label is not None and label != without_controls(label):
+        raise InvalidRequest(fields={"device": "Control characters are not allowed."})

@@ -17,7 +17,6 @@ from auth.errors import (
     PayloadTooLarge,
     UnsupportedMediaType,
 )
-from auth.texts import without_controls
 
 CHARSETS = {"utf-8", "utf8", "us-ascii"}  # the last is a part of UTF-8
 MAX_BODY_BYTES = 8192
@@ -54,17 +53,6 @@ def read(form: type[T]) -> T:
 def _says_json_in_utf8() -> bool:
     charset = request.mimetype_params.get("charset", "utf-8")
     return request.mimetype == "application/json" and charset.lower() in CHARSETS
-
-
-def device_label(text: str | None) -> str | None:
-    """Return the label that a player gave to a device, to be shown in the list of sessions.
-
-    Raises:
-        InvalidRequest: it has control characters.
-    """
-    if text is not None and text != without_controls(text):
-        raise InvalidRequest(fields={"device": "Control characters are not allowed."})
-    return text
 
 
 def check_size() -> None:

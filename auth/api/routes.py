@@ -18,6 +18,8 @@ from auth.errors import (
     SessionEnded,
     UsernameTaken,
     WeakPassword,
+    WrongCurrentPassword,
+    WrongPassword,
 )
 from auth.flows.rate_limits import (
     LOGIN_BY_ACCOUNT,
@@ -96,7 +98,7 @@ ROUTES = (
         success="The password is changed.",
         body=PasswordChange,
         caller=Sessions.calling_session,
-        errors=(InvalidCredentials, WeakPassword),
+        errors=(WrongCurrentPassword, WeakPassword),
         limits=(PASSWORD_CHECK_BY_ACCOUNT, PASSWORD_CHANGE_BY_ACCOUNT),
     ),
     Route(
@@ -104,7 +106,7 @@ ROUTES = (
         success="The account is gone.",
         body=Deletion,
         caller=Sessions.caller,
-        errors=(InvalidCredentials,),
+        errors=(WrongPassword,),
         limits=(PASSWORD_CHECK_BY_ACCOUNT,),
     ),
     Route(

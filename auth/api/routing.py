@@ -3,6 +3,7 @@
 The rule follows the declaration alone, so the two cannot differ.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -48,12 +49,26 @@ class Route:
     status: int = 200
     cache: str = "no-store"
 
+    @property
+    def has_bearer(self) -> bool:
+        """Tell whether the route reads an access token."""
+        return self.caller is not None or self.may_have_bearer
+
+    @property
+    def parameters(self) -> list[str]:
+        """Return the names of the variable parts of the path."""
+        return re.findall(r"<(\w+)>", self.path)
+
+    @property
+    def template(self) -> str:
+        """Return the path as OpenAPI writes it: /v1/sessions/{session_id}."""
+        return re.sub(r"<(\w+)>", r"{\1}", self.path)
+
     def all_errors(self) -> tuple[type[ApiError], ...]:
         """Return every error of the route."""
-        has_token = self.caller is not None or self.may_have_bearer
         return (
             InvalidRequest,
-            *((InvalidToken,) if has_token else ()),
+            *((InvalidToken,) if self.has_bearer else ()),
             *self.errors,
             PayloadTooLarge,
             *((UnsupportedMediaType,) if self.body else ()),

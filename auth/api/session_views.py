@@ -57,7 +57,7 @@ class SessionViews:
 
     def list_sessions(self, caller: Caller) -> SessionList:
         """List the sessions in which the player is signed in."""
-        return session_list(self._sessions.usable(caller), caller.session_id)
+        return session_list(self._sessions.list_usable(caller), caller.session_id)
 
     def end_session(self, caller: Caller, session_id: str) -> Done:
         """End one session of the player."""

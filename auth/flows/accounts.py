@@ -123,7 +123,7 @@ class Accounts:
             note("sign_in_failed")
             raise IdempotencyKeyReused
         self._admission.refuse_suspended(account)
-        self._rate_limits.give_back([charge])
+        self._rate_limits.refund([charge])
         return self._admission.admit(sign_in, attempt.device)
 
     def log_in(self, attempt: Attempt, known_device: str | None) -> SignedIn:
@@ -163,7 +163,7 @@ class Accounts:
             note("sign_in_failed")
             raise InvalidCredentials
         self._admission.refuse_suspended(sign_in.account)
-        self._rate_limits.give_back(charges)
+        self._rate_limits.refund(charges)
         if self._passwords.needs_rehash(sign_in.account.password_hash):
             return replace(sign_in, account=self._rehash(sign_in.account, attempt.password))
         return sign_in
@@ -215,7 +215,7 @@ class Accounts:
         # If nothing was deleted, our own first try may have done it, and its answer was lost.
         if not self._table.delete(account) and self._table.exists(account.id):
             raise Unavailable("the account changed while it was deleted")
-        self._rate_limits.give_back([charge])
+        self._rate_limits.refund([charge])
         note("account_deleted")
 
     def _refuse_guessable(self, attempt: Attempt, charge: Charge) -> None:
@@ -223,7 +223,7 @@ class Accounts:
         try:
             refuse_guessable(attempt.password, attempt.username)
         except WeakPassword:
-            self._rate_limits.give_back([charge])
+            self._rate_limits.refund([charge])
             raise
 
 

@@ -1,7 +1,7 @@
 """The one way in for players: every proof of an account ends here, in a session.
 
-Nothing else opens sessions. An account has a bounded number of them, and a device that presents its
-last session's token has one session, not two.
+Nothing else in the product opens sessions. An account has a bounded number of them, and a device
+that presents its last session's token has one session, not two.
 """
 
 import logging
@@ -51,7 +51,7 @@ class Admission:
             InvalidCredentials: the account was deleted meanwhile.
             Unavailable: the database did not do it.
         """
-        self.refuse_suspended(sign_in.account)
+        self.refuse_suspended(sign_in.account)  # again: a flow may have forgotten
         now, account = self._clock(), sign_in.account
         session, token = new_session(account, device, now)
         try:

@@ -81,7 +81,7 @@ class PasswordChanges:
         try:
             return self._confirmed(calling, current, new, attempt, success)
         except ApiError:
-            self._rate_limits.give_back([success])
+            self._rate_limits.refund([success])
             raise
 
     def _confirmed(
@@ -97,7 +97,7 @@ class PasswordChanges:
             note("password_check_failed")
             raise WrongCurrentPassword
         changed = self._changed(calling, new)
-        self._rate_limits.give_back([attempt])
+        self._rate_limits.refund([attempt])
         note("password_changed")
         return changed
 
@@ -112,7 +112,7 @@ class PasswordChanges:
             return None
         repeated = self._renewed(calling, self._clock())
         if repeated is not None:
-            self._rate_limits.give_back(charges)
+            self._rate_limits.refund(charges)
             note("password_change_repeated")
         return repeated
 
@@ -170,7 +170,7 @@ class PasswordChanges:
         try:
             refuse_guessable(new, username)
         except WeakPassword as weak:
-            self._rate_limits.give_back([attempt])
+            self._rate_limits.refund([attempt])
             raise WeakNewPassword(weak.fields["password"]) from None
 
 

@@ -1,7 +1,7 @@
 """Rate limits: GCRA buckets in the database, charged by one atomic statement each.
 
 No account is ever locked: a bucket refills with time, and strangers cannot use up the bucket of a
-device that the player already uses. Which limits apply when is for the use cases.
+device that the player already uses. Which limits apply when is for the flows.
 """
 
 import hmac
@@ -90,11 +90,11 @@ class RateLimits:
             for limit, subject in limited:
                 charges.append(self.charge(limit, *subject, now=now))
         except TooManyAttempts:
-            self.give_back(charges)
+            self.refund(charges)
             raise
         return charges
 
-    def give_back(self, charges: Sequence[Charge]) -> None:
+    def refund(self, charges: Sequence[Charge]) -> None:
         """Refund charges.
 
         If that fails the charges stay, which is the safe side: the call itself has succeeded.

@@ -59,7 +59,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class CallingSession:
-    """The same with the whole session."""
+    """The account of an access token that was accepted, and the whole session."""
 
     account: Account
     session: Session
@@ -216,7 +216,7 @@ class Sessions:
         self._table.end(session_id, account.id, self._clock())
         note("session_revoked", revoked_session_id=id_text(session_id))
 
-    def usable(self, caller: Caller) -> list[Session]:
+    def list_usable(self, caller: Caller) -> list[Session]:
         """Return the account's usable sessions, the last used first, the caller's among them."""
         found = self._table.lasting(
             caller.account.id, caller.session_id, self._clock(), MAX_SESSIONS

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import msgspec
+
 from auth.api.routes import ROUTES
 from auth.api.tutorial import TUTORIAL
 from auth.errors import ApiError
@@ -31,9 +33,7 @@ def errors() -> set[type[ApiError]]:
 
 def routes_in_code() -> set[tuple[str, str]]:
     """Return the routes of the table, as the documents write them."""
-    return {
-        (route.method, route.path.replace("<session_id>", "<id>")) for route in (*ROUTES, *TUTORIAL)
-    }
+    return {(route.method, re.sub(r"<\w+>", "<id>", route.path)) for route in (*ROUTES, *TUTORIAL)}
 
 
 def test_routes() -> None:
@@ -41,6 +41,22 @@ def test_routes() -> None:
     described = (ROOT / "docs" / "contract" / "http-api.md").read_text()
     assert set(ROUTE.findall(described)) == routes_in_code()
     assert set() < set(ROUTE.findall((ROOT / "README.md").read_text())) <= routes_in_code()
+
+
+def test_requests() -> None:
+    """The API's description tells each route's need of a token, and its required fields."""
+    described = (ROOT / "docs/contract/http-api.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+ /v1[^`]*)` \|([^|]*)\|", described, re.MULTILINE))
+    before = ""
+    for route in ROUTES:
+        if not route.path.startswith("/v1"):
+            continue
+        request = rows[f"{route.method} {re.sub('<.+?>', '<id>', route.path)}"]
+        fields = msgspec.structs.fields(route.body) if route.body else ()
+        known = before + request if "the same" in request else request
+        assert all(f"`{one.name}`" in known for one in fields if one.required), route.path
+        assert ("Bearer" in request) is route.has_bearer, route.path
+        before = request
 
 
 def test_error_codes() -> None:

@@ -5,9 +5,7 @@ to its left: shared < external < credentials < store < flows < api, jobs < app <
 """
 
 import ast
-import re
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
 import pytest
 
@@ -30,7 +28,6 @@ ROOMS = (
     {"auth"},
     {"handler"},
 )
-COPIED = {"clients"}  # a studio takes these files into a project of its own
 SHARED = {"errors", "settings", "times", "logs", "texts"}
 
 # Each library is imported in these rooms only.
@@ -47,10 +44,6 @@ FENCES = {
     "jwt": {"credentials"},
     "cryptography": {"credentials"},
 }
-SQL = re.compile(
-    r"\b(SELECT|INSERT INTO|REPLACE INTO|UPDATE \w+ SET|DELETE FROM|CREATE (TABLE|USER)|ALTER"
-    r"|DROP (TABLE|USER)|GRANT|BEGIN|COMMIT|ROLLBACK|SET (SESSION|STATEMENT|@))\b"
-)
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in tracked("*.py")
@@ -131,25 +124,6 @@ def test_no_cycles() -> None:
     assert list(TopologicalSorter(graph).static_order())
 
 
-def classes_of(path: Path) -> set[str]:
-    """Return the names of a module's classes, the private ones apart."""
-    nodes = ast.walk(ast.parse(path.read_text()))
-    names = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
-    return {name for name in names if not name.startswith("_")}
-
-
-def test_class_names() -> None:
-    """No two classes have one name, neither in what is shipped nor in what supports the tests."""
-    modules: dict[str, list[str]] = {}
-    for module, path in MODULES.items():
-        folder = folder_of(module)
-        if folder not in COPIED and not path.name.startswith("test_"):
-            for name in classes_of(path):
-                modules.setdefault(name, []).append(module)
-    twice = {name: found for name, found in modules.items() if len(found) > 1}
-    assert twice == {}
-
-
 def test_a_cycle_is_found() -> None:
     """A circle of imports is found."""
     with pytest.raises(CycleError):
@@ -165,31 +139,6 @@ def test_fence(library: str) -> None:
         if any(name.partition(".")[0] == library for name in IMPORTS[module])
     }
     assert importing == FENCES[library]
-
-
-def strings_of(path: Path) -> list[str]:
-    """Return the strings of a module, apart from its docstrings."""
-    tree = ast.parse(path.read_text())
-    docstrings = {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
-    return [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings
-    ]
-
-
-def test_sql() -> None:
-    """Statements stand in `store`; sessions and transactions in `external`; users in `jobs`."""
-    rooms = {
-        room_of(module)
-        for module in PRODUCT
-        if any(SQL.search(text) for text in strings_of(MODULES[module]))
-    }
-    assert rooms == {"store", "external", "jobs"}
 
 
 def test_imports_are_found() -> None:

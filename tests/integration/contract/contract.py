@@ -1,5 +1,6 @@
 """The routes and codes of docs/contract/http-api.md, and requests with one fault each."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +34,9 @@ class ContractLine:
         fields = msgspec.structs.fields(route.body) if route.body else ()
         return cls(
             route.method,
-            route.path.replace("<session_id>", SOME_ID),
+            re.sub(r"<\w+>", SOME_ID, route.path),
             tuple(field.name for field in fields if field.required),
-            bearer=route.caller is not None or route.may_have_bearer,
+            bearer=route.has_bearer,
             takes_body=route.body is not None,
         )
 

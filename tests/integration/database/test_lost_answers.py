@@ -235,7 +235,7 @@ def test_log_out_loses_its_answer(
     assert player.refresh().code == "session_ended"
 
 
-def test_give_back_is_never_sent_twice(warm: Database, tables: Tables, wire: Wire) -> None:
+def test_refund_is_never_sent_twice(warm: Database, tables: Tables, wire: Wire) -> None:
     """A charge whose giving back got no answer is given back at most once."""
     player = Player()
     player.register()
