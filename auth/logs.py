@@ -51,11 +51,14 @@ def notes() -> dict[str, str]:
 def where(error: BaseException) -> str:
     """Return the type of an unexpected error and the lines it came through.
 
-    Its text is left out: it may quote a value that a player sent.
+    Its text is left out: it may quote a value that a player sent. An error of the database says its
+    number by `in_full`, which holds no value.
     """
     frames = traceback.extract_tb(error.__traceback__)
     path = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
-    return f"{type(error).__name__} at {path}"
+    in_full = getattr(error, "in_full", None)
+    detail = f" ({in_full()})" if in_full else ""
+    return f"{type(error).__name__}{detail} at {path}"
 
 
 def _record(*args: object, **kwargs: object) -> logging.LogRecord:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from auth.external.failures import WrongStatement
 from auth.logs import begin_request, note, notes, request_id, where
 from tests.play.sources import ROOT
 
@@ -66,6 +67,11 @@ def test_where() -> None:
     assert "canary" not in text
     assert "\n" not in text
     assert str(Path(__file__).parent) not in text
+
+
+def test_where_of_a_wrong_statement() -> None:
+    """A statement that the database refused is told with the number and the name of the error."""
+    assert where(WrongStatement(1054)).startswith("WrongStatement (error 1054 BAD_FIELD_ERROR) at")
 
 
 def test_where_without_a_traceback() -> None:
