@@ -6,7 +6,7 @@ only from rooms above it in this list, and `api` and `jobs` not from each other:
     shared       errors (each answer that is not a success), settings, times, logs, texts
     external     each service we depend on: the connection to the database, Secrets Manager
     credentials  passwords, usernames, token keys, access and refresh tokens
-    store        every SQL statement, one module for each table; migrations/
+    store        the SQL of requests and of the clean-up, by table; records; migrations/
     flows        the policy: limits on guesses, signing in, sessions, admission
     api          HTTP: the route table, forms, answers, the tutorial's routes
     jobs         work without a player: migrate, clean up, rotate

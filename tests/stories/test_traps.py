@@ -279,7 +279,7 @@ def test_a_package_without_a_wheel(here: Path) -> None:
         f"--no-index\n--find-links wheels\n{NAME}=={VERSION} --hash=sha256:{digest}\n"
     )
     done = make(folder, "setup")
-    assert "docs/run/local.md says which machines will do" in done.stderr
+    assert "see the supported machines in docs/run/local.md" in done.stderr
     assert not (here / "built").exists()
 
 

@@ -80,6 +80,15 @@ def test_dashboard() -> None:
     assert documented == in_template(PANEL)
 
 
+def test_rotation_failures() -> None:
+    """Every log text that the rotation page explains is one that the code writes."""
+    table = read("rotation.md").split("| log text |")[1].split("\n\n")[0]
+    texts = re.findall(r"^\| `([A-Za-z]+(?: [A-Za-z]+)*)", table, re.MULTILINE)
+    assert len(texts) > 5
+    code = "".join(path.read_text() for path in ROOT.glob("auth/**/*.py"))
+    assert [text for text in texts if text not in code] == []
+
+
 def test_costs() -> None:
     """The tables are as computed; `python docs/run/costs.py --write` renews them."""
     assert stale_tables(read) == []
