@@ -1,4 +1,4 @@
-"""The servers that the tests share: started once, emptied before each test."""
+"""The servers that all tests share: started once, emptied before each test."""
 
 import importlib
 import os
@@ -23,7 +23,7 @@ from tests.play.sources import created_tables
 
 
 class FakeClock:
-    """The machine's clock, and as far ahead as a test has set it."""
+    """The system clock plus the time that a test has added."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -47,7 +47,7 @@ class Tables:
         return self._connection.run(Statement(sql, parameters or named), 10.0).rows
 
     def count(self, table: str) -> int:
-        """Return how many rows a table has."""
+        """Return the number of rows in a table."""
         number: int = self.run(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"]
         return number
 
@@ -73,14 +73,14 @@ class Tables:
         return session.id
 
     def empty(self) -> None:
-        """Delete all that players left."""
+        """Delete every row that players created."""
         for table in created_tables():
             self.run(f"DELETE FROM {table}")
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Return a running MariaDB and Secrets Manager, with this process's environment set to them."""
+    """Start MariaDB and Secrets Manager, and point this process's environment at them."""
     stack = Stack(tmp_path_factory.mktemp("stack"), rate_limit_scale="1")
     try:
         keep_proxies_out(os.environ)
@@ -88,7 +88,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
         os.environ.update(stack.environment())
-        importlib.reload(handler)  # it reads the environment when it is imported
+        importlib.reload(handler)  # it reads the environment on import
         yield stack
     finally:
         stack.stop()
@@ -96,7 +96,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def tables(stack: Stack) -> Iterator[Tables]:
-    """Return the tables, empty."""
+    """Return the tables, emptied."""
     with stack.database.connect() as connection:
         tables = Tables(connection)
         tables.empty()
@@ -113,7 +113,7 @@ def settings(stack: Stack) -> Settings:
 def clock(
     tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[FakeClock]:
-    """Return a clock that the handler goes by, to let time pass."""
+    """Return the clock that the handler uses, so that a test can let time pass."""
     clock = FakeClock()
     application = create_app(settings, clock=clock)
     monkeypatch.setattr(handler, "application", application)
@@ -123,7 +123,7 @@ def clock(
 
 @pytest.fixture
 def player(tables: Tables) -> Player:
-    """Return somebody who has registered."""
+    """Return a registered player."""
     player = Player()
     assert player.register().status == 201
     return player
@@ -131,6 +131,6 @@ def player(tables: Tables) -> Player:
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """Return a folder with a server certificate of another CA."""
+    """Return a folder with a server certificate that another CA signed."""
     make_certificates(tmp_path / "other-ca")
     return tmp_path / "other-ca"

@@ -1,1 +1,1 @@
-"""What is shown through the handler, on a real MariaDB and a Secrets Manager stand-in."""
+"""Behaviour of the handler on a real MariaDB and a Secrets Manager stand-in."""

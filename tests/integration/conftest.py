@@ -1,4 +1,4 @@
-"""Containers to be asked, every answer of which is held against docs/contract/openapi.json."""
+"""Containers that serve requests; each answer is checked against docs/contract/openapi.json."""
 
 import functools
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from tests.play.players import call
 
 @pytest.fixture(autouse=True)
 def _described(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the handler check each of its answers to a request of API Gateway's form."""
+    """Let the handler check each answer to a well-formed API Gateway request."""
     http = handler.http
 
     def checked(event: Any, context: object) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def _described(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
         try:
             method, path = event["requestContext"]["http"]["method"], event["rawPath"]
         except (TypeError, KeyError, IndexError):
-            return answer  # no HTTP request at all
+            return answer  # not an HTTP request
         if event.get("version") == "2.0" and isinstance(method, str) and isinstance(path, str):
             description().check(method, path, Answer.of(answer))
         return answer
@@ -46,7 +46,7 @@ def _described(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def serve(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Return a way to have the handler served by a new container with these settings."""
+    """Return a function that starts a container with these settings and lets it serve requests."""
     applications: list[Application] = []
 
     def serve(settings: Settings) -> Application:
@@ -61,7 +61,7 @@ def serve(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 @pytest.fixture
 def warm(tables: Tables, settings: Settings, serve: Serve) -> Database:
-    """Return the database of a container that has just answered a request."""
+    """Return the database of a container that has already answered a request."""
     database: Database = serve(settings).database
     assert call("GET", "/v1/health").status == 200
     return database
@@ -69,7 +69,7 @@ def warm(tables: Tables, settings: Settings, serve: Serve) -> Database:
 
 @pytest.fixture
 def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
-    """Return a way to say which container answers from now on."""
+    """Return a function that selects the container that answers from now on."""
     containers = []
 
     def switch(container: Container) -> None:
@@ -83,13 +83,13 @@ def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
 
 @pytest.fixture
 def secrets(stack: Stack) -> Secrets:
-    """Return the secrets, to be changed."""
+    """Return the secrets, for a test to change."""
     return Secrets(stack.secrets_manager.client())
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseServer]:
-    """Return a server of this file's own, which may be left in any state."""
+    """Return a server used by one file only, which may be left in any state."""
     server = DatabaseServer(
         tmp_path_factory.mktemp("migrations"), Users("for-admin", "for-players")
     )
@@ -102,7 +102,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseServer]
 
 @pytest.fixture
 def connection(server: DatabaseServer) -> Iterator[Connection]:
-    """Return a connection of the admin to an empty schema."""
+    """Return the admin's connection to an empty schema."""
     tls = tls_context(str(server.ca_file))
     with connect(server.admin, tls, read_seconds=60.0, statement_seconds=0) as connection:
         tables = Tables(connection)
@@ -116,7 +116,7 @@ def connection(server: DatabaseServer) -> Iterator[Connection]:
 def aws(
     stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SecretsManagerSide]:
-    """Return Secrets Manager with a secret whose user `migrate` has created."""
+    """Return Secrets Manager with a secret, after `migrate` has created its user."""
     side = SecretsManagerSide(stack, tables)
     monkeypatch.setenv("DATABASE_SECRET_ID", SECRET)
     handler.migrate({}, None)
@@ -129,7 +129,7 @@ def aws(
 def studio(
     stack: Stack, tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Studio]:
-    """Return a studio whose containers answer in turn."""
+    """Return a studio with containers that answer in turn."""
 
     def start(studio: Studio) -> list[Any]:
         keys = functools.partial(TokenKeys, monotonic=lambda: studio.now)

@@ -1,1 +1,1 @@
-"""Shared by tests: players, events, the judge of answers, the model, and what runs under them."""
+"""Shared test code: players, events, the OpenAPI judge, the model, and test processes."""

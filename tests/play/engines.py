@@ -1,4 +1,4 @@
-"""What a test has to know of the server it runs on: where MySQL and MariaDB differ."""
+"""The differences between MySQL and MariaDB that tests must know."""
 
 import time
 from pathlib import Path
@@ -9,14 +9,14 @@ from tests.conftest import Tables
 
 MYSQL = chosen() == "mysql"
 
-# Each server's own name for the same thing.
+# The two servers use different names for the same setting.
 STATEMENT_LIMIT = "max_execution_time" if MYSQL else "max_statement_time"
-READ_ONLY = ("read_only", "super_read_only") if MYSQL else ("read_only",)  # off with the first
+READ_ONLY = ("read_only", "super_read_only") if MYSQL else ("read_only",)  # first turns off both
 RULES_THE_SERVER = "SYSTEM_VARIABLES_ADMIN" if MYSQL else "SUPER, READ_ONLY ADMIN"
 
 
 class RuledServer(DatabaseServer):
-    """A server whose admin may change its variables too: make it read-only, starve it."""
+    """A server that lets its admin change variables too: to make it read-only, or to exhaust it."""
 
     def _setup_file(self) -> Path:
         path = super()._setup_file()
@@ -37,7 +37,7 @@ def cut_connections(tables: Tables, username: str) -> None:
 
 
 def wait_for_statement(tables: Tables, sql: str) -> None:
-    """Wait until the server is in the midst of a statement."""
+    """Wait until the server is running a statement."""
     end = time.monotonic() + 10.0
     running = "SELECT id FROM information_schema.processlist WHERE info = %s"
     while not tables.run(running, sql):

@@ -1,4 +1,4 @@
-"""API Gateway events, and the answers to them."""
+"""API Gateway events and the handler's answers to them."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ def http_event(
     headers: dict[str, str] | None = None,
     address: str = "203.0.113.7",
 ) -> dict[str, Any]:
-    """Return an event of an HTTP API, payload format 2.0; a body of bytes goes as base64."""
+    """Return an HTTP API event, payload format 2.0; bytes as a body are encoded as base64."""
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": "$default",
@@ -52,7 +52,7 @@ def http_event(
 
 
 def wsgi_event(environ: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Return the event of a WSGI request; a body that is not UTF-8 goes as base64."""
+    """Return the event for a WSGI request; a body that is not UTF-8 is encoded as base64."""
     headers = {
         name.removeprefix("HTTP_").replace("_", "-"): str(value)
         for name, value in environ.items()
@@ -68,7 +68,7 @@ def wsgi_event(environ: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the handler answered."""
+    """The handler's answer."""
 
     status: int
     headers: dict[str, str]
@@ -90,7 +90,7 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """Return the error's code, or nothing."""
+        """Return the error's code, or an empty string."""
         code = self.json.get("error", {}).get("code", "")
         assert isinstance(code, str)
         return code

@@ -1,4 +1,4 @@
-"""docs/contract/openapi.json as a judge: whether an answer is one that it describes."""
+"""Check answers against docs/contract/openapi.json."""
 
 import json
 import re
@@ -16,18 +16,18 @@ from tests.play.sources import ROOT
 FILE = ROOT / "docs" / "contract" / "openapi.json"
 GATEWAY = {"$ref": "#/components/schemas/Gateway"}
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
-# What every answer has: HTTP's own, and what the file says of all answers at once.
+# Headers of every answer: HTTP's own, and those that the file describes once for all answers.
 COMMON_HEADERS = {
     *("content-type", "content-length", "strict-transport-security", "x-content-type-options"),
 }
 
 
 class NotDescribed(AssertionError):
-    """The handler answered what the file does not describe."""
+    """The file does not describe the handler's answer."""
 
 
 class Description:
-    """The file as far as our function answers, strict: no member or header may be added."""
+    """The file, limited to our function's answers; no other member or header is allowed."""
 
     def __init__(self, document: Any) -> None:
         self.document = _closed(ours(document))
@@ -42,7 +42,7 @@ class Description:
                 yield method.upper(), path, item[method]
 
     def resolved(self, part: Any) -> Any:
-        """Return a part of the file, or what it refers to."""
+        """Follow the references of a part of the file."""
         while "$ref" in part:
             found = self.document
             for name in part["$ref"].removeprefix("#/").split("/"):
@@ -51,8 +51,8 @@ class Description:
         return part
 
     def validator(self, schema: Any) -> jsonschema.Draft202012Validator:
-        """Return what validates by a schema of the file, formats included."""
-        known = self._validators.get(id(schema))  # the file's parts live as long as this does
+        """Return the validator of one of the file's schemas, formats included."""
+        known = self._validators.get(id(schema))  # ids are unique while the file is loaded
         if known is None:
             known = jsonschema.Draft202012Validator(
                 _absolute(schema),
@@ -63,7 +63,7 @@ class Description:
         return known
 
     def codes(self, response: Any) -> set[str]:
-        """Return the error codes that a response can have."""
+        """Return the error codes that a response may carry."""
         found = set()
         for content in self.resolved(response)["content"].values():
             either = content["schema"].get("oneOf") or content["schema"].get("anyOf")
@@ -74,7 +74,7 @@ class Description:
         return found
 
     def response(self, method: str, path: str, status: int) -> Any:
-        """Return what the file says of such an answer; unknown paths and methods included."""
+        """Return the described response for a request, unknown paths and methods included."""
         items = [
             item
             for template, item in self.document["paths"].items()
@@ -99,7 +99,7 @@ class Description:
         """Check an answer: status, headers, media type, body.
 
         Raises:
-            NotDescribed: it is none of those that the file describes.
+            NotDescribed: the file does not describe this answer.
         """
         where = f"{method} {path}: {answer.status}"
         response = self.response(method, path, answer.status)
@@ -138,7 +138,7 @@ def description() -> Description:
 
 
 def ours(part: Any) -> Any:
-    """Return a part of the file without API Gateway's answers: our bodies, and all our headers."""
+    """Return a part of the file without API Gateway's answers; our own headers become required."""
     if isinstance(part, list):
         return [ours(one) for one in part if one != GATEWAY]
     if not isinstance(part, dict):
@@ -153,7 +153,7 @@ def ours(part: Any) -> Any:
 
 
 def _closed(part: Any) -> Any:
-    """Return a part of the file with every object closed that names its members."""
+    """Return a part of the file in which objects allow no members but their named ones."""
     if isinstance(part, list):
         return [_closed(one) for one in part]
     if not isinstance(part, dict):
@@ -165,7 +165,7 @@ def _closed(part: Any) -> Any:
 
 
 def _absolute(part: Any) -> Any:
-    """Return a schema with its references made to name the file."""
+    """Return a schema with absolute references, which name the file."""
     if isinstance(part, list):
         return [_absolute(one) for one in part]
     if not isinstance(part, dict):

@@ -1,4 +1,4 @@
-"""A plain model of accounts and sessions, and a machine that holds the real API against it.
+"""A simple model of accounts and sessions, and a state machine that compares the API with it.
 
 The model is written from docs/contract/http-api.md. The machine makes random calls as several
 players while time passes, and compares each answer with the model's. It counts the kinds of
@@ -34,7 +34,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(eq=False)
 class ModelAccount:
-    """An account as the model has it."""
+    """The model's view of an account."""
 
     name: str
     password: str
@@ -46,25 +46,25 @@ class ModelAccount:
 
 @dataclass(eq=False)
 class ModelSession:
-    """A session as the model has it, with every refresh token that it ever had."""
+    """The model's view of a session, with every refresh token that it ever issued."""
 
     account: ModelAccount
     id: str
     created_at: datetime
     used_at: datetime
     tokens: list[str]
-    key: str | None = None  # the one that made the last token
-    renewed_at: int = 0  # the number of the last token that came with a new password
+    key: str | None = None  # the Idempotency-Key that made the last token
+    renewed_at: int = 0  # the number of the last token issued by a password change
     ended: bool = False
 
     def ends_at(self) -> datetime:
-        """Return when it ends by itself."""
+        """Return the time at which it expires."""
         return min(self.used_at + IDLE, self.created_at + LIFETIME)
 
 
 @dataclass(frozen=True)
 class ModelRefreshToken:
-    """A refresh token in a player's hands."""
+    """A refresh token that a player holds."""
 
     session: ModelSession
     number: int
@@ -72,7 +72,7 @@ class ModelRefreshToken:
 
 @dataclass(frozen=True)
 class ModelAccessToken:
-    """An access token in a player's hands."""
+    """An access token that a player holds."""
 
     session: ModelSession
     text: str
@@ -81,21 +81,21 @@ class ModelAccessToken:
 
 Tokens = tuple[ModelRefreshToken, ModelAccessToken]
 
-# Whether a player first signs in again: most tokens of a long story are dead.
+# Whether the player signs in again first: most tokens of a long story have ended.
 sign_in_first = st.sampled_from((True, True, True, False))
 
 
 class OurSideFailed(Exception):
-    """An answer that says nothing about what the API decides: it could not."""
+    """An answer that shows no decision of the API, because the server failed."""
 
 
 class Machine(RuleBasedStateMachine):
-    """Players, and what must come of what they do."""
+    """Random calls of several players, each checked against the model."""
 
     tables: Tables  # set by the test
     database: Database
     clock: "Clock"
-    seen: Counter[str]  # what it has come to, by route, status and code, or in words
+    seen: Counter[str]  # how often each outcome occurred: route, status and code, or a description
 
     answers: Bundle[Tokens] = Bundle("answers")
 
@@ -107,11 +107,11 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(target=answers, key=st.sampled_from(KEYS), number=st.integers(0, 2))
     def begin(self, key: str | None, number: int) -> Any:
-        """Let there be a player, signed in here and there."""
+        """Start with one player and up to three sessions."""
         first = self.register("Ada", PASSWORDS[0], key)
         return multiple(first, *(self.log_in("Ada", None) for _ in range(number)))
 
-    # What the model knows
+    # The model's state
 
     def owner(self, name: str) -> ModelAccount | None:
         """Return the account that has a name."""
@@ -119,21 +119,21 @@ class Machine(RuleBasedStateMachine):
         return next((one for one in found if not one.deleted), None)
 
     def suspended(self, account: ModelAccount) -> bool:
-        """Tell whether an account is suspended now."""
+        """Tell whether an account is currently suspended."""
         return account.suspended_until is not None and account.suspended_until > self.clock.now
 
     def lives(self, session: ModelSession) -> bool:
-        """Tell whether a session may be used now."""
+        """Tell whether a session is currently usable."""
         account = session.account
         gone = session.ended or account.deleted or self.suspended(account)
         return not gone and session.ends_at() > self.clock.now
 
     def accepts(self, token: ModelAccessToken) -> bool:
-        """Tell whether an access token opens anything now."""
+        """Tell whether an access token is currently accepted."""
         return token.expires_at > self.clock.now and self.lives(token.session)
 
     def call(self, method: str, path: str, body: object = None, **more: Any) -> Answer:
-        """Send a request, and count how it is answered."""
+        """Send a request and count its outcome."""
         answer = call(method, path, body, **more)
         if answer.status >= 500:
             raise OurSideFailed(answer)
@@ -142,7 +142,7 @@ class Machine(RuleBasedStateMachine):
         return answer
 
     def at_hand(self, tokens: Tokens, *, first: bool) -> Any:
-        """Return the tokens, or new ones, of another account where theirs can have none."""
+        """Return these tokens or fresh ones, from another account if theirs cannot sign in."""
         if not first:
             return tokens
         for account in (tokens[0].session.account, *self.accounts):
@@ -152,7 +152,7 @@ class Machine(RuleBasedStateMachine):
         return self.register(free[0], PASSWORDS[0], None) if free else tokens
 
     def opened(self, account: ModelAccount, answer: Answer, status: int = 200) -> Tokens:
-        """Check that a session was opened, and return its tokens."""
+        """Check that a session was opened and return its tokens."""
         assert answer.status == status, answer
         assert answer.json["account"]["username"] == account.name
         now = self.clock.now
@@ -161,7 +161,7 @@ class Machine(RuleBasedStateMachine):
         return self.kept(session, answer)
 
     def kept(self, session: ModelSession, answer: Answer) -> Tokens:
-        """Check the tokens of a session that was just used, and return them."""
+        """Check the tokens of a session that was just used and return them."""
         body, now = answer.json, self.clock.now
         assert body["session"]["id"] == session.id
         assert body["session"]["expires_at"] == f"{session.ends_at():%Y-%m-%dT%H:%M:%SZ}"
@@ -171,7 +171,7 @@ class Machine(RuleBasedStateMachine):
         return ModelRefreshToken(session, len(session.tokens) - 1), fresh
 
     def refused(self, answer: Answer, status: int, code: str) -> Any:
-        """Check that the answer is this error, which gives no tokens."""
+        """Check that the answer is this error; it gives no tokens."""
         assert (answer.status, answer.code) == (status, code), answer
         return multiple()
 
@@ -184,7 +184,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=answers, tokens=answers, days=st.sampled_from((0, 0, 1, 40)))
     def suspend(self, tokens: Tokens, days: int) -> Any:
-        """Suspend an account for some days, as docs/run/operate.md says; none: lift it."""
+        """Suspend an account for some days, as docs/run/operate.md says; zero days lift it."""
         account = tokens[0].session.account
         if account.deleted:
             return multiple()
@@ -202,11 +202,11 @@ class Machine(RuleBasedStateMachine):
         )
         if until:
             self.log_in(account.name, None)
-        return self.register(account.name, account.password, account.key)  # nobody gets around it
+        return self.register(account.name, account.password, account.key)  # no way around it
 
     @rule(days=st.sampled_from((0, 30)))
     def clean(self, days: int) -> None:
-        """Delete sessions that ended some days ago: no player may notice."""
+        """Delete sessions that ended some days ago; no player may notice."""
         clean_up(self.database, self.clock, 10.0, history_days=days)
 
     # Players
@@ -218,7 +218,7 @@ class Machine(RuleBasedStateMachine):
         key=st.sampled_from(KEYS),
     )
     def register(self, name: str, password: str, key: str | None) -> Any:
-        """Register, perhaps once more."""
+        """Register, possibly a second time."""
         answer = self.call(
             "POST", "/v1/register", {"username": name, "password": password}, key=key
         )
@@ -240,7 +240,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(tokens=answers, password=st.sampled_from(WEAK), first=sign_in_first)
     def choose_a_weak_password(self, tokens: Tokens, password: str, *, first: bool) -> None:
-        """Register, and change the password, with one that is too short or too common."""
+        """Register and change the password, with one that is too short or too common."""
         answer = self.call("POST", "/v1/register", {"username": "Grace", "password": password})
         self.refused(answer, 422, "weak_password")
         token = self.at_hand(tokens, first=first)[1]
@@ -253,7 +253,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=answers, name=st.sampled_from(NAMES), guess=st.sampled_from((None, *PASSWORDS)))
     def log_in(self, name: str, guess: str | None) -> Any:
-        """Sign in, knowing the password or not."""
+        """Sign in, with the right password or a guess."""
         account = self.owner(name)
         password = guess or (account.password if account else PASSWORDS[0])
         answer = self.call("POST", "/v1/login", {"username": name, "password": password})
@@ -265,7 +265,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=answers, tokens=answers)
     def log_in_again(self, tokens: Tokens) -> Any:
-        """Sign in on the device that has these tokens: it has one session afterwards, not two."""
+        """Sign in on the device that holds these tokens: it then has one session, not two."""
         token, account = tokens[0], tokens[0].session.account
         if account.deleted or self.suspended(account):
             return multiple()
@@ -283,7 +283,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(tokens=answers, everywhere=st.booleans(), first=sign_in_first)
     def log_out_by_refresh_token(self, tokens: Tokens, *, everywhere: bool, first: bool) -> None:
-        """Sign out by any refresh token that a session ever had; the current one ends all."""
+        """Sign out by any refresh token of a session; only the current one can end all sessions."""
         tokens = self.at_hand(tokens, first=first)
         token, session = tokens[0], tokens[0].session
         body = {"refresh_token": session.tokens[token.number], "everywhere": everywhere}
@@ -299,12 +299,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=answers, tokens=answers, key=st.sampled_from(KEYS))
     def refresh(self, tokens: Tokens, key: str | None) -> Any:
-        """Refresh with any token that a session ever had."""
+        """Refresh with any token that the session ever issued."""
         return self._refresh(tokens[0], key)
 
     @rule(target=answers, tokens=answers, keys=st.sampled_from((KEYS[1:], KEYS[1:2] * 2)))
     def refresh_twice(self, tokens: Tokens, keys: tuple[str, str]) -> Any:
-        """Refresh, and refresh with what came of it, perhaps by the same key."""
+        """Refresh twice in a row, possibly with the same key."""
         session = self.at_hand(tokens, first=True)[0].session
         self._refresh(ModelRefreshToken(session, len(session.tokens) - 1), keys[0])
         return self._refresh(ModelRefreshToken(session, len(session.tokens) - 1), keys[1])
@@ -316,7 +316,7 @@ class Machine(RuleBasedStateMachine):
         step=st.sampled_from((GRACE, GRACE - SECOND, GRACE + SECOND)),
     )
     def lose_an_answer(self, tokens: Tokens, key: str | None, step: timedelta) -> Any:
-        """Refresh, lose the answer, wait, and send the same token again, first by the key."""
+        """Refresh, lose the answer, wait, and send the same token again, with its key first."""
         token = self.at_hand(tokens, first=True)[0]
         self._refresh(token, key)
         self.clock.now += ACCESS if key else step
@@ -326,7 +326,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=answers, tokens=answers, times=st.sampled_from((1, 2, 7, 7)), first=sign_in_first)
     def stay(self, tokens: Tokens, times: int, *, first: bool) -> Any:
-        """Play every 29 days, for longer than a session can live."""
+        """Refresh every 29 days, for longer than a session can last."""
         result: Any = self.at_hand(tokens, first=first)
         for _ in range(times):
             session = result[0].session
@@ -361,7 +361,7 @@ class Machine(RuleBasedStateMachine):
             return ModelRefreshToken(session, newest), fresh
         session.ended = True
         renewed = token.number == newest - 1 and not is_parent and again
-        self.seen["stolen, of before a new password" if renewed else "stolen"] += 1
+        self.seen["stolen, from before a new password" if renewed else "stolen"] += 1
         return self.refused(answer, 401, "session_ended")
 
     def _count_why_it_ended(self, session: ModelSession) -> None:
@@ -382,7 +382,7 @@ class Machine(RuleBasedStateMachine):
     def come_at_the_end(
         self, tokens: Tokens, off: timedelta, *, of_session: bool, first: bool
     ) -> Any:
-        """Use tokens at about the time when they, or their session, end."""
+        """Use tokens close to their own expiry or that of their session."""
         tokens = self.at_hand(tokens, first=first)
         end = tokens[0].session.ends_at() if of_session else tokens[1].expires_at
         self.clock.now = max(self.clock.now, end + off)
@@ -391,13 +391,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(tokens=answers)
     def look(self, tokens: Tokens) -> None:
-        """Ask for the account and the list of its sessions."""
+        """Fetch the account and the list of its sessions."""
         token = tokens[1]
         me = self.call("GET", "/v1/me", token=token.text)
         listed = self.call("GET", "/v1/sessions", token=token.text)
         if not self.accepts(token):
             old = token.expires_at <= self.clock.now
-            self.seen["an old access token" if old else "a young one, its session dead"] += 1
+            self.seen["an expired access token" if old else "an ended session's token"] += 1
             self.refused(me, 401, "invalid_token")
             self.refused(listed, 401, "invalid_token")
             return
@@ -410,7 +410,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(tokens=answers, everywhere=st.booleans(), first=sign_in_first)
     def log_out(self, tokens: Tokens, *, everywhere: bool, first: bool) -> None:
-        """Sign out, here or everywhere; where the session has ended, nothing happens."""
+        """Sign out, here or everywhere; a session that has ended ends nothing else."""
         tokens = self.at_hand(tokens, first=first)
         token = tokens[1]
         answer = self.call("POST", "/v1/logout", {"everywhere": everywhere}, token=token.text)
@@ -427,7 +427,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(tokens=answers, others=answers, first=sign_in_first, own=st.sampled_from((True, False)))
     def end_one(self, tokens: Tokens, others: Tokens, *, first: bool, own: bool) -> None:
-        """End another session, their own of just now or any, which may be another player's."""
+        """End a session that the player just opened, or any other, possibly another player's."""
         token = self.at_hand(tokens, first=first)[1]
         other = (self.at_hand(tokens, first=True) if own else others)[0]
         answer = self.call("DELETE", f"/v1/sessions/{other.session.id}", token=token.text)
@@ -447,7 +447,7 @@ class Machine(RuleBasedStateMachine):
         first=sign_in_first,
     )
     def change_password(self, tokens: Tokens, current: str | None, new: str, *, first: bool) -> Any:
-        """Change the password, knowing it or not."""
+        """Change the password, with the right current password or a guess."""
         return self._change_password(self.at_hand(tokens, first=first), current, new)
 
     @rule(
@@ -460,7 +460,7 @@ class Machine(RuleBasedStateMachine):
     def change_password_with_two_devices(
         self, tokens: Tokens, new: str, step: timedelta, *, lost: bool
     ) -> Any:
-        """Change the password on one device, and go on with what each had before."""
+        """Change the password on one device, then use the old tokens of both devices."""
         here, there = (self.at_hand(tokens, first=True) for _ in range(2))
         old = here[0].session.account.password
         changed = self._change_password(here, None, new)
@@ -491,11 +491,11 @@ class Machine(RuleBasedStateMachine):
         session.used_at, session.key = self.clock.now, None
         session.renewed_at = len(session.tokens)
         fresh = self.kept(session, answer)
-        self.look(fresh)  # where the others must have gone
+        self.look(fresh)  # its list no longer has the other sessions
         return fresh
 
     def _change_password_again(self, answer: Answer, session: ModelSession, new: str) -> Any:
-        """Check a change that was made already: the same token, unless that has been used."""
+        """Check a repeated change: it returns the same token unless that token has been used."""
         newest = len(session.tokens) - 1
         if session.account.password != new or not newest or session.renewed_at != newest:
             return self.refused(answer, 401, "invalid_credentials")
@@ -507,7 +507,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(tokens=consumes(answers), right=st.booleans(), first=sign_in_first)
     def delete(self, tokens: Tokens, *, right: bool, first: bool) -> None:
-        """Delete the account, knowing the password or not."""
+        """Delete the account, with the right password or a wrong one."""
         tokens = self.at_hand(tokens, first=first)
         token = tokens[1]
         account = token.session.account
@@ -524,7 +524,7 @@ class Machine(RuleBasedStateMachine):
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that moves only when told to."""
 
     def __init__(self) -> None:
         self.now = BEGIN

@@ -1,7 +1,7 @@
-"""Runs tests on another database server than the usual: `python -m tests.play.on_engine mysql ...`.
+"""Runs tests on a given database server: `python -m tests.play.on_engine mysql ...`.
 
-Where that server cannot be had, it says so in a way that nobody overlooks, and leaves the tests
-out; with GAME_LOGIN_REQUIRE_ENGINES=1 that is a failure.
+If that server cannot be installed, it prints a prominent warning and skips the tests;
+with GAME_LOGIN_REQUIRE_ENGINES=1 it fails instead.
 """
 
 import os
@@ -17,7 +17,7 @@ WIDTH = 100
 
 
 def main(name: str, arguments: Sequence[str]) -> int:
-    """Run pytest with these arguments on the server of that name; return its exit status."""
+    """Run pytest with these arguments on the named server and return the exit status."""
     os.environ["DATABASE"] = name
     try:
         title = install_server()
@@ -31,7 +31,7 @@ def main(name: str, arguments: Sequence[str]) -> int:
 
 
 def warning(name: str, reason: str) -> str:
-    """Return what is said where there is no such server."""
+    """Return the warning for a missing server."""
     lines = (
         f"NOT TESTED ON {name.upper()}: there is no such server on this machine.",
         *reason.splitlines(),

@@ -1,4 +1,4 @@
-"""Packages for Python and Node that are made here, so that no test asks a registry for one."""
+"""Python and Node packages built here, so that no test downloads one from a registry."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-NAME = "tiny"  # of the package, its module and its command
+NAME = "tiny"  # the name of the package, its module and its command
 VERSION = "1.0"
 
 _METADATA = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
@@ -28,7 +28,7 @@ _NODE = {
 
 
 def wheel(folder: Path) -> str:
-    """Make a wheel in a folder and return its SHA-256."""
+    """Build a wheel in a folder and return its SHA-256."""
     path = folder / f"{NAME}-{VERSION}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in _WHEEL.items():
@@ -37,7 +37,7 @@ def wheel(folder: Path) -> str:
 
 
 def source_archive(folder: Path, built: Path) -> str:
-    """Make a source archive whose building makes a file, and return its SHA-256."""
+    """Build a source archive that creates a file when it is built, and return its SHA-256."""
     path = folder / f"{NAME}-{VERSION}.tar.gz"
     texts = {
         "PKG-INFO": _METADATA,
@@ -51,7 +51,7 @@ def source_archive(folder: Path, built: Path) -> str:
 
 
 def node_archive(path: Path) -> str:
-    """Make an archive as npm has it and return its integrity."""
+    """Build an archive in npm's form and return its integrity hash."""
     _archive(path, _NODE)
     digest = hashlib.sha512(path.read_bytes()).digest()
     return f"sha512-{base64.b64encode(digest).decode()}"

@@ -1,4 +1,4 @@
-"""Players, as the tests speak of them: they register, sign in, come back, sign out."""
+"""Players as the tests see them: they register, sign in, refresh and sign out."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ _numbers = itertools.count(1)
 
 
 def running() -> Application:
-    """Return the application that the handler asks."""
+    """Return the application behind the handler."""
     assert handler.application, handler.start_error
     return handler.application
 
@@ -29,7 +29,7 @@ def call(
     key: str | None = None,
     address: str = "203.0.113.7",
 ) -> Answer:
-    """Send one request to the handler, its body as JSON."""
+    """Send one request to the handler, with its body as JSON."""
     headers = {}
     if body is not None:
         headers["Content-Type"] = "application/json"
@@ -43,7 +43,7 @@ def call(
 
 @dataclass
 class Player:
-    """Somebody with a name, a password, an address, and the tokens of the last answer."""
+    """A player with a name, a password, an address, and the tokens of the last answer."""
 
     username: str = field(default_factory=lambda: f"player-{next(_numbers)}")
     password: str = PASSWORD
@@ -52,17 +52,17 @@ class Player:
     refresh_token: str = ""
 
     def register(self, *, key: str | None = None, **more: object) -> Answer:
-        """Open an account."""
+        """Register an account."""
         body = {"username": self.username, "password": self.password, **more}
         return self._keep(call("POST", "/v1/register", body, key=key, address=self.address))
 
     def log_in(self, password: str | None = None, **more: object) -> Answer:
-        """Sign in, with another password if one is given."""
+        """Sign in, with another password if given."""
         body = {"username": self.username, "password": password or self.password, **more}
         return self._keep(call("POST", "/v1/login", body, address=self.address))
 
     def refresh(self, token: str | None = None, *, key: str | None = None) -> Answer:
-        """Come back without a password."""
+        """Refresh the session, which needs no password."""
         body = {"refresh_token": token or self.refresh_token}
         return self._keep(call("POST", "/v1/refresh", body, key=key, address=self.address))
 
@@ -71,7 +71,7 @@ class Player:
         return self.ask("POST", "/v1/logout", {"everywhere": everywhere})
 
     def change_password(self, new: str, current: str | None = None) -> Answer:
-        """Choose another password."""
+        """Change the password."""
         body = {"current_password": current or self.password, "new_password": new}
         answer = self._keep(self.ask("PUT", "/v1/me/password", body))
         if answer.status == 200:
@@ -83,11 +83,11 @@ class Player:
         return self.ask("POST", "/v1/me/delete", {"password": password or self.password})
 
     def me(self) -> Answer:
-        """Ask for the own account."""
+        """Fetch the account."""
         return self.ask("GET", "/v1/me")
 
     def sessions(self) -> list[Any]:
-        """Return the own sessions."""
+        """Return the account's sessions."""
         listed: list[Any] = self.ask("GET", "/v1/sessions").json["sessions"]
         return listed
 
@@ -96,7 +96,7 @@ class Player:
         return call(method, path, body, token=self.access_token, address=self.address)
 
     def on_another_device(self) -> "Player":
-        """Return the same player with no token yet."""
+        """Return the same player without tokens."""
         return Player(self.username, self.password, self.address)
 
     def _keep(self, answer: Answer) -> Answer:

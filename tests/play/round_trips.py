@@ -1,4 +1,4 @@
-"""Counts round trips to the database on the wire, where PyMySQL sends a command."""
+"""Counts round trips to the database at the point at which PyMySQL sends a command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ Sent = list[str]
 
 @contextmanager
 def round_trips() -> Iterator[Sent]:
-    """Yield the statements that go to the server from here on, one entry a round trip."""
+    """Yield the list of statements sent to the server from now on, one entry per round trip."""
     connections: Any = pymysql.connections.Connection
-    execute = connections._execute_command  # noqa: SLF001  # where all commands pass
+    execute = connections._execute_command  # noqa: SLF001  # every command goes through it
     sent: Sent = []
 
     def counted(connection: object, command: int, sql: str | bytes) -> object:

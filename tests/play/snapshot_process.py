@@ -1,7 +1,7 @@
-"""A process that is copied as SnapStart does: `python -m tests.play.snapshot_process [no-hooks]`.
+"""A process that is copied as by SnapStart: `python -m tests.play.snapshot_process [no-hooks]`.
 
-It starts as a function does, holds still, and goes on twice from there. What each copy makes, and
-what was in the process when it held still, goes to stdout as JSON lines.
+It starts as a function does, pauses for the snapshot, and resumes twice. The state at the snapshot
+and the results of each copy go to stdout as JSON lines.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ PASSWORD = "correct horse battery staple"
 
 
 def ask(path: str, name: str) -> dict[str, str]:
-    """Send one request to the handler and return what it answers."""
+    """Send one request to the handler and return the answer's fields."""
     body = json.dumps({"username": name, "password": PASSWORD})
     answer = handler.http(
         http_event("POST", path, body, {"Content-Type": "application/json"}), None
@@ -32,21 +32,21 @@ def ask(path: str, name: str) -> dict[str, str]:
     return fields
 
 
-def picture() -> dict[str, object]:
-    """Return what is in this process that is in every copy."""
-    gc.unfreeze()  # what is frozen is in the picture too, and `gc.get_objects` leaves it out
+def inherited_state() -> dict[str, object]:
+    """Return the state that every copy inherits."""
+    gc.unfreeze()  # copies inherit frozen objects too, but `gc.get_objects` leaves them out
     links = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
     database = running().database
     return {
         "sockets": [link for link in links if link.startswith("socket:")],
         "credentials": sum("Credentials" in type(it).__name__ for it in gc.get_objects()),
-        "secret": database._secret is not None,  # noqa: SLF001  # what else tells
-        "connection": database._connection is not None,  # noqa: SLF001  # what else tells
+        "secret": database._secret is not None,  # noqa: SLF001  # no public way to ask
+        "connection": database._connection is not None,  # noqa: SLF001  # no public way to ask
     }
 
 
-def life(name: str) -> dict[str, object]:
-    """Return what a copy makes that no other may make."""
+def own_values(name: str) -> dict[str, object]:
+    """Return values that must differ between copies."""
     registered = ask("/v1/register", name)
     signed_in = ask("/v1/login", name)
     return {
@@ -57,26 +57,26 @@ def life(name: str) -> dict[str, object]:
     }
 
 
-def say(what: dict[str, object]) -> None:
-    """Write one line, at once: a copy must not write it again."""
-    sys.stdout.write(json.dumps(what) + "\n")
+def report(fields: dict[str, object]) -> None:
+    """Print one line and flush it, so that no copy prints it again."""
+    sys.stdout.write(json.dumps(fields) + "\n")
     sys.stdout.flush()
 
 
 def main() -> None:
     """Start, be copied twice, and report."""
     hooks = "no-hooks" not in sys.argv
-    # The C library's fork: Python's own would itself make the copies differ.
+    # The C library's fork, because Python's own would make the copies differ.
     fork = ctypes.PyDLL(None).fork
     if hooks:
         run_before_snapshot()
-    say(picture())
+    report(inherited_state())
     for name in ("Ada", "Grace"):
         child = fork()
         if child == 0:
             if hooks:
                 run_after_restore()
-            say(life(name))
+            report(own_values(name))
             os._exit(0)
         os.waitpid(child, 0)
 

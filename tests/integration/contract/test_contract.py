@@ -44,7 +44,7 @@ def test_codes_of_the_table() -> None:
 
 
 def test_codes_are_told_apart_by_class() -> None:
-    """No two errors share a code, but for the missing token, which is an invalid one."""
+    """No two errors share a code, except the missing token, which is an invalid one."""
     declared: dict[str, str] = {}
     for name, value in vars(auth.errors).items():
         if isinstance(value, type) and issubclass(value, ApiError) and "code" in vars(value):
@@ -84,7 +84,7 @@ def test_codes_are_told_apart_by_class() -> None:
 )
 @pytest.mark.usefixtures("stack")
 def test_unknown_path(path: str) -> None:
-    """A path that is no route gets a JSON 404, whatever the method."""
+    """An unknown path gets a JSON 404 with any method."""
     for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"):
         check_error(send(ContractLine(method, path)), "not_found")
 
@@ -92,7 +92,7 @@ def test_unknown_path(path: str) -> None:
 @every(*ROUTES, TUTORIAL_LOGIN)
 @pytest.mark.usefixtures("stack")
 def test_trailing_slash(route: ContractLine) -> None:
-    """A trailing slash makes it another path: 404, never a redirect."""
+    """A trailing slash gives a different path: 404, never a redirect."""
     answer = send(ContractLine(route.method, route.path + "/"))
     check_error(answer, "not_found")
     assert "location" not in answer.headers
@@ -101,7 +101,7 @@ def test_trailing_slash(route: ContractLine) -> None:
 @every(*ROUTES, TUTORIAL_LOGIN)
 @pytest.mark.usefixtures("stack")
 def test_double_slash(route: ContractLine) -> None:
-    """A doubled slash makes it another path: 404, never a redirect."""
+    """A doubled slash gives a different path: 404, never a redirect."""
     start, slash, rest = route.path.rpartition("/")
     paths = [f"{route.path}//"] + ([f"{start}/{slash}{rest}"] if start else [])
     for path in paths:
@@ -111,7 +111,7 @@ def test_double_slash(route: ContractLine) -> None:
 @every(*ROUTES, *TUTORIAL)
 @pytest.mark.usefixtures("stack")
 def test_leading_double_slash(route: ContractLine) -> None:
-    """A slash too many at the front makes it another path too."""
+    """An extra slash at the front gives a different path, too."""
     for path in (f"/{route.path}", f"//{route.path}"):
         answer = send(ContractLine(route.method, path))
         assert answer.status == 404, path
@@ -121,7 +121,7 @@ def test_leading_double_slash(route: ContractLine) -> None:
 @every(*ROUTES, *TUTORIAL)
 @pytest.mark.usefixtures("stack")
 def test_wrong_method(route: ContractLine) -> None:
-    """A method that the route does not take gets a JSON 405 that names those it takes."""
+    """A method that the route does not accept gets a JSON 405 with the list of accepted methods."""
     takes = {route.method} | ({"HEAD"} if route.method == "GET" else set())
     for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "X"):
         if method in takes:
@@ -134,7 +134,7 @@ def test_wrong_method(route: ContractLine) -> None:
 @every(*ROUTES, *TUTORIAL)
 @pytest.mark.usefixtures("tables")
 def test_head(route: ContractLine) -> None:
-    """HEAD is answered with the headers of GET, or refused, and never with a body."""
+    """HEAD is answered with the headers of GET or refused, and never with a body."""
     answer = send(replace(route, method="HEAD"))
     assert answer.text == ""
     assert answer.headers["x-request-id"] == REQUEST_ID
@@ -146,7 +146,7 @@ def test_head(route: ContractLine) -> None:
 
 
 def test_routes_are_those_of_the_contract(settings: Settings) -> None:
-    """The application has the routes that are tested here, and no other."""
+    """The application has exactly the routes that are tested here."""
     rules = {
         (method, re.sub(r"<\w+>", SOME_ID, rule.rule))
         for rule in auth.create_app(settings).url_map.iter_rules()
@@ -159,7 +159,7 @@ def test_routes_are_those_of_the_contract(settings: Settings) -> None:
 
 
 def test_every_success(player: Player) -> None:
-    """Every answer is a JSON object with the headers that all answers have."""
+    """Every answer is a JSON object with the common headers."""
     answers = [
         player.register(),
         player.log_in(device="a"),
@@ -179,7 +179,7 @@ def test_every_success(player: Player) -> None:
 
 
 def test_session_body(tables: Tables) -> None:
-    """The session body has the fields of the contract, and no other."""
+    """The session body has exactly the fields of the contract."""
     player = Player("Ada")
     moment = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
     for answer, status in ((player.register(), 201), (player.log_in(), 200)):
@@ -197,7 +197,7 @@ def test_session_body(tables: Tables) -> None:
 
 
 def test_health(tables: Tables) -> None:
-    """The health check says ok after a round trip to the database."""
+    """The health check answers ok after a round trip to the database."""
     answer = call("GET", "/v1/health")
     assert (answer.status, answer.json) == (200, {"status": "ok"})
     check_headers(answer)
@@ -205,7 +205,7 @@ def test_health(tables: Tables) -> None:
 
 @pytest.mark.usefixtures("tables")
 def test_request_id_differs() -> None:
-    """The request's id is that of the gateway, not one that was seen before."""
+    """The request id is the gateway's, never one from an earlier request."""
     for identifier in ("abc=", "Zzz-1"):
         event = http_event("GET", "/v1/me")
         event["requestContext"]["requestId"] = identifier
@@ -221,7 +221,7 @@ def test_request_id_differs() -> None:
 def test_bug(
     path: str, player: Player, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A bug is a JSON 500 that says nothing, and a log line that says where but not with what."""
+    """A bug gives a JSON 500 without details and a log line that names its place but no values."""
     canary = "canary-in-the-exception"
 
     def broken(*_: object, **__: object) -> None:
@@ -259,7 +259,7 @@ def test_bug_outside_the_application(
 
 
 def test_the_table_is_that_of_the_documentation() -> None:
-    """The application's code names no code that the table lacks."""
+    """Every code in the application's source is in the contract's table."""
     named = set()
     for path in Path(auth.errors.__file__).parent.rglob("*.py"):
         named |= set(re.findall(r'code, status(?:, message)? = "(\w+)"', path.read_text()))

@@ -1,4 +1,4 @@
-"""The HTTP contract: which bodies and which Idempotency-Keys each route takes, and refuses."""
+"""The HTTP contract: the bodies and Idempotency-Keys that each route accepts and refuses."""
 
 import json
 
@@ -30,7 +30,7 @@ from tests.play.players import Player, call
 
 @every(*ROUTES)
 def test_size_limit(route: ContractLine, player: Player) -> None:
-    """A body of 8192 bytes is read; with one more it is refused on every route."""
+    """Every route reads a body of 8192 bytes and refuses one of 8193."""
     token = token_for(route, player)
     for size, refused in ((LIMIT, False), (LIMIT + 1, True), (100_000, True)):
         empty = json.dumps({"unknown": ""})
@@ -45,7 +45,7 @@ def test_size_limit(route: ContractLine, player: Player) -> None:
 
 @every(*WITH_BODY)
 def test_size_is_counted_in_bytes(route: ContractLine, player: Player) -> None:
-    """Characters of several bytes count as several."""
+    """The size counts bytes, not characters."""
     body = json.dumps({"unknown": "é" * 4100}, ensure_ascii=False)
     assert len(body) < LIMIT
     check_error(send(route, body, token=token_for(route, player)), "payload_too_large")
@@ -53,7 +53,7 @@ def test_size_is_counted_in_bytes(route: ContractLine, player: Player) -> None:
 
 @pytest.mark.usefixtures("tables")
 def test_tutorial_size_limit() -> None:
-    """The tutorial's login answers an over-long body as it answers any other wrong one."""
+    """The tutorial's login answers a too long body like any other wrong one."""
     answer = send(TUTORIAL_LOGIN, json.dumps({"username": "a", "password": "x" * LIMIT}))
     assert (answer.status, answer.text) == (400, "Input data not valid")
     assert send(TUTORIAL_INDEX, "x" * (LIMIT + 1)).status == 400
@@ -61,7 +61,7 @@ def test_tutorial_size_limit() -> None:
 
 @every(*WITH_BODY)
 def test_media_type(route: ContractLine, player: Player) -> None:
-    """A body that does not say that it is JSON is refused."""
+    """A body without a JSON media type is refused."""
     body = json.dumps(form(route, player))
     for kind in (
         "text/plain",
@@ -82,7 +82,7 @@ def test_media_type(route: ContractLine, player: Player) -> None:
     ["iso-8859-1", "utf-16", "utf-7", "windows-1252", '"latin1"', "utf-8x", "utf_8", '""'],
 )
 def test_other_charsets(charset: str, player: Player) -> None:
-    """Another charset than UTF-8 is refused: the body would be read as what it is not."""
+    """A charset other than UTF-8 is refused, because the body would be decoded wrongly."""
     for route in WITH_BODY:
         kind = {"Content-Type": f"application/json; charset={charset}"}
         answer = send(route, json.dumps(form(route, player)), kind, token_for(route, player))
@@ -92,7 +92,7 @@ def test_other_charsets(charset: str, player: Player) -> None:
 
 
 def test_byte_order_mark(player: Player) -> None:
-    """A byte order mark in front of the JSON is accepted: Unity and .NET send one."""
+    """A leading byte order mark is accepted, because Unity and .NET send one."""
     for route, body in ((LOGIN, form(LOGIN, player)), (LOGOUT, {})):
         text = b"\xef\xbb\xbf" + json.dumps(body).encode()
         assert send(route, text, token=token_for(route, player)).status == 200
@@ -110,7 +110,7 @@ def test_byte_order_mark(player: Player) -> None:
     ],
 )
 def test_media_type_with_parameters(kind: str, player: Player) -> None:
-    """The case of the media type and its parameters do not matter."""
+    """Parameters and letter case of the media type do not matter."""
     route = LOGIN
     answer = send(route, json.dumps(form(route, player)), {"Content-Type": kind})
     assert answer.status == 200
@@ -118,7 +118,7 @@ def test_media_type_with_parameters(kind: str, player: Player) -> None:
 
 @every(*WITH_BODY)
 def test_no_body(route: ContractLine, player: Player) -> None:
-    """A missing or empty body counts as {}, whatever Content-Type says."""
+    """A missing or empty body counts as {} with any Content-Type."""
     token = token_for(route, player)
     bodies: tuple[str | bytes | None, ...] = (None, "", b"", "{}")
     for body in bodies:
@@ -136,7 +136,7 @@ def test_no_body(route: ContractLine, player: Player) -> None:
 
 @every(*WITH_FIELDS)
 def test_fields(route: ContractLine, player: Player) -> None:
-    """A required field that is missing or no string is named in `fields`."""
+    """A required field that is missing or not a string is named in `fields`."""
     token = token_for(route, player)
     for field in route.fields:
         whole = form(route, player)
@@ -162,7 +162,7 @@ OPTIONAL: tuple[tuple[ContractLine, str, tuple[object, ...]], ...] = (
 def test_optional_fields(
     route: ContractLine, field: str, wrongs: tuple[object, ...], player: Player
 ) -> None:
-    """An optional field of a wrong type is named in `fields`; null is as good as none."""
+    """An optional field of a wrong type is named in `fields`; null counts as absent."""
     whole = {**form(route, player)}
     if "username" in whole and route.path == "/v1/register":
         whole["username"] = "somebody-new"
@@ -175,7 +175,7 @@ def test_optional_fields(
 
 
 def test_device_of_64_characters(player: Player) -> None:
-    """A device's label may have 64 characters of any kind, and is kept as it was sent."""
+    """A device label may have 64 characters of any kind and is stored unchanged."""
     label = "🕹" * 64
     assert player.log_in(device=label).status == 200
     assert label in [session["device"] for session in player.sessions()]
@@ -183,7 +183,7 @@ def test_device_of_64_characters(player: Player) -> None:
 
 @every(*WITH_BODY)
 def test_unknown_fields(route: ContractLine, player: Player) -> None:
-    """Fields that a route does not know are ignored."""
+    """Unknown fields are ignored."""
     known = form(route, player, unknown=[{"deep": None}], device2=1, account_id="x", is_admin=True)
     if route.path == "/v1/register":
         known["username"] = "somebody-new"
@@ -212,7 +212,7 @@ NOT_JSON: tuple[str | bytes, ...] = (
     '{"unknown": 1,}',
     "{}\0",
     b"\xff\xfe{}",
-    b"\xef\xbb\xbf\xef\xbb\xbf{}",  # one byte order mark is accepted
+    b"\xef\xbb\xbf\xef\xbb\xbf{}",  # a single byte order mark is accepted
     b"{}\xef\xbb\xbf",
     b'{"unknown": "\xff"}',
     b'{"unknown": "\xed\xa0\x80"}',
@@ -228,17 +228,17 @@ NOT_JSON: tuple[str | bytes, ...] = (
 
 @every(*WITH_BODY)
 def test_bad_json(route: ContractLine, player: Player) -> None:
-    """What is no JSON object in UTF-8 is a 400, in fields that nobody reads too."""
+    """A body that is no JSON object in UTF-8 gets a 400, even if an unknown field causes it."""
     for body in NOT_JSON:
         answer = send(route, body, token=token_for(route, player))
         assert answer.status == 400, body[:40]
         check_error(answer, "invalid_request")
-    assert player.me().status == 200  # nothing of that took effect
+    assert player.me().status == 200  # no request took effect
 
 
 @pytest.mark.usefixtures("tables")
 def test_bad_json_in_the_tutorial() -> None:
-    """The tutorial's login answers all of that with its own text."""
+    """The tutorial's login answers all of these with its own text."""
     for body in (*NOT_JSON, None, "{}", '{"username": "a"}', '{"username": "a", "password": 1}'):
         answer = send(TUTORIAL_LOGIN, body)
         assert (answer.status, answer.text) == (400, "Input data not valid"), body
@@ -255,7 +255,7 @@ def test_wrong_methods_in_the_tutorial() -> None:
 
 @pytest.mark.usefixtures("tables")
 def test_tutorial_headers() -> None:
-    """The tutorial's answers are not cached either and carry the request's id."""
+    """The tutorial's answers are not cached either, and carry the request id."""
     for answer in (call("GET", "/"), call("POST", "/login", {}), call("POST", "/login/")):
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-request-id"] == REQUEST_ID

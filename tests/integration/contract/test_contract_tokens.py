@@ -1,4 +1,4 @@
-"""The HTTP contract: access tokens, here and at a game server."""
+"""The HTTP contract: access tokens at this API and at a game server."""
 
 import json
 
@@ -62,7 +62,7 @@ def test_malformed_token(route: ContractLine, player: Player) -> None:
 
 @every(*BEARER)
 def test_other_schemes(route: ContractLine, player: Player) -> None:
-    """Another scheme than Bearer carries no access token."""
+    """A scheme other than Bearer carries no access token."""
     token = player.access_token
     for value in (token, f"Basic {token}", f"Token {token}", "Bearer", "Bearer ", f"Bearer{token}"):
         answer = send(route, headers={"Authorization": value})
@@ -71,7 +71,7 @@ def test_other_schemes(route: ContractLine, player: Player) -> None:
 
 
 def test_scheme_in_any_case(player: Player) -> None:
-    """The scheme's case does not matter (RFC 9110, section 11.1)."""
+    """The scheme is case-insensitive (RFC 9110, section 11.1)."""
     for scheme in ("bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {player.access_token}"}
         assert send(ContractLine("GET", "/v1/me"), headers=headers).status == 200
@@ -79,7 +79,7 @@ def test_scheme_in_any_case(player: Player) -> None:
 
 @every(*BEARER)
 def test_expired_token(route: ContractLine, clock: FakeClock) -> None:
-    """An access token is refused once its ten minutes are over, and not before."""
+    """An access token is valid for ten minutes, then refused."""
     player = Player()
     assert player.register().status == 201
     clock.advance(seconds=590)
@@ -109,12 +109,12 @@ def test_token_elsewhere(route: ContractLine, player: Player) -> None:
 
 @pytest.mark.parametrize("session", [SOME_ID, "x", "me", "%00", "0", "a" * 3000, "ü", "\ud800"])
 def test_no_such_session(session: str, player: Player) -> None:
-    """Ending a session that is not one's own is a 404, whatever its id looks like."""
+    """Ending a session with an unknown id gives a 404, whatever the id's form."""
     check_error(player.ask("DELETE", f"/v1/sessions/{session}"), "not_found")
 
 
 def test_session_of_another_player(player: Player) -> None:
-    """Another player's session is not there, and goes on."""
+    """Ending another player's session gives a 404, and the session goes on."""
     other = Player()
     assert other.register().status == 201
     answer = player.ask("DELETE", f"/v1/sessions/{other.sessions()[0]['id']}")
@@ -122,11 +122,11 @@ def test_session_of_another_player(player: Player) -> None:
     assert other.me().status == 200
 
 
-# What a game server does
+# Game servers
 
 
 def test_jwks_verifies_an_access_token(player: Player, settings: Settings) -> None:
-    """A game server verifies an access token offline, with the published keys and PyJWT alone."""
+    """A game server verifies an access token offline, with only the published keys and PyJWT."""
     answer = call("GET", "/.well-known/jwks.json")
     assert answer.status == 200
     check_headers(answer, cache="public, max-age=300")
@@ -150,7 +150,7 @@ def test_jwks_verifies_an_access_token(player: Player, settings: Settings) -> No
 
 
 def test_jwks_holds_public_members_only(tables: Tables) -> None:
-    """The published keys have nothing of their private halves (RFC 7518, section 6.2.2)."""
+    """The published keys contain no part of their private halves (RFC 7518, section 6.2.2)."""
     keys = call("GET", "/.well-known/jwks.json").json["keys"]
     assert keys
     for key in keys:

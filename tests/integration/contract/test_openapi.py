@@ -1,6 +1,6 @@
-"""Every error that docs/contract/openapi.json describes is one that the handler gives.
+"""The handler gives every error that docs/contract/openapi.json describes.
 
-That no answer is missing there is seen by all tests of this folder: see `conftest`.
+All tests of this folder check the converse, that every answer is described: see `conftest`.
 """
 
 import json
@@ -24,7 +24,7 @@ OPERATIONS = {
     operation["operationId"]: (method, path.replace("{id}", SOME_ID), operation)
     for method, path, operation in description().operations()
 }
-# The tutorial has its own words for these; its tests have them.
+# The tutorial answers these in its own words, which its own tests check.
 PAIRS = sorted(
     (name, code)
     for name, (_, _, operation) in OPERATIONS.items()
@@ -36,7 +36,7 @@ OTHER_KEY = "fedcba9876543210"
 
 
 class Caller:
-    """Somebody who calls one operation, right in all but what a test makes wrong."""
+    """A caller of one operation, correct except for the fault that a test adds."""
 
     def __init__(self, operation: str, player: Player, tables: Tables, settings: Settings) -> None:
         self.method, self.path, self.description = OPERATIONS[operation]
@@ -59,12 +59,12 @@ class Caller:
         return Answer.of(handler.http(http_event(self.method, self.path, text or None, sent), None))
 
     def take(self, **fields: object) -> None:
-        """Take other fields."""
+        """Replace some fields."""
         self.body = {**(self.body or {}), **fields}
 
 
 def wrong_password(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
-    """Send a wrong password; when registering, again after the account was deleted meanwhile."""
+    """Send a wrong password; for registering, delete the account meanwhile and send it again."""
     if caller.path == "/v1/register":
         caller.send(idempotency_key=KEY)
         verify = Passwords.verify
@@ -94,7 +94,7 @@ def reused(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
 
 
 def often(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
-    """Do it again and again."""
+    """Repeat the request until it is limited."""
     caller.take(password="correct horse battery", current_password="not the password")
     if "new_password" in (caller.body or {}):
         caller.take(new_password="neither the password")
@@ -109,13 +109,13 @@ def often(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
 
 
 def broken(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
-    """Let there be a bug."""
+    """Plant a bug."""
     patch.setattr("serverless_wsgi.handle_request", lambda *_: 1 / 0)
     return caller.send()
 
 
 def out_of_reach(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
-    """Let no secret be found."""
+    """Make every secret unreadable."""
     settings = replace(caller.settings, database_secret_id="none", token_secret_id="none")
     patch.setattr(handler, "application", create_app(settings))
     return caller.send()
@@ -159,13 +159,13 @@ def test_described_error(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each error that an operation is described with can be had from it."""
+    """Each error that the file describes for an operation occurs."""
     caller = Caller(operation, player, tables, settings)
     assert WAYS[code](caller, monkeypatch).code == code
 
 
 def test_this_can_fail(player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that says more than described fails the test that sees it."""
+    """An answer with an undescribed member fails the test that receives it."""
     monkeypatch.setattr("auth.api.account_views.account_body", lambda _: {"id": "x", "epoch": 0})
     with pytest.raises(NotDescribed, match="/v1/me"):
         call("GET", "/v1/me", token=player.access_token)

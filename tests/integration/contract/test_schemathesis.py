@@ -1,4 +1,4 @@
-"""Schemathesis reads docs/contract/openapi.json and sends what it allows and what it forbids."""
+"""Schemathesis sends requests that docs/contract/openapi.json allows and ones that it forbids."""
 
 import copy
 import json
@@ -32,7 +32,7 @@ SOME = examples(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-# A name, a key or a password can be refused for what no schema can say: taken, reserved, guessable.
+# A schema cannot express why a name, key or password is refused: taken, reserved or guessable.
 CONFIG = {
     "checks": {
         "positive_data_acceptance": {
@@ -43,7 +43,7 @@ CONFIG = {
 
 
 def load(document: dict[str, Any], **checks: Any) -> Any:
-    """Return a document as Schemathesis reads it, with the handler behind it."""
+    """Return a document loaded by Schemathesis, with the handler behind it."""
     config = schemathesis.Config.from_dict({"checks": {**CONFIG["checks"], **checks}})
     schema = schemathesis.openapi.from_dict(copy.deepcopy(document), config=config)
     schema.app = gateway
@@ -55,7 +55,7 @@ schema = load(DOCUMENT)
 
 @pytest.fixture(autouse=True)
 def _quick(tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the handler hash with next to no effort, and refuse nobody for coming often."""
+    """Let the handler hash cheaply and without rate limits."""
     application = create_app(
         replace(settings, rate_limit_scale=1e6), passwords=Passwords(memory_kib=8, iterations=1)
     )
@@ -65,7 +65,7 @@ def _quick(tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
 
 
 def send(case: Case[Any]) -> None:
-    """Send a case as a player who has just registered, and check the answer in every way."""
+    """Send a case as a newly registered player and run every check on the answer."""
     player = Player()
     player.register()
     known = {
@@ -75,7 +75,7 @@ def send(case: Case[Any]) -> None:
         "refresh_token": player.refresh_token,
     }
     allowed = case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE
-    # Half of what is allowed is also right, or it would never come past the password.
+    # Half of the allowed cases get right values, or none would get past the password.
     if allowed and isinstance(case.body, dict) and len(str(case.body)) % 2:
         case.body = {name: known.get(name, value) for name, value in case.body.items()}
     case.call_and_validate(headers={"Authorization": f"Bearer {player.access_token}"})
@@ -84,30 +84,30 @@ def send(case: Case[Any]) -> None:
 @schema.parametrize()  # type: ignore[untyped-decorator]
 @SOME
 def test_every_route(case: Case[Any]) -> None:
-    """What the file allows is taken, what it forbids refused, and every answer is described."""
+    """Allowed requests are accepted, forbidden ones refused, and every answer is described."""
     send(case)
 
 
 def test_one_call_leads_to_the_next(tables: Tables) -> None:
-    """What the links of the file say of one answer is taken by the next call."""
+    """The file's links turn one answer into a next request that is accepted."""
     calls: list[str] = []
 
-    # Here the token is put in from outside, which Schemathesis takes for no token at all.
+    # The token is added outside of Schemathesis, which would otherwise see no authentication.
     linked = load(DOCUMENT, ignored_auth={"enabled": False})
 
     class Story(linked.as_state_machine()):  # type: ignore[misc]
         def setup(self) -> None:
-            """Begin with nobody there, or a story told again would come out differently."""
+            """Start without players, so that a repeated story gives the same answers."""
             tables.empty()
 
         def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:  # noqa: ARG002
-            """Call as a player who has just registered."""
+            """Call as a newly registered player."""
             player = Player()
             player.register()
             return {"headers": {"Authorization": f"Bearer {player.access_token}"}}
 
         def after_call(self, response: Any, case: Case[Any]) -> None:
-            """Note what was called, and how it was answered."""
+            """Note the call and its status."""
             calls.append(f"{case.method} {case.path} {response.status_code}")
 
     Story.run(settings=examples(SOME, max_examples=20, stateful_step_count=6))
@@ -134,7 +134,7 @@ def _other_media_type(document: Any) -> None:
 
 @pytest.mark.parametrize("plant", [_other_status, _other_body, _other_header, _other_media_type])
 def test_a_wrong_file_is_found(plant: Callable[[Any], None]) -> None:
-    """A file that says something else than the handler does is found."""
+    """A file that describes the handler wrongly is detected."""
     wrong = copy.deepcopy(DOCUMENT)
     plant(wrong)
     for document, fails in ((DOCUMENT, False), (wrong, True)):
@@ -148,7 +148,7 @@ def test_a_wrong_file_is_found(plant: Callable[[Any], None]) -> None:
 
 
 def test_another_type_is_found() -> None:
-    """A file that allows what the handler refuses is found."""
+    """A file that allows refused requests is detected."""
     for name, described in (("wrong", {"type": "integer"}), ("right", {"type": "string"})):
         document = copy.deepcopy(DOCUMENT)
         document["components"]["schemas"]["Refresh"]["properties"]["refresh_token"] = described
@@ -164,5 +164,5 @@ def test_another_type_is_found() -> None:
 
 
 def send_as_it_is(case: Case[Any]) -> None:
-    """Send a case without making it right."""
+    """Send a case without correcting its values."""
     case.call_and_validate()

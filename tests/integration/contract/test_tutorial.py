@@ -1,4 +1,4 @@
-"""The tutorial's two routes: the article's game client works when only its URL is changed."""
+"""The tutorial's two routes: the article's game client works after changing only its URL."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ NO_STRINGS: tuple[object, ...] = (None, 0, 1, True, False, 1.5, ["ada"], [], {},
 
 
 def post_login(body: str | bytes | None, content_type: str | None = "application/json") -> Answer:
-    """Send a body as it is."""
+    """Send a body unchanged."""
     headers = {} if content_type is None else {"Content-Type": content_type}
     return Answer.of(handler.http(http_event("POST", "/login", body, headers), None))
 
@@ -29,7 +29,7 @@ def tutorial_login(player: Player, password: str = PASSWORD) -> Answer:
 
 
 def test_index(tables: Tables) -> None:
-    """The root says OK, as plain text."""
+    """The root answers OK as plain text."""
     answer = call("GET", "/")
     assert (answer.status, answer.text) == (200, "OK")
     assert answer.headers["content-type"].startswith("text/plain")
@@ -38,7 +38,7 @@ def test_index(tables: Tables) -> None:
 
 
 def test_right_and_wrong(player: Player) -> None:
-    """Right is true, wrong and unknown are false, and nothing else is in the body."""
+    """The body is true for the right password, false for a wrong one or an unknown name."""
     for answer, status in (
         (tutorial_login(player), True),
         (tutorial_login(player, "not the password"), False),
@@ -53,13 +53,13 @@ def test_right_and_wrong(player: Player) -> None:
 
 
 def test_case_and_unknown_fields(player: Player) -> None:
-    """The name's case and fields that the tutorial does not know make no difference."""
+    """The name's case and unknown fields make no difference."""
     body = {"username": player.username.upper(), "password": PASSWORD, "version": [1, None]}
     assert call("POST", "/login", body).json == {"status": True}
 
 
 def test_suspended(player: Player, tables: Tables) -> None:
-    """A suspended player is told false, like anybody who does not get in."""
+    """A suspended player is answered false, as after any failed sign-in."""
     tables.run("UPDATE accounts SET suspended_until = %s", datetime(9999, 12, 31, tzinfo=UTC))
     answer = tutorial_login(player)
     assert (answer.status, answer.json) == (200, {"status": False})
@@ -85,7 +85,7 @@ def test_suspended(player: Player, tables: Tables) -> None:
     ],
 )
 def test_no_json(body: str | bytes | None, tables: Tables) -> None:
-    """What is no JSON object is refused in the tutorial's words."""
+    """A body that is not a JSON object is refused in the tutorial's words."""
     answer = post_login(body)
     assert (answer.status, answer.text) == NOT_VALID
     assert answer.headers["content-type"].startswith("text/plain")
@@ -103,7 +103,7 @@ def test_no_json(body: str | bytes | None, tables: Tables) -> None:
     ],
 )
 def test_missing_or_wrong_field(body: dict[str, object], tables: Tables) -> None:
-    """A field that is missing, null or no string is refused in the tutorial's words."""
+    """A field that is missing, null or not a string is refused in the tutorial's words."""
     answer = call("POST", "/login", body)
     assert (answer.status, answer.text) == NOT_VALID
     assert tables.count("rate_limits") == 0
@@ -113,21 +113,21 @@ def test_missing_or_wrong_field(body: dict[str, object], tables: Tables) -> None
     "content_type", [None, "", "text/plain", "text/json", "application/x-www-form-urlencoded"]
 )
 def test_wrong_content_type(content_type: str | None, player: Player) -> None:
-    """A body that does not say that it is JSON is refused in the tutorial's words."""
+    """A body without a JSON content type is refused in the tutorial's words."""
     body = json.dumps({"username": player.username, "password": PASSWORD})
     answer = post_login(body, content_type)
     assert (answer.status, answer.text) == NOT_VALID
 
 
 def test_content_type_with_charset(player: Player) -> None:
-    """A content type may have a charset, and be in any case."""
+    """A content type may have a charset and any letter case."""
     body = json.dumps({"username": player.username, "password": PASSWORD})
     assert post_login(body, "application/json; charset=utf-8").json == {"status": True}
     assert post_login(body.encode(), "Application/JSON").json == {"status": True}
 
 
 def test_body_size(player: Player) -> None:
-    """A body of 8 KiB is read, one byte more is refused in the tutorial's words."""
+    """A body of 8 KiB is read; one more byte is refused in the tutorial's words."""
     body = json.dumps({"username": player.username, "password": PASSWORD})
     assert post_login(body.ljust(8192)).json == {"status": True}
     answer = post_login(body.ljust(8193))
@@ -153,7 +153,7 @@ def test_wrong_method(method: str, path: str, allowed: set[str], tables: Tables)
 
 @pytest.mark.parametrize("path", ["/login/", "/login//", "/Login", "/index", "/logi"])
 def test_unknown_path(path: str, tables: Tables) -> None:
-    """An unknown path is answered in JSON and never by a redirect, a trailing slash included."""
+    """An unknown path is answered in JSON and never redirected, even with a trailing slash."""
     answer = call("POST", path, {"username": "ada", "password": "x"})
     assert (answer.status, answer.code) == (404, "not_found")
     assert answer.json["error"]["request_id"] == REQUEST_ID
@@ -161,13 +161,13 @@ def test_unknown_path(path: str, tables: Tables) -> None:
 
 @pytest.mark.parametrize("path", ["//login", "///login"])
 def test_doubled_slash(path: str, tables: Tables) -> None:
-    """A path with one slash too many in front is unknown, too."""
+    """A path with an extra slash at the front is unknown, too."""
     answer = call("POST", path, {"username": "ada", "password": "x"})
     assert (answer.status, answer.code) == (404, "not_found")
 
 
 def test_too_many_attempts(player: Player, clock: FakeClock) -> None:
-    """Guessing is limited: false with 429 and Retry-After, until time has passed."""
+    """Guesses are limited: false with 429 and Retry-After until enough time has passed."""
     for _ in range(5):
         answer = tutorial_login(player, "not the password")
         assert (answer.status, answer.json) == (200, {"status": False})
@@ -179,7 +179,7 @@ def test_too_many_attempts(player: Player, clock: FakeClock) -> None:
 
 
 def test_limits_are_shared(player: Player) -> None:
-    """Guesses here and guesses at the v1 route are counted together."""
+    """Guesses here and at the v1 route share their limits."""
     for _ in range(3):
         assert tutorial_login(player, "not the password").status == 200
     for _ in range(2):
@@ -203,7 +203,7 @@ def test_unavailable(player: Player, settings: Settings, monkeypatch: pytest.Mon
 
 
 def test_opens_no_session(player: Player, tables: Tables) -> None:
-    """Signing in the tutorial's way opens no session, and gives its charges back."""
+    """Signing in through the tutorial's route opens no session and refunds its charges."""
     assert tables.count("sessions") == 1
     for _ in range(6):
         assert tutorial_login(player).json == {"status": True}

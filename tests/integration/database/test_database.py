@@ -1,4 +1,4 @@
-"""The connection to the database when all is well, and when it is slow or locked."""
+"""The connection to the database in normal operation, and with slow statements and locks."""
 
 import random
 import time
@@ -40,9 +40,9 @@ def test_connection_is_reused(warm: Database) -> None:
 
 
 def test_killed_while_idle(warm: Database, tables: Tables) -> None:
-    """A connection that the server closed between two requests is replaced, and no player sees it.
+    """A connection that the server closed between two requests is replaced, unnoticed by players.
 
-    Whatever the first statement of the request is.
+    This holds for any first statement of the next request.
     """
     player = Player()
     requests: list[Callable[[], Answer]] = [
@@ -65,7 +65,7 @@ def test_killed_while_idle(warm: Database, tables: Tables) -> None:
 
 
 def test_session_settings(warm: Database) -> None:
-    """The connection commits by itself, reads what is committed, is strict, patient to a point."""
+    """The session is in autocommit, READ COMMITTED and strict mode, with bounded waiting times."""
     row = ask(
         warm,
         "SELECT @@autocommit AS autocommit, @@sql_mode AS mode, @@time_zone AS zone,"
@@ -79,12 +79,12 @@ def test_session_settings(warm: Database) -> None:
     assert {"STRICT_ALL_TABLES", "STRICT_TRANS_TABLES"} <= set(row["mode"].split(","))
     assert row["zone"] == "+00:00"
     assert row["row_wait"] == row["table_wait"] == 2
-    assert row["statement"] == (3000 if MYSQL else 3)  # in milliseconds, or in seconds
+    assert row["statement"] == (3000 if MYSQL else 3)  # milliseconds in MySQL, seconds in MariaDB
     assert row["encoding"] == "utf8mb4"
 
 
 def test_sees_what_others_commit(warm: Database, tables: Tables) -> None:
-    """A warm container sees at once what another one has changed: no frozen snapshot."""
+    """A warm container sees another one's changes at once, not a frozen snapshot."""
     player = Player()
     player.register()
     assert player.me().status == 200
@@ -96,7 +96,7 @@ def test_sees_what_others_commit(warm: Database, tables: Tables) -> None:
 
 
 def test_strict_mode(warm: Database, tables: Tables) -> None:
-    """A value that does not fit its column is an error, never cut to fit."""
+    """A value that does not fit its column is an error and never truncated."""
     with warm.budget(REQUEST_SECONDS), pytest.raises(WrongStatement):
         warm.execute(
             "INSERT INTO accounts (id, username, username_key, password_hash, created_at)"
@@ -112,7 +112,7 @@ def test_strict_mode(warm: Database, tables: Tables) -> None:
 
 
 def test_times_are_utc(warm: Database, tables: Tables) -> None:
-    """A time comes back from the database as it went in: aware, in UTC, to the microsecond."""
+    """A time is read from the database as it was written: aware, in UTC, to the microsecond."""
     player = Player()
     player.register()
     moment = datetime(2040, 2, 29, 23, 59, 59, 123456, tzinfo=UTC)
@@ -124,7 +124,7 @@ def test_times_are_utc(warm: Database, tables: Tables) -> None:
 
 
 def test_unusual_values(warm: Database) -> None:
-    """Text with quotes, backslashes, nulls and emoji, and any bytes, come back as they went in."""
+    """Any bytes, and quotes, backslashes, nulls and emoji in text, are read as written."""
     text = "' OR 1=1 -- \\ \" \x00 % %s \N{PILE OF POO} \u0000"
     every_byte = bytes(range(256))
     with warm.budget(REQUEST_SECONDS):
@@ -136,7 +136,7 @@ def test_unusual_values(warm: Database) -> None:
     "value", [["a", "b"], ("a",), {"a": 1}, {"a"}, True, False, 0.0, 1.5, float("nan"), object()]
 )
 def test_values_that_are_no_values(warm: Database, tables: Tables, value: Any) -> None:
-    """A list, a bool or a float never becomes SQL: nothing is sent at all."""
+    """A list, a bool or a float never becomes SQL: no statement is sent."""
     before = statements_run(tables)
     with warm.budget(REQUEST_SECONDS), pytest.raises(TypeError, match="not a value for a query"):
         warm.execute("SELECT id FROM accounts WHERE username = %s", value)
@@ -145,7 +145,7 @@ def test_values_that_are_no_values(warm: Database, tables: Tables, value: Any) -
 
 
 def test_no_budget(warm: Database, tables: Tables) -> None:
-    """A statement outside a budget is a bug that shows at once: nothing is sent."""
+    """A statement outside a budget is a bug that shows at once: it is not sent."""
     before = statements_run(tables)
     with pytest.raises(RuntimeError, match="no budget"):
         warm.execute("SELECT 1")
@@ -153,7 +153,7 @@ def test_no_budget(warm: Database, tables: Tables) -> None:
 
 
 def test_budgets_inside_one_another(warm: Database) -> None:
-    """The time of the inner budget counts alone, and the outer one goes on after it."""
+    """Inside an inner budget only its own time counts; afterwards the outer one applies again."""
     with warm.budget(0.0):
         with warm.budget(REQUEST_SECONDS):
             warm.ping()
@@ -162,7 +162,7 @@ def test_budgets_inside_one_another(warm: Database) -> None:
 
 
 def test_slow_statement(warm: Database) -> None:
-    """The server itself ends a statement after three seconds; the connection stays good."""
+    """The server itself ends a statement after three seconds; the connection stays usable."""
     assert Player().register().status == 201
     identity = ask(warm, "SELECT CONNECTION_ID() AS id")
     began = time.monotonic()
@@ -173,10 +173,10 @@ def test_slow_statement(warm: Database) -> None:
 
 
 def test_slow_change(warm: Database, tables: Tables) -> None:
-    """A change that is slow by itself takes no longer than the budget either.
+    """A slow change does not outlast the budget either.
 
-    MariaDB ends it, and nothing is changed. MySQL ends no statement that writes: there our own
-    patience ends, and the connection is given up; the outcome counts as unknown.
+    MariaDB ends it and changes nothing. MySQL never ends a statement that writes: there our own
+    time-out drops the connection, and the outcome counts as unknown.
     """
     player = Player()
     assert player.register().status == 201
@@ -194,7 +194,7 @@ def test_slow_change(warm: Database, tables: Tables) -> None:
 
 
 def test_transaction_is_whole(warm: Database, tables: Tables) -> None:
-    """Of a transaction whose second statement is refused nothing stays, not even open."""
+    """A transaction with a refused second statement is rolled back and does not stay open."""
     insert = Statement("INSERT INTO rate_limits VALUES (%s, 0)", (b"1" * 16,))
     with warm.budget(REQUEST_SECONDS), pytest.raises(Duplicate):
         warm.transact(insert, insert)
@@ -202,12 +202,12 @@ def test_transaction_is_whole(warm: Database, tables: Tables) -> None:
     with warm.budget(REQUEST_SECONDS):
         warm.execute(OUTSIDE_TRANSACTIONS)
         warm.execute("BEGIN")
-        with pytest.raises(Unavailable, match="1568"):  # so that is how it shows
+        with pytest.raises(Unavailable, match="1568"):  # the sign of an open one
             warm.execute(OUTSIDE_TRANSACTIONS)
 
 
 def test_secret_never_prints_its_password() -> None:
-    """What the database's secret looks like in a log or a traceback has no password in it."""
+    """No log line or traceback with the database's secret shows its password."""
     secret = DatabaseSecret("ada", "hunter2", "db.example.com", 3306, "game", "mariadb")
     assert "hunter2" not in f"{secret} {secret!r}"
 
@@ -216,7 +216,7 @@ def test_secret_never_prints_its_password() -> None:
 
 
 def test_row_is_locked(warm: Database, stack: Stack) -> None:
-    """A row that somebody else keeps locked gives 503 within the budget; then all is well again."""
+    """A row locked by another connection gives 503 within the budget; later requests succeed."""
     player = Player()
     player.register()
     with stack.database.connect() as other:
@@ -224,7 +224,7 @@ def test_row_is_locked(warm: Database, stack: Stack) -> None:
         other.run(Statement("SELECT * FROM sessions FOR UPDATE"), 5.0)
         began = time.monotonic()
         assert is_unavailable(player.refresh())
-        assert 3.5 < time.monotonic() - began < 8.0  # 2 s of waiting, twice
+        assert 3.5 < time.monotonic() - began < 8.0  # two lock waits of 2 s each
         other.run(Statement("ROLLBACK"), 5.0)
     assert player.refresh().status == 200
     assert player.me().status == 200
@@ -233,7 +233,7 @@ def test_row_is_locked(warm: Database, stack: Stack) -> None:
 def test_deadlock(
     warm: Database, stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request that the server chose as a deadlock's victim is done again, a little later."""
+    """A request that the server chose as a deadlock victim is retried after a short pause."""
     pauses: list[float] = []
     monkeypatch.setattr(warm, "_sleep", pauses.append)
     player = Player()
@@ -241,7 +241,7 @@ def test_deadlock(
     before = _deadlocks(tables)
     with stack.database.connect() as other, ThreadPoolExecutor() as pool:
         other.run(Statement("BEGIN"), 5.0)
-        for number in range(200):  # the server picks whoever has changed less
+        for number in range(200):  # the server picks the transaction with fewer changes
             row = (number.to_bytes(16, "big"), number)
             other.run(Statement("INSERT INTO rate_limits VALUES (%s, %s)", row), 5.0)
         other.run(Statement("SELECT * FROM sessions FOR UPDATE"), 5.0)
@@ -260,7 +260,7 @@ def test_deadlock(
 def test_a_victim_each_time(
     warm: Database, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is chosen four times gives up, and held no lock while it waited, each time longer."""
+    """A request chosen as victim four times gives up; its pauses hold no lock and grow."""
     pauses: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -279,7 +279,7 @@ def test_a_victim_each_time(
 
 
 def test_table_is_locked(warm: Database, stack: Stack, tables: Tables) -> None:
-    """A table that is being changed gives 503 within the budget, and nobody goes on waiting."""
+    """A table that is being altered gives 503 within the budget, and no statement keeps waiting."""
     player = Player()
     player.register()
     with stack.database.connect() as other:
@@ -297,8 +297,8 @@ def _wait_for_lock_wait(tables: Tables) -> None:
     end = time.monotonic() + 5.0
     waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
     while not tables.run(waiting):
-        assert time.monotonic() < end, "nobody waits for a lock"
-        time.sleep(0.11)  # the server renews that table ten times a second
+        assert time.monotonic() < end, "no statement waits for a lock"
+        time.sleep(0.11)  # the server refreshes that table ten times a second
 
 
 def _deadlocks(tables: Tables) -> int:

@@ -1,4 +1,4 @@
-"""Who gets to the database, and to what: TLS, and the rights of the application's user."""
+"""Access to the database: TLS, and the rights of the application's user."""
 
 import socket
 import ssl
@@ -33,9 +33,9 @@ def test_server_of_another_ca(
     serve: Serve,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A server whose certificate another CA signed gets no statement, and the player a 503.
+    """A server with a certificate of another CA gets no statement, and the player gets a 503.
 
-    The log tells it from a server that cannot be reached.
+    The log distinguishes it from an unreachable server.
     """
     serve(replace(settings, database_ca_file=str(certificates / "ca.pem")))
     before = statements_run(tables)
@@ -46,16 +46,16 @@ def test_server_of_another_ca(
 
 
 def test_certificate_of_another_ca(stack: Stack, certificates: Path) -> None:
-    """The certificate itself is what the connection to a server of another CA fails at."""
+    """Connecting to a server of another CA fails because of its certificate."""
     with pytest.raises(DatabaseFailure) as refused:
         connect(stack.database.application, tls_context(str(certificates / "ca.pem")))
     assert refused.value.kind == FailureKind.TLS
-    # 19: not signed by a CA of ours, which both call by the same name here (X509_V_ERR).
+    # 19: not signed by one of our CAs; both CAs have the same name here (X509_V_ERR).
     assert _tls_error(refused.value).verify_code == 19
 
 
 def test_server_that_hangs_up(stack: Stack) -> None:
-    """A server that goes away during the handshake is unreachable, and no man in the middle."""
+    """A server that hangs up during the handshake is unreachable, not a man in the middle."""
     greeting = bytearray()
 
     def greet_and_hang_up(listener: socket.socket) -> None:
@@ -64,7 +64,7 @@ def test_server_that_hangs_up(stack: Stack) -> None:
         client, _ = listener.accept()
         with client:
             client.sendall(greeting)
-            client.recv(4096)  # the wish for TLS, and perhaps the beginning of it
+            client.recv(4096)  # the request for TLS, and perhaps the start of the handshake
 
     secret = stack.database.application
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -79,7 +79,7 @@ def test_server_that_hangs_up(stack: Stack) -> None:
 
 @pytest.fixture
 def another_name(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return a name of this machine that the server's certificate does not hold."""
+    """Return a name of this machine that is missing from the server's certificate."""
     resolve = socket.getaddrinfo
     name = "database.example.com"
 
@@ -91,7 +91,7 @@ def another_name(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_certificate_of_another_host(stack: Stack, another_name: str) -> None:
-    """A certificate of the right CA is refused where it is not that of the host."""
+    """A certificate of the right CA is refused if it is for another host."""
     secret = msgspec.structs.replace(stack.database.application, host=another_name)
     with pytest.raises(DatabaseFailure) as refused:
         connect(secret, tls_context(str(stack.database.ca_file)))
@@ -101,7 +101,7 @@ def test_certificate_of_another_host(stack: Stack, another_name: str) -> None:
 def test_server_of_another_host(
     stack: Stack, tables: Tables, settings: Settings, another_name: str, serve: Serve
 ) -> None:
-    """A server that answers for another host gets no statement, and the player a 503."""
+    """A server with another host's certificate gets no statement, and the player gets a 503."""
     secret = msgspec.structs.replace(stack.database.application, host=another_name)
     stack.secrets_manager.put("another-host/database", msgspec.to_builtins(secret))
     serve(replace(settings, database_secret_id="another-host/database"))
@@ -111,7 +111,7 @@ def test_server_of_another_host(
 
 
 def test_plain_text_is_refused(stack: Stack) -> None:
-    """The server lets nobody in without TLS."""
+    """The server refuses connections without TLS."""
     secret = stack.database.application
     with pytest.raises(pymysql.OperationalError):
         pymysql.connect(
@@ -138,7 +138,7 @@ def _tls_error(failure: DatabaseFailure) -> ssl.SSLCertVerificationError:
     return error
 
 
-# What the application's user may do
+# Rights of the application's user
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def application_connection(stack: Stack) -> Iterator[Connection]:
     ],
 )
 def test_application_is_refused(application_connection: Connection, sql: str) -> None:
-    """The application's user may do nothing but read and write the rows of its own schema."""
+    """The application's user may only read and write rows of its own schema."""
     with pytest.raises(DatabaseFailure) as refused:
         application_connection.run(Statement(sql), 5.0)
     # Access denied: to a schema, to a file, to a table, to the server, to grant.
@@ -180,10 +180,10 @@ def test_application_is_refused(application_connection: Connection, sql: str) ->
 
 
 def test_grants(application_connection: Connection) -> None:
-    """The application's rights are SELECT, INSERT, UPDATE and DELETE on its schema, over TLS."""
+    """The application has only SELECT, INSERT, UPDATE and DELETE on its schema, over TLS."""
     rows = application_connection.run(Statement("SHOW GRANTS"), 5.0).rows
     usage, rights = [str(value) for row in rows for value in row.values()]
-    if MYSQL:  # it keeps how somebody signs in apart from the rights
+    if MYSQL:  # it stores the way of signing in apart from the rights
         assert usage == "GRANT USAGE ON *.* TO `game_login`@`%`"
         (row,) = application_connection.run(Statement("SHOW CREATE USER CURRENT_USER()"), 5.0).rows
         (made,) = row.values()

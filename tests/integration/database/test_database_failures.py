@@ -1,4 +1,4 @@
-"""Every way in which the database itself can fail under a request."""
+"""Every way in which the database itself can fail during a request."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ NEW_PASSWORD = "seven wooden ladders tonight"
 
 @pytest.fixture(scope="module")
 def fragile(tmp_path_factory: pytest.TempPathFactory, stack: Stack) -> Iterator[RuledServer]:
-    """Return a server of this file's own, so that the shared one is never touched."""
+    """Return a server used by this file only, so that the shared one stays intact."""
     server = RuledServer(tmp_path_factory.mktemp("fragile"), Users("for-admin", "for-players"))
     try:
         server.start()
@@ -46,7 +46,7 @@ def fragile(tmp_path_factory: pytest.TempPathFactory, stack: Stack) -> Iterator[
 
 @pytest.fixture
 def fragile_tables(fragile: RuledServer) -> Iterator[Tables]:
-    """Return the tables of the fragile server, empty."""
+    """Return the tables of the fragile server, emptied."""
     with fragile.connect() as connection:
         tables = Tables(connection)
         tables.empty()
@@ -70,7 +70,7 @@ def fragile_player(
 
 @pytest.mark.parametrize("variable", READ_ONLY)
 def test_server_is_read_only(fragile_player: Player, fragile_tables: Tables, variable: str) -> None:
-    """On a server that only reads, writing gives 503 and reading works; afterwards all does."""
+    """A read-only server gives 503 for writes and answers reads; later all requests succeed."""
     fragile_tables.run(f"SET GLOBAL {variable} = 1")
     try:
         assert is_unavailable(fragile_player.refresh())
@@ -107,7 +107,7 @@ def test_read_only_for_a_moment(
 def test_no_connections_left(
     fragile: RuledServer, fragile_player: Player, fragile_tables: Tables
 ) -> None:
-    """When the server has no connection left, a request asks once more and then gives 503."""
+    """If the server has no connection left, a request tries once more and then gives 503."""
     database: Database = running().database
     database.close()
     (usual,) = fragile_tables.run("SELECT @@max_connections AS n")
@@ -137,7 +137,7 @@ def _connections_tried(tables: Tables) -> int:
 
 
 def test_server_is_stopped(fragile: RuledServer, fragile_player: Player) -> None:
-    """While the database is down players get a quick 503; after its restart all goes on."""
+    """While the database is down players get a quick 503; after its restart requests succeed."""
     fragile.stop()
     try:
         for request in (fragile_player.me, fragile_player.refresh, fragile_player.log_in):
@@ -153,7 +153,7 @@ def test_server_is_stopped(fragile: RuledServer, fragile_player: Player) -> None
 
 
 def test_server_is_killed(fragile: RuledServer, fragile_player: Player) -> None:
-    """What was acknowledged before the server was killed is there when it is back."""
+    """Acknowledged changes survive a kill of the server."""
     new = Player()
     assert new.register().status == 201
     assert fragile_player.change_password(NEW_PASSWORD).status == 200
@@ -172,7 +172,7 @@ def test_server_is_killed(fragile: RuledServer, fragile_player: Player) -> None:
 
 
 def test_server_hangs(fragile: RuledServer, fragile_player: Player) -> None:
-    """A server that says nothing at all costs a request no more than its budget."""
+    """A server that does not answer costs a request no more than its budget."""
     os.kill(fragile.pid(), signal.SIGSTOP)
     try:
         began = time.monotonic()
@@ -188,7 +188,7 @@ def test_server_hangs(fragile: RuledServer, fragile_player: Player) -> None:
 def test_attempts_are_limited(
     stack: Stack, settings: Settings, fragile: RuledServer, fragile_tables: Tables
 ) -> None:
-    """However a request fails, it asks the server for no more than three connections."""
+    """A failing request opens at most three connections to the server."""
     database = Database(SecretStore(), "fragile/database", str(fragile.ca_file))
     before = _connections_tried(fragile_tables)
     try:

@@ -1,4 +1,4 @@
-"""Requests whose statements got no answer: what came of them is found out, never guessed."""
+"""Statements that lost their answer: the request looks up the outcome instead of guessing."""
 
 import socket
 from typing import Any
@@ -18,10 +18,10 @@ NEW_PASSWORD = "seven wooden ladders tonight"
 
 
 class Wire:
-    """Cuts the line around the statements that a test names, as a broken network would.
+    """Cuts the connection around statements that a test names, like a broken network.
 
-    `answered`: the server runs the statement and its answer is lost; otherwise the line is cut
-    before the statement is sent.
+    `answered`: the server runs the statement and its answer is lost; otherwise the connection is
+    cut before the statement is sent.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +29,7 @@ class Wire:
         self._monkeypatch = monkeypatch
 
     def cut_at(self, beginning: str, *, answered: bool, times: int = 1) -> None:
-        """Cut the line at the next so many statements that begin like this."""
+        """Cut the connection at the next statements that begin like this, so many times."""
         query = Connection.query
 
         def fragile_query(connection: Connection, sql: str, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
@@ -42,7 +42,7 @@ class Wire:
                 return query(connection, sql, unbuffered)
             query(connection, sql, unbuffered)
             _shut(connection)
-            # Reads what will never come.
+            # Waits for an answer that never comes.
             return int(connection._read_query_result())  # type: ignore[attr-defined]  # noqa: SLF001
 
         self._monkeypatch.setattr(Connection, "query", fragile_query)
@@ -54,7 +54,7 @@ def _shut(connection: Connection) -> None:
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
-    """Return a line to the database that can be cut."""
+    """Return a connection to the database that a test can cut."""
     return Wire(monkeypatch)
 
 
@@ -63,7 +63,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
 def test_registration_loses_its_commit(
     warm: Database, tables: Tables, wire: Wire, *, answered: bool, key: str | None
 ) -> None:
-    """A registration whose COMMIT got no answer is never told that its own name is taken."""
+    """A registration that lost its COMMIT's answer is never told that its own name is taken."""
     player = Player()
     wire.cut_at("COMMIT", answered=answered)
     answer = player.register(key=key)
@@ -79,7 +79,7 @@ def test_registration_loses_its_commit(
 def test_registration_loses_every_commit(
     warm: Database, tables: Tables, wire: Wire, *, answered: bool
 ) -> None:
-    """A registration whose outcome stays unknown is a 503, and can be repeated with its key."""
+    """A registration with an unknown outcome gives 503 and can be repeated with its key."""
     player = Player()
     wire.cut_at("COMMIT", answered=answered, times=2)
     answer = player.register(key=KEY)
@@ -94,7 +94,7 @@ def test_registration_loses_every_commit(
 def test_password_change_loses_its_answer(
     warm: Database, wire: Wire, *, answered: bool, times: int
 ) -> None:
-    """A password change whose outcome is unknown is looked up: 200 or 503, never 401."""
+    """A password change with an unknown outcome is looked up: 200 or 503, never 401."""
     player = Player()
     player.register()
     other = player.on_another_device()
@@ -115,7 +115,7 @@ def test_password_change_loses_its_answer(
 def test_statements_of_a_password_change_run_late(
     warm: Database, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the server runs late, after it was given up and sent again, signs nobody out."""
+    """Statements that were retried and then also run late sign no player out."""
     player = Player()
     player.register()
     run, sent = Connection.run, []
@@ -148,7 +148,7 @@ def test_ending_the_session_before_loses_its_answer(
     answered: bool,
     times: int,
 ) -> None:
-    """A sign-in succeeds even if nobody can tell whether the device's old session ended."""
+    """A sign-in succeeds even if it stays unknown whether the device's old session ended."""
     player = Player()
     player.register()
     before = player.refresh_token
@@ -165,7 +165,7 @@ def test_ending_the_session_before_loses_its_answer(
 def test_making_room_loses_its_answer(
     warm: Database, tables: Tables, wire: Wire, *, answered: bool
 ) -> None:
-    """A sign-in takes the place of one session, however often the statement is sent."""
+    """A sign-in replaces one session, however often the statement is sent."""
     player = Player()
     player.register()
     for _ in range(MAX_SESSIONS - 1):
@@ -181,7 +181,7 @@ def test_making_room_loses_its_answer(
 def test_deletion_loses_its_answer(
     warm: Database, tables: Tables, wire: Wire, *, answered: bool, times: int
 ) -> None:
-    """A deletion whose outcome is unknown is looked up: 200 or 503, never 401."""
+    """A deletion with an unknown outcome is looked up: 200 or 503, never 401."""
     player = Player()
     player.register()
     wire.cut_at("DELETE FROM accounts", answered=answered, times=times)
@@ -196,7 +196,7 @@ def test_deletion_loses_its_answer(
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_refresh_loses_its_answer(warm: Database, wire: Wire, *, answered: bool) -> None:
-    """A refresh whose outcome is unknown gives the one successor; nobody is signed out."""
+    """A refresh with an unknown outcome gives the one successor and signs no player out."""
     player = Player()
     player.register()
     wire.cut_at("UPDATE sessions s JOIN accounts a", answered=answered)
@@ -209,7 +209,7 @@ def test_refresh_loses_its_answer(warm: Database, wire: Wire, *, answered: bool)
 def test_login_loses_its_answer(
     warm: Database, tables: Tables, wire: Wire, *, answered: bool
 ) -> None:
-    """A sign-in whose outcome is unknown opens one session."""
+    """A sign-in with an unknown outcome opens one session."""
     player = Player()
     player.register()
     tables.run("DELETE FROM sessions")
@@ -225,7 +225,7 @@ def test_login_loses_its_answer(
 def test_log_out_loses_its_answer(
     warm: Database, wire: Wire, *, answered: bool, everywhere: bool
 ) -> None:
-    """A sign-out whose outcome is unknown is done again: a 200 means that no token works."""
+    """A sign-out with an unknown outcome is repeated: a 200 means that no token works."""
     player = Player()
     player.register()
     wire.cut_at("UPDATE ", answered=answered)
@@ -236,10 +236,10 @@ def test_log_out_loses_its_answer(
 
 
 def test_refund_is_never_sent_twice(warm: Database, tables: Tables, wire: Wire) -> None:
-    """A charge whose giving back got no answer is given back at most once."""
+    """A refund that lost its answer is made at most once."""
     player = Player()
     player.register()
-    assert player.log_in("not the password").status == 401  # charged once, for good
+    assert player.log_in("not the password").status == 401  # charged once and not refunded
     before = tables.run("SELECT bucket, tat FROM rate_limits ORDER BY bucket")
     wire.cut_at("UPDATE rate_limits", answered=True)
     assert player.log_in().status in (200, 503)

@@ -1,4 +1,4 @@
-"""The way through RDS Proxy, with the database itself where the proxy would be."""
+"""Connections through RDS Proxy, with the database itself in the proxy's place."""
 
 import re
 
@@ -21,7 +21,7 @@ VARIABLES = (
 
 
 def said_by_proxy(engine: str) -> str:
-    """Return what the proxy says to an engine when it connects, as the template has it."""
+    """Return the template's query by which the proxy prepares a connection to an engine."""
     query = re.search(
         r'InitQuery: "(.+)"', (ROOT / "deploy" / "infrastructure" / "proxy.yml").read_text()
     )
@@ -42,7 +42,7 @@ def secret(stack: Stack) -> DatabaseSecret:
 def proxied(
     stack: Stack, secret: DatabaseSecret, monkeypatch: pytest.MonkeyPatch
 ) -> DatabaseSecret:
-    """Return a secret with an address that leads nowhere; the proxy's port is the database's."""
+    """Return a secret with an unreachable address; the proxy's port is the database's."""
     monkeypatch.setattr("auth.external.connection.PROXY_PORT", secret.port)
     return msgspec.structs.replace(secret, host="nowhere.invalid", port=1)
 
@@ -50,18 +50,18 @@ def proxied(
 def test_the_proxy_says_what_the_application_would(
     stack: Stack, proxied: DatabaseSecret, secret: DatabaseSecret
 ) -> None:
-    """A connection the proxy prepares has the settings of one the application prepares."""
+    """The proxy prepares a connection with the same settings as the application does."""
     tls = tls_context(stack.environment()["DATABASE_CA_FILE"])
     names = list(VARIABLES)
     with connect(secret, tls) as straight, connect(secret, tls, proxy_host=secret.host) as through:
         version = straight.run(Statement("SELECT VERSION() AS v"), 4.0).rows[0]["v"]
-        # MariaDB has this name for it from 11.1 on, and is 11.8 where there is a proxy.
+        # MariaDB knows this name from 11.1 on; RDS Proxy comes with MariaDB 11.8.
         old = not MYSQL and tuple(int(number) for number in version.split(".")[:2]) < (11, 1)
         isolation = "tx_isolation" if old else "transaction_isolation"
         query = said_by_proxy(secret.engine).replace("transaction_isolation", isolation)
         sql = "SELECT " + ", ".join(f"@@{name} AS {name}" for name in [*names, isolation])
         wanted = straight.run(Statement(sql), 4.0).rows
-        assert through.run(Statement(sql), 4.0).rows != wanted  # it says nothing by itself
+        assert through.run(Statement(sql), 4.0).rows != wanted  # nothing is set yet
         through.run(Statement(query), 4.0)
         assert through.run(Statement(sql), 4.0).rows == wanted
 
@@ -69,7 +69,7 @@ def test_the_proxy_says_what_the_application_would(
 def test_the_proxys_address_is_taken(
     stack: Stack, proxied: DatabaseSecret, secret: DatabaseSecret
 ) -> None:
-    """With a proxy the secret's address is not asked; without, it is."""
+    """With a proxy the secret's address is ignored; without a proxy it is used."""
     tls = tls_context(stack.environment()["DATABASE_CA_FILE"])
     with connect(proxied, tls, proxy_host=secret.host) as connection:
         assert connection.run(Statement("SELECT 1 AS one"), 4.0).rows == [{"one": 1}]

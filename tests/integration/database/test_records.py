@@ -1,4 +1,4 @@
-"""The records: what Python says of a row is what SQL says of it."""
+"""Records: Python and SQL agree about every row."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ MOMENTS = {
 
 
 def accounts() -> Iterator[Account]:
-    """Yield an account for each way of being suspended, or not."""
+    """Yield an account for each state of suspension."""
     for name, until in {"never": None, **MOMENTS}.items():
         yield Account(
             id=new_id(NOW),
@@ -44,7 +44,7 @@ def accounts() -> Iterator[Account]:
 
 
 def sessions(account: Account) -> Iterator[Session]:
-    """Yield a session of an account for each way of ending, or lasting."""
+    """Yield a session of an account for each way of lasting or ending."""
     for ended, idle, expires, epoch in product(
         (None, *MOMENTS.values()), MOMENTS.values(), MOMENTS.values(), (6, 7, 8)
     ):
@@ -69,7 +69,7 @@ Row = tuple[Session, Account]
 
 @pytest.fixture
 def rows(tables: Tables) -> list[Row]:
-    """Return sessions with their accounts, as they were written."""
+    """Return sessions with their accounts, as written."""
     rows = [(session, account) for account in accounts() for session in sessions(account)]
     names = (*ACCOUNT, "username_key")
     for account in {account.id: account for _, account in rows}.values():
@@ -81,7 +81,7 @@ def rows(tables: Tables) -> list[Row]:
 
 
 def asked(tables: Tables, condition: str) -> dict[bytes, Any]:
-    """Return what the database says of each session."""
+    """Return the value of a condition for each session, computed by the database."""
     sql = f"SELECT s.id, {condition} AS fits FROM sessions s JOIN accounts a ON a.id = s.account_id"
     return {row["id"]: bool(row["fits"]) for row in tables.run(sql, now=NOW)}
 
@@ -96,7 +96,7 @@ def test_conditions(tables: Tables, rows: list[Row]) -> None:
 
 
 def test_reasons(rows: list[Row]) -> None:
-    """A session has a reason to be refused if, and only if, it is not usable."""
+    """A session has a reason to be refused if and only if it is not usable."""
     for session, account in rows:
         assert (session.why_unusable(account, NOW) is None) == session.usable(account, NOW)
 

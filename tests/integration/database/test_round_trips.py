@@ -1,4 +1,4 @@
-"""How often a request asks the database: the price of each route, counted on the wire."""
+"""Round trips to the database: the cost of each route, counted at the connection."""
 
 from collections.abc import Iterator
 
@@ -12,20 +12,20 @@ from tests.play.round_trips import Sent, round_trips
 
 @pytest.fixture
 def sent() -> Iterator[Sent]:
-    """Return the statements of a test, one entry a round trip."""
+    """Return the statements of a test, one entry per round trip."""
     with round_trips() as sent:
         yield sent
 
 
 def test_login(player: Player, sent: Sent) -> None:
-    """A warm login takes six round trips at most: find, three limits, give back, open."""
+    """A warm login takes at most six round trips: find, three limits, refund, open."""
     assert player.log_in().status == 200
     assert 1 <= len(sent) <= 6, sent
     assert not any(sql.startswith(("BEGIN", "COMMIT", "SET")) for sql in sent)
 
 
 def test_login_from_a_known_device(player: Player, sent: Sent) -> None:
-    """A known device has one limit instead of three; one more statement ends the session before."""
+    """A known device has one limit instead of three, and a statement ends its previous session."""
     token = player.refresh_token
     assert player.log_in(refresh_token=token).status == 200
     assert 1 <= len(sent) <= 5, sent
@@ -56,7 +56,7 @@ def test_failed_login(player: Player, sent: Sent) -> None:
 
 
 def test_refresh(player: Player, sent: Sent) -> None:
-    """A refresh takes two round trips at most, and so does its repetition."""
+    """A refresh takes at most two round trips, and so does its repetition."""
     first = player.refresh_token
     assert player.refresh(first).status == 200
     assert 1 <= len(sent) <= 2, sent
@@ -66,7 +66,7 @@ def test_refresh(player: Player, sent: Sent) -> None:
 
 
 def test_garbled_refresh_token(player: Player, sent: Sent) -> None:
-    """A refresh token that is not ours does not reach the database."""
+    """A garbled refresh token does not reach the database."""
     text = player.refresh_token
     other = "A" if text[20] != "A" else "B"
     for wrong in ("x", "glrt_" + "A" * 122, text[:20] + other + text[21:]):
@@ -75,13 +75,13 @@ def test_garbled_refresh_token(player: Player, sent: Sent) -> None:
 
 
 def test_me(player: Player, sent: Sent) -> None:
-    """Asking for the own account takes one round trip."""
+    """Fetching the account takes one round trip."""
     assert player.me().status == 200
     assert len(sent) == 1, sent
 
 
 def test_invalid_access_token(player: Player, sent: Sent) -> None:
-    """An access token that is not valid does not reach the database."""
+    """An invalid access token does not reach the database."""
     assert call("GET", "/v1/me", token=player.access_token[:-8]).code == "invalid_token"
     assert sent == []
 
@@ -93,7 +93,7 @@ def test_sessions(player: Player, sent: Sent) -> None:
 
 
 def test_logout(player: Player, sent: Sent) -> None:
-    """Signing out takes one round trip, everywhere too."""
+    """Signing out takes one round trip, even everywhere."""
     assert player.log_out().status == 200
     assert len(sent) == 1, sent
     assert player.log_in().status == 200
@@ -127,7 +127,7 @@ def test_health(player: Player, sent: Sent) -> None:
 
 
 def test_refused_requests(player: Player, sent: Sent) -> None:
-    """What the contract refuses at sight does not reach the database."""
+    """Requests that break the contract do not reach the database."""
     call("POST", "/v1/login", {"username": 1})
     call("POST", "/v1/register", {"username": "x", "password": "x"})
     call("POST", "/v1/register", {"username": "somebody", "password": "short"})

@@ -1,4 +1,4 @@
-"""Secrets that must not leave: looked for in every log line, every output and every error."""
+"""Secrets that must not leak, searched for in every log line, every output and every error."""
 
 import base64
 import itertools
@@ -33,7 +33,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Watch:
-    """What must not be seen, and what was."""
+    """Secrets that must stay hidden, and the output to search for them."""
 
     caplog: pytest.LogCaptureFixture
     capsys: pytest.CaptureFixture[str]
@@ -41,13 +41,13 @@ class Watch:
     answers: list[str] = field(default_factory=list)
 
     def hide(self, *secrets: str) -> None:
-        """Look for these from here on."""
+        """Search for these from now on."""
         for secret in secrets:
             assert len(secret) >= 8
             self.secrets.add(secret)
 
     def hide_tokens(self, player: Player) -> None:
-        """Look for a player's tokens, whole and in parts."""
+        """Search for a player's tokens, whole and in parts."""
         if player.refresh_token:
             raw = base64.urlsafe_b64decode(player.refresh_token.removeprefix("glrt_") + "==")
             tail = raw[41:57]
@@ -58,12 +58,12 @@ class Watch:
             self.hide(player.access_token, f"{head}.{payload}", payload, signature)
 
     def refused(self, answer: Answer) -> Answer:
-        """Keep an error to look at."""
+        """Keep an error for the search."""
         self.answers.append(f"{answer.headers} {answer.text}")
         return answer
 
     def check(self) -> None:
-        """Check that nothing of it was seen."""
+        """Check that no secret appeared."""
         output = self.capsys.readouterr()
         seen = [output.out, output.err, *self.answers]
         for record in self.caplog.records:
@@ -78,7 +78,7 @@ class Watch:
 
 
 class Stderr:
-    """Whatever stderr is at the time; a logging handler keeps the one it was made with."""
+    """The current stderr; a logging handler keeps the one that it was created with."""
 
     def write(self, text: str) -> None:
         """Write to it."""
@@ -96,7 +96,7 @@ def watch(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Watch:
-    """Watch the log, stdout and stderr, for all that the secrets store holds."""
+    """Watch the log, stdout and stderr for every secret in the secret store."""
     caplog.set_level(logging.INFO)
     watch = Watch(caplog, capsys)
     watch.hide(stack.database.application.password, stack.database.admin.password)
@@ -118,7 +118,7 @@ def watch(
 
 @pytest.fixture
 def use(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Return what lets the handler use other settings."""
+    """Return a function that makes the handler use other settings."""
     made = []
 
     def use(**other: Any) -> None:
@@ -132,7 +132,7 @@ def use(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 def test_a_whole_life(watch: Watch, clock: FakeClock, tables: Tables) -> None:
-    """Whatever a player does right or wrong, no secret of anybody's is in a log or an error."""
+    """No log line or error contains a secret of a player, whether the calls succeed or fail."""
     refused = watch.refused
     player = Player(password=f"{CANARY} first password")
     watch.hide("first password", "second password", "wrong password")
@@ -184,7 +184,7 @@ def test_a_whole_life(watch: Watch, clock: FakeClock, tables: Tables) -> None:
 
 
 def test_suspended_player(watch: Watch, player: Player, tables: Tables) -> None:
-    """A suspension is told to the player, and nothing else of the account."""
+    """A suspended player learns of the suspension, but nothing else about the account."""
     watch.hide_tokens(player)
     watch.hide(player.password)
     tables.run(
@@ -198,7 +198,7 @@ def test_suspended_player(watch: Watch, player: Player, tables: Tables) -> None:
 
 
 def test_bad_requests(watch: Watch, player: Player) -> None:
-    """What a caller puts into a path, a query, a header or a body is in no log and no error."""
+    """No log line or error contains a caller's path, query, headers or body."""
     watch.hide_tokens(player)
     json_type = {"Content-Type": "application/json"}
     for method, path in (
@@ -251,7 +251,7 @@ def test_bad_requests(watch: Watch, player: Player) -> None:
 
 
 def test_made_up_method(watch: Watch) -> None:
-    """A method that a caller made up is not logged as it came."""
+    """A method made up by a caller is not logged verbatim."""
     for path in ("/", "/v1/login", "/nowhere"):
         watch.refused(Answer.of(handler.http(http_event(CANARY.upper(), path), None)))
     watch.hide(CANARY.upper())
@@ -259,7 +259,7 @@ def test_made_up_method(watch: Watch) -> None:
 
 
 def test_bug(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bug with a secret in its text, its cause and its local variables tells none of it."""
+    """A bug with a secret in its text, its cause and its local variables reveals none of it."""
 
     def broken(*values: object, **_: object) -> None:
         secret = f"{CANARY} {values}"
@@ -279,7 +279,7 @@ def test_bug(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def secret_name(stack: Stack, value: Any) -> str:
-    """Put a secret into the store and return its name."""
+    """Store a secret and return its name."""
     name = f"broken/{next(_numbers)}"
     stack.secrets_manager.put(name, value)
     return name
@@ -304,7 +304,7 @@ BROKEN_TOKEN_SECRETS: tuple[dict[str, Any], ...] = (
 def test_broken_token_secret(
     broken: dict[str, Any], watch: Watch, stack: Stack, player: Player, use: Callable[..., None]
 ) -> None:
-    """A token secret that cannot be used is a 503, and no value of it is told."""
+    """An unusable token secret gives 503, and none of its values appears."""
     watch.hide_tokens(player)
     watch.hide(player.password, base64.b64encode(CANARY.encode()).decode())
     answer = stack.secrets_manager.client().get_secret_value(
@@ -325,7 +325,7 @@ def test_broken_token_secret(
 def test_database_refuses(
     watch: Watch, stack: Stack, player: Player, use: Callable[..., None]
 ) -> None:
-    """A wrong database password is a 503 that names neither password nor user nor host."""
+    """A wrong database password gives 503, without password, user or host."""
     right = stack.database.application
     value = {"username": right.username, "password": f"{CANARY} database", "engine": "mariadb"}
     place: dict[str, Any] = {"host": right.host, "port": right.port, "dbname": right.dbname}
@@ -353,7 +353,7 @@ def test_database_refuses(
 def test_secret_that_is_no_json(
     watch: Watch, stack: Stack, player: Player, use: Callable[..., None]
 ) -> None:
-    """A secret that is no JSON, or is not there, is a 503 that tells nothing of it."""
+    """A secret that is not JSON or is missing gives 503, and none of its content appears."""
     name = f"broken/{next(_numbers)}"
     stack.secrets_manager.client().create_secret(Name=name, SecretString=f'{{"password": {CANARY}')
     for secret_id in (name, "there/is/none"):
@@ -365,7 +365,7 @@ def test_secret_that_is_no_json(
 
 
 def test_verbose_logging(watch: Watch, player: Player, use: Callable[..., None]) -> None:
-    """Nothing secret is logged with the log level at DEBUG either, by no library."""
+    """Even at log level DEBUG no library logs a secret."""
     watch.caplog.set_level(logging.DEBUG)
     watch.hide_tokens(player)
     use()  # its first request reads the secrets
@@ -377,7 +377,7 @@ def test_verbose_logging(watch: Watch, player: Player, use: Callable[..., None])
 
 
 def test_values_do_not_print_themselves(stack: Stack) -> None:
-    """The values that promise not to print what is secret in them do not."""
+    """Values that hold secrets do not print them."""
     now = datetime.now(UTC)
     account = Account(id=bytes(16), username="Ada", password_hash=CANARY, created_at=now)
     session, token = new_session(account, None, now)
@@ -392,7 +392,7 @@ def test_values_do_not_print_themselves(stack: Stack) -> None:
         assert not any(secret in text for text in shown)
 
 
-# What must not be in the repository; put together here, so that this file does not hold it.
+# Forbidden in the repository; assembled here so that this file does not match.
 PATTERNS = {
     "private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE " + rb"KEY-----\s+[A-Za-z0-9+/=]{20}"),
     "AWS access key": re.compile(rb"\b(AKIA|ASIA)[0-9A-Z]{16}\b"),
@@ -406,7 +406,7 @@ PATTERNS = {
 
 
 def test_repository() -> None:
-    """No file that git tracks holds a key, a token or a password hash."""
+    """No file tracked by git contains a key, a token or a password hash."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     paths = [ROOT / name.decode() for name in listed.stdout.split(b"\0") if name]
     assert ROOT / "handler.py" in paths
@@ -421,7 +421,7 @@ def test_repository() -> None:
 
 
 def test_patterns_find_something() -> None:
-    """The patterns for keys and tokens match what they are for."""
+    """Each pattern matches an example of its kind."""
     pem = f"-----BEGIN RSA PRIVATE {'KEY'}-----\n{'MII' * 10}"
     examples = {
         "private key": pem,

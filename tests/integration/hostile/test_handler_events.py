@@ -1,4 +1,4 @@
-"""Events as API Gateway never sends them, and as it does: the handler answers all of them."""
+"""Normal and malformed API Gateway events: the handler answers all of them."""
 
 import base64
 import copy
@@ -25,7 +25,7 @@ WRONG_TYPES: tuple[object, ...] = (None, 0, 1.5, True, "", "x", [], ["x"], {}, {
 
 @pytest.fixture(scope="module")
 def _quick(stack: Stack) -> Iterator[None]:
-    """Let the handler hash with next to no effort."""
+    """Let the handler hash cheaply."""
     settings = Settings.from_environment(stack.environment())
     application = create_app(settings, passwords=Passwords(memory_kib=8, iterations=1))
     with pytest.MonkeyPatch.context() as patch:
@@ -35,14 +35,14 @@ def _quick(stack: Stack) -> Iterator[None]:
 
 
 def send(event: object, context: object = None) -> Answer:
-    """Send an event as it is, and check that the answer is one that API Gateway understands."""
+    """Send an event unchanged, and check that API Gateway understands the answer."""
     raw = handler.http(event, context)
     assert type(raw["statusCode"]) is int
     assert isinstance(raw["body"], str)
     assert all(isinstance(name, str) for name in raw["headers"])
     assert all(isinstance(value, str) for value in raw["headers"].values())
     assert all(value.isprintable() for value in raw["headers"].values())
-    json.dumps(raw).encode()  # as Lambda does with it
+    json.dumps(raw).encode()  # Lambda does the same
     raw["body"].encode()
     return Answer.of(raw)
 
@@ -61,11 +61,11 @@ def login_event(player: Player) -> dict[str, Any]:
     return http_event("POST", "/v1/login", body, JSON)
 
 
-# Requests that are as good as any other
+# Unusual but valid requests
 
 
 def test_chunked_body(player: Player) -> None:
-    """A body that the client sent in chunks is read: API Gateway has put it together."""
+    """A body that the client sent in chunks is read, because API Gateway has reassembled it."""
     event = login_event(player)
     event["headers"]["transfer-encoding"] = "chunked"
     assert send(event).status == 200
@@ -88,21 +88,21 @@ def test_base64_body(player: Player) -> None:
 )
 @pytest.mark.usefixtures("stack")
 def test_junk_base64(junk: str) -> None:
-    """A body that is not the base64 it says it is, is refused."""
+    """A body marked as base64 that is not valid base64 is refused."""
     event = http_event("POST", "/v1/logout", junk, JSON)
     event["isBase64Encoded"] = True
     refused(send(event))
 
 
 def test_headers_in_any_case(player: Player) -> None:
-    """Header names count in any case."""
+    """Header names are case-insensitive."""
     event = http_event("GET", "/v1/me")
     event["headers"]["AUTHORIZATION"] = f"Bearer {player.access_token}"
     assert send(event).status == 200
 
 
 def test_host_and_forwarding_headers(player: Player) -> None:
-    """What a caller writes into Host and X-Forwarded-* changes nothing."""
+    """Host and X-Forwarded-* headers from a caller change nothing."""
     event = login_event(player)
     for name in ("host", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port"):
         event["headers"][name] = "evil.example:99999/x"
@@ -113,7 +113,7 @@ def test_host_and_forwarding_headers(player: Player) -> None:
 
 
 def test_huge_headers(player: Player) -> None:
-    """Long headers that nobody reads are no harm; a long token is no token."""
+    """Long unused headers do no harm; a long token is invalid."""
     event = login_event(player)
     event["headers"].update({f"x-{number}": "x" * 10_000 for number in range(20)})
     event["headers"]["user-agent"] = "x" * 100_000
@@ -125,7 +125,7 @@ def test_huge_headers(player: Player) -> None:
     refused(send(event), "unsupported_media_type", 415)
 
 
-# Requests that are not
+# Invalid requests
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_huge_headers(player: Player) -> None:
 )
 @pytest.mark.usefixtures("stack")
 def test_unknown_method(method: str) -> None:
-    """A method that nobody knows is one that the route does not take."""
+    """An unknown method is one that the route does not accept."""
     answer = send(http_event(method, "/v1/login"))
     refused(answer, "method_not_allowed", 405)
     assert answer.headers["allow"] == "POST"
@@ -141,7 +141,7 @@ def test_unknown_method(method: str) -> None:
 
 @pytest.mark.usefixtures("stack")
 def test_method_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """A method that a caller made up cannot write lines into the log."""
+    """A method made up by a caller cannot write lines into the log."""
     send(http_event("X\n00:00:00 ERROR forged", "/v1/login"))
     assert len(caplog.records) == 1
     assert all("\n" not in record.getMessage() for record in caplog.records)
@@ -192,12 +192,12 @@ NOT_HTTP: tuple[object, ...] = (
 @pytest.mark.parametrize("event", NOT_HTTP, ids=[str(number) for number in range(len(NOT_HTTP))])
 @pytest.mark.usefixtures("stack")
 def test_not_http(event: object) -> None:
-    """An event that is no HTTP request of payload format 2.0 is refused, in the same form."""
+    """An event that is not an HTTP request of payload format 2.0 is refused in the same form."""
     refused(send(event))
 
 
 def paths_into(event: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return where every value of an event is."""
+    """Return the path of every value in an event."""
     paths: list[tuple[str, ...]] = []
     for name, value in event.items():
         paths.append((name,))
@@ -207,7 +207,7 @@ def paths_into(event: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def changed(event: dict[str, Any], path: tuple[str, ...], value: object) -> dict[str, Any]:
-    """Return the event with another value in that place."""
+    """Return the event with another value at that path."""
     event = copy.deepcopy(event)
     place = event
     for name in path[:-1]:
@@ -217,14 +217,14 @@ def changed(event: dict[str, Any], path: tuple[str, ...], value: object) -> dict
 
 
 def harmless(answer: Answer) -> None:
-    """Check that nothing broke."""
+    """Check that the answer is a success or a client error."""
     assert answer.status // 100 in (2, 4), answer
     if answer.text not in ("OK", "Input data not valid", ""):
         assert isinstance(answer.json, dict)
 
 
 def test_weird_types_everywhere(player: Player) -> None:
-    """Whatever is of another type than API Gateway sends, the answer is an answer."""
+    """A value of an unexpected type anywhere in the event still gets an answer."""
     body = json.dumps({"refresh_token": player.refresh_token})
     event = http_event(
         "POST", "/v1/refresh", body, {**JSON, "Authorization": "x", "Idempotency-Key": "k" * 20}
@@ -240,14 +240,14 @@ def test_weird_types_everywhere(player: Player) -> None:
 
 @pytest.mark.usefixtures("stack")
 def test_weird_contexts() -> None:
-    """What Lambda says of the invocation is not needed."""
+    """Lambda's context of the invocation is not needed."""
     for context in (None, {}, "x", 0, object()):
         assert send(http_event("GET", "/v1/health"), context).status == 200
 
 
 @pytest.mark.usefixtures("stack")
 def test_request_id_of_lambda() -> None:
-    """Where the gateway gives no usable id, Lambda's is used; no line break gets through."""
+    """If the gateway gives no usable id, Lambda's is used; no line break gets through."""
 
     class Context:
         aws_request_id = "lambda-id"
@@ -267,7 +267,7 @@ CONTROLS = ["a\nb", "a\r\nX-Evil: 1", "a\0b", "\x7f", "a\x1bb", "\u2028", "\ud80
 @pytest.mark.parametrize("name", ["Authorization", "Content-Type", "Idempotency-Key"])
 @pytest.mark.parametrize("value", CONTROLS, ids=ascii)
 def test_control_characters_in_headers(name: str, value: str, player: Player) -> None:
-    """A header that is read may hold no control character, and is named."""
+    """A header that the application reads may contain no control character; the answer names it."""
     body = json.dumps({"refresh_token": player.refresh_token})
     answer = send(http_event("POST", "/v1/refresh", body, {**JSON, name: value}))
     refused(answer)
@@ -277,7 +277,7 @@ def test_control_characters_in_headers(name: str, value: str, player: Player) ->
 
 @pytest.mark.parametrize("value", ["é", "Ω", "名", "🎮", "Bearer 名前"], ids=ascii)
 def test_non_latin_headers(value: str, player: Player) -> None:
-    """Characters that HTTP headers cannot hold do no harm."""
+    """Characters that HTTP headers cannot contain do no harm."""
     for name in ("Authorization", "Content-Type", "Idempotency-Key", "X-Name", "Host", "Cookie"):
         harmless(send(http_event("GET", "/v1/me", headers={name: value})))
         body = json.dumps({"refresh_token": "x"})
@@ -324,7 +324,7 @@ PATHS = (
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: ascii(path)[:40])
 @pytest.mark.usefixtures("stack")
 def test_strange_paths(path: str) -> None:
-    """A path that is no route is a 404, whatever is in it."""
+    """An unknown path is a 404, whatever it contains."""
     refused(send(http_event("GET", path)), "not_found", 404)
 
 
@@ -332,7 +332,7 @@ def test_strange_paths(path: str) -> None:
     "address", ["", "x", "\ud800", "\n", "::1%\ud800", "203.0.113.7, ::1"], ids=ascii
 )
 def test_strange_addresses(address: str, player: Player) -> None:
-    """An address that is none counts as one for the rate limits, and is no harm."""
+    """A malformed address counts as one address for the rate limits and does no harm."""
     event = login_event(player)
     event["requestContext"]["http"]["sourceIp"] = address
     assert send(event).status == 200
@@ -340,13 +340,13 @@ def test_strange_addresses(address: str, player: Player) -> None:
 
 @pytest.mark.usefixtures("stack")
 def test_refused_head_has_no_body() -> None:
-    """HEAD gets no body, where the request is refused before it reaches the application too."""
+    """HEAD gets no body even if the request is refused before it reaches the application."""
     event = http_event("HEAD", "/v1/health", headers={"Authorization": "a\0"})
     answer = send(event)
     assert (answer.status, answer.text) == (400, "")
 
 
-# Whatever comes
+# Random events
 
 
 characters = st.text(st.characters() | st.sampled_from("\ud800\udfff\n\0/?%"), max_size=20)
@@ -378,7 +378,7 @@ routes = st.sampled_from(
 @examples(max_examples=100, deadline=None)
 @given(event=values)
 def test_any_event(event: object) -> None:
-    """Any JSON at all gets an answer in the contract's form."""
+    """Any JSON as an event gets an answer in the contract's form."""
     refused(send(event))
 
 
@@ -394,13 +394,13 @@ def test_any_event(event: object) -> None:
 def test_any_request(
     method: str, path: str, mutations: list[tuple[tuple[str, ...], object]]
 ) -> None:
-    """A request with anything at all in any place gets an answer, and never a 5xx."""
+    """A request with any value in any place gets an answer, and never a 5xx."""
     event = copy.deepcopy(EVENT)
     event["rawPath"] = path
     event["requestContext"]["http"]["method"] = method
     for place, value in mutations:
         try:
             event = changed(event, place, value)
-        except (TypeError, KeyError):  # an earlier mutation has taken that place away
+        except (TypeError, KeyError):  # an earlier mutation has removed that place
             continue
     harmless(send(event))

@@ -1,4 +1,4 @@
-"""Bodies, names, passwords and tokens as an attacker would send them: never a 5xx."""
+"""Hostile bodies, names, passwords and tokens never cause a 5xx."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.integration.contract.contract import CODES, ROUTES, WITH_BODY, Contra
 from tests.play.events import Answer, http_event
 from tests.play.players import PASSWORD, Player, call
 
-# Not in `st.text()`'s reach, or seldom.
+# Texts that `st.text()` generates rarely or never.
 NASTY = (
     *("", "\0", "\\", "'", '"', "' OR '1'='1", "admin'--", "%s", "%(x)s", "{}", "${jndi:x}", "0"),
     *(
@@ -73,7 +73,7 @@ some = examples(few, max_examples=100)
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick(stack: Stack) -> Iterator[None]:
-    """Let the handler hash with next to no effort."""
+    """Let the handler hash cheaply."""
     environment = {**stack.environment(), "RATE_LIMIT_SCALE": "1000"}
     settings = Settings.from_environment(environment)
     application = create_app(settings, passwords=Passwords(memory_kib=8, iterations=1))
@@ -92,7 +92,7 @@ def check(answer: Answer) -> None:
 
 
 def send(route: ContractLine, body: str | bytes, token: str) -> Answer:
-    """Send a body as it is, with an access token."""
+    """Send a body unchanged, with an access token."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     return Answer.of(handler.http(http_event(route.method, route.path, body, headers), None))
 
@@ -119,7 +119,7 @@ def test_any_json(route: ContractLine, player: Player, body: object) -> None:
 def test_damaged_json(
     route: ContractLine, player: Player, body: dict[str, object], field: str, at: int, raw: bytes
 ) -> None:
-    """A body with bytes knocked into it gets a success or an error of the contract."""
+    """A body with damaged bytes gets a success or an error of the contract."""
     text = json.dumps({field: "x", **body}, ensure_ascii=False).encode(errors="surrogatepass")
     at %= len(text)
     check(send(route, text[:at] + raw + text[at + 1 :], player.access_token))
@@ -128,7 +128,7 @@ def test_damaged_json(
 @some
 @given(username=names, password=passwords, device=st.none() | words)
 def test_any_registration(tables: Tables, username: str, password: str, device: str | None) -> None:
-    """Any name and password either open an account, which then can be used, or are refused."""
+    """Any name and password either register an account that then works, or are refused."""
     tables.empty()
     body = {"username": username, "password": password, "device": device}
     answer = call("POST", "/v1/register", body)
@@ -144,7 +144,7 @@ def test_any_registration(tables: Tables, username: str, password: str, device: 
 @some
 @given(password=passwords)
 def test_any_new_password(tables: Tables, player: Player, password: str) -> None:
-    """A password that is accepted signs in afterwards; one that is refused changes nothing."""
+    """An accepted password signs in afterwards; a refused one changes nothing."""
     answer = player.change_password(password)
     check(answer)
     assert answer.status in (200, 422)
@@ -157,7 +157,7 @@ def test_any_new_password(tables: Tables, player: Player, password: str) -> None
 @some
 @given(username=names, password=passwords, proof=st.none() | tokens)
 def test_any_login(player: Player, username: str, password: str, proof: str | None) -> None:
-    """Nobody signs in with a guess, whatever its characters."""
+    """A guess never signs in, whatever its characters."""
     body: dict[str, object] = {"username": username, "password": password}
     for name in (username, player.username):
         answer = call("POST", "/v1/login", {**body, "username": name, "refresh_token": proof})
@@ -170,7 +170,7 @@ def test_any_login(player: Player, username: str, password: str, proof: str | No
     "end", [" ", "\0", "\u0301", "\u200b", "\t", "/", "%", "\ufe0f"], ids=ascii
 )
 def test_names_that_look_alike(end: str, player: Player) -> None:
-    """A name with something added is another name, and cannot be registered."""
+    """A name with an added character is another name and cannot be registered."""
     for name in (player.username + end, end + player.username):
         body = {"username": name, "password": PASSWORD}
         assert call("POST", "/v1/login", body).code == "invalid_credentials"
@@ -180,7 +180,7 @@ def test_names_that_look_alike(end: str, player: Player) -> None:
 @some
 @given(token=tokens)
 def test_any_refresh_token(player: Player, token: str) -> None:
-    """A refresh token that we did not give is not usable, and ends nobody's session."""
+    """A refresh token that we did not issue is refused and ends no session."""
     assert call("POST", "/v1/refresh", {"refresh_token": token}).code == "session_ended"
     assert player.me().status == 200
 
@@ -188,9 +188,9 @@ def test_any_refresh_token(player: Player, token: str) -> None:
 @some
 @given(at=st.integers(0, 10_000), character=st.sampled_from("AZaz09-_=+/. é"))
 def test_damaged_refresh_token(player: Player, at: int, character: str) -> None:
-    """A refresh token with one character changed is not usable, and its session goes on.
+    """A refresh token with one character changed is refused, and its session goes on.
 
-    One that names another key may be a 503: the key could be too new for this container.
+    One that names another key may give 503, because the key could be too new for this container.
     """
     right = player.refresh_token
     at %= len(right)
@@ -205,9 +205,9 @@ def test_damaged_refresh_token(player: Player, at: int, character: str) -> None:
 @some
 @given(at=st.integers(0, 10_000), character=st.sampled_from("AZaz09-_=+/.é"))
 def test_damaged_access_token(player: Player, at: int, character: str) -> None:
-    """An access token with one character changed is not valid."""
+    """An access token with one character changed is refused."""
     right = player.access_token
-    at %= len(right) - 1  # the last character has bits that do not count
+    at %= len(right) - 1  # the last character has unused bits
     if right[at] != character:
         wrong = right[:at] + character + right[at + 1 :]
         assert call("GET", "/v1/me", token=wrong).code == "invalid_token"

@@ -1,7 +1,7 @@
-"""Events as no gateway would send them: never a 5xx, never an exception, and no end of memory.
+"""Events that no gateway sends: no 5xx, no exception, and bounded memory.
 
-`make fuzz` runs this with 100 000 inputs. Bodies that arrive in good order are the subject of
-`test_hostile_bodies`.
+`make fuzz` runs this with 100 000 inputs. `test_hostile_bodies` covers bodies in well-formed
+events.
 """
 
 import copy
@@ -30,7 +30,7 @@ from tests.play.players import Player
 pytestmark = pytest.mark.search
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000"))
-AT_ONCE = 5000  # Hypothesis keeps what it has tried, so one run of all would take its own memory
+AT_ONCE = 5000  # Hypothesis remembers its inputs, so one large run would measure that memory
 SMALLEST_BATCH = 6
 MAX_SECONDS = 5.0
 MAX_GROWTH_MIB = 128
@@ -47,7 +47,7 @@ anything = st.recursive(
     ),
     max_leaves=8,
 )
-# Where an event can be changed, and how.
+# Places at which an event can be changed, and the new values.
 PLACES = (
     *(("version",), ("rawPath",), ("headers",), ("body",), ("isBase64Encoded",), ("cookies",)),
     *(("requestContext",), ("requestContext", "http"), ("requestContext", "requestId")),
@@ -68,7 +68,7 @@ bodies = (
 
 @dataclass(frozen=True)
 class Batch:
-    """An event of API Gateway, and what is changed in it: each thing alone, then all."""
+    """An API Gateway event and changes to it: each applied alone, then all together."""
 
     route: tuple[str, str]
     body: str | bytes | dict[str, Any] | None  # a dictionary: other fields in the right body
@@ -106,7 +106,7 @@ batches = st.builds(
 
 
 def right_body(player: Player) -> dict[str, object]:
-    """Return what every route takes."""
+    """Return a body that every route accepts."""
     return {
         "username": player.username,
         "password": player.password,
@@ -129,13 +129,13 @@ def changed(event: dict[str, Any], changes: list[tuple[tuple[str, ...], Any]]) -
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process has ever held."""
+    """Return the peak memory of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def check(event: object) -> int:
-    """Send an event; check that it is answered in the contract's form and before long."""
+    """Send an event; check that the answer is in the contract's form and in time."""
     began = time.monotonic()
     answer = handler.http(event, None)
     assert time.monotonic() - began < MAX_SECONDS, "too slow"
@@ -152,7 +152,7 @@ def check(event: object) -> int:
 
 
 def fuzz(inputs: int, number: int = 0) -> Counter[int]:
-    """Send so many events, the same ones for the same number; return how they were answered."""
+    """Send so many events, the same for the same number; return the count of each status."""
     statuses: Counter[int] = Counter()
     settings = examples(
         max_examples=-(-inputs // SMALLEST_BATCH),
@@ -175,8 +175,8 @@ def fuzz(inputs: int, number: int = 0) -> Counter[int]:
 
 
 def fuzz_in_bounds(inputs: int, number: int = 0) -> Counter[int]:
-    """Send so many events, and check that the memory stays as it is."""
-    fuzz(100, number)  # what is loaded once is loaded then
+    """Send so many events, and check that memory does not grow."""
+    fuzz(100, number)  # loads everything that is loaded only once
     before = peak_mib()
     statuses = fuzz(inputs, number)
     assert peak_mib() - before < MAX_GROWTH_MIB, "too much memory"
@@ -185,18 +185,18 @@ def fuzz_in_bounds(inputs: int, number: int = 0) -> Counter[int]:
 
 @pytest.fixture
 def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write no log: a test keeps every line of it."""
+    """Write no log, because a test keeps every line of it."""
     monkeypatch.setattr(logging.getLogger("auth"), "level", logging.CRITICAL + 1)
 
 
 @pytest.mark.usefixtures("_silent", "player")
 @pytest.mark.parametrize("part", range(-(-INPUTS // AT_ONCE)))
 def test_any_event(part: int) -> None:
-    """Whatever comes as an event is answered, in time and without using up the memory."""
+    """Any event is answered, in time and within bounded memory."""
     inputs = min(AT_ONCE, INPUTS - part * AT_ONCE)
     statuses = fuzz_in_bounds(inputs, part)
     assert statuses.total() == inputs
-    if inputs >= 2000:  # then they have come past every door
+    if inputs >= 2000:  # then they have passed every check
         assert set(statuses) >= {200, 201, 400, 401, 404, 405, 409, 413, 415, 422}, statuses
 
 
@@ -235,7 +235,7 @@ def test_this_can_fail(
     words: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A handler that raises, keeps memory or takes its time is found, each by its own check."""
+    """A handler that raises, keeps memory or is slow fails, each by its own check."""
     right = handler.http
 
     def wrong(event: object, context: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The security log: whose account was attacked, from which network, and what refused it."""
+"""The security log: the attacked account, the attacker's network, the reason for each refusal."""
 
 import json
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ NEW = "lute-Gr4ph!t"
 
 
 class Log:
-    """The lines of the requests, as the log collector gets them."""
+    """The log lines of the requests, as the log collector gets them."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self._caplog = caplog
@@ -33,7 +33,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Log:
 
 
 def ids_of(player: Player) -> dict[str, str]:
-    """Return a player's account and session as the log names them."""
+    """Return a player's account and session ids as logged."""
     listed = next(one for one in player.sessions() if one["current"])
     return {"account_id": player.me().json["account"]["id"], "session_id": listed["id"]}
 
@@ -44,7 +44,7 @@ def said(line: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def test_failed_sign_in(player: Player, log: Log) -> None:
-    """A failed sign-in names the account, if there is one, and a digest of the network."""
+    """A failed sign-in names the account, if it exists, and a digest of the network."""
     account_id = player.me().json["account"]["id"]
     networks = []
     for address in ("198.51.100.1", "198.51.100.1", "198.51.100.2"):
@@ -72,7 +72,7 @@ def test_failed_sign_in(player: Player, log: Log) -> None:
 
 
 def test_which_limit(player: Player, log: Log) -> None:
-    """A refused attempt names the limit, the account and the network."""
+    """A limited attempt names the limit, the account and the network."""
     account_id = player.me().json["account"]["id"]
     for _ in range(6):
         player.log_in(WRONG)
@@ -98,7 +98,7 @@ def test_which_limit(player: Player, log: Log) -> None:
 
 
 def test_reasons_of_access_tokens(player: Player, log: Log, clock: FakeClock) -> None:
-    """A forged access token, an expired and a revoked one are told apart."""
+    """The log distinguishes forged, expired and revoked access tokens."""
     assert player.log_in().status == 200
     ids, token = ids_of(player), player.access_token
     head, payload, signature = token.split(".")
@@ -119,7 +119,7 @@ def test_reasons_of_access_tokens(player: Player, log: Log, clock: FakeClock) ->
 
 
 def test_reasons_of_refresh_tokens(player: Player, log: Log, clock: FakeClock) -> None:
-    """A reused refresh token, a forged and an expired one are told apart."""
+    """The log distinguishes reused, forged and expired refresh tokens."""
     assert player.log_in().status == 200
     ids = ids_of(player)
     first = player.refresh_token
@@ -152,7 +152,7 @@ def test_reasons_of_refresh_tokens(player: Player, log: Log, clock: FakeClock) -
 
 
 def test_sign_outs(player: Player, log: Log) -> None:
-    """Signing out, everywhere, and ending another session are events with the ids they concern."""
+    """Signing out, everywhere, and ending another session are events with the affected ids."""
     ids = ids_of(player)
     assert player.log_out().status == 200
     assert said(log.last(), "event", *ids) == {"event": "signed_out", **ids}
@@ -187,7 +187,7 @@ def test_sign_in(player: Player, log: Log, tables: Tables) -> None:
         "replaced_session_id": before,
     }
     assert said(line, "account_id", "session_id") == ids_of(player)
-    assert "network" not in line  # only refusals say from where
+    assert "network" not in line  # only refusals name the network
     tables.run("UPDATE accounts SET suspended_until = %s", datetime(9999, 1, 1, tzinfo=UTC))
     assert player.log_in().code == "account_suspended"
     assert log.last()["event"] == "suspended_sign_in"
@@ -217,7 +217,7 @@ def test_log_without_keys(stack: object, log: Log, clock: FakeClock) -> None:
 
 
 def test_refused_by_the_handler(stack: object, log: Log, caplog: pytest.LogCaptureFixture) -> None:
-    """What the handler refuses by itself is logged with method, status and code, too."""
+    """Requests that the handler refuses by itself are logged with method, status and code, too."""
     for method, path, status, code in (
         ("POST", "/v1/%6cogin", 404, "not_found"),
         ("GET", "//v1/me", 404, "not_found"),

@@ -1,1 +1,1 @@
-"""Migrations, the clean-up, the rotation of the database user, and the operator's SQL."""
+"""Migrations, cleaning, the rotation of the database user, and the operator's SQL."""

@@ -1,4 +1,4 @@
-"""A secret whose rotation is Secrets Manager's to begin, and what it does then."""
+"""A secret to be rotated, and Secrets Manager's side of a rotation."""
 
 import uuid
 from contextlib import suppress
@@ -20,7 +20,7 @@ STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
 
 class SecretsManagerSide:
-    """What Secrets Manager does in a rotation: a version with no value, then the four calls."""
+    """Secrets Manager's part in a rotation: a version without a value, then the four calls."""
 
     def __init__(self, stack: Stack, tables: Tables) -> None:
         self.client = stack.secrets_manager.client()
@@ -33,7 +33,7 @@ class SecretsManagerSide:
             **msgspec.to_builtins(stack.database.application),
             "username": FIRST,
             "password": "made-by-aws",
-            # What AWS's attachment adds, and the port as text as it may come.
+            # AWS's attachment adds a name and may write the port as text.
             "port": str(stack.database.port),
             "dbInstanceIdentifier": "game-login-database",
         }
@@ -42,15 +42,15 @@ class SecretsManagerSide:
         )["ARN"]
 
     def begin(self, *, at_once: bool = True) -> str:
-        """Label a new version AWSPENDING, with no value; a copy where it is not to rotate now."""
+        """Label a new version AWSPENDING: without a value, or a copy if it is not to rotate now."""
         token = str(uuid.uuid4())
         for version, stages in self.stages().items():
             if {"AWSPENDING", "AWSCURRENT"} <= set(stages):
-                # AWS begins a rotation in this state, the stand-in takes it for one under way.
+                # AWS starts a rotation in this state; the stand-in takes it for one in progress.
                 self.client.update_secret_version_stage(
                     SecretId=SECRET, VersionStage="AWSPENDING", RemoveFromVersionId=version
                 )
-        with suppress(self.client.exceptions.ResourceNotFoundException):  # it finds no function
+        with suppress(self.client.exceptions.ResourceNotFoundException):  # no such function
             self.client.rotate_secret(
                 SecretId=SECRET,
                 ClientRequestToken=token,
@@ -85,11 +85,11 @@ class SecretsManagerSide:
         return SecretStore().read(SECRET, DatabaseSecret, stage)
 
     def raw(self, stage: str = "AWSCURRENT") -> dict[str, Any]:
-        """Return a version with all that is in it."""
+        """Return a version with all its fields."""
         return SecretStore().read(SECRET, dict[str, Any], stage)
 
     def signs_in(self, user: DatabaseSecret) -> bool:
-        """Tell whether a user's password fits."""
+        """Tell whether a user's password is accepted."""
         try:
             sign_in(user, self.tls)
         except DatabaseFailure as failure:

@@ -1,4 +1,4 @@
-"""The daily cleaning: what is dead goes, what lives stays, and nobody notices."""
+"""The daily cleaning deletes dead rows and keeps the rest, unnoticed by players."""
 
 import itertools
 import time
@@ -23,25 +23,25 @@ LOWEST, HIGHEST = bytes(16), b"\xff" * 16
 
 
 class Context:
-    """What Lambda says about a run."""
+    """Lambda's information about a run."""
 
     def __init__(self, milliseconds: int) -> None:
         self._milliseconds = milliseconds
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how much time is left."""
+        """Return the remaining time."""
         return self._milliseconds
 
 
 @pytest.fixture(autouse=True)
 def no_history(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a session go as soon as it has ended; how long it is kept is tested apart."""
+    """Delete sessions as soon as they have ended; the history has its own test."""
     monkeypatch.setenv("SESSION_HISTORY_DAYS", "0")
 
 
 @pytest.fixture
 def account_id(player: Player, tables: Tables) -> bytes:
-    """Return the id of an account without sessions, and no bucket anywhere."""
+    """Return the id of an account without sessions, in a database without rate-limit buckets."""
     tables.run("DELETE FROM sessions")
     tables.run("DELETE FROM rate_limits")
     (row,) = tables.run("SELECT id FROM accounts")
@@ -51,7 +51,7 @@ def account_id(player: Player, tables: Tables) -> bytes:
 
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
-    """Return a database as the cleaning has one."""
+    """Return a database as the cleaning job opens it."""
     database = Database(SecretStore(), settings.database_secret_id, settings.database_ca_file)
     yield database
     database.close()
@@ -67,7 +67,7 @@ def add_session(
     epoch: int = 0,
     ended: bool = False,
 ) -> bytes:
-    """Add a session that expires in so much time, and return its id."""
+    """Add a session that expires after this interval and return its id."""
     now = system_clock()
     return tables.add_session(
         account_id,
@@ -80,7 +80,7 @@ def add_session(
 
 
 def add_bucket(tables: Tables, bucket: bytes, *, full_in: float) -> bytes:
-    """Add a bucket that is full again in so many seconds."""
+    """Add a bucket that is full again after so many seconds."""
     tat = int((time.time() + full_in) * 1_000_000)
     tables.run("INSERT INTO rate_limits VALUES (%s, %s)", bucket, tat)
     return bucket
@@ -92,14 +92,14 @@ def ids(tables: Tables, table: str = "sessions", key: str = "id") -> set[bytes]:
 
 
 def numbered(number: int) -> bytes:
-    """Return a key that comes in this place."""
+    """Return the key with this position in the order."""
     return number.to_bytes(16, "big")
 
 
 def test_dead_sessions(tables: Tables, account_id: bytes) -> None:
     """Expired, idle and ended sessions are deleted; the living one stays.
 
-    One that ended by the account's epoch stays until it would have expired.
+    A session that ended because the account's epoch was raised stays until it would have expired.
     """
     living = add_session(tables, account_id)
     add_session(tables, account_id, idle=-DAY)
@@ -117,7 +117,7 @@ def test_dead_sessions(tables: Tables, account_id: bytes) -> None:
 def test_history(
     tables: Tables, account_id: bytes, monkeypatch: pytest.MonkeyPatch, days: str
 ) -> None:
-    """A session that has ended or expired is kept for SESSION_HISTORY_DAYS, and no longer."""
+    """A session that has ended or expired is kept for exactly SESSION_HISTORY_DAYS."""
     monkeypatch.setenv("SESSION_HISTORY_DAYS", days)
     since = int(days) * DAY
     kept = {
@@ -147,7 +147,7 @@ def test_history_by_default(
 
 
 def test_drained_buckets(tables: Tables, account_id: bytes) -> None:
-    """A bucket that is full again says nothing and is deleted; a charged one stays."""
+    """A bucket that is full again carries no information and is deleted; a charged one stays."""
     charged = add_bucket(tables, b"charged".ljust(16), full_in=30)
     add_bucket(tables, b"drained".ljust(16), full_in=-0.001)
     add_bucket(tables, b"long ago".ljust(16), full_in=-1e6)
@@ -156,7 +156,7 @@ def test_drained_buckets(tables: Tables, account_id: bytes) -> None:
 
 
 def test_players_notice_nothing(tables: Tables) -> None:
-    """Cleaning signs nobody out and gives no guess back."""
+    """Cleaning signs no player out and refunds no guess."""
     player = Player()
     player.register()
     guesses = [player.log_in("not the password").status for _ in range(5)]
@@ -181,7 +181,7 @@ def test_suspended_player(tables: Tables, account_id: bytes) -> None:
 
 
 def test_nothing_to_do(tables: Tables) -> None:
-    """Empty tables are clean."""
+    """Cleaning empty tables deletes nothing."""
     assert handler.clean_up({}, None) == {"sessions": 0, "rate_limits": 0}
 
 
@@ -189,7 +189,7 @@ def test_nothing_to_do(tables: Tables) -> None:
 def test_batches(
     tables: Tables, account_id: bytes, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    """Whatever falls on a batch's border is deleted or kept like all else."""
+    """Rows at a batch's border are deleted or kept like all others."""
     monkeypatch.setattr(cleaning, "BATCH", 3)
     living, charged = set(), set()
     for number in range(1, rows + 1):
@@ -207,7 +207,7 @@ def test_batches(
 def test_all_dead(
     tables: Tables, account_id: bytes, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    """Where everything is dead nothing is left, whatever the size of the batches."""
+    """If every row is dead, none is left, whatever the size of the batches."""
     monkeypatch.setattr(cleaning, "BATCH", batch)
     for number in range(1, 7):
         add_session(tables, account_id, numbered(number), ended=True)
@@ -224,7 +224,7 @@ def test_all_dead(
 def test_edges_of_the_keys(
     tables: Tables, account_id: bytes, monkeypatch: pytest.MonkeyPatch, batch: int, key: bytes
 ) -> None:
-    """The lowest and the highest key that there can be are reached as well."""
+    """The lowest and the highest possible key are reached as well."""
     monkeypatch.setattr(cleaning, "BATCH", batch)
     add_session(tables, account_id, key, ended=True)
     add_bucket(tables, key, full_in=-60)
@@ -235,12 +235,12 @@ def test_edges_of_the_keys(
 
 
 def test_time_is_up(tables: Tables, account_id: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run with no time left does one batch; the next runs do the rest."""
+    """A run without time left does one batch; later runs do the rest."""
     monkeypatch.setattr(cleaning, "BATCH", 2)
     for number in range(1, 6):
         add_session(tables, account_id, numbered(number), ended=True)
         add_bucket(tables, numbered(number), full_in=-60)
-    hurried = Context(milliseconds=10_000)  # which is what a run leaves unused
+    hurried = Context(milliseconds=10_000)  # the reserve that a run keeps
     assert handler.clean_up({}, hurried) == {"sessions": 2, "rate_limits": 0}
     assert ids(tables) == {numbered(3), numbered(4), numbered(5)}
     assert handler.clean_up({}, hurried) == {"sessions": 2, "rate_limits": 0}
@@ -251,7 +251,7 @@ def test_time_is_up(tables: Tables, account_id: bytes, monkeypatch: pytest.Monke
 def test_hurry_never_starves_the_buckets(
     tables: Tables, account_id: bytes, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time that runs out among the buckets leaves the rest of them for the next run."""
+    """If time runs out while deleting buckets, the next run deletes the rest."""
     monkeypatch.setattr(cleaning, "BATCH", 2)
     for number in range(1, 7):
         add_bucket(tables, numbered(number), full_in=-60)
@@ -263,7 +263,7 @@ def test_hurry_never_starves_the_buckets(
 def test_each_batch_has_its_own_budget(
     tables: Tables, account_id: bytes, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run may take longer than a request: the time-out counts anew for each batch."""
+    """A run may take longer than a request: the time-out starts anew for each batch."""
     monkeypatch.setattr(cleaning, "BATCH", 1)
     for number in range(1, 8):
         add_session(tables, account_id, numbered(number), ended=True)
@@ -272,7 +272,7 @@ def test_each_batch_has_its_own_budget(
         SecretStore(),
         settings.database_secret_id,
         settings.database_ca_file,
-        monotonic=lambda: float(next(ticks)),  # a second passes at each look at the clock
+        monotonic=lambda: float(next(ticks)),  # each look at the clock takes a second
     )
     try:
         deleted = clean_up(database, system_clock, 3600.0, history_days=0)
@@ -283,7 +283,7 @@ def test_each_batch_has_its_own_budget(
 
 
 def test_now_is_read_once(tables: Tables, account_id: bytes, database: Database) -> None:
-    """A clock that says how late it is decides what has expired, not the database's."""
+    """The job's clock decides about expiry, not the database's clock."""
     session = add_session(tables, account_id)
 
     def tomorrow() -> datetime:
@@ -298,7 +298,7 @@ def test_now_is_read_once(tables: Tables, account_id: bytes, database: Database)
 
 
 def test_database_is_out_of_reach(monkeypatch: pytest.MonkeyPatch, tables: Tables) -> None:
-    """A run that cannot reach its secret fails visibly."""
+    """A run that cannot read its secret fails visibly."""
     monkeypatch.setenv("DATABASE_SECRET_ID", "no/such/secret")
     with pytest.raises(Unavailable, match="no/such/secret"):
         handler.clean_up({}, None)

@@ -1,4 +1,4 @@
-"""Bringing the schema up to date: once, by whoever comes first, however the run before ended."""
+"""Migrations: each is applied once, with several runners at a time and after a failed run."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.conftest import Tables
 from tests.play.engines import wait_for_statement
 from tests.play.sources import created_tables
 
-# A runner in a process of its own: says that it is connected, and starts when it is told to.
+# A runner in its own process: it reports when it is connected and starts when told to.
 RUNNER = """
 import json, sys
 from pathlib import Path
@@ -40,7 +40,7 @@ connection.close()
 
 @pytest.fixture
 def schema(connection: Connection) -> Tables:
-    """Return the schema, empty."""
+    """Return the schema, emptied."""
     return Tables(connection)
 
 
@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Runner:
-    """A runner in a process of its own."""
+    """A runner in its own process."""
 
     def __init__(self, server: DatabaseServer, folder: Path) -> None:
         secret = msgspec.json.encode(server.admin).decode()
@@ -77,14 +77,14 @@ class Runner:
         self._process.stdin.flush()
 
     def applied(self) -> list[str]:
-        """Return the names of what it applied, when it is done."""
+        """Wait for its end and return the names of the applied migrations."""
         output, _ = self._process.communicate(timeout=60)
         assert self._process.returncode == 0
         names: list[str] = json.loads(output)
         return names
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """Kill it with SIGKILL."""
         self._process.kill()
         self._process.communicate()
 
@@ -93,7 +93,7 @@ class Runner:
 def runner(
     server: DatabaseServer, connection: Connection, folder: Path
 ) -> Iterator[Callable[[], Runner]]:
-    """Return a way to start runners over the folder."""
+    """Return a function that starts runners over the folder."""
     runners: list[Runner] = []
 
     def start() -> Runner:
@@ -112,7 +112,7 @@ def write(folder: Path, **files: str) -> None:
 
 
 def noted(schema: Tables) -> list[tuple[str, bool]]:
-    """Return which migrations are noted, and whether as finished."""
+    """Return the recorded migrations, and whether each is marked finished."""
     rows = schema.run("SELECT name, finished_at FROM schema_migrations ORDER BY name")
     return [(row["name"], row["finished_at"] is not None) for row in rows]
 
@@ -123,7 +123,7 @@ def tables_of(schema: Tables) -> set[str]:
 
 
 def test_empty_schema(connection: Connection, schema: Tables) -> None:
-    """An empty schema gets all our tables, in order, and each file is noted."""
+    """An empty schema gets all our tables, in order, and each file is recorded."""
     names = migrate(connection, migrations_in(FOLDER))
     assert names == sorted(path.name for path in FOLDER.glob("*.sql"))
     assert tables_of(schema) == {*created_tables(), "schema_migrations"}
@@ -132,7 +132,7 @@ def test_empty_schema(connection: Connection, schema: Tables) -> None:
 
 
 def test_twice(connection: Connection, schema: Tables) -> None:
-    """A second run finds nothing to do and changes nothing."""
+    """A second run has nothing to do and changes nothing."""
     migrate(connection, migrations_in(FOLDER))
     before = schema.run("SELECT * FROM schema_migrations")
     assert migrate(connection, migrations_in(FOLDER)) == []
@@ -140,7 +140,7 @@ def test_twice(connection: Connection, schema: Tables) -> None:
 
 
 def test_next_version(connection: Connection, schema: Tables, folder: Path) -> None:
-    """A new file is applied to what is there; the rows stay."""
+    """A new file is applied to the existing schema; the rows stay."""
     write(folder, first="CREATE TABLE first (n INT)")
     assert migrate(connection, migrations_in(folder)) == ["0001_first.sql"]
     schema.run("INSERT INTO first VALUES (7)")
@@ -157,7 +157,7 @@ def test_next_version(connection: Connection, schema: Tables, folder: Path) -> N
 def test_runners_at_once(
     runner: Callable[[], Runner], schema: Tables, folder: Path, number: int
 ) -> None:
-    """Of several runners at the same time each file is applied by exactly one."""
+    """With several runners at a time each file is applied by exactly one."""
     write(
         folder,
         first="CREATE TABLE first (n INT)",
@@ -176,7 +176,7 @@ def test_runners_at_once(
 
 
 def test_statement_fails(connection: Connection, schema: Tables, folder: Path) -> None:
-    """A failure names file and cause; what came before stays; corrected, the next run goes on."""
+    """A failure names file and cause and keeps earlier files; once fixed, the next run goes on."""
     first, third = "CREATE TABLE first (n INT)", "CREATE TABLE third (n INT)"
     write(folder, first=first, second="ALTER TABLE frist ADD COLUMN m INT", third=third)
     with pytest.raises(MigrationError, match=r"0002_second\.sql: error 1146 NO_SUCH_TABLE\Z"):
@@ -188,8 +188,8 @@ def test_statement_fails(connection: Connection, schema: Tables, folder: Path) -
     assert tables_of(schema) == {"first", "third", "schema_migrations"}
 
 
-def test_table_of_somebody_else(connection: Connection, schema: Tables, folder: Path) -> None:
-    """A table that no run of ours can have made is never taken for the migration's own."""
+def test_table_of_another_program(connection: Connection, schema: Tables, folder: Path) -> None:
+    """A table that none of our runs can have created is never taken for the migration's own."""
     schema.run("CREATE TABLE first (something_else INT)")
     write(folder, first="CREATE TABLE first (n INT)")
     for _ in range(2):
@@ -200,7 +200,7 @@ def test_table_of_somebody_else(connection: Connection, schema: Tables, folder: 
 
 
 def test_change_of_rows_fails(connection: Connection, schema: Tables, folder: Path) -> None:
-    """A change of rows that fails half-way changes none."""
+    """A statement that fails half-way through its rows changes none of them."""
     write(
         folder,
         first="CREATE TABLE first (n INT PRIMARY KEY)",
@@ -212,7 +212,7 @@ def test_change_of_rows_fails(connection: Connection, schema: Tables, folder: Pa
 
 
 def test_no_value_is_told(connection: Connection, schema: Tables, folder: Path) -> None:
-    """A failure names the error and the key, and no value: CI prints it for anybody to read."""
+    """A failure names the error and the key but no value, because CI prints it for all to read."""
     write(
         folder,
         first="CREATE TABLE first (secret VARCHAR(40))",
@@ -222,7 +222,7 @@ def test_no_value_is_told(connection: Connection, schema: Tables, folder: Path) 
     with pytest.raises(MigrationError) as caught:
         migrate(connection, migrations_in(folder))
     assert str(caught.value) == "0003_third.sql: error 1062 DUP_ENTRY on key one_each"
-    # Nor in what Lambda prints of it, causes included.
+    # Nor does Lambda print any, causes included.
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -235,14 +235,14 @@ def test_one_statement_a_file(connection: Connection, schema: Tables, folder: Pa
 
 
 def test_percent_signs(connection: Connection, schema: Tables, folder: Path) -> None:
-    """A migration's text is taken as it stands: a percent sign is a percent sign."""
+    """A migration's text is used literally, percent signs included."""
     write(folder, first="CREATE TABLE first (n INT COMMENT '100 % of %s')")
     assert migrate(connection, migrations_in(folder)) == ["0001_first.sql"]
     assert "100 % of %s" in str(schema.run("SHOW CREATE TABLE first"))
 
 
 def test_applied_file_is_edited(connection: Connection, schema: Tables, folder: Path) -> None:
-    """A file that was edited after it was applied is refused, and nothing after it is applied."""
+    """A file edited after it was applied is refused, and no later file is applied."""
     write(folder, first="CREATE TABLE first (n INT)")
     migrate(connection, migrations_in(folder))
     write(folder, first="CREATE TABLE first (n BIGINT)", second="CREATE TABLE second (n INT)")
@@ -256,7 +256,7 @@ def test_applied_file_is_edited(connection: Connection, schema: Tables, folder: 
 def test_killed_before_the_note(
     connection: Connection, schema: Tables, folder: Path, sql: str, *, took_effect: bool
 ) -> None:
-    """Where a runner died between a change and its note, the next one goes on either way."""
+    """If a runner died between a change and its record, the next one goes on in both cases."""
     write(
         folder, first="CREATE TABLE first (n INT)", second=sql, third="CREATE TABLE third (n INT)"
     )
@@ -281,7 +281,7 @@ def test_killed_before_the_note(
 def test_killed_while_it_runs(
     runner: Callable[[], Runner], connection: Connection, schema: Tables, folder: Path, sql: str
 ) -> None:
-    """A runner that is killed -9 within a statement leaves nothing that stops the next one."""
+    """A runner killed with SIGKILL during a statement does not block the next one."""
     write(
         folder, first="CREATE TABLE first (n INT)", second=sql, third="CREATE TABLE third (n INT)"
     )
@@ -296,10 +296,10 @@ def test_killed_while_it_runs(
 
 
 def test_connection_is_lost(server: DatabaseServer, connection: Connection, folder: Path) -> None:
-    """A run whose connection breaks says which file it was at; the next run goes on."""
+    """A run that loses its connection names the file; the next run goes on."""
     sql = "CREATE TABLE first AS SELECT SLEEP(IFNULL(@patience, 0)) AS n"
     write(folder, first=sql)
-    Tables(connection).run("SET @patience = 5")  # on this connection; the next one is quick
+    Tables(connection).run("SET @patience = 5")  # for this connection only
     with ThreadPoolExecutor() as pool, server.connect() as other:
         run = pool.submit(migrate, connection, migrations_in(folder))
         wait_for_statement(Tables(other), sql)
@@ -324,7 +324,7 @@ def test_connection_is_lost(server: DatabaseServer, connection: Connection, fold
     ],
 )
 def test_bad_file_names(folder: Path, name: str) -> None:
-    """A file whose name says no order is refused by its name, before anything is applied."""
+    """A file with a malformed name is refused by name before any file is applied."""
     write(folder, good="CREATE TABLE good (n INT)")
     (folder / name).write_text("CREATE TABLE bad (n INT)")
     with pytest.raises(MigrationError, match=re.escape(name)):
@@ -332,7 +332,7 @@ def test_bad_file_names(folder: Path, name: str) -> None:
 
 
 def test_double_numbers(folder: Path) -> None:
-    """Two files with one number are refused, since nobody can know which comes first."""
+    """Two files with one number are refused, because their order is unknown."""
     write(folder, first="CREATE TABLE first (n INT)")
     (folder / "0001_other.sql").write_text("CREATE TABLE other (n INT)")
     with pytest.raises(MigrationError, match="the same number"):
@@ -340,7 +340,7 @@ def test_double_numbers(folder: Path) -> None:
 
 
 def test_order(folder: Path) -> None:
-    """Files come in the order of their numbers."""
+    """Files are applied in the order of their numbers."""
     for number in (10, 9, 2, 1):
         (folder / f"{number:04}_x.sql").write_text("SELECT 1")
     names = [migration.name for migration in migrations_in(folder)]

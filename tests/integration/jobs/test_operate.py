@@ -25,7 +25,7 @@ def statement(name: str) -> str:
 
 @contextmanager
 def backup(tables: Tables) -> Iterator[None]:
-    """Keep the players as they are now, and put them back at the end, as the document does."""
+    """Copy the players now and restore them at the end, as the document says."""
     for table in COPIED:
         tables.run(f"CREATE TABLE kept_{table} AS SELECT * FROM {table}")
     try:
@@ -39,7 +39,7 @@ def backup(tables: Tables) -> Iterator[None]:
 
 
 def test_suspend_and_lift(tables: Tables) -> None:
-    """A suspended player is out at once, reads why, and after the lifting has to sign in again."""
+    """A suspended player is out at once, reads the reason, and must sign in again afterwards."""
     ada = Player("Ada")
     ada.register()
     tables.run(statement("suspend"))
@@ -53,7 +53,7 @@ def test_suspend_and_lift(tables: Tables) -> None:
 
 
 def test_end_sessions_of_one(tables: Tables) -> None:
-    """One account's sessions end, and nobody else's."""
+    """One account's sessions end; other accounts keep theirs."""
     ada, other = Player("Ada"), Player("Grace")
     for player in (ada, other):
         player.register()
@@ -63,7 +63,7 @@ def test_end_sessions_of_one(tables: Tables) -> None:
 
 
 def test_end_all_sessions(tables: Tables) -> None:
-    """Everybody is signed out, and everybody can sign in."""
+    """All players are signed out and can sign in again."""
     players = [Player() for _ in range(3)]
     for player in players:
         player.register()
@@ -73,7 +73,7 @@ def test_end_all_sessions(tables: Tables) -> None:
 
 
 def test_delete_one(tables: Tables) -> None:
-    """An account is deleted by the id that the log has of it."""
+    """An account is deleted by its id from the log."""
     ada = Player("Ada")
     identifier = ada.register().json["account"]["id"]
     example = "01a2049b-98cc-7f6c-9d0e-ff9ab9f9a0c1"
@@ -82,8 +82,10 @@ def test_delete_one(tables: Tables) -> None:
     assert (tables.count("accounts"), tables.count("sessions")) == (0, 0)
 
 
-def test_who_comes_back(tables: Tables, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
-    """After a restore each player is where docs/run/restore.md says."""
+def test_after_a_restore(
+    tables: Tables, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a restore each player's state is as docs/run/restore.md says."""
     idle, refreshed, gone, changed, deleted = players = [Player() for _ in range(5)]
     for player in players:
         player.register()
@@ -108,7 +110,7 @@ def test_who_comes_back(tables: Tables, clock: FakeClock, caplog: pytest.LogCapt
     assert new.log_in().status == 401
 
 
-def test_end_what_came_back(tables: Tables, clock: FakeClock) -> None:
+def test_end_restored_sessions(tables: Tables, clock: FakeClock) -> None:
     """Ending all sessions ends those that a restore brought back."""
     player = Player()
     player.register()

@@ -1,4 +1,4 @@
-"""What a deployment calls: it makes schema, users, rights and keys what they should be."""
+"""The deployment's job: it sets up the schema, users, rights and keys."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ from tests.conftest import Tables
 def deployed(
     stack: Stack, server: DatabaseServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> Tables:
-    """Return the empty schema of a server that the handler's environment names."""
+    """Return the empty schema of the server in the handler's environment."""
     admin = Tables(connection)
     admin.run(f"DROP USER IF EXISTS {server.application.username}")
     for name, secret in (("admin", server.admin), ("application", server.application)):
@@ -43,7 +43,7 @@ def deployed(
 
 
 def test_handler_migrates(deployed: Tables, server: DatabaseServer) -> None:
-    """The Lambda function brings schema and user from nothing to what serves players; twice too."""
+    """The Lambda function sets up schema and user from nothing, and may run twice."""
     tls = tls_context(str(server.ca_file))
     with pytest.raises(DatabaseFailure):
         connect(server.application, tls)
@@ -54,8 +54,8 @@ def test_handler_migrates(deployed: Tables, server: DatabaseServer) -> None:
         assert Tables(application).count("accounts") == 0
 
 
-class Asleep:
-    """The way to a database that cannot be reached at first, then hangs up, and then is there."""
+class PausedDatabase:
+    """A route to a database that first refuses connections, then drops one, then serves."""
 
     def __init__(self, server: DatabaseServer) -> None:
         self.port = free_port()
@@ -79,7 +79,7 @@ class Asleep:
                     threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop serving."""
         self._refused.cancel()
         if self._listener is not None:
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -97,23 +97,23 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 
 def test_database_that_resumes(deployed: Tables, server: DatabaseServer, stack: Stack) -> None:
-    """An Aurora that has paused is waited for, in place of a deployment that fails."""
-    way = Asleep(server)
-    through = msgspec.structs.replace(server.application, port=way.port)
+    """A deployment waits for a paused Aurora to resume instead of failing."""
+    paused = PausedDatabase(server)
+    through = msgspec.structs.replace(server.application, port=paused.port)
     put_version(stack, "AWSCURRENT", through)
     try:
         assert handler.migrate({}, None)["applied"]
     finally:
-        way.stop()
+        paused.stop()
 
 
 def set_by_hand(deployed: Tables, username: str, password: str) -> None:
-    """Change a user's password in the database alone."""
+    """Change a user's password in the database only."""
     deployed.run(f"ALTER USER '{username}'@'%' IDENTIFIED BY '{password}'")
 
 
 def put_version(stack: Stack, stage: str, secret: DatabaseSecret) -> None:
-    """Put another version of the application's secret there."""
+    """Store another version of the application's secret."""
     stack.secrets_manager.client().put_secret_value(
         SecretId="migrations/application",
         SecretString=json.dumps(msgspec.to_builtins(secret)),
@@ -124,10 +124,10 @@ def put_version(stack: Stack, stage: str, secret: DatabaseSecret) -> None:
 def test_handler_keeps_a_rotated_password(
     deployed: Tables, server: DatabaseServer, stack: Stack
 ) -> None:
-    """A password that AWSPENDING is about to make the current one is not set back.
+    """The job keeps a password that the database has from AWSPENDING.
 
-    So it is between two steps of a rotation that changes the password of the one user there is, as
-    AWS's own for an existing database does.
+    The database is in this state between two steps of a rotation that changes the password of a
+    single user, such as AWS's own rotation for an existing database.
     """
     handler.migrate({}, None)
     rotated = msgspec.structs.replace(server.application, password="the next one")
@@ -143,7 +143,7 @@ def test_handler_keeps_a_rotated_password(
 def test_handler_keeps_a_password_that_fits(
     deployed: Tables, server: DatabaseServer, stack: Stack
 ) -> None:
-    """While AWSCURRENT signs in nothing is set, whatever AWSPENDING says."""
+    """While AWSCURRENT's password is accepted, none is set, whatever AWSPENDING holds."""
     handler.migrate({}, None)
     pending = msgspec.structs.replace(server.application, password="the next one")
     put_version(stack, "AWSPENDING", pending)
@@ -162,9 +162,9 @@ def test_handler_heals_a_password_that_fits_nowhere(
     caplog: pytest.LogCaptureFixture,
     pending: str | None,
 ) -> None:
-    """Where no version of the secret fits, as after a restore, the current one's password is set.
+    """If the database accepts no version, as after a restore, the current password is set.
 
-    The other user of a rotation is none of its business: that one's password stays as it is.
+    The password of the rotation's other user stays unchanged.
     """
     handler.migrate({}, None)
     waiting = msgspec.structs.replace(server.application, username="game_login_clone")
@@ -193,7 +193,7 @@ def test_handler_heals_a_password_that_fits_nowhere(
 
 
 def test_handler_heals_missing_rights(deployed: Tables, server: DatabaseServer) -> None:
-    """A user whose rights were taken away has them again, with the same password."""
+    """A user that lost its rights gets them back, with the same password."""
     handler.migrate({}, None)
     schema = server.application.dbname.replace("_", r"\_")
     deployed.run(f"REVOKE ALL ON `{schema}`.* FROM {server.application.username}")
@@ -205,7 +205,7 @@ def test_handler_heals_missing_rights(deployed: Tables, server: DatabaseServer) 
 def test_handler_sets_no_password_of_a_database_out_of_reach(
     deployed: Tables, server: DatabaseServer, stack: Stack
 ) -> None:
-    """Only a refused password is one to set; any other failure fails the deployment."""
+    """A password is set only if it was refused; any other failure fails the deployment."""
     handler.migrate({}, None)
     elsewhere = msgspec.structs.replace(server.application, port=1, password="not this one")
     put_version(stack, "AWSCURRENT", elsewhere)
@@ -217,7 +217,7 @@ def test_handler_sets_no_password_of_a_database_out_of_reach(
 def test_handler_takes_what_rds_manages(
     deployed: Tables, stack: Stack, server: DatabaseServer
 ) -> None:
-    """RDS keeps its admin's name and password in a secret, and no address: that is enough."""
+    """The admin's secret may come from RDS, which stores name and password but no address."""
     client = stack.secrets_manager.client()
     value = json.dumps({"username": server.admin.username, "password": server.admin.password})
     client.put_secret_value(SecretId="migrations/admin", SecretString=value)
@@ -227,7 +227,7 @@ def test_handler_takes_what_rds_manages(
 def test_handler_makes_the_first_token_keys(
     deployed: Tables, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty token secret gets keys that work, once."""
+    """An empty token secret gets working keys, once."""
     client = stack.secrets_manager.client()
     client.create_secret(Name="migrations/tokens")
     monkeypatch.setenv("TOKEN_SECRET_ID", "migrations/tokens")
@@ -239,7 +239,7 @@ def test_handler_makes_the_first_token_keys(
 
 
 def test_handler_fails_visibly(deployed: Tables, tmp_path: Path) -> None:
-    """A migration that fails fails the invocation, and with it the deployment."""
+    """A failing migration fails the invocation, and so the deployment."""
     (tmp_path / "0001_first.sql").write_text("CREATE TABLE")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparation, "FOLDER", tmp_path)

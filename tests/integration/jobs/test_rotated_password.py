@@ -1,4 +1,4 @@
-"""The database's password is rotated while players play: no redeploy is ever needed."""
+"""The database's password is rotated while players play, without a new deployment."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ ROTATING_USER = "rotating"
 
 
 class Rotation:
-    """A database user whose password is rotated, and the secret that says which it is."""
+    """A database user with a rotated password, and the secret that names the user."""
 
     def __init__(self, tables: Tables, secrets: Secrets, secret: DatabaseSecret) -> None:
         self._tables = tables
@@ -51,7 +51,7 @@ class Rotation:
 def rotation(
     stack: Stack, tables: Tables, secrets: Secrets, settings: Settings, switch: Switch
 ) -> Iterator[Rotation]:
-    """Return a rotation that a warm container is about to go through."""
+    """Return a rotation ahead of a warm container."""
     rotation = Rotation(tables, secrets, stack.database.application)
     switch(Container(replace(settings, database_secret_id=DATABASE)))
     assert call("GET", "/v1/health").status == 200
@@ -61,7 +61,7 @@ def rotation(
 
 
 def test_password_is_rotated(rotation: Rotation) -> None:
-    """A warm container whose connection closes after a rotation reads the secret again."""
+    """A warm container that loses its connection after a rotation reads the secret again."""
     player = Player()
     assert player.register().status == 201
     rotation.change_in_database("second")
@@ -72,7 +72,7 @@ def test_password_is_rotated(rotation: Rotation) -> None:
 
 
 def test_gap_of_a_rotation(rotation: Rotation) -> None:
-    """Between the change in the database and that of AWSCURRENT, AWSPENDING lets us in."""
+    """While the database is ahead of AWSCURRENT, the connection uses AWSPENDING's password."""
     version = rotation.secrets.put(DATABASE, rotation.with_password("second"), "AWSPENDING")
     rotation.change_in_database("second")
     rotation.cut_connections()
@@ -83,7 +83,7 @@ def test_gap_of_a_rotation(rotation: Rotation) -> None:
 
 
 def test_cold_start_in_the_gap(rotation: Rotation, settings: Settings, switch: Switch) -> None:
-    """A container that starts in the midst of a rotation gets in as well."""
+    """A container that starts during a rotation gets in as well."""
     rotation.secrets.put(DATABASE, rotation.with_password("second"), "AWSPENDING")
     rotation.change_in_database("second")
     switch(Container(replace(settings, database_secret_id=DATABASE)))
@@ -91,7 +91,7 @@ def test_cold_start_in_the_gap(rotation: Rotation, settings: Settings, switch: S
 
 
 def test_rotation_ends_meanwhile(rotation: Rotation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rotation that ends after AWSCURRENT was read and before AWSPENDING is fails nobody."""
+    """A rotation that ends between the reads of AWSCURRENT and AWSPENDING fails no request."""
     version = rotation.secrets.put(DATABASE, rotation.with_password("second"), "AWSPENDING")
     rotation.change_in_database("second")
     rotation.cut_connections()
@@ -114,7 +114,7 @@ def test_rotation_ends_meanwhile(rotation: Rotation, monkeypatch: pytest.MonkeyP
 def test_rotation_that_has_only_begun(
     rotation: Rotation, settings: Settings, switch: Switch
 ) -> None:
-    """A pending password that the database does not know yet disturbs nobody."""
+    """A pending password that the database does not have yet fails no request."""
     rotation.secrets.put(DATABASE, rotation.with_password("second"), "AWSPENDING")
     rotation.cut_connections()
     assert call("GET", "/v1/health").status == 200
@@ -123,7 +123,7 @@ def test_rotation_that_has_only_begun(
 
 
 def test_two_rotations_missed(rotation: Rotation) -> None:
-    """A container that slept through two rotations gets in with what is pending by now."""
+    """A container that was idle through two rotations gets in with the pending password."""
     rotation.secrets.put(DATABASE, rotation.with_password("second"))
     rotation.secrets.put(DATABASE, rotation.with_password("third"), "AWSPENDING")
     rotation.change_in_database("third")
@@ -132,7 +132,7 @@ def test_two_rotations_missed(rotation: Rotation) -> None:
 
 
 def test_open_connections_survive(rotation: Rotation, secrets: Secrets) -> None:
-    """A rotation closes no connection, so a container goes on with no secret read at all."""
+    """A rotation closes no connection, so a container goes on without reading a secret."""
     player = Player()
     player.register()
     database = running().database
@@ -144,7 +144,7 @@ def test_open_connections_survive(rotation: Rotation, secrets: Secrets) -> None:
 
 
 def test_no_password_fits(rotation: Rotation) -> None:
-    """Where no version of the secret lets us in, players get 503 until one does."""
+    """If the database accepts no version of the secret, players get 503 until it does."""
     rotation.change_in_database("nobody knows")
     rotation.cut_connections()
     for _ in range(2):
@@ -156,11 +156,11 @@ def test_no_password_fits(rotation: Rotation) -> None:
 
 
 def test_database_moves(rotation: Rotation) -> None:
-    """A database that is not where the secret says is looked up again by the next request."""
+    """If the database has moved, the next request reads its address again."""
     elsewhere = msgspec.structs.replace(rotation.secret, port=1)
     rotation.secrets.put(DATABASE, elsewhere)
     running().close()
-    assert call("GET", "/v1/health").status == 200  # the cached secret is still good
+    assert call("GET", "/v1/health").status == 200  # the cached secret is still valid
     rotation.change_in_database("second")
     rotation.cut_connections()
     assert is_unavailable(call("GET", "/v1/health"))

@@ -1,4 +1,4 @@
-"""The rotation of the database user: on a real database, step by step as Secrets Manager asks."""
+"""The rotation of the database user on a real database, step by step as Secrets Manager asks."""
 
 import logging
 import re
@@ -25,17 +25,17 @@ HASH = re.compile(r"(BY PASSWORD|AS) '.+?'(?= REQUIRE)", re.DOTALL)
 
 
 def grants(aws: SecretsManagerSide, user: DatabaseSecret) -> set[str]:
-    """Return a user's rights, without the name and the password in them."""
+    """Return a user's rights without its name and password."""
     with connect(user, aws.tls) as connection:
         rows = Tables(connection).run("SHOW GRANTS")
-        if MYSQL:  # it keeps how somebody signs in apart from the rights
+        if MYSQL:  # it stores the way of signing in apart from the rights
             rows += Tables(connection).run("SHOW CREATE USER CURRENT_USER()")
     lines = (str(next(iter(row.values()))) for row in rows)
     return {HASH.sub("", line).replace(user.username, "user") for line in lines}
 
 
 def test_both_users_may_do_the_same(aws: SecretsManagerSide) -> None:
-    """The second user has the first one's rights and no more, and needs TLS as well."""
+    """The second user has exactly the first one's rights, and needs TLS as well."""
     first = grants(aws, aws.read())
     aws.rotate()
     second = grants(aws, aws.read())
@@ -49,7 +49,7 @@ def test_both_users_may_do_the_same(aws: SecretsManagerSide) -> None:
 
 
 def test_labels(aws: SecretsManagerSide) -> None:
-    """Afterwards AWSPENDING and AWSCURRENT are one version, as Secrets Manager wants it."""
+    """After a rotation AWSPENDING and AWSCURRENT label one version, as Secrets Manager requires."""
     old = next(version for version, stages in aws.stages().items() if "AWSCURRENT" in stages)
     token = aws.rotate()
     stages = aws.stages()
@@ -59,7 +59,7 @@ def test_labels(aws: SecretsManagerSide) -> None:
 
 @pytest.mark.parametrize("done", range(5))
 def test_crash_between_steps(aws: SecretsManagerSide, done: int) -> None:
-    """Wherever a rotation stops, the user in use goes on; begun again, it comes to its end."""
+    """If a rotation stops at any step, the current user works, and another attempt completes it."""
     used = aws.read()
     token = aws.begin()
     for step in STEPS[:done]:
@@ -78,7 +78,7 @@ def test_crash_between_steps(aws: SecretsManagerSide, done: int) -> None:
 def test_crash_before_the_answer(
     aws: SecretsManagerSide, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """A step that did its work and then died is done again without harm."""
+    """A step is safe to repeat, as after a lost answer."""
     token = aws.begin()
     for each in STEPS:
         aws.call(each, token)
@@ -89,7 +89,7 @@ def test_crash_before_the_answer(
 
 
 def test_steps_out_of_order(aws: SecretsManagerSide) -> None:
-    """A step that comes before what it needs is refused and changes nothing."""
+    """A step called before the step it depends on is refused and changes nothing."""
     token = aws.begin()
     with pytest.raises(Unavailable):
         aws.call("setSecret", token)
@@ -122,7 +122,7 @@ WRONG_EVENTS: list[object] = [
 
 @pytest.mark.parametrize("event", WRONG_EVENTS)
 def test_wrong_events(aws: SecretsManagerSide, event: object) -> None:
-    """What is no event of this secret's rotation is refused, and changes nothing."""
+    """An event that is not part of this secret's rotation is refused and changes nothing."""
     aws.begin()
     before = aws.stages(), aws.raw()
     with pytest.raises(RotationError):
@@ -131,7 +131,7 @@ def test_wrong_events(aws: SecretsManagerSide, event: object) -> None:
 
 
 def test_kept_awake(aws: SecretsManagerSide) -> None:
-    """What the schedule sends to keep the function awake does nothing, and is no failure."""
+    """The scheduled event that keeps the function warm does nothing and is no failure."""
     before = aws.stages()
     handler.rotate(WAKE, None)
     assert aws.stages() == before
@@ -140,7 +140,7 @@ def test_kept_awake(aws: SecretsManagerSide) -> None:
 
 
 def test_rotation_is_off(aws: SecretsManagerSide) -> None:
-    """A secret without rotation is not rotated, whoever asks."""
+    """A secret with rotation turned off is not rotated."""
     token = aws.begin()
     aws.client.cancel_rotate_secret(SecretId=SECRET)
     for step in STEPS:
@@ -149,7 +149,7 @@ def test_rotation_is_off(aws: SecretsManagerSide) -> None:
 
 
 def test_version_without_the_label(aws: SecretsManagerSide) -> None:
-    """The version of a rotation that was given up is not rotated in."""
+    """The version of an abandoned rotation is not rotated in."""
     token = aws.begin()
     aws.begin()
     for step in STEPS:
@@ -158,7 +158,7 @@ def test_version_without_the_label(aws: SecretsManagerSide) -> None:
 
 
 def test_finished_version(aws: SecretsManagerSide, tables: Tables) -> None:
-    """Calls that come late for a version in use are answered, and touch nothing."""
+    """Late calls for a version in use are answered and change nothing."""
     token = aws.rotate()
     tables.run(f"DROP USER {FIRST}")
     before = aws.stages(), aws.raw()
@@ -172,7 +172,7 @@ def test_finished_version(aws: SecretsManagerSide, tables: Tables) -> None:
 def test_schedule_is_set_before_the_first_migration(
     aws: SecretsManagerSide, tables: Tables, kind: str
 ) -> None:
-    """The trial run of a new schedule succeeds where the admin can sign in: no user exists yet."""
+    """A new schedule's trial run succeeds before any user exists, if the admin can sign in."""
     tables.run(f"DROP USER {FIRST}")
     before = aws.raw()
     token = aws.begin(at_once=kind == "empty")
@@ -186,7 +186,7 @@ def test_schedule_is_set_before_the_first_migration(
 def test_trial_run_finds_what_is_wrong(
     aws: SecretsManagerSide, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The trial run of a schedule fails where a rotation would: the admin cannot sign in."""
+    """The trial run of a schedule fails like a rotation would if the admin cannot sign in."""
     wrong = {"username": "game_login_admin", "password": "not-the-password"}
     stack.secrets_manager.client().delete_secret(
         SecretId="rotation/admin", ForceDeleteWithoutRecovery=True
@@ -198,7 +198,7 @@ def test_trial_run_finds_what_is_wrong(
 
 
 def test_copy_is_never_rotated_in(aws: SecretsManagerSide) -> None:
-    """A pending version that names the user in use is no reason to touch that user."""
+    """A pending version that names the current user does not change that user."""
     used = aws.read()
     token = aws.begin(at_once=False)
     for step in ("setSecret", "finishSecret"):
@@ -209,7 +209,7 @@ def test_copy_is_never_rotated_in(aws: SecretsManagerSide) -> None:
 
 
 def test_database_moves_meanwhile(aws: SecretsManagerSide) -> None:
-    """A rotation that began before the database got another address does not undo that."""
+    """A rotation that began before the database's address changed does not undo the change."""
     token = aws.begin()
     for step in STEPS[:3]:
         aws.call(step, token)
@@ -217,7 +217,7 @@ def test_database_moves_meanwhile(aws: SecretsManagerSide) -> None:
     with pytest.raises(RotationError, match="another address"):
         aws.call("finishSecret", token)
     assert aws.read().host == "localhost"
-    aws.client.update_secret_version_stage(  # as docs/run/rotation.md has it
+    aws.client.update_secret_version_stage(  # as in docs/run/rotation.md
         SecretId=SECRET, VersionStage="AWSPENDING", RemoveFromVersionId=token
     )
     aws.rotate()
@@ -225,7 +225,7 @@ def test_database_moves_meanwhile(aws: SecretsManagerSide) -> None:
 
 
 def test_overtaken(aws: SecretsManagerSide, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step held up while another rotation took place sets no password of long ago."""
+    """A step overtaken by another rotation does not set its outdated password."""
     token = aws.begin()
     aws.call("createSecret", token)
     really_lock = database_users.users_lock
@@ -245,7 +245,7 @@ def test_overtaken(aws: SecretsManagerSide, monkeypatch: pytest.MonkeyPatch) -> 
 def test_one_at_a_time(
     aws: SecretsManagerSide, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While somebody changes users, a rotation and a migration wait, and say so in the end."""
+    """While another process changes users, a rotation and a migration wait and then say so."""
     monkeypatch.setattr(database_users, "LOCK_WAIT_SECONDS", 0)
     token = aws.begin()
     aws.call("createSecret", token)
@@ -258,10 +258,10 @@ def test_one_at_a_time(
     handler.migrate({}, None)
 
 
-def test_nothing_is_told(
+def test_no_password_is_logged(
     aws: SecretsManagerSide, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No password is in a log line or an error, of a rotation that works or of one that fails."""
+    """No log line or error of a rotation contains a password, whether it succeeds or fails."""
     passwords = {aws.read().password}
     told = []
     with caplog.at_level(logging.DEBUG, logger="auth"):
@@ -288,8 +288,8 @@ def test_nothing_is_told(
         assert not [password for password in passwords if password in text]
 
 
-def test_first_password_is_set_back_by_nobody(aws: SecretsManagerSide) -> None:
-    """A migration in the midst of a rotation, or after it, changes neither user."""
+def test_migration_changes_neither_user(aws: SecretsManagerSide) -> None:
+    """A migration during or after a rotation changes neither user."""
     token = aws.begin()
     for step in STEPS:
         aws.call(step, token)
@@ -300,10 +300,10 @@ def test_first_password_is_set_back_by_nobody(aws: SecretsManagerSide) -> None:
     assert aws.signs_in(aws.read("AWSPREVIOUS"))
 
 
-def test_lost_way_to_the_store(
+def test_store_is_unreachable(
     aws: SecretsManagerSide, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where Secrets Manager is out of reach the step fails visibly."""
+    """If Secrets Manager is unreachable, the step fails visibly."""
     token = aws.begin()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(Unavailable, match=f"{SECRET}: EndpointConnectionError"):
@@ -311,7 +311,7 @@ def test_lost_way_to_the_store(
 
 
 def test_other_user() -> None:
-    """The second user's name is the first one's with AWS's ending, and back."""
+    """The second user's name is the first one's with AWS's suffix, and vice versa."""
     assert (other_user("game_login"), other_user("game_login_clone")) == (
         "game_login_clone",
         "game_login",
@@ -321,7 +321,7 @@ def test_other_user() -> None:
 def test_age_of_the_password(
     aws: SecretsManagerSide, caplog: pytest.LogCaptureFixture, settings: Settings
 ) -> None:
-    """The daily run says how old the password is, for the alarm of a rotation that never runs."""
+    """The daily run logs the password's age, for the alarm on a rotation that never runs."""
     with caplog.at_level(logging.INFO, logger="auth"):
         handler.clean_up({}, None)
     ages = [r.age_days for r in caplog.records if getattr(r, "event", "") == "password_age"]  # type: ignore[attr-defined]
@@ -329,7 +329,7 @@ def test_age_of_the_password(
 
 
 def test_connect_is_verified(aws: SecretsManagerSide, certificates: Any) -> None:
-    """The test of a new user goes over verified TLS: a server of another CA is refused."""
+    """The test of a new user uses verified TLS: a server of another CA is refused."""
     with pytest.raises(DatabaseFailure, match="TLS failed"):
         sign_in(aws.read(), tls_context(str(certificates / "ca.pem")))
     connect(aws.read(), aws.tls).close()

@@ -18,14 +18,14 @@ from tests.play.players import Player
 
 CONTAINERS = 3
 ROTATIONS = 20
-PAUSE_SECONDS = 0.35  # longer than a container takes from reading the secret to signing in
+PAUSE_SECONDS = 0.35  # longer than a container needs from reading the secret to signing in
 
 
 @pytest.fixture
 def containers(
     aws: SecretsManagerSide, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], None]]:
-    """Return a way to let the next of several containers answer, its connection closed."""
+    """Return a function that lets the next of several containers answer, without a connection."""
     quick = replace(settings, database_secret_id=SECRET, rate_limit_scale=10_000.0)
     applications = [create_app(quick, passwords=Passwords(8, 1)) for _ in range(CONTAINERS)]
     turns = itertools.cycle(applications)
@@ -44,10 +44,10 @@ def containers(
 def test_twenty_rotations_under_load(
     aws: SecretsManagerSide, containers: Callable[[], None]
 ) -> None:
-    """Twenty rotations while players sign in and come back: not one request fails.
+    """Twenty rotations while players sign in and refresh: not one request fails.
 
-    Every few requests another container answers and has to sign in to the database again, with
-    what it remembers of the secret.
+    Every few requests another container answers and has to sign in to the database again, with the
+    secret that it has cached.
     """
     player = Player()
     assert player.register().status == 201
@@ -81,7 +81,7 @@ def test_twenty_rotations_under_load(
 def test_containers_notice_a_password_set_by_force(
     aws: SecretsManagerSide, containers: Callable[[], None], tables: Tables
 ) -> None:
-    """The load test can fail: a password changed behind the secret's back costs requests."""
+    """The load test can fail: a password changed without its secret costs requests."""
     player = Player()
     assert player.register().status == 201
     tables.run(f"ALTER USER {FIRST} IDENTIFIED BY 'somebody-else'")

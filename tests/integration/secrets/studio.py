@@ -1,4 +1,4 @@
-"""A studio that rotates its token keys: the command, three containers, and one clock for all."""
+"""A studio that rotates its token keys: the command, three containers, and one shared clock."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ STAGE = "keys"
 
 
 class Studio:
-    """An operator with the command, three containers, and one clock for all of them."""
+    """An operator with the command, three containers, and one shared clock."""
 
     def __init__(self, stack: Stack, containers: Callable[["Studio"], list[Any]]) -> None:
         self.now = 1000.0
@@ -28,7 +28,7 @@ class Studio:
         self.while_waiting: Callable[[], None] = lambda: None
 
     def secret(self) -> Secret:
-        """Return the secret as the command sees it, by this clock instead of that of AWS."""
+        """Return the secret as the command sees it, with this clock instead of AWS's."""
         secret = Secret(self.client, NAME)
         read = secret.read
 
@@ -41,7 +41,7 @@ class Studio:
         return secret
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass, and players play."""
+        """Let time pass, and let players play."""
         self.naps.append(seconds)
         self.now += seconds
         self.while_waiting()
@@ -51,16 +51,16 @@ class Studio:
         rotate(self.secret(), self.sleep, lambda: self.now, kind)
 
     def sign_with(self, pem: str) -> None:
-        """Begin with another signing key, which no container has read yet."""
+        """Replace the signing key before any container has read it."""
         value = {**self.value(), "signing_keys": {"signing-1": pem}}
         self.client.put_secret_value(SecretId=NAME, SecretString=json.dumps(value))
 
     def value(self) -> dict[str, Any]:
-        """Return what the secret holds."""
+        """Return the secret's value."""
         text = self.client.get_secret_value(SecretId=NAME, VersionStage="AWSCURRENT")
         value: dict[str, Any] = json.loads(text["SecretString"])
         return value
 
     def schedule(self) -> Schedule:
-        """Return what the secret says of its keys."""
+        """Return the schedule in the secret."""
         return schedule_of(self.value())

@@ -1,4 +1,4 @@
-"""The token keys are rotated while players play, and no container is started anew for it."""
+"""The token keys are rotated while players play, without restarting a container."""
 
 import base64
 from dataclasses import replace
@@ -35,7 +35,7 @@ class KeyRotation:
         return Container(self.settings)
 
     def publish(self) -> None:
-        """Add the next keys, not used yet."""
+        """Add the next keys without using them."""
         self.mac_keys["mac-2"], self.signing_keys["signing-2"] = self._next
         self._store()
 
@@ -45,7 +45,7 @@ class KeyRotation:
         self._store()
 
     def withdraw(self) -> None:
-        """Take the next keys back, as if they had never been."""
+        """Remove the next keys again."""
         del self.mac_keys["mac-2"], self.signing_keys["signing-2"]
         self.current = {"mac": "mac-1", "signing": "signing-1"}
         self._store()
@@ -56,7 +56,7 @@ class KeyRotation:
         self._store()
 
     def break_secret(self) -> None:
-        """Leave a secret that nothing can be read from."""
+        """Store a malformed secret."""
         self._secrets.put(TOKENS, "no JSON")
 
     def _value(self) -> dict[str, object]:
@@ -77,7 +77,7 @@ def key_rotation(secrets: Secrets, settings: Settings, tables: Tables) -> KeyRot
 
 
 def kids() -> list[str]:
-    """Return the ids of the keys that are published."""
+    """Return the ids of the published keys."""
     answer = call("GET", "/.well-known/jwks.json")
     assert answer.status == 200
     return [key["kid"] for key in answer.json["keys"]]
@@ -89,7 +89,7 @@ def kid_of(player: Player) -> str:
 
 
 def as_it_was(player: Player) -> Player:
-    """Return the player with the tokens of now, to come back with them later."""
+    """Return a copy of the player with the current tokens, to use them later."""
     return Player(
         player.username, player.password, player.address, player.access_token, player.refresh_token
     )
@@ -98,7 +98,7 @@ def as_it_was(player: Player) -> Player:
 def test_key_rotation(
     key_rotation: KeyRotation, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Token keys are rotated in three steps, and no player notices any of them."""
+    """Token keys are rotated in three steps, unnoticed by players."""
     switch(key_rotation.container())
     player = Player()
     player.register()
@@ -106,7 +106,7 @@ def test_key_rotation(
 
     key_rotation.publish()
     assert kids() == ["signing-1"]  # cached
-    monkeypatch.setattr(token_keys, "CACHE_SECONDS", 0.0)  # the cache time always passes
+    monkeypatch.setattr(token_keys, "CACHE_SECONDS", 0.0)  # the cache is always expired
     switch(key_rotation.container())
     assert sorted(kids()) == ["signing-1", "signing-2"]
     assert player.refresh().status == 200
@@ -127,7 +127,7 @@ def test_key_rotation(
 
 
 def test_old_keys_are_gone(key_rotation: KeyRotation, switch: Switch) -> None:
-    """A removed key is worth nothing: no token made with it passes."""
+    """Tokens made with a removed key are refused."""
     switch(key_rotation.container())
     player = Player()
     player.register()
@@ -141,7 +141,7 @@ def test_old_keys_are_gone(key_rotation: KeyRotation, switch: Switch) -> None:
 
 
 def test_container_that_missed_the_publication(key_rotation: KeyRotation, switch: Switch) -> None:
-    """A token made with a key that a container has not heard of makes it read the secret again."""
+    """A token with a key that a container does not know makes it read the secret again."""
     behind, ahead = key_rotation.container(), key_rotation.container()
     switch(behind)
     player = Player()
@@ -159,7 +159,7 @@ def test_container_that_missed_the_publication(key_rotation: KeyRotation, switch
 def test_tokens_of_an_old_key_after_an_emergency(
     key_rotation: KeyRotation, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After an emergency every old token is told so at once, the second and all later ones too."""
+    """After an emergency all old tokens are refused at once, not only the first."""
     switch(key_rotation.container())
     players = [Player() for _ in range(6)]
     for player in players:
@@ -176,7 +176,7 @@ def test_tokens_of_an_old_key_after_an_emergency(
 
 
 def test_junk_makes_no_503(key_rotation: KeyRotation, switch: Switch) -> None:
-    """Tokens with made-up key ids are refused one by one, and take no search from real ones."""
+    """Tokens with made-up key ids are refused one by one, and do not block real key look-ups."""
     switch(key_rotation.container())
     player = Player()
     assert player.register().status == 201
@@ -195,7 +195,7 @@ def test_junk_makes_no_503(key_rotation: KeyRotation, switch: Switch) -> None:
 def test_unknown_key_while_the_keys_are_out_of_date(
     key_rotation: KeyRotation, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A container that cannot read the keys any more signs nobody out for a key it may lack."""
+    """A container that can no longer read the keys signs no player out because of a missing key."""
     old, new = key_rotation.container(), key_rotation.container()
     switch(old)
     player = Player()
@@ -214,7 +214,7 @@ def test_unknown_key_while_the_keys_are_out_of_date(
 
 
 def test_password_change_over_a_rotation(key_rotation: KeyRotation, switch: Switch) -> None:
-    """A repeated password change gives its token again, also after the MAC key has changed."""
+    """A repeated password change returns its token again, even after the MAC key has changed."""
     switch(key_rotation.container())
     player = Player()
     assert player.register().status == 201
@@ -230,7 +230,7 @@ def test_password_change_over_a_rotation(key_rotation: KeyRotation, switch: Swit
 def test_rate_limits_over_a_rotation(
     key_rotation: KeyRotation, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new MAC key fills no more than each bucket once: guessing stays limited."""
+    """A new MAC key refills each bucket at most once: guessing stays limited."""
     monkeypatch.setattr(token_keys, "CACHE_SECONDS", 0.0)
     switch(key_rotation.container())
     player = Player()

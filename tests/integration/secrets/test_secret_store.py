@@ -1,4 +1,4 @@
-"""Reading secrets inside a request's time, from the stand-in and from nothing at all."""
+"""Reading secrets within a request's time, from the stand-in and from an unreachable store."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from local.stack import Stack
 def test_a_store_out_of_reach_is_not_asked_again_at_once(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests that follow a failed read get their 503 without waiting for another time-out."""
+    """After a failed read, following requests get their 503 without another time-out."""
     now = [0.0]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     secret_store = SecretStore(lambda: now[0])
@@ -34,7 +34,7 @@ def test_a_store_out_of_reach_is_not_asked_again_at_once(
 
 
 def test_no_read_begins_late_in_a_request(stack: Stack) -> None:
-    """A read that might outlast the function is not begun; the next request may."""
+    """A read that might outlast the function is not started; the next request may read."""
     now = [0.0]
     secret_store = SecretStore(lambda: now[0])
     with secret_store.budget(START_SECONDS):
@@ -50,7 +50,7 @@ def test_no_read_begins_late_in_a_request(stack: Stack) -> None:
 def test_a_forgotten_client_is_made_again_from_memory(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client after a snapshot is another, and takes none of botocore's files to make."""
+    """After a snapshot a new client is made without reading botocore's files again."""
     secret_store = SecretStore()
     read: list[str] = []
     load_file = JSONFileLoader.load_file
@@ -79,7 +79,7 @@ def test_a_forgotten_client_is_made_again_from_memory(
 
 @pytest.fixture
 def empty(stack: Stack) -> Iterator[str]:
-    """Return the name of a secret with nothing in it."""
+    """Return the name of a secret without a value."""
     client = stack.secrets_manager.client()
     client.create_secret(Name="empty")
     yield "empty"
@@ -87,7 +87,7 @@ def empty(stack: Stack) -> Iterator[str]:
 
 
 def test_an_empty_secret_is_filled_once(stack: Stack, empty: str) -> None:
-    """The first value goes in, and stays in whoever comes later."""
+    """An empty secret gets its first value and keeps it."""
     secret_store = SecretStore()
     assert secret_store.fill(empty, lambda: {"n": 1})
     assert not secret_store.fill(empty, lambda: {"n": 2})
@@ -95,7 +95,7 @@ def test_an_empty_secret_is_filled_once(stack: Stack, empty: str) -> None:
 
 
 def test_an_empty_secret_is_filled_by_one_of_two(stack: Stack, empty: str) -> None:
-    """Of two that find it empty at the same time, one puts its value there."""
+    """If two processes find it empty at the same time, only one stores its value."""
 
     def overtaken() -> dict[str, object]:
         assert SecretStore().fill(empty, lambda: {"n": 1})
@@ -107,14 +107,14 @@ def test_an_empty_secret_is_filled_by_one_of_two(stack: Stack, empty: str) -> No
 
 
 def test_a_rotated_secret_is_not_filled(stack: Stack, empty: str) -> None:
-    """A value that somebody else put there counts, even after the first version is gone."""
+    """A value stored by another process is kept, even after the first version is gone."""
     stack.secrets_manager.client().put_secret_value(SecretId=empty, SecretString='{"n": 3}')
     assert not SecretStore().fill(empty, lambda: {"n": 1})
     assert SecretStore().read(empty, dict) == {"n": 3}
 
 
 def test_filling_fails_visibly(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that is not there, or a store out of reach, is named with the cause."""
+    """A missing secret or an unreachable store is reported by name and cause."""
     with pytest.raises(Unavailable, match=r"secret nowhere: ResourceNotFoundException"):
         SecretStore().fill("nowhere", dict)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")

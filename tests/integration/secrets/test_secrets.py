@@ -1,4 +1,4 @@
-"""Secrets that are missing, malformed or out of reach: warm containers serve on, cold ones wait."""
+"""Missing, malformed or unreachable secrets: warm containers go on, cold ones answer 503."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ from tests.play.players import Player, call, running
 DATABASE, TOKENS = "own/database", "own/tokens"
 
 
-# Secrets that are no good
+# Malformed secrets
 
 CANARY = "canary-5f2b"
 MALFORMED_DATABASE_SECRETS: list[tuple[str, object]] = [
@@ -48,7 +48,7 @@ def malformed(secret: dict[str, Any], changes: Any) -> dict[str, Any]:
 def fails_without_a_leak(
     answer: Answer, caplog: pytest.LogCaptureFixture, name: str, part: str
 ) -> None:
-    """Check that a request failed as it should: 503, logged by secret and field, no value shown."""
+    """Check that a request failed as it should: 503, logged by secret and field, without values."""
     assert is_unavailable(answer), answer.text
     lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert any(name in line and part in line for line in lines), lines
@@ -81,7 +81,7 @@ def test_malformed_database_secret(
 def test_impossible_database_address(
     stack: Stack, secrets: Secrets, settings: Settings, switch: Switch, field: str, value: object
 ) -> None:
-    """An address that no database can have is a database out of reach, not a bug of ours."""
+    """An impossible database address means an unreachable database, not a bug of ours."""
     secret = malformed(msgspec.to_builtins(stack.database.application), {field: value})
     secrets.create("malformed/database", secret)
     switch(Container(replace(settings, database_secret_id="malformed/database")))
@@ -125,7 +125,7 @@ def test_secret_is_no_object(
     setting: str,
     text: str,
 ) -> None:
-    """A secret that is JSON but no object gives 503; the log says what was expected."""
+    """A secret that is JSON but not an object gives 503; the log gives the expected type."""
     secrets.create("malformed/any", text)
     switch(Container(with_secret(settings, setting, "malformed/any")))
     fails_without_a_leak(Player().log_in(), caplog, "malformed/any", "Expected `object`")
@@ -139,7 +139,7 @@ def test_secret_is_missing(
     caplog: pytest.LogCaptureFixture,
     setting: str,
 ) -> None:
-    """A secret that is not there gives 503; the log names it and says so."""
+    """A missing secret gives 503; the log names it and says that it is missing."""
     switch(Container(with_secret(settings, setting, "no/such/secret")))
     fails_without_a_leak(Player().log_in(), caplog, "no/such/secret", "ResourceNotFoundException")
 
@@ -211,7 +211,7 @@ def test_malformed_token_secret(
 def own_secrets_manager(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SecretsManager]:
-    """Return a Secrets Manager that may be stopped, with the secrets of the stack in it."""
+    """Return a Secrets Manager that a test may stop, with the stack's secrets in it."""
     secrets_manager = SecretsManager(tmp_path / "secrets-manager")
     try:
         secrets_manager.start()
@@ -230,7 +230,7 @@ def test_secrets_manager_is_down(
     switch: Switch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without Secrets Manager a warm container serves on, with old keys; a cold one says 503."""
+    """Without Secrets Manager a warm container goes on with old keys; a cold one answers 503."""
     own = replace(settings, database_secret_id=DATABASE, token_secret_id=TOKENS)
     switch(Container(own))
     player = Player()
@@ -258,13 +258,13 @@ def test_keys_go_stale(
     switch: Switch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While the keys cannot be read again, the attempts are a minute apart: no request waits."""
+    """While the keys cannot be read, attempts are a minute apart, so that no request waits."""
     monkeypatch.setattr(token_keys, "CACHE_SECONDS", 0.0)
     switch(Container(replace(settings, database_secret_id=DATABASE, token_secret_id=TOKENS)))
     player = Player()
     assert player.register().status == 201
     own_secrets_manager.stop()
-    assert player.me().status == 200  # this one has tried
+    assert player.me().status == 200  # this request has tried
     began = time.monotonic()
     for _ in range(10):
         assert player.me().status == 200

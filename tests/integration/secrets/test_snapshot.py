@@ -1,4 +1,4 @@
-"""SnapStart: copies of one started process differ, and what is copied holds no secret."""
+"""SnapStart: copies of one started process differ, and the snapshot holds no secret."""
 
 import json
 import os
@@ -26,14 +26,14 @@ Copies = list[dict[str, Any]]
 
 
 class CredentialsServer(ThreadingHTTPServer):
-    """Gives AWS credentials as Lambda does with SnapStart: over HTTP, not in the environment."""
+    """Serves AWS credentials as Lambda does with SnapStart: over HTTP, not in the environment."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.given = 0
 
     def url(self) -> str:
-        """Return where to ask."""
+        """Return the address of the credentials."""
         return f"http://127.0.0.1:{self.server_port}/credentials"
 
 
@@ -41,7 +41,7 @@ class _Request(BaseHTTPRequestHandler):
     server: CredentialsServer
 
     def do_GET(self) -> None:
-        """Give credentials that nobody had before."""
+        """Answer with new credentials each time."""
         self.server.given += 1
         body = {
             "AccessKeyId": f"AKIA{self.server.given:016}",
@@ -54,7 +54,7 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(body).encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def credentials() -> Iterator[CredentialsServer]:
 def copy_twice(
     stack: Stack, credentials: CredentialsServer, *arguments: str, **settings: str
 ) -> Copies:
-    """Return what was in the process when it was copied, and what each copy made."""
+    """Return the process's state at the snapshot, and the values that each copy made."""
     environment = {
         **without_aws(os.environ),
         **stack.environment(),
@@ -97,12 +97,12 @@ def copy_twice(
 @pytest.mark.usefixtures("tables")
 @pytest.mark.parametrize("kind", ALGORITHMS)
 def test_copies_differ(stack: Stack, credentials: CredentialsServer, kind: str) -> None:
-    """Two copies make other ids, tokens and pauses, with AWS credentials of their own."""
+    """Two copies make different ids, tokens and pauses, with their own AWS credentials."""
     client, name = stack.secrets_manager.client(), f"snapshot/{kind}"
     secret = new_token_secret(kind)
     client.create_secret(Name=name, SecretString=json.dumps(secret))
-    picture, *copies = copy_twice(stack, credentials, TOKEN_SECRET_ID=name)
-    assert picture == {"sockets": [], "credentials": 0, "secret": False, "connection": False}
+    inherited, *copies = copy_twice(stack, credentials, TOKEN_SECRET_ID=name)
+    assert inherited == {"sockets": [], "credentials": 0, "secret": False, "connection": False}
     assert len(copies) == 2
     for name in copies[0]:
         assert copies[0][name] != copies[1][name], name
@@ -117,8 +117,8 @@ def test_copies_differ(stack: Stack, credentials: CredentialsServer, kind: str) 
 @pytest.mark.usefixtures("tables")
 def test_without_the_hooks_they_would_not(stack: Stack, credentials: CredentialsServer) -> None:
     """The same process without the hooks of `auth.external.snapshot` shares its credentials."""
-    picture, *copies = copy_twice(stack, credentials, "no-hooks")
-    assert picture["credentials"]
+    inherited, *copies = copy_twice(stack, credentials, "no-hooks")
+    assert inherited["credentials"]
     assert copies[0]["pause"] == copies[1]["pause"]
     assert copies[0]["account"] != copies[1]["account"]
     assert credentials.given == 1

@@ -1,4 +1,4 @@
-"""Rotating the token keys, on the stand-in, with the code that uses the keys."""
+"""Rotating the token keys on the stand-in, with the code that uses the keys."""
 
 import json
 import os
@@ -26,10 +26,10 @@ from tests.integration.secrets.studio import NAME, STAGE, Studio
 from tests.play.players import Player, call
 
 
-def test_nobody_notices(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions and access tokens stay good throughout, in every container, through two rotations.
+def test_rotation_is_unnoticed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions and access tokens stay valid in every container through two rotations.
 
-    Containers learn of the keys at different times: each keeps them for its five minutes.
+    Containers learn of the keys at different times, because each caches them for five minutes.
     """
     player = Player()
     assert player.register().status == 201
@@ -38,7 +38,7 @@ def test_nobody_notices(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None
     asked = [0]
 
     def play() -> None:
-        """Let one container answer; which one changes, and each rests for a while."""
+        """Let the next container refresh, then check recent access tokens in all of them."""
         asked[0] += 1
         monkeypatch.setattr(handler, "application", studio.containers[asked[0] % 3])
         statuses.append(player.refresh().status)
@@ -46,7 +46,7 @@ def test_nobody_notices(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None
         for container in studio.containers:
             monkeypatch.setattr(handler, "application", container)
             for made_at, token in tokens:
-                if studio.now - made_at < 300:  # the tokens' own time is that of the machine
+                if studio.now - made_at < 300:  # the tokens' own time is the system's
                     statuses.append(call("GET", "/v1/me", token=token).status)
 
     studio.while_waiting = play
@@ -68,7 +68,7 @@ def test_nobody_notices(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_too_early(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test above can fail: used before everybody knows it, a new key costs requests."""
+    """The test above can fail: a key used before all containers know it makes requests fail."""
     player = Player()
     assert player.register().status == 201
     other = studio.containers[1]
@@ -107,11 +107,11 @@ def test_it_waits(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 class Stopped(Exception):
-    """Ctrl-C, as the test has it."""
+    """Stands for Ctrl-C."""
 
 
 class StoppedSecret(Secret):
-    """A secret whose user presses Ctrl-C after some calls to AWS."""
+    """A secret that raises `Stopped` after some calls to AWS, as if the user pressed Ctrl-C."""
 
     def __init__(self, studio: Studio, calls: int) -> None:
         super().__init__(studio.client, NAME)
@@ -119,7 +119,7 @@ class StoppedSecret(Secret):
         self._calls_left = calls
 
     def read(self) -> Any:
-        """Read by the studio's clock."""
+        """Read with the studio's clock."""
         value, version, now = super().read()
         return value, version, now + timedelta(seconds=self._studio.now)
 
@@ -131,7 +131,7 @@ class StoppedSecret(Secret):
 
 
 def test_ctrl_c_anywhere(studio: Studio) -> None:
-    """Stopped at any call to AWS or while it waits, the next run goes on; no key is lost."""
+    """After a stop at any call to AWS, or while waiting, the next run goes on; no key is lost."""
     stops = 0
     while True:
         before = studio.value()
@@ -151,7 +151,7 @@ def test_ctrl_c_anywhere(studio: Studio) -> None:
 
 
 def test_stopped_while_it_waits(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second run waits only for what is left of the time, and uses the keys published before."""
+    """A second run waits only for the remaining time and uses the keys published before."""
 
     def stop() -> None:
         if sum(studio.naps) >= 600:
@@ -171,7 +171,7 @@ def test_stopped_while_it_waits(studio: Studio, capsys: pytest.CaptureFixture[st
 
 
 def test_two_at_once(studio: Studio) -> None:
-    """Two runs at the same time publish one pair of keys, and the later one says so and stops."""
+    """Two runs at the same time publish one pair of keys; the later run says so and stops."""
 
     def another() -> None:
         studio.while_waiting = lambda: None
@@ -185,7 +185,7 @@ def test_two_at_once(studio: Studio) -> None:
 
 
 def test_nothing_is_written_over(studio: Studio) -> None:
-    """A value that came between reading and writing stays."""
+    """A value stored between reading and writing is kept."""
     secret = studio.secret()
     value, version, _ = secret.read()
     other = {**value, "mac_keys": {**value["mac_keys"], "by-hand": value["mac_keys"]["mac-1"]}}
@@ -196,7 +196,7 @@ def test_nothing_is_written_over(studio: Studio) -> None:
 
 
 def test_lost_answer(studio: Studio) -> None:
-    """A change that took effect though its answer was lost is no failure."""
+    """A change that took effect is no failure even if its answer was lost."""
     secret = studio.secret()
     value, version, _ = secret.read()
     ask = secret._ask  # noqa: SLF001
@@ -213,7 +213,7 @@ def test_lost_answer(studio: Studio) -> None:
 def test_old_keys_go_when_their_time_has_come(
     studio: Studio, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A signing key is kept for twenty minutes after its use, a MAC key for 31 days."""
+    """A signing key is kept for twenty minutes after its last use, a MAC key for 31 days."""
     studio.rotate()
     both = {"mac_keys.mac-1", "signing_keys.signing-1"}
     assert set(studio.schedule().retired) == both
@@ -231,7 +231,7 @@ def test_old_keys_go_when_their_time_has_come(
 
 
 def test_the_next_rotation_drops_them_too(studio: Studio) -> None:
-    """Whoever rotates once a year never has more than two keys of a kind."""
+    """With one rotation a year there are never more than two keys of a kind."""
     studio.rotate()
     studio.now += timedelta(days=365).total_seconds()
     studio.rotate()
@@ -243,7 +243,7 @@ def test_the_next_rotation_drops_them_too(studio: Studio) -> None:
 
 
 def test_keys_by_hand(studio: Studio) -> None:
-    """Keys that somebody added by hand are kept as previous ones, whatever their names."""
+    """Keys added by hand are kept as previous ones, whatever their names."""
     value = studio.value()
     other: dict[str, Any] = new_token_secret()
     value["mac_keys"]["winter"] = other["mac_keys"]["mac-1"]
@@ -275,7 +275,7 @@ def rsa_pem(bits: int) -> str:
     ids=["es256", "ed25519", "rsa", "larger rsa"],
 )
 def test_the_kind_of_key_stays(studio: Studio, pem: str, algorithm: str, bits: int) -> None:
-    """A game server that knows one algorithm gets the next key of the same, and no smaller one."""
+    """The next key keeps the algorithm, which a game server relies on, and is not smaller."""
     studio.sign_with(pem)
     studio.rotate()
     key = ring_of(studio.value()).current_signing
@@ -283,7 +283,7 @@ def test_the_kind_of_key_stays(studio: Studio, pem: str, algorithm: str, bits: i
 
 
 def test_moving_to_another_kind(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
-    """A stage moves from RSA with 2048 bits to each kind and back: no player notices."""
+    """A stage moves from RSA with 2048 bits to each kind and back, unnoticed by players."""
     studio.sign_with(rsa_pem(2048))
     player = Player()
     assert player.register().status == 201
@@ -304,7 +304,7 @@ def test_moving_to_another_kind(studio: Studio, capsys: pytest.CaptureFixture[st
 
 
 class PlayerKeys:
-    """What a game server with nothing but PyJWT verifies by the published keys."""
+    """A game server that verifies with PyJWT and the published keys only."""
 
     def __init__(self) -> None:
         self._keys = jwt.PyJWKSet.from_dict(call("GET", "/.well-known/jwks.json").json)
@@ -317,7 +317,7 @@ class PlayerKeys:
 
 
 def test_another_kind_is_published(studio: Studio) -> None:
-    """A rotation that another kind has begun is finished first; nothing is changed meanwhile."""
+    """A rotation begun for another kind is finished first; nothing is changed meanwhile."""
 
     def stop() -> None:
         raise KeyboardInterrupt
@@ -335,7 +335,7 @@ def test_another_kind_is_published(studio: Studio) -> None:
 
 
 def test_emergency(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
-    """With a leaked key all are replaced: old sessions and tokens end, signing in works."""
+    """After a leak all keys are replaced: old sessions and tokens end, signing in works."""
     player, *others = (Player() for _ in range(4))
     for one in (player, *others):
         assert one.register().status == 201
@@ -364,7 +364,7 @@ def test_emergency_with_another_kind(studio: Studio) -> None:
 
 
 def test_emergency_in_the_midst_of_a_rotation(studio: Studio) -> None:
-    """The keys published for later have leaked as well: they go with the rest."""
+    """Keys published for later have leaked as well, so they are replaced with the rest."""
 
     def stop() -> None:
         raise KeyboardInterrupt
@@ -378,15 +378,15 @@ def test_emergency_in_the_midst_of_a_rotation(studio: Studio) -> None:
 
 
 def test_emergency_wants_to_be_confirmed(studio: Studio) -> None:
-    """Anything but the stage's name leaves the keys as they are."""
+    """Any confirmation but the stage's name leaves the keys unchanged."""
     before = studio.value()
     with pytest.raises(Problem, match="not confirmed"):
         rotate_at_once(studio.secret(), STAGE, lambda _: "yes")
     assert studio.value() == before
 
 
-def test_what_it_writes_is_what_functions_read(studio: Studio) -> None:
-    """The secret stays in the form of the docs; the notes on times are beside it."""
+def test_functions_read_the_written_secret(studio: Studio) -> None:
+    """The secret keeps the documented form; the times are stored beside it."""
     studio.rotate()
     value = studio.value()
     assert set(value) == {"mac_keys", "signing_keys", "current", "rotation"}

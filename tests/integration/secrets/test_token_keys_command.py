@@ -1,4 +1,4 @@
-"""The command that rotates the token keys, as it is typed, and the one line it says."""
+"""The command that rotates the token keys, as typed, and its one-line messages."""
 
 import re
 
@@ -30,7 +30,7 @@ def test_problems_are_one_line(
     status: int,
     text: str,
 ) -> None:
-    """What is wrong is said in one line."""
+    """A problem is reported in one line."""
     monkeypatch.setattr("builtins.input", lambda _: "")
     assert main(arguments) == status
     said = capsys.readouterr().err
@@ -56,7 +56,7 @@ def test_ctrl_c_is_answered(
 
 
 def test_tidy_by_command(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
-    """`TIDY=yes` drops nothing that is still needed, by the clock of AWS."""
+    """`TIDY=yes` drops no key that is still needed, by the clock of AWS."""
     before = studio.value()
     assert main(["--stage", STAGE, "--tidy"]) == 0
     assert "no previous key is left" in capsys.readouterr().out
@@ -66,7 +66,7 @@ def test_tidy_by_command(studio: Studio, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("kind", [*ALGORITHMS, "ED25519"])
 def test_kind_by_command(studio: Studio, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """`KIND=` names the kind of the new key, in whatever case."""
+    """`KIND=` names the kind of the new key, in any letter case."""
     monkeypatch.setattr("builtins.input", lambda _: STAGE)
     assert main(["--stage", STAGE, "--kind", kind, "--emergency"]) == 0
     assert ring_of(studio.value()).current_signing.kind == kind.lower()
@@ -74,7 +74,7 @@ def test_kind_by_command(studio: Studio, monkeypatch: pytest.MonkeyPatch, kind: 
 
 @pytest.mark.parametrize("text", ["x", "[]", '{"mac_keys": {}}', '{"canary": "4711"}'])
 def test_malformed_secret(studio: Studio, text: str) -> None:
-    """A secret in no form of ours is left alone, and named."""
+    """A malformed secret is reported by name and left unchanged."""
     studio.client.put_secret_value(SecretId=NAME, SecretString=text)
     with pytest.raises(Problem, match=f"{NAME} is not what it should be") as problem:
         studio.rotate()

@@ -1,1 +1,1 @@
-"""Sessions: refresh, sign-out, their number, and calls at once."""
+"""Sessions: refresh, sign-out, their number, and concurrent calls."""

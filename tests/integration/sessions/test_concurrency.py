@@ -1,4 +1,4 @@
-"""Fifty containers at once, each a process with a connection of its own: no race has a winner."""
+"""Fifty containers at once, each a process with its own connection: no race changes an outcome."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ from tests.play.players import Player, call
 
 WORKERS = 50
 PATIENCE_SECONDS = 30.0
-# Short, so that judging it costs the two cores little: fifty wait for it at once.
+# Short, so that checking its strength is cheap: fifty workers share two cores.
 PASSWORD = "vQ7#mL2x-Rk"
 NEW_PASSWORD = "Zt4!nB8w-Yp"
 KEY = "a-key-of-the-client-0001"
@@ -35,7 +35,7 @@ KEY = "a-key-of-the-client-0001"
 
 @dataclass(frozen=True)
 class Request:
-    """A request that a worker sends."""
+    """A request for a worker to send."""
 
     method: str
     path: str
@@ -44,13 +44,13 @@ class Request:
 
 
 class Crowd:
-    """The workers, and a way to have them all send at the same moment."""
+    """The workers; they send their requests at the same moment."""
 
     def __init__(self) -> None:
-        # Not forked from here: this process has threads, and connections that nobody may share.
+        # Not forked from here: this process has threads, and connections that must not be shared.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["handler", "boto3", "zxcvbn", "tests.play.players"])
-        self._barrier = context.Barrier(WORKERS)  # kept here: it goes when nobody here has it
+        self._barrier = context.Barrier(WORKERS)  # kept here, or it would be destroyed
         pairs = [context.Pipe() for _ in range(WORKERS)]
         self._pipes = [ours for ours, _ in pairs]
         self._processes = [
@@ -63,7 +63,7 @@ class Crowd:
             theirs.close()
 
     def send(self, requests: Sequence[Request]) -> list[Answer]:
-        """Send all requests at once, each from a worker of its own, and return their answers."""
+        """Send all requests at once, each from its own worker, and return their answers."""
         idle = [None] * (WORKERS - len(requests))
         for pipe, request in zip(self._pipes, [*requests, *idle], strict=True):
             pipe.send(request)
@@ -72,7 +72,7 @@ class Crowd:
     def stop(self) -> None:
         """End all workers."""
         for pipe in self._pipes:
-            pipe.close()  # which a worker takes for the end
+            pipe.close()  # tells the worker to end
         for process in self._processes:
             process.join(PATIENCE_SECONDS)
             if process.exitcode is None:
@@ -88,11 +88,11 @@ class Crowd:
 
 
 def _work(pipe: "Pipe[Any, Any]", barrier: Barrier) -> None:
-    """Be one container: warm up, then send what comes through the pipe."""
+    """Run as one container: warm up, then send each request from the pipe."""
     handler.application = quick_application()
     call("GET", "/v1/health")
     call("GET", "/.well-known/jwks.json")
-    # A process's first judgement of a password takes three times as long.
+    # A process's first check of a password's strength takes three times as long.
     warm_up = registration(f"warm-up.{os.getpid()}", os.getpid() % 256)
     call(warm_up.method, warm_up.path, warm_up.body, **warm_up.options)
     with suppress(EOFError, KeyboardInterrupt):
@@ -105,9 +105,9 @@ def _work(pipe: "Pipe[Any, Any]", barrier: Barrier) -> None:
 
 
 class QuickPasswords(Passwords):
-    """Hashes with next to no effort, or two cores would let few through at once.
+    """Hashes cheaply, so that two cores can serve many requests at once.
 
-    It verifies no sooner than a real one: what can happen meanwhile does.
+    Verifying still takes time, so that other requests can run meanwhile.
     """
 
     def __init__(self) -> None:
@@ -119,13 +119,13 @@ class QuickPasswords(Passwords):
 
 
 def quick_application() -> Application:
-    """Return an application with quick passwords."""
+    """Return an application that hashes cheaply."""
     return create_app(Settings.from_environment(os.environ), passwords=QuickPasswords())
 
 
 @pytest.fixture(scope="module")
 def crowd(stack: Stack) -> Iterator[Crowd]:
-    """Return fifty warm containers; the test's own hashes as they do, or they would rehash."""
+    """Return fifty warm containers and let the test hash as they do, or they would rehash."""
     application = quick_application()
     crowd = Crowd()
     try:
@@ -140,19 +140,19 @@ def crowd(stack: Stack) -> Iterator[Crowd]:
 
 @pytest.fixture
 def ada(tables: Tables) -> Player:
-    """Return somebody who has registered."""
+    """Return a registered player."""
     ada = Player("Ada", PASSWORD)
     assert ada.register().status == 201
     return ada
 
 
 def address(number: int) -> str:
-    """Return one of many addresses, to stay clear of the limits by address."""
+    """Return one of many addresses, to avoid the limits by address."""
     return f"198.51.100.{number}"
 
 
 def registration(username: str, number: int, **options: Any) -> Request:
-    """Return a registration from an address of its own."""
+    """Return a registration from its own address."""
     body = {"username": username, "password": PASSWORD}
     return Request("POST", "/v1/register", body, {"address": address(number), **options})
 
@@ -163,12 +163,12 @@ def refresh(token: str, **options: Any) -> Request:
 
 
 def statuses(answers: Sequence[Answer]) -> Counter[int]:
-    """Return how often each status came."""
+    """Return the number of answers of each status."""
     return Counter(answer.status for answer in answers)
 
 
 def test_one_name(crowd: Crowd, tables: Tables) -> None:
-    """Of fifty who want one name at once one gets it, in whatever spelling."""
+    """Of fifty registrations of one name at once, in any spelling, one succeeds."""
     names = ["Ada", "ada", "ADA", "aDa", "adA"]
     answers = crowd.send([registration(names[n % 5], n) for n in range(WORKERS)])
     assert Counter((answer.status, answer.code) for answer in answers) == {
@@ -183,7 +183,7 @@ def test_one_name(crowd: Crowd, tables: Tables) -> None:
 
 
 def test_one_key(crowd: Crowd, tables: Tables) -> None:
-    """One registration sent twenty times with its key is one account, and nobody hears "taken"."""
+    """One registration sent twenty times with its key is one account, and none says "taken"."""
     answers = crowd.send([registration("Ada", n, key=KEY) for n in range(20)])
     assert statuses(answers) == {201: 20}
     assert len({answer.json["account"]["id"] for answer in answers}) == 1
@@ -194,10 +194,10 @@ def test_one_key(crowd: Crowd, tables: Tables) -> None:
 
 
 def test_one_key_for_two_names(crowd: Crowd, tables: Tables) -> None:
-    """One key sent with two names registers one of them, and the other hears why.
+    """One key sent with two names registers one of them; the other gets the reason.
 
-    Those who wait for the name that loses are thrown out by a deadlock, all but one, again and
-    again: nobody hears of that, in any of ten rounds.
+    Requests that wait for the losing name are repeatedly rolled back by deadlocks, all but one. No
+    answer shows it, in any of ten rounds.
     """
     for number in range(10):
         names, key = [f"Ada-{number}", f"Eve-{number}"], f"{KEY}-{number}"
@@ -210,7 +210,7 @@ def test_one_key_for_two_names(crowd: Crowd, tables: Tables) -> None:
 
 
 def test_many_names(crowd: Crowd, tables: Tables) -> None:
-    """Fifty who register different names at once all succeed."""
+    """Fifty registrations of different names at once all succeed."""
     answers = crowd.send([registration(f"player.{n}", n) for n in range(WORKERS)])
     assert statuses(answers) == {201: WORKERS}
     assert tables.count("accounts") == tables.count("sessions") == WORKERS
@@ -218,7 +218,7 @@ def test_many_names(crowd: Crowd, tables: Tables) -> None:
 
 
 def test_registrations_from_one_address(crowd: Crowd, tables: Tables) -> None:
-    """However many ask at once, one address registers no more than its burst."""
+    """One address registers no more accounts than its burst, even with many requests at once."""
     requests = [registration(f"player.{n}", 1) for n in range(WORKERS)]
     assert statuses(crowd.send(requests)) == {201: 20, 429: WORKERS - 20}
     assert tables.count("accounts") == 20
@@ -226,7 +226,7 @@ def test_registrations_from_one_address(crowd: Crowd, tables: Tables) -> None:
 
 @pytest.mark.parametrize("key", [None, KEY])
 def test_one_refresh_token(crowd: Crowd, tables: Tables, ada: Player, key: str | None) -> None:
-    """A token refreshed fifty times at once has one successor, and its session lives."""
+    """A token refreshed fifty times at once has one successor, and its session goes on."""
     answers = crowd.send([refresh(ada.refresh_token, key=key)] * WORKERS)
     assert statuses(answers) == {200: WORKERS}
     assert len({answer.json["refresh_token"] for answer in answers}) == 1
@@ -238,7 +238,7 @@ def test_one_refresh_token(crowd: Crowd, tables: Tables, ada: Player, key: str |
 
 
 def test_stolen_token_in_a_crowd(crowd: Crowd, tables: Tables, ada: Player) -> None:
-    """A token replaced twice ends its session even among refreshes that are rightly sent."""
+    """A token replaced twice ends its session, even among valid refreshes."""
     stolen = ada.refresh_token
     ada.refresh()
     ada.refresh()
@@ -249,7 +249,7 @@ def test_stolen_token_in_a_crowd(crowd: Crowd, tables: Tables, ada: Player) -> N
 
 @pytest.mark.parametrize("place", [0, 25, 49])
 def test_log_out_everywhere(crowd: Crowd, tables: Tables, ada: Player, place: int) -> None:
-    """After a sign-out everywhere no token works, not even one refreshed at that very moment."""
+    """After signing out everywhere no token works, not even one refreshed at that moment."""
     devices = [ada, *(ada.on_another_device() for _ in range(6))]
     for device in devices[1:]:
         assert device.log_in().status == 200
@@ -271,7 +271,7 @@ def test_log_out_everywhere(crowd: Crowd, tables: Tables, ada: Player, place: in
 
 
 def test_log_out_of_one_session(crowd: Crowd, tables: Tables, ada: Player) -> None:
-    """After a sign-out no refresh that raced it has kept the session alive."""
+    """After a sign-out no concurrent refresh has kept the session alive."""
     requests = [refresh(ada.refresh_token)] * (WORKERS - 1)
     out = Request("POST", "/v1/logout", {}, {"token": ada.access_token})
     answers = crowd.send([*requests[:25], out, *requests[25:]])
@@ -285,25 +285,25 @@ def test_log_out_of_one_session(crowd: Crowd, tables: Tables, ada: Player) -> No
 
 
 def test_guesses_from_one_address(crowd: Crowd, tables: Tables, ada: Player) -> None:
-    """Fifty guesses at once from one address are five guesses: the burst, and nothing above it."""
+    """Of fifty guesses at once from one address only five are checked: its burst."""
     body = {"username": "Ada", "password": "not the password"}
     answers = crowd.send([Request("POST", "/v1/login", body, {"address": address(1)})] * WORKERS)
     assert statuses(answers) == {401: 5, 429: WORKERS - 5}
     for answer in answers:
         if answer.status == 429:
-            # A request that looked at its clock first may be refused last: a second more.
+            # The request with the earliest time may be refused last: one second more.
             assert 1 <= int(answer.headers["retry-after"]) <= 61
 
 
 def test_guesses_from_everywhere(crowd: Crowd, tables: Tables, ada: Player) -> None:
-    """Fifty guesses at one account from fifty addresses are twenty guesses."""
+    """Of fifty guesses at one account from fifty addresses only twenty are checked."""
     body = {"username": "Ada", "password": "not the password"}
     requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(WORKERS)]
     assert statuses(crowd.send(requests)) == {401: 20, 429: WORKERS - 20}
 
 
 def test_guesses_from_a_session(crowd: Crowd, tables: Tables, ada: Player) -> None:
-    """Fifty guesses at the password behind a stolen access token are five guesses."""
+    """Of fifty guesses at the password with a stolen access token only five are checked."""
     body = {"password": "not the password"}
     request = Request("POST", "/v1/me/delete", body, {"token": ada.access_token})
     assert statuses(crowd.send([request] * WORKERS)) == {401: 5, 429: WORKERS - 5}
@@ -312,7 +312,7 @@ def test_guesses_from_a_session(crowd: Crowd, tables: Tables, ada: Player) -> No
 
 @pytest.mark.parametrize("place", [0, 9, 19])
 def test_password_change(crowd: Crowd, tables: Tables, ada: Player, place: int) -> None:
-    """After a password change no session lives that the old password opened meanwhile."""
+    """After a password change no session lasts that the old password opened meanwhile."""
     body = {"username": "Ada", "password": PASSWORD}
     requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(20)]
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
@@ -335,7 +335,7 @@ def test_password_change(crowd: Crowd, tables: Tables, ada: Player, place: int) 
 
 @pytest.mark.parametrize("round_", range(5))
 def test_double_tap(crowd: Crowd, tables: Tables, ada: Player, round_: int) -> None:
-    """The same password change twice at once gives one refresh token, which is no stolen one."""
+    """A password change sent twice at once gives one refresh token, not taken for a stolen one."""
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     request = Request("PUT", "/v1/me/password", change, {"token": ada.access_token})
     answers = crowd.send([request] * 2)
@@ -347,7 +347,7 @@ def test_double_tap(crowd: Crowd, tables: Tables, ada: Player, round_: int) -> N
 
 
 def test_sign_ins_at_once(crowd: Crowd, tables: Tables, ada: Player) -> None:
-    """Sign-ins at once may pass the limit of sessions; the next one brings them back to it."""
+    """Concurrent sign-ins may exceed the session limit; the next sign-in enforces it again."""
     body = {"username": "Ada", "password": PASSWORD}
     requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(20)]
     for _ in range(3):
@@ -358,7 +358,7 @@ def test_sign_ins_at_once(crowd: Crowd, tables: Tables, ada: Player) -> None:
 
 
 def test_sign_ins_at_once_above_the_limit(crowd: Crowd, tables: Tables, ada: Player) -> None:
-    """Sign-ins at once of an account with too many sessions take no more than the excess."""
+    """Concurrent sign-ins of an account with too many sessions delete no more than the excess."""
     body = {"username": "Ada", "password": PASSWORD}
     requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(20)]
     while tables.count("sessions") < 2 * MAX_SESSIONS:
@@ -376,7 +376,7 @@ def test_sign_ins_at_once_above_the_limit(crowd: Crowd, tables: Tables, ada: Pla
 
 
 def test_two_password_changes(crowd: Crowd, tables: Tables, ada: Player) -> None:
-    """Of several password changes at once exactly one is told that it succeeded, and it has."""
+    """Of several password changes at once exactly one reports success, and its password works."""
     passwords = [f"{NEW_PASSWORD}-{n}" for n in range(5)]
     requests = [
         Request(
@@ -388,7 +388,7 @@ def test_two_password_changes(crowd: Crowd, tables: Tables, ada: Player) -> None
         for new in passwords
     ]
     answers = crowd.send(requests)
-    # 401: its turn came when the password had changed already.
+    # 401: the password had already changed.
     assert set(statuses(answers)) <= {200, 401, 429, 503}
     winners = [n for n, answer in enumerate(answers) if answer.status == 200]
     assert len(winners) == 1
@@ -398,7 +398,7 @@ def test_two_password_changes(crowd: Crowd, tables: Tables, ada: Player) -> None
 
 
 def test_deletions_and_logins(crowd: Crowd, tables: Tables, ada: Player) -> None:
-    """Sign-ins that race a deletion succeed or are refused; nothing of the account is left."""
+    """Sign-ins concurrent with a deletion succeed or are refused; no row of the account is left."""
     body = {"username": "Ada", "password": PASSWORD}
     requests = [Request("POST", "/v1/login", body, {"address": address(n)}) for n in range(18)]
     options = {"token": ada.access_token}
@@ -410,7 +410,7 @@ def test_deletions_and_logins(crowd: Crowd, tables: Tables, ada: Player) -> None
 
 
 def test_requests_are_truly_parallel(crowd: Crowd, tables: Tables) -> None:
-    """The workers are fifty connections that are there at the same time."""
+    """The workers hold fifty connections at the same time."""
     users = tables.run(
         "SELECT COUNT(*) AS n FROM information_schema.processlist WHERE user = 'game_login'"
     )

@@ -1,4 +1,4 @@
-"""Auto-login: it survives lost answers and parallel calls, and it notices a copied token."""
+"""Refreshing survives lost answers and parallel calls, and detects a copied token."""
 
 import base64
 import hashlib
@@ -18,13 +18,13 @@ KEY = "0123456789abcdef"
 OTHER_KEY = "fedcba9876543210"
 DAY = 24 * 3600
 
-# Where the parts of a token begin: see auth/credentials/refresh_tokens.py.
+# The offsets of a token's parts: see auth/credentials/refresh_tokens.py.
 KEY_ID, ACCOUNT, SESSION, COUNTER, TAIL, MAC, END = 1, 5, 21, 37, 41, 57, 89
 PREFIX = "glrt_"
 
 
 def refresh(token: object, key: str | None = None) -> Answer:
-    """Refresh as some device does, without keeping the answer."""
+    """Refresh as some device, without storing the answer."""
     return call("POST", "/v1/refresh", {"refresh_token": token}, key=key)
 
 
@@ -40,12 +40,12 @@ def text(token: bytes | bytearray) -> str:
 
 
 def moment(written: str) -> datetime:
-    """Return a time of an answer."""
+    """Parse a time of an answer."""
     return datetime.fromisoformat(written)
 
 
 def refused(answer: Answer) -> bool:
-    """Tell whether the answer sends the player to sign in again."""
+    """Tell whether the answer asks the player to sign in again."""
     return (answer.status, answer.code) == (401, "session_ended")
 
 
@@ -67,7 +67,7 @@ def test_rotation(player: Player) -> None:
 
 
 def test_access_tokens_overlap(player: Player) -> None:
-    """The access token from before a refresh is good until it expires."""
+    """An access token from before a refresh stays valid until it expires."""
     before = player.access_token
     assert player.refresh().status == 200
     assert call("GET", "/v1/me", token=before).status == 200
@@ -75,7 +75,7 @@ def test_access_tokens_overlap(player: Player) -> None:
 
 
 def test_lifetimes(player: Player, clock: FakeClock) -> None:
-    """Each refresh moves the session's end thirty days on, and says so."""
+    """Each refresh extends the session to thirty days from then, and says so."""
     clock.advance(days=29)
     now = clock().replace(microsecond=0)
     body = player.refresh().json
@@ -112,7 +112,7 @@ def test_parent_within_a_minute(player: Player, clock: FakeClock) -> None:
 
 
 def test_parent_does_not_move_the_end(player: Player, clock: FakeClock) -> None:
-    """A repeated refresh tells the same end of the session, not a later one."""
+    """A repeated refresh gives the same end of the session, not a later one."""
     parent = player.refresh_token
     first = refresh(parent).json
     clock.advance(seconds=50)
@@ -122,7 +122,7 @@ def test_parent_does_not_move_the_end(player: Player, clock: FakeClock) -> None:
 
 
 def test_parent_after_a_minute(player: Player, clock: FakeClock) -> None:
-    """After that it means theft: the session ends, and with it the newest token."""
+    """After a minute a replaced token means theft: it ends the session, newest token included."""
     parent = player.refresh_token
     assert player.refresh().status == 200
     clock.advance(seconds=61)
@@ -133,7 +133,7 @@ def test_parent_after_a_minute(player: Player, clock: FakeClock) -> None:
 
 
 def test_theft_ends_one_session_only(player: Player, clock: FakeClock) -> None:
-    """A copied token costs its own session and no other."""
+    """A copied token ends its own session and no other."""
     other = player.on_another_device()
     assert other.log_in().status == 200
     parent = player.refresh_token
@@ -145,7 +145,7 @@ def test_theft_ends_one_session_only(player: Player, clock: FakeClock) -> None:
 
 
 def test_parent_with_its_key(player: Player, clock: FakeClock) -> None:
-    """With the key it was first sent with, it gives the same successor weeks later."""
+    """With its original key the replaced token gives the same successor weeks later."""
     parent = player.refresh_token
     successor = refresh(parent, KEY).json["refresh_token"]
     for _ in range(3):
@@ -158,7 +158,7 @@ def test_parent_with_its_key(player: Player, clock: FakeClock) -> None:
 
 
 def test_repeating_does_not_keep_alive(player: Player, clock: FakeClock) -> None:
-    """The key does not outlive the session that it would refresh."""
+    """Repeating a refresh by its key does not extend the session."""
     parent = player.refresh_token
     assert refresh(parent, KEY).status == 200
     clock.advance(days=29)
@@ -173,7 +173,7 @@ def test_repeating_does_not_keep_alive(player: Player, clock: FakeClock) -> None
 def test_parent_with_another_key(
     first: str | None, again: str | None, player: Player, clock: FakeClock
 ) -> None:
-    """Another key than the one first sent is theft after a minute, and none within it."""
+    """With a key other than its first, a replaced token means theft only after a minute."""
     parent = player.refresh_token
     successor = player.refresh(key=first).json["refresh_token"]
     clock.advance(seconds=50)
@@ -194,7 +194,7 @@ def test_used_successor(player: Player, clock: FakeClock) -> None:
 
 
 def test_grandparent(player: Player) -> None:
-    """The token before the last one ends the session, within the minute too."""
+    """The token before the previous one ends the session, even within the minute."""
     grandparent = player.refresh_token
     assert player.refresh().status == 200
     assert player.refresh().status == 200
@@ -203,7 +203,7 @@ def test_grandparent(player: Player) -> None:
 
 
 def test_key_of_the_refresh_before(player: Player, clock: FakeClock) -> None:
-    """The last refresh's key with the token it gave is refused, and nothing is lost by it."""
+    """The last refresh's key sent with its new token is refused, and the token stays valid."""
     assert player.refresh(key=KEY).status == 200
     for _ in range(2):
         answer = player.refresh(key=KEY)
@@ -215,7 +215,7 @@ def test_key_of_the_refresh_before(player: Player, clock: FakeClock) -> None:
 
 
 def test_one_key_for_two_sessions(player: Player) -> None:
-    """Two sessions may happen to choose one key."""
+    """Two sessions may use the same key."""
     other = player.on_another_device()
     assert other.log_in().status == 200
     assert player.refresh(key=KEY).status == 200
@@ -226,7 +226,7 @@ def test_one_key_for_two_sessions(player: Player) -> None:
 
 @pytest.mark.parametrize("key", ["", "x" * 15, "x" * 129, "0123456789 abcdef", "\u00e9" * 16])
 def test_impossible_keys(key: str, player: Player) -> None:
-    """A key that is short, long or not visible ASCII is refused, and nothing is lost by it."""
+    """A key that is short, long or not visible ASCII is refused, and the token stays valid."""
     token = player.refresh_token
     answer = player.refresh(key=key)
     assert (answer.status, answer.code) == (400, "invalid_request")
@@ -234,12 +234,12 @@ def test_impossible_keys(key: str, player: Player) -> None:
     assert player.refresh_token != token
 
 
-# Tokens of nobody's
+# Invalid tokens
 
 
 @pytest.mark.parametrize("token", [None, 0, 1, True, [], ["glrt_"], {}, {"$ne": ""}])
 def test_wrong_body(token: object, player: Player) -> None:
-    """What is no string is refused as a wrong call, not as an ended session."""
+    """A token that is not a string is an invalid request, not an ended session."""
     answer = refresh(token)
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert call("POST", "/v1/refresh", {}).code == "invalid_request"
@@ -247,13 +247,13 @@ def test_wrong_body(token: object, player: Player) -> None:
 
 
 def _spare_bit(token: str) -> str:
-    """Set a bit of the last character that stands for nothing."""
+    """Set an unused bit of the last character."""
     alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
     return token[:-1] + alphabet[alphabet.index(token[-1]) + 1]
 
 
 def _standard_alphabet(token: str) -> str:
-    """Write the same bytes as a token in base64's other alphabet, with a + or / for sure."""
+    """Encode a token's bytes in base64's other alphabet, with at least one + or /."""
     return PREFIX + token.removeprefix(PREFIX).replace("-", "+").replace("_", "/")[:-1] + "+"
 
 
@@ -286,7 +286,7 @@ OTHER_SPELLINGS: list[Callable[[str], str]] = [
 
 @pytest.mark.parametrize("spelling", OTHER_SPELLINGS)
 def test_other_spellings(spelling: Callable[[str], str], player: Player) -> None:
-    """A garbled token, or the same one written in another way, is refused and changes nothing."""
+    """A garbled token, or the same one in another encoding, is refused and changes nothing."""
     token = player.refresh_token
     other = spelling(token)
     assert other != token
@@ -295,7 +295,7 @@ def test_other_spellings(spelling: Callable[[str], str], player: Player) -> None
 
 
 def test_every_flipped_bit(player: Player, tables: Tables) -> None:
-    """A token with one bit changed is refused and changes nothing, whichever bit it is."""
+    """A token with any single bit changed is refused and changes nothing."""
     before = tables.run("SELECT * FROM sessions")
     token = raw(player.refresh_token)
     assert len(token) == END
@@ -310,7 +310,7 @@ def test_every_flipped_bit(player: Player, tables: Tables) -> None:
 
 
 def test_forged(player: Player, tables: Tables) -> None:
-    """Whoever knows all of a session but the MAC key cannot use it and cannot end it."""
+    """Knowing all of a session except the MAC key is not enough to use it or to end it."""
     before = tables.run("SELECT * FROM sessions")
     payload = raw(player.refresh_token)[:MAC]
     for counter in (0, 1, 2, 2**32 - 1):
@@ -347,17 +347,17 @@ def test_unknown_key(player: Player, clock: FakeClock) -> None:
 
 
 def test_access_token_is_no_refresh_token(player: Player) -> None:
-    """Neither kind of token passes for the other."""
+    """Neither kind of token is accepted as the other."""
     assert refused(refresh(player.access_token))
     assert call("GET", "/v1/me", token=player.refresh_token).code == "invalid_token"
     assert player.refresh().status == 200
 
 
-# Ends
+# Expiry and other ends
 
 
 def test_idle(player: Player, clock: FakeClock) -> None:
-    """A session that is not refreshed lives for thirty days."""
+    """A session that is not refreshed lasts thirty days."""
     clock.advance(days=29, hours=23, minutes=59)
     assert player.refresh().status == 200
     clock.advance(days=30)
@@ -366,7 +366,7 @@ def test_idle(player: Player, clock: FakeClock) -> None:
 
 
 def test_absolute(player: Player, clock: FakeClock) -> None:
-    """A session that is refreshed regularly lives for a hundred and eighty days, and says so."""
+    """A session that is refreshed regularly lasts a hundred and eighty days, and says so."""
     for _ in range(5):
         clock.advance(days=29)
         assert player.refresh().json["refresh_expires_in"] == 30 * DAY
@@ -383,7 +383,7 @@ def test_absolute(player: Player, clock: FakeClock) -> None:
 
 
 def test_suspended(player: Player, tables: Tables) -> None:
-    """A suspended player's session is not usable, and nothing but the code is said."""
+    """A suspended player's session is unusable, and the answer gives only the code."""
     tables.run(
         "UPDATE accounts SET suspended_until = %s, suspension_reason = 'spam'",
         datetime(9999, 1, 1, tzinfo=UTC),
@@ -396,7 +396,7 @@ def test_suspended(player: Player, tables: Tables) -> None:
 
 
 def test_suspended_with_the_parent(player: Player, tables: Tables) -> None:
-    """A suspension bites within the minute in which a token may be repeated, too."""
+    """A suspension also applies within the minute in which a token may be repeated."""
     parent = player.refresh_token
     assert player.refresh(key=KEY).status == 200
     tables.run("UPDATE accounts SET suspended_until = %s", datetime(9999, 1, 1, tzinfo=UTC))
@@ -406,7 +406,7 @@ def test_suspended_with_the_parent(player: Player, tables: Tables) -> None:
 
 @pytest.mark.parametrize("ended", ["log_out", "everywhere", "password", "deletion", "expiry"])
 def test_no_grace_after_the_end(ended: str, player: Player, clock: FakeClock) -> None:
-    """Where a session has ended, the token just replaced is dead too, even with its key."""
+    """If a session has ended, the token just replaced is refused too, even with its key."""
     other = player.on_another_device()
     assert other.log_in().status == 200
     parent = player.refresh_token
@@ -427,7 +427,7 @@ def test_no_grace_after_the_end(ended: str, player: Player, clock: FakeClock) ->
 
 
 def test_deleted(player: Player) -> None:
-    """The session of a deleted account is gone, and stays so when the name is taken again."""
+    """A deleted account's session is gone and stays so when the name is registered again."""
     assert player.delete().status == 200
     assert refused(player.refresh())
     assert Player(player.username, PASSWORD).register().status == 201
@@ -435,7 +435,7 @@ def test_deleted(player: Player) -> None:
 
 
 def test_restored_backup(player: Player, tables: Tables) -> None:
-    """A token younger than its row, as after a restored backup, is refused but no theft."""
+    """A token newer than its row, as after a restored backup, is refused without meaning theft."""
     row = tables.run("SELECT counter, tail_hash, rotation_key FROM sessions")[0]
     backed_up = player.refresh_token
     for _ in range(2):
@@ -448,6 +448,6 @@ def test_restored_backup(player: Player, tables: Tables) -> None:
 
 
 def test_refreshing_is_not_limited(player: Player) -> None:
-    """Coming back is never counted as guessing."""
+    """Refreshes are not counted as guesses."""
     for _ in range(40):
         assert player.refresh().status == 200

@@ -1,10 +1,10 @@
-"""A session from registration to its end: the first story through every real part."""
+"""The life of a session, from registration to its end, through every real component."""
 
 from tests.play.players import PASSWORD, Player, call
 
 
 def test_register_and_sign_in(player: Player) -> None:
-    """A registered player signs in again and is greeted by the name as it was spelled."""
+    """A registered player signs in again and gets the name in its registered spelling."""
     answer = player.on_another_device().log_in()
     assert answer.status == 200
     assert answer.json["account"]["username"] == player.username
@@ -23,7 +23,7 @@ def test_wrong_password(player: Player) -> None:
 
 
 def test_auto_login(player: Player) -> None:
-    """A refresh token signs the player in again, once, and gives the next."""
+    """A refresh token signs the player in again, once, and gives the next one."""
     before = player.refresh_token
     answer = player.refresh()
     assert answer.status == 200
@@ -32,7 +32,7 @@ def test_auto_login(player: Player) -> None:
 
 
 def test_log_out(player: Player) -> None:
-    """After signing out neither token works; signing out again is fine."""
+    """After signing out neither token works; signing out again succeeds."""
     assert player.log_out().json == {}
     assert player.me().code == "invalid_token"
     assert player.refresh().code == "session_ended"

@@ -1,4 +1,4 @@
-"""An account has at most 50 sessions: history and lists are bounded, and deleting it is short."""
+"""An account has at most 50 sessions, which bounds its history, its lists and its deletion."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 def add_sessions(
     tables: Tables, number: int, used_at: datetime, ended_at: datetime | None = None
 ) -> list[bytes]:
-    """Add so many sessions to the one account, used at this time."""
+    """Add sessions to the only account, last used at this time."""
     (account,) = tables.run("SELECT id, epoch FROM accounts")
     return [
         tables.add_session(
@@ -39,7 +39,7 @@ def ids_of(tables: Tables) -> set[bytes]:
 
 
 def test_the_least_recently_used_goes(player: Player, tables: Tables) -> None:
-    """The fifty-first session takes the place of the one that was used least recently."""
+    """The fifty-first session replaces the least recently used one."""
     now = datetime.now(UTC)
     (oldest,) = add_sessions(tables, 1, now - 2 * DAY)
     others = add_sessions(tables, 48, now - DAY)
@@ -52,8 +52,8 @@ def test_the_least_recently_used_goes(player: Player, tables: Tables) -> None:
     assert player.me().status == 200
 
 
-def test_the_dead_go_first(player: Player, tables: Tables, clock: FakeClock) -> None:
-    """A session that has ended goes before any living one, however lately it was used."""
+def test_ended_sessions_go_first(player: Player, tables: Tables, clock: FakeClock) -> None:
+    """A session that has ended is deleted before any living one, even if used more recently."""
     now = datetime.now(UTC)
     living = add_sessions(tables, 47, now - 20 * DAY)
     (ended,) = add_sessions(tables, 1, now, ended_at=now)
@@ -67,7 +67,7 @@ def test_the_dead_go_first(player: Player, tables: Tables, clock: FakeClock) -> 
 
 
 def test_an_evicted_session_is_dead(player: Player, tables: Tables, clock: FakeClock) -> None:
-    """The tokens of a session that had to go are dead, and its player can sign in."""
+    """The tokens of a deleted session are refused, and its player can sign in."""
     for _ in range(MAX_SESSIONS):
         clock.advance(seconds=1)
         assert player.on_another_device().log_in().status == 200
@@ -78,7 +78,7 @@ def test_an_evicted_session_is_dead(player: Player, tables: Tables, clock: FakeC
 
 
 def test_the_list_has_the_current_one(player: Player, tables: Tables) -> None:
-    """The list has fifty sessions at most, the one that asks among them, the last used first."""
+    """The list has at most fifty sessions, the current one included, most recently used first."""
     add_sessions(tables, 200, datetime.now(UTC) + timedelta(minutes=1))
     listed = player.sessions()
     assert len(listed) == MAX_SESSIONS
@@ -88,7 +88,7 @@ def test_the_list_has_the_current_one(player: Player, tables: Tables) -> None:
 
 
 def test_an_account_that_has_more(player: Player, tables: Tables) -> None:
-    """An account from the time before the limit is trimmed at its sign-ins, in bounded steps."""
+    """An account with sessions from before the limit is trimmed at sign-in, in bounded steps."""
     add_sessions(tables, TRIMMED_AT_ONCE + 100, datetime.now(UTC) - DAY)
     assert player.log_in().status == 200
     assert tables.count("sessions") == 102
@@ -98,7 +98,7 @@ def test_an_account_that_has_more(player: Player, tables: Tables) -> None:
 
 
 def test_the_clean_up_trims(player: Player, tables: Tables) -> None:
-    """The clean-up trims accounts whose players do not sign in, and leaves the others alone."""
+    """The cleaning trims accounts that do not sign in, and leaves the others alone."""
     now = datetime.now(UTC)
     ended = add_sessions(tables, 30, now, ended_at=now)
     living = add_sessions(tables, 49, now - DAY)
@@ -126,7 +126,7 @@ def test_registering_again(player: Player, tables: Tables) -> None:
 
 
 def test_deletion_is_short(player: Player, tables: Tables) -> None:
-    """Whatever an account did, there are few rows to delete with it."""
+    """An account never has more than a few rows to delete with it."""
     for _ in range(MAX_SESSIONS + 10):
         assert player.log_in().status == 200
     assert tables.count("sessions") == MAX_SESSIONS
@@ -135,7 +135,7 @@ def test_deletion_is_short(player: Player, tables: Tables) -> None:
 
 
 def test_a_session_that_was_used_meanwhile(player: Player, tables: Tables) -> None:
-    """A session that was to go, and is used at that moment, stays."""
+    """A session chosen for deletion stays if it is used meanwhile."""
     phone = player.on_another_device()
     assert phone.log_in().status == 200
     tables.run("UPDATE sessions SET rotated_at = rotated_at - INTERVAL 2 DAY")
@@ -163,7 +163,7 @@ def test_a_session_that_was_used_meanwhile(player: Player, tables: Tables) -> No
 
 
 def test_an_old_password_takes_no_session(player: Player, tables: Tables) -> None:
-    """A sign-in that a password change overtakes does not end the session that made the change."""
+    """A sign-in overtaken by a password change does not end the session that made the change."""
     add_sessions(tables, MAX_SESSIONS - 1, datetime.now(UTC) - DAY)
     late = player.on_another_device()
     add = SessionTable.add
@@ -175,7 +175,7 @@ def test_an_old_password_takes_no_session(player: Player, tables: Tables) -> Non
 
     patch = pytest.MonkeyPatch()
     patch.setattr(SessionTable, "add", change_first)
-    assert late.log_in().status == 200  # with the old password: its session is born dead
+    assert late.log_in().status == 200  # with the old password: its session is unusable at once
     assert late.me().code == "invalid_token"
     assert player.me().status == 200
     assert player.refresh().status == 200
@@ -187,7 +187,7 @@ def test_trimming_fails(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A player signs in even if the trimming fails; the next sign-in makes up for it."""
+    """A player signs in even if the trimming fails; the next sign-in trims more."""
     add_sessions(tables, MAX_SESSIONS, datetime.now(UTC) - DAY)
     with monkeypatch.context() as patch:
 

@@ -1,4 +1,4 @@
-"""The sessions of a player: listed, ended one by one, ended all at once."""
+"""A player's sessions: listed, ended one by one, ended all at once."""
 
 import base64
 import json
@@ -23,14 +23,14 @@ def devices(player: Player, number: int) -> list[Player]:
 
 
 def current_id(player: Player) -> str:
-    """Return the id of a player's session."""
+    """Return the id of a player's current session."""
     (session,) = (one for one in player.sessions() if one["current"])
     identifier: str = session["id"]
     return identifier
 
 
 def is_dead(player: Player) -> bool:
-    """Tell whether neither token of a player works."""
+    """Tell whether both tokens of a player are refused."""
     return player.me().code == "invalid_token" and player.refresh().code == "session_ended"
 
 
@@ -38,7 +38,7 @@ def is_dead(player: Player) -> bool:
 
 
 def test_list(player: Player, clock: FakeClock) -> None:
-    """The list says of each session where, since when and until when, and which is this one."""
+    """The list gives each session's device, start and end, and marks the current one."""
     (phone,) = devices(player, 1)
     listed = phone.sessions()
     assert len(listed) == 2
@@ -56,7 +56,7 @@ def test_list(player: Player, clock: FakeClock) -> None:
 
 
 def test_list_of_one(player: Player) -> None:
-    """The list and the answer at sign-in speak of the same session."""
+    """The list and the answer at sign-in describe the same session."""
     answer = player.log_in(device="Ada's \U0001f3ae").json
     (listed,) = (one for one in player.sessions() if one["current"])
     assert listed == {
@@ -68,13 +68,13 @@ def test_list_of_one(player: Player) -> None:
 
 
 def test_labels_from_before_they_were_checked(player: Player, tables: Tables) -> None:
-    """A label that is stored with control characters is shown without them."""
+    """A stored label with control characters is returned without them."""
     tables.run("UPDATE sessions SET device = %s", "\u202eevil\0\n<b>x</b>\x07")
     assert [session["device"] for session in player.sessions()] == ["evil<b>x</b>"]
 
 
 def test_order_and_times(player: Player, clock: FakeClock) -> None:
-    """The session used last is first, and its times follow from its last refresh."""
+    """The most recently used session is first, and its times follow from its last refresh."""
     (phone,) = devices(player, 1)
     clock.advance(minutes=3)
     desk = player.on_another_device()
@@ -96,7 +96,7 @@ def test_order_and_times(player: Player, clock: FakeClock) -> None:
 
 
 def test_only_the_living(player: Player, clock: FakeClock) -> None:
-    """What has ended or expired is not in the list."""
+    """Ended and expired sessions are not listed."""
     ended, expiring = devices(player, 2)
     clock.advance(days=20)
     assert player.refresh().status == 200
@@ -111,7 +111,7 @@ def test_only_the_living(player: Player, clock: FakeClock) -> None:
 
 
 def test_only_the_own(player: Player) -> None:
-    """Nobody sees the sessions of others."""
+    """A player sees no sessions of other players."""
     other = Player()
     assert other.register(device="theirs").status == 201
     assert [one["device"] for one in player.sessions()] == [None]
@@ -122,7 +122,7 @@ def test_only_the_own(player: Player) -> None:
 
 
 def test_end_one(player: Player) -> None:
-    """An ended session's tokens are dead at once; the others live on."""
+    """An ended session's tokens are refused at once; the other sessions go on."""
     phone, desk = devices(player, 2)
     parent = phone.refresh_token
     assert phone.refresh().status == 200
@@ -137,7 +137,7 @@ def test_end_one(player: Player) -> None:
 
 
 def test_end_this_one(player: Player) -> None:
-    """A player may end the session that is asking."""
+    """A player may end the current session."""
     assert player.ask("DELETE", f"/v1/sessions/{current_id(player)}").status == 200
     assert is_dead(player)
 
@@ -162,8 +162,8 @@ def test_end_an_expired_one(player: Player, clock: FakeClock) -> None:
     assert player.ask("DELETE", path).code == "not_found"
 
 
-def test_end_one_of_somebody_else(player: Player) -> None:
-    """Another player's session is not found, and lives on."""
+def test_end_one_of_another_player(player: Player) -> None:
+    """Another player's session is not found, and goes on."""
     other = Player()
     assert other.register().status == 201
     answer = player.ask("DELETE", f"/v1/sessions/{current_id(other)}")
@@ -186,7 +186,7 @@ def test_end_one_of_somebody_else(player: Player) -> None:
     ],
 )
 def test_end_one_in_another_spelling(spelling: Callable[[str], str], player: Player) -> None:
-    """A session's id counts in exactly its spelling; else it is not found, and nothing ends."""
+    """A session's id is matched exactly; any other spelling is not found, and nothing ends."""
     answer = player.ask("DELETE", f"/v1/sessions/{spelling(current_id(player))}")
     assert (answer.status, answer.code) == (404, "not_found")
     assert player.me().status == 200
@@ -206,7 +206,7 @@ def test_end_one_in_another_spelling(spelling: Callable[[str], str], player: Pla
     ],
 )
 def test_end_garbage(identifier: str, player: Player) -> None:
-    """What is no session's id is not found, and nothing ends."""
+    """A malformed session id is not found, and nothing ends."""
     answer = player.ask("DELETE", f"/v1/sessions/{identifier}")
     assert (answer.status, answer.code) == (404, "not_found")
     assert player.me().status == 200
@@ -216,7 +216,7 @@ def test_end_garbage(identifier: str, player: Player) -> None:
 
 
 def test_expired_token(player: Player, clock: FakeClock) -> None:
-    """An access token is good for ten minutes, then it cannot even sign out."""
+    """An access token is valid for ten minutes; then it cannot even sign out."""
     clock.advance(minutes=9, seconds=50)
     assert player.me().status == 200
     clock.advance(seconds=11)
@@ -265,7 +265,7 @@ def _unsigned(token: str) -> str:
     ],
 )
 def test_forged_token(forge: Callable[[str], str], player: Player) -> None:
-    """A forged or garbled access token opens nothing and ends nothing."""
+    """A forged or garbled access token gives no access and ends nothing."""
     forged = forge(player.access_token)
     for method, path in (
         ("GET", "/v1/me"),
@@ -279,7 +279,7 @@ def test_forged_token(forge: Callable[[str], str], player: Player) -> None:
 
 
 def test_no_token(player: Player) -> None:
-    """Without an access token the answer asks for one; none is taken from elsewhere."""
+    """Without an access token the answer asks for one; no other place of the request is read."""
     for answer in (
         call("GET", "/v1/me"),
         call("GET", "/v1/me", token=""),
@@ -292,8 +292,8 @@ def test_no_token(player: Player) -> None:
     assert player.me().status == 200
 
 
-def test_suspension_bites_at_once(player: Player, tables: Tables) -> None:
-    """A suspended player's access token opens nothing from then on."""
+def test_suspension_applies_at_once(player: Player, tables: Tables) -> None:
+    """After a suspension the player's access token is refused at once."""
     tables.run("UPDATE accounts SET suspended_until = %s", datetime(9999, 1, 1, tzinfo=UTC))
     assert player.me().code == "invalid_token"
     assert player.ask("GET", "/v1/sessions").code == "invalid_token"

@@ -24,7 +24,7 @@ def test_log_out(player: Player) -> None:
 
 
 def test_log_out_twice(player: Player) -> None:
-    """Signing out again is fine, as long as the access token has not expired."""
+    """Signing out again succeeds until the access token expires."""
     assert player.log_out().status == 200
     for _ in range(2):
         assert (player.log_out().status, player.log_out().json) == (200, {})
@@ -41,7 +41,7 @@ def test_log_out_here(body: object, player: Player) -> None:
 
 @pytest.mark.parametrize("everywhere", ["true", 1, 0, [True], {}])
 def test_log_out_with_a_wrong_body(everywhere: object, player: Player) -> None:
-    """What is neither true nor false ends nothing."""
+    """A value of `everywhere` that is neither true nor false ends nothing."""
     answer = player.ask("POST", "/v1/logout", {"everywhere": everywhere})
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert set(answer.json["error"]["fields"]) == {"everywhere"}
@@ -49,7 +49,7 @@ def test_log_out_with_a_wrong_body(everywhere: object, player: Player) -> None:
 
 
 def test_log_out_everywhere(player: Player) -> None:
-    """Signing out everywhere kills every device at once; signing in again works."""
+    """Signing out everywhere ends every device's session at once; signing in again works."""
     phone, desk = devices(player, 2)
     stranger = Player()
     assert stranger.register().status == 201
@@ -67,7 +67,7 @@ def test_log_out_everywhere(player: Player) -> None:
 
 
 def test_log_out_everywhere_with_an_ended_session(player: Player) -> None:
-    """Who has been signed out cannot sign the others out, not even with a token still fresh."""
+    """A signed-out device cannot sign the others out, not even with an unexpired token."""
     (phone,) = devices(player, 1)
     assert phone.log_out().status == 200
     answer = phone.log_out(everywhere=True)
@@ -77,7 +77,7 @@ def test_log_out_everywhere_with_an_ended_session(player: Player) -> None:
 
 
 def test_log_out_everywhere_twice(player: Player) -> None:
-    """Repeating it spares who has signed in again since."""
+    """Repeating it spares sessions opened since."""
     (phone,) = devices(player, 1)
     assert phone.log_out(everywhere=True).status == 200
     assert player.log_in().status == 200
@@ -87,7 +87,7 @@ def test_log_out_everywhere_twice(player: Player) -> None:
 
 
 def test_log_out_of_a_deleted_account(player: Player) -> None:
-    """Signing out of an account that is gone is fine."""
+    """Signing out of a deleted account succeeds."""
     (phone,) = devices(player, 1)
     assert player.delete().status == 200
     assert phone.log_out().status == 200
@@ -98,7 +98,7 @@ def test_log_out_of_a_deleted_account(player: Player) -> None:
 
 
 def test_by_refresh_token(player: Player, clock: FakeClock) -> None:
-    """A refresh token signs out when the access token has long expired."""
+    """A refresh token signs out even after the access token has expired."""
     (phone,) = devices(player, 1)
     clock.advance(hours=9)
     assert player.log_out().code == "invalid_token"
@@ -132,7 +132,7 @@ def test_everywhere_by_refresh_token(player: Player) -> None:
 
 
 def test_by_refresh_token_twice(player: Player) -> None:
-    """A session that has ended, or is gone, is signed out already; nothing else ends."""
+    """Signing out of an ended or deleted session succeeds; nothing else ends."""
     (phone,) = devices(player, 1)
     for everywhere in (False, True, False):
         answer = log_out_by(player.refresh_token, everywhere=everywhere)
@@ -143,7 +143,7 @@ def test_by_refresh_token_twice(player: Player) -> None:
 
 
 def test_by_refresh_token_of_an_expired_session(player: Player, clock: FakeClock) -> None:
-    """An expired session signs nobody out everywhere."""
+    """An expired session cannot sign out the others."""
     (phone,) = devices(player, 1)
     clock.advance(days=29)
     assert phone.refresh().status == 200
@@ -165,7 +165,7 @@ def test_by_a_forged_refresh_token(player: Player) -> None:
 
 
 def test_the_refresh_token_decides(player: Player) -> None:
-    """With a refresh token in the body the header is not read; without, the header decides."""
+    """A refresh token in the body takes precedence; without one the header is used."""
     (phone,) = devices(player, 1)
     body = {"refresh_token": phone.refresh_token}
     assert call("POST", "/v1/logout", body, token="not a token").status == 200
@@ -185,7 +185,7 @@ def test_the_refresh_token_decides(player: Player) -> None:
 
 @pytest.mark.parametrize("token", [1, ["x"], {}, True])
 def test_a_refresh_token_of_another_type(token: object, player: Player) -> None:
-    """What is no string is a wrong body, if the access token is good."""
+    """A refresh token that is not a string is an invalid request if the access token is valid."""
     answer = player.ask("POST", "/v1/logout", {"refresh_token": token})
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert set(answer.json["error"]["fields"]) == {"refresh_token"}
@@ -193,7 +193,7 @@ def test_a_refresh_token_of_another_type(token: object, player: Player) -> None:
 
 
 def test_sessions_end_once(player: Player, tables: Tables) -> None:
-    """Signing out again does not move the time at which the session ended."""
+    """Signing out again does not change the session's end time."""
     assert log_out_by(player.refresh_token).status == 200
     before = tables.run("SELECT * FROM sessions")
     assert log_out_by(player.refresh_token).status == 200

@@ -1,4 +1,4 @@
-"""Players do whatever comes to their minds, and the API answers as the model does."""
+"""Random stories of several players: the API answers as the model does."""
 
 import logging
 from collections import Counter
@@ -36,10 +36,10 @@ STORIES = examples(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-# As many stories, and the first that goes wrong is enough.
+# The same number of stories; the first failure is enough.
 UNTIL_ONE_FAILS = examples(STORIES, phases=[Phase.generate], report_multiple_bugs=False)
-# What all those stories must come to, each a few times: a player who meets closed doors only finds
-# no bug behind them.
+# The stories together must reach each of these outcomes a few times: calls that are all refused
+# would find no bug.
 A_FEW = 3
 REACHED = (
     *(f"POST /v1/register {how}" for how in ("201", "403 account_suspended", "422 weak_password")),
@@ -59,9 +59,9 @@ REACHED = (
     *("a deleted name", "a new password, and others signed in", "a new password once more"),
     *("a session replaced by the next sign-in", "signed out everywhere by refresh token"),
     *("a session that was ended", "a session after 30 days", "a session after 180 days"),
-    *("an old access token", "a young one, its session dead"),
+    *("an expired access token", "an ended session's token"),
     *("replaced just now", "replaced earlier, by its key", "stolen"),
-    "stolen, of before a new password",
+    "stolen, from before a new password",
 )
 
 
@@ -69,11 +69,11 @@ REACHED = (
 def machine(
     tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[type[Machine]]:
-    """Return the machine, with an application that hashes with next to no effort."""
+    """Return the machine, with an application that hashes cheaply."""
     clock = Clock()
     monkeypatch.setattr(
         logging.getLogger("auth"), "level", logging.CRITICAL
-    )  # thousands of lines that nobody reads
+    )  # thousands of unread lines
     application = create_app(
         replace(settings, rate_limit_scale=1e6),
         clock=clock,
@@ -89,24 +89,24 @@ def machine(
 
 
 def test_the_api_is_the_model(machine: type[Machine]) -> None:
-    """Whatever players do and however much time passes, the API answers as the model does."""
+    """In any sequence of calls and waits the API answers as the model does."""
     run_state_machine_as_test(machine, settings=STORIES)
     assert not seldom(machine), machine.seen
 
 
 def test_too_little_is_noticed(machine: type[Machine]) -> None:
-    """Where stories do not come to everything, the check above says what is missing."""
+    """If the stories miss some outcomes, the check above names them."""
     run_state_machine_as_test(machine, settings=examples(STORIES, max_examples=3))
     assert seldom(machine)
 
 
 def seldom(machine: type[Machine]) -> list[str]:
-    """Return what the stories have not come to, or less than a few times."""
+    """Return the outcomes that the stories reached rarely or never."""
     return [what for what in REACHED if machine.seen[what] < A_FEW]
 
 
 def goes_wrong(machine: type[Machine]) -> bool:
-    """Tell whether the API answers other than the model; an error on our side is no such answer."""
+    """Tell whether the API answers differently from the model; server errors do not count."""
     try:
         run_state_machine_as_test(machine, settings=UNTIL_ONE_FAILS)
     except AssertionError:
@@ -128,7 +128,7 @@ def _grace_of_59_seconds(patch: pytest.MonkeyPatch) -> None:
 def _edit_statement(
     table: type[Any], name: str, patch: pytest.MonkeyPatch, old: str, new: str
 ) -> None:
-    """Let a method of a table send another statement than it should."""
+    """Let a table's method send an edited statement."""
     right: Callable[..., Any] = getattr(table, name)
 
     class Editing:
@@ -136,7 +136,7 @@ def _edit_statement(
             self.database = database
 
         def execute(self, sql: str, *parameters: Any, **more: Any) -> Any:
-            assert old in sql  # in the handler this comes to a 500, which is no find
+            assert old in sql  # the handler turns this into a 500, which does not count as found
             return self.database.execute(sql.replace(old, new), *parameters, **more)
 
     def wrong(self: Any, *arguments: Any) -> Any:
@@ -247,7 +247,7 @@ def _access_token_for_good(patch: pytest.MonkeyPatch) -> None:
 def test_a_planted_bug_is_found(
     plant: Plant, machine: type[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The machine finds each of these bugs by a wrong answer, some of them a second long."""
+    """The machine finds each of these bugs by a wrong answer, even one that is a second off."""
     plant(monkeypatch)
     assert goes_wrong(machine)
 
@@ -267,7 +267,7 @@ def _database_away(patch: pytest.MonkeyPatch) -> None:
 def test_an_error_on_our_side_is_no_find(
     plant: Plant, machine: type[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plant that only breaks the server does not pass for one that was found."""
+    """A plant that only breaks the server does not count as found."""
     plant(monkeypatch)
     with pytest.raises(OurSideFailed):
         goes_wrong(machine)

@@ -1,1 +1,1 @@
-"""Getting in: registration, sign-in, limits on guesses, the password, deletion."""
+"""Registration, sign-in, limits on guesses, password change, deletion."""

@@ -12,7 +12,7 @@ WRONG = "not the password"
 
 
 def test_gone(player: Player, tables: Tables) -> None:
-    """The account is gone with all its sessions; nobody signs in to it any more."""
+    """The account is gone with all its sessions, and signing in to it fails."""
     phone = player.on_another_device()
     assert phone.log_in().status == 200
     answer = player.delete()
@@ -26,7 +26,7 @@ def test_gone(player: Player, tables: Tables) -> None:
 
 
 def test_tokens_are_dead(player: Player) -> None:
-    """Neither token works any more, on this device or on another."""
+    """Both tokens are refused, on this device and on others."""
     phone = player.on_another_device()
     assert phone.log_in().status == 200
     parent = phone.refresh_token
@@ -42,7 +42,7 @@ def test_tokens_are_dead(player: Player) -> None:
 
 
 def test_name_is_free_again(player: Player) -> None:
-    """Somebody else may have the name, and is somebody else to every token of before."""
+    """The name can be registered again, and no earlier token opens the new account."""
     before = player.me().json["account"]["id"]
     assert player.delete().status == 200
     other = Player(player.username.upper(), NEW)
@@ -79,7 +79,7 @@ def test_wrong_password(player: Player, tables: Tables) -> None:
 
 @pytest.mark.parametrize("body", [None, {}, {"password": None}, {"password": 1}, {"password": []}])
 def test_wrong_body(body: object, player: Player) -> None:
-    """Without a password that is a string nothing is deleted, and nothing charged."""
+    """If the password is missing or not a string, nothing is deleted or charged."""
     for _ in range(6):
         answer = player.ask("POST", "/v1/me/delete", body)
         assert (answer.status, answer.code) == (400, "invalid_request")
@@ -88,15 +88,15 @@ def test_wrong_body(body: object, player: Player) -> None:
 
 
 def test_no_delete_method(player: Player) -> None:
-    """The route is a POST: proxies drop the body of a DELETE."""
+    """The route is a POST, because proxies drop the body of a DELETE."""
     answer = player.ask("DELETE", "/v1/me/delete", {"password": PASSWORD})
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "POST"
     assert player.me().status == 200
 
 
-def test_who_may(player: Player, clock: FakeClock) -> None:
-    """Whoever is signed out or expired cannot delete the account, not even with its password."""
+def test_needs_a_usable_session(player: Player, clock: FakeClock) -> None:
+    """A signed-out or expired session cannot delete the account, even with the right password."""
     assert call("POST", "/v1/me/delete", {"password": PASSWORD}).code == "invalid_token"
     phone = player.on_another_device()
     assert phone.log_in().status == 200
@@ -109,14 +109,14 @@ def test_who_may(player: Player, clock: FakeClock) -> None:
 
 
 def test_after_a_password_change(player: Player) -> None:
-    """It is the new password that deletes the account."""
+    """After a password change only the new password deletes the account."""
     assert player.change_password(NEW).status == 200
     assert player.delete(PASSWORD).code == "invalid_credentials"
     assert player.delete(NEW).status == 200
 
 
 def test_rate_limit(player: Player, clock: FakeClock) -> None:
-    """An account has five guesses, then one a minute, and is not deleted meanwhile."""
+    """An account has five guesses, then one a minute, and is not deleted while limited."""
     for _ in range(5):
         assert player.delete(WRONG).status == 401
     answer = player.delete()
@@ -133,7 +133,7 @@ def test_rate_limit(player: Player, clock: FakeClock) -> None:
 
 
 def test_success_is_no_guess(player: Player, tables: Tables) -> None:
-    """A deletion that succeeds is given back: its bucket is as full as before."""
+    """The charge of a successful deletion is refunded."""
     tables.run("DELETE FROM rate_limits")
     assert player.delete().status == 200
     (bucket,) = tables.run("SELECT tat FROM rate_limits")
@@ -141,7 +141,7 @@ def test_success_is_no_guess(player: Player, tables: Tables) -> None:
 
 
 def test_limit_is_shared_with_password_change(player: Player) -> None:
-    """Guesses at deletion and at the password change, from any session, are counted together."""
+    """Guesses at deletion and at the password change share a limit across all sessions."""
     phone = player.on_another_device()
     assert phone.log_in().status == 200
     for _ in range(3):
@@ -153,7 +153,7 @@ def test_limit_is_shared_with_password_change(player: Player) -> None:
 
 
 def test_limit_is_not_shared_with_signing_in(player: Player) -> None:
-    """Guessing here does not keep the player from signing in, nor the other way round."""
+    """Guesses here do not limit signing in, nor the other way round."""
     for _ in range(5):
         assert player.delete(WRONG).status == 401
     assert player.on_another_device().log_in().status == 200

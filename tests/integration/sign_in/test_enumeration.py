@@ -1,4 +1,4 @@
-"""Nobody can tell an unknown name from a wrong password: not by the answer, nor by the work."""
+"""An unknown name and a wrong password are indistinguishable, by answer and by work."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.conftest import FakeClock, Tables
 from tests.play.events import Answer, http_event
 from tests.play.players import Player, call
 
-# Names that no account can have, however they came to be asked for.
+# Names that no account can have, but that a client may still send.
 IMPOSSIBLE = [
     "",
     "x",
@@ -32,7 +32,7 @@ IMPOSSIBLE = [
 
 
 class Work:
-    """What a request had the database and Argon2 do."""
+    """Records a request's database statements and Argon2 calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.statements: list[str] = []
@@ -68,19 +68,19 @@ class Work:
 
 @pytest.fixture
 def work(clock: FakeClock, player: Player, monkeypatch: pytest.MonkeyPatch) -> Work:
-    """Return a record of the work that requests make, of a container that is warm."""
+    """Return a record of the work that requests cause in a warm container."""
     return Work(monkeypatch)
 
 
 def log_in(username: str, path: str = "/v1/login") -> Answer:
-    """Try to sign in with a password that nobody has."""
+    """Try to sign in with a wrong password."""
     return call("POST", path, {"username": username, "password": "not the password"})
 
 
 @pytest.mark.parametrize("path", ["/v1/login", "/login"])
 @pytest.mark.parametrize("name", ["nobody-here", *IMPOSSIBLE])
 def test_unknown_name(work: Work, player: Player, tables: Tables, path: str, name: str) -> None:
-    """An unknown name, a possible one or not, is as much work as a wrong password, and as little.
+    """An unknown name, possible or not, causes exactly the work of a wrong password.
 
     The same statements in the same order, one Argon2 verification, the same answer to the byte.
     """
@@ -95,7 +95,7 @@ def test_unknown_name(work: Work, player: Player, tables: Tables, path: str, nam
 
 @pytest.mark.parametrize("path", ["/v1/login", "/login"])
 def test_empty_bucket(work: Work, player: Player, path: str) -> None:
-    """Whoever guesses on is refused alike, after as many guesses, with no more work."""
+    """Further guesses are refused alike for both, at the same guess and without extra work."""
     wrong = [work.of(lambda: log_in(player.username, path)) for _ in range(7)]
     unknown = [work.of(lambda: log_in("nobody-here", path)) for _ in range(7)]
     assert [done[0].status for done in unknown] == [done[0].status for done in wrong]
@@ -105,7 +105,7 @@ def test_empty_bucket(work: Work, player: Player, path: str) -> None:
 
 
 def test_suspended_account(work: Work, player: Player, tables: Tables) -> None:
-    """Only who knows the password learns that an account is suspended."""
+    """A suspension is shown only after the right password."""
     tables.run("UPDATE accounts SET suspended_until = '9999-01-01', suspension_reason = 'cheating'")
     suspended = work.of(lambda: log_in(player.username))
     unknown = work.of(lambda: log_in("nobody-here"))
@@ -114,7 +114,7 @@ def test_suspended_account(work: Work, player: Player, tables: Tables) -> None:
 
 
 def test_proof_of_another_device(work: Work, player: Player) -> None:
-    """A refresh token of ours tells nothing about somebody else's name."""
+    """A valid refresh token reveals nothing about another player's name."""
     other = Player()
     assert other.register().status == 201
     proof = {"password": "not the password", "refresh_token": player.refresh_token}
@@ -125,7 +125,7 @@ def test_proof_of_another_device(work: Work, player: Player) -> None:
 
 
 def test_only_the_request_id_differs(work: Work, player: Player) -> None:
-    """Two requests' answers differ in the request id, which is the gateway's, and in nothing."""
+    """Two answers differ only in the request id, which is the gateway's."""
     answers = []
     for number, name in enumerate((player.username, "nobody-here")):
         body = json.dumps({"username": name, "password": "not the password"})

@@ -1,6 +1,7 @@
-"""Known devices: strangers cannot use up what a device has that the player used before.
+"""Known devices: attackers cannot use up the guesses of a device that the player used before.
 
-A refresh token proves it. A device has one session, so signing in on it ends the one before.
+A refresh token identifies the device. A device has one session, so signing in on it ends the
+previous one.
 """
 
 import time
@@ -16,14 +17,14 @@ NEW = "lute-Gr4ph!t"
 
 
 def use_up_the_account(player: Player, already: int = 0) -> None:
-    """Let strangers have all the guesses at an account."""
+    """Let attackers use up all guesses at an account."""
     for number in range(20 - already):
         assert guess(player.username, f"198.51.100.{number}").status == 401
     assert player.on_another_device().log_in().status == 429
 
 
 def guesses_from_everywhere(player: Player) -> dict[int, int]:
-    """Let a thousand addresses guess at an account; return how often each status came."""
+    """Guess at an account from a thousand addresses; return the number of answers per status."""
     statuses: dict[int, int] = {}
     for number in range(1000):
         address = f"10.0.{number // 250}.{number % 250}"
@@ -33,9 +34,9 @@ def guesses_from_everywhere(player: Player) -> dict[int, int]:
 
 
 def test_known_device(player: Player) -> None:
-    """While a thousand strangers guess, the owner signs in from a device that is known.
+    """During a thousand guesses from elsewhere the owner signs in from a known device.
 
-    Those with a token that was replaced and with one of an ended session get in, too.
+    A replaced token and one of an ended session work as well.
     """
     replaced = player.refresh_token
     assert player.refresh().status == 200
@@ -57,7 +58,7 @@ def test_known_device(player: Player) -> None:
 
 
 def test_proof_of_an_expired_session(player: Player, clock: FakeClock) -> None:
-    """A known device stays known after its session has expired, as long as its row is kept."""
+    """A device stays known after its session has expired, as long as the session's row is kept."""
     clock.advance(days=59)
     handler.clean_up({}, None)
     use_up_the_account(player)
@@ -65,7 +66,7 @@ def test_proof_of_an_expired_session(player: Player, clock: FakeClock) -> None:
 
 
 def test_proof_without_a_row(player: Player, tables: Tables) -> None:
-    """Without a row the token proves nothing any more: the device is limited like any other."""
+    """Without a row the token proves nothing: the device is limited like any other."""
     tables.run("DELETE FROM sessions")
     use_up_the_account(player)
     assert player.log_in(refresh_token=player.refresh_token).status == 429
@@ -73,7 +74,7 @@ def test_proof_without_a_row(player: Player, tables: Tables) -> None:
 
 @pytest.mark.parametrize("how", ["password", "everywhere"])
 def test_proofs_are_taken_away(player: Player, how: str) -> None:
-    """A new password and signing out everywhere take the proof away from every other session."""
+    """Changing the password and signing out everywhere revoke the proofs of all other sessions."""
     lost = player.on_another_device()
     assert lost.log_in().status == 200
     if how == "password":
@@ -87,7 +88,7 @@ def test_proofs_are_taken_away(player: Player, how: str) -> None:
 
 
 def test_tokens_of_other_sessions_lock_no_owner_out(player: Player) -> None:
-    """Holders of tokens of other sessions use up their own buckets, and never the owner's."""
+    """Tokens of other sessions use up only their own buckets, never the owner's."""
     others = [player.on_another_device() for _ in range(4)]
     for other in others:
         assert other.log_in().status == 200
@@ -102,7 +103,7 @@ def test_tokens_of_other_sessions_lock_no_owner_out(player: Player) -> None:
 
 
 def test_proof_is_nothing_else(player: Player, tables: Tables) -> None:
-    """With a wrong password the token of a known device changes nothing."""
+    """With a wrong password a known device's token changes nothing."""
     token = player.refresh_token
     before = tables.run("SELECT * FROM sessions")
     assert player.on_another_device().log_in(WRONG, refresh_token=token).status == 401
@@ -110,11 +111,11 @@ def test_proof_is_nothing_else(player: Player, tables: Tables) -> None:
     assert player.refresh(token).status == 200
 
 
-# One session a device
+# One session per device
 
 
 def test_the_session_before_ends(player: Player) -> None:
-    """Signing in with the device's current token ends that session, and no other."""
+    """Signing in with the device's current token ends its session, and no other."""
     elsewhere = player.on_another_device()
     assert elsewhere.log_in().status == 200
     before = Player(player.username, refresh_token=player.refresh_token)
@@ -136,7 +137,7 @@ def test_a_token_replaced_before_ends_nothing(player: Player) -> None:
     assert player.refresh().status == 200
 
 
-def test_a_stranger_ends_nothing(player: Player) -> None:
+def test_a_token_of_another_account_ends_nothing(player: Player) -> None:
     """The current token of another account's session ends nothing."""
     stranger = Player()
     assert stranger.register().status == 201
@@ -145,7 +146,7 @@ def test_a_stranger_ends_nothing(player: Player) -> None:
 
 
 def test_a_lost_answer(player: Player) -> None:
-    """Signing in again after a lost answer works, with the token of the session that has ended."""
+    """Signing in again after a lost answer works with the token of the ended session."""
     token = player.refresh_token
     assert player.on_another_device().log_in(refresh_token=token).status == 200
     use_up_the_account(player)
@@ -189,7 +190,7 @@ def test_garbled_proof(player: Player) -> None:
 
 
 def test_known_device_is_limited(player: Player, clock: FakeClock) -> None:
-    """A known device has ten guesses, then one a minute; beyond, it is limited like any other."""
+    """A known device has ten guesses, then one a minute; further ones are limited like others."""
     token = player.refresh_token
     for number in range(10 + 20):  # its own, then those of the account
         answer = guess(player.username, f"198.51.100.{number}", WRONG, refresh_token=token)
@@ -205,8 +206,8 @@ def test_known_device_is_limited(player: Player, clock: FakeClock) -> None:
         assert player.on_another_device().log_in(refresh_token=token).status == 200
 
 
-def test_empty_bucket_refuses_nobody(player: Player) -> None:
-    """A copy of the device's token uses up its bucket, and the owner still signs in."""
+def test_empty_bucket_does_not_refuse_the_owner(player: Player) -> None:
+    """If a copy of the device's token uses up its bucket, the owner can still sign in."""
     token = player.refresh_token
     for number in range(10):
         answer = guess(player.username, f"198.51.100.{number}", WRONG, refresh_token=token)
@@ -215,7 +216,7 @@ def test_empty_bucket_refuses_nobody(player: Player) -> None:
 
 
 def test_known_device_guesses_apart(player: Player) -> None:
-    """The guesses of a known device are no charge to those of strangers."""
+    """Guesses from a known device are not charged to unknown devices."""
     for _ in range(10):
         assert player.log_in(WRONG, refresh_token=player.refresh_token).status == 401
     assert [player.log_in(WRONG).status for _ in range(6)] == [401] * 5 + [429]

@@ -1,4 +1,4 @@
-"""Signing in: who gets in, what the others are told, and how guessing is bounded."""
+"""Signing in: success, the answers to failures, and the limits on guesses."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,21 +13,21 @@ WRONG = "not the password"
 
 
 def guess(username: str, address: str, password: str = WRONG, **more: object) -> Answer:
-    """Try a name and a password from somewhere."""
+    """Try a name and a password from an address."""
     body = {"username": username, "password": password, **more}
     return call("POST", "/v1/login", body, address=address)
 
 
 def suspend(tables: Tables, until: datetime, reason: str | None) -> None:
-    """Suspend everybody."""
+    """Suspend all accounts."""
     tables.run("UPDATE accounts SET suspended_until = %s, suspension_reason = %s", until, reason)
 
 
-# Who gets in
+# Success and failure
 
 
 def test_new_session(player: Player, tables: Tables) -> None:
-    """Every sign-in opens a session of its own with tokens of its own."""
+    """Every sign-in opens a new session with new tokens."""
     other = player.on_another_device()
     first, second = player.log_in(device="phone"), other.log_in(device="desk")
     assert (first.status, second.status) == (200, 200)
@@ -50,7 +50,7 @@ def test_new_session(player: Player, tables: Tables) -> None:
         " kate",
         "kate\x00",
         "kate\n",
-        "\u212aate",  # the Kelvin sign, whose lower case is k
+        "\u212aate",  # the Kelvin sign, with k as its lower case
         "k\u00e0te",
         "\uff4bate",
         "kate\u200d",
@@ -65,7 +65,7 @@ def test_new_session(player: Player, tables: Tables) -> None:
     ],
 )
 def test_alike(username: str, tables: Tables) -> None:
-    """Unknown and impossible names are answered exactly as a wrong password is."""
+    """Unknown and impossible names are answered exactly like a wrong password."""
     assert Player("Kate").register().status == 201
     wrong = Player("kate").log_in(WRONG)
     unknown = Player(username).log_in()
@@ -81,7 +81,7 @@ def test_alike(username: str, tables: Tables) -> None:
     "password", ["", " ", "x" * 7000, "\x00", f"{PASSWORD}\x00", PASSWORD.title(), f"{PASSWORD} "]
 )
 def test_wrong_passwords(password: str, player: Player) -> None:
-    """No password but the right one fits, whether or not anybody could have chosen it."""
+    """Only the right password is accepted, even among passwords that cannot be registered."""
     answer = guess(player.username, player.address, password)
     assert (answer.status, answer.code) == (401, "invalid_credentials")
 
@@ -103,14 +103,14 @@ def test_wrong_passwords(password: str, player: Player) -> None:
     ],
 )
 def test_wrong_body(body: dict[str, object], tables: Tables) -> None:
-    """A body that is not what the route takes is refused and charges nothing."""
+    """An invalid body is refused and charges nothing."""
     answer = call("POST", "/v1/login", body)
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert tables.count("rate_limits") == 0
 
 
 def test_optional_fields_may_be_null(player: Player) -> None:
-    """Optional fields may be null and unknown ones are ignored."""
+    """Optional fields may be null, and unknown ones are ignored."""
     assert player.log_in(device=None, refresh_token=None, remember=True).status == 200
 
 
@@ -118,7 +118,7 @@ def test_optional_fields_may_be_null(player: Player) -> None:
 
 
 def test_suspended(player: Player, tables: Tables, clock: FakeClock) -> None:
-    """A suspended player with the right password learns until when and why, then gets in."""
+    """A suspended player with the right password learns the end and the reason, then signs in."""
     until = (datetime.now(UTC) + timedelta(days=3)).replace(microsecond=0)
     suspend(tables, until, "Spam in the chat")
     answer = player.log_in()
@@ -131,7 +131,7 @@ def test_suspended(player: Player, tables: Tables, clock: FakeClock) -> None:
 
 
 def test_suspended_for_good(player: Player, tables: Tables) -> None:
-    """A suspension without an end says null."""
+    """A suspension without an end gives null."""
     suspend(tables, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), None)
     error = player.log_in().json["error"]
     assert set(error) == {"code", "message", "request_id", "until", "reason"}
@@ -139,7 +139,7 @@ def test_suspended_for_good(player: Player, tables: Tables) -> None:
 
 
 def test_suspension_is_no_secret_to_its_owner_only(player: Player, tables: Tables) -> None:
-    """Who does not know the password does not learn of the suspension, and guesses are charged."""
+    """With a wrong password the suspension is not shown, and the guess is charged."""
     suspend(tables, datetime(9999, 1, 1, tzinfo=UTC), "Spam")
     for _ in range(4):
         assert player.log_in(WRONG).code == "invalid_credentials"
@@ -147,7 +147,7 @@ def test_suspension_is_no_secret_to_its_owner_only(player: Player, tables: Table
     assert player.log_in().code == "too_many_attempts"
 
 
-# Hashes of other parameters
+# Hashes with other parameters
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_suspension_is_no_secret_to_its_owner_only(player: Player, tables: Table
     ],
 )
 def test_rehash(hasher: PasswordHasher, player: Player, tables: Tables) -> None:
-    """Signing in replaces a hash of other parameters, once; imported passwords may be weak."""
+    """Signing in replaces a hash with other parameters, once; imported passwords may be weak."""
     old = hasher.hash("123")
     tables.run("UPDATE accounts SET password_hash = %s", old)
     player.password = "123"
@@ -180,7 +180,7 @@ def test_rehash(hasher: PasswordHasher, player: Player, tables: Tables) -> None:
 
 
 def test_no_rehash(player: Player, tables: Tables) -> None:
-    """A hash of today's parameters stays."""
+    """A hash with current parameters stays."""
     before = tables.run("SELECT password_hash FROM accounts")
     assert player.log_in().status == 200
     assert tables.run("SELECT password_hash FROM accounts") == before
@@ -221,7 +221,7 @@ def test_spellings_are_one_account(player: Player) -> None:
 
 
 def test_unknown_names_are_limited_alike(tables: Tables) -> None:
-    """Guesses at a name that nobody has are limited as any, or the limit would tell."""
+    """Guesses at unknown names are limited in the same way, or the limit would reveal them."""
     assert [Player("nobody-here").log_in().status for _ in range(6)] == [401] * 5 + [429]
     assert [Player("No Body").log_in().status for _ in range(6)] == [401] * 5 + [429]
 
@@ -233,7 +233,7 @@ def test_success_is_no_guess(player: Player) -> None:
 
 
 def test_success_gives_only_itself_back(player: Player) -> None:
-    """A right password does not make up for the wrong ones before it."""
+    """A right password does not refund earlier wrong ones."""
     for _ in range(4):
         assert player.log_in(WRONG).status == 401
     for _ in range(3):
@@ -271,7 +271,7 @@ def test_one_account_many_addresses(player: Player, clock: FakeClock) -> None:
 
 
 def test_a_burst_out_of_order(player: Player, clock: FakeClock) -> None:
-    """A burst is accepted in any order of the requests' clocks, and has no attempt more."""
+    """A burst is accepted in any order of the requests' clocks, without an extra attempt."""
     for number in range(20):
         assert guess(player.username, f"198.51.100.{number}").status == 401
         clock.advance(milliseconds=-40)
@@ -281,7 +281,7 @@ def test_a_burst_out_of_order(player: Player, clock: FakeClock) -> None:
 
 
 def test_other_accounts_are_not_touched(player: Player, tables: Tables) -> None:
-    """Guessing at one account leaves another one at the same address alone."""
+    """Guessing at one account does not limit another one at the same address."""
     other = Player()
     assert other.register().status == 201
     for _ in range(5):
@@ -291,7 +291,7 @@ def test_other_accounts_are_not_touched(player: Player, tables: Tables) -> None:
 
 
 def test_one_home_is_one_address(player: Player) -> None:
-    """All addresses of an IPv6 /64 are one; those of the next are another."""
+    """All addresses of an IPv6 /64 count as one; those of the next /64 as another."""
     home = "2001:db8:1:2"
     for host in ("::1", "::2", ":ffff:ffff:ffff:ffff", ":1:2:3:4", "::"):
         assert guess(player.username, f"{home}{host}").status == 401
@@ -300,7 +300,7 @@ def test_one_home_is_one_address(player: Player) -> None:
 
 
 def test_ipv4_in_ipv6_is_one_address(player: Player) -> None:
-    """An IPv4 address is the same one when it is written as IPv6, and no /64 of them is."""
+    """An IPv4 address written as IPv6 counts as the IPv4 address, not as part of a /64."""
     for _ in range(5):
         assert guess(player.username, "::ffff:198.51.100.1").status == 401
     assert guess(player.username, "198.51.100.1", PASSWORD).status == 429
@@ -308,7 +308,7 @@ def test_ipv4_in_ipv6_is_one_address(player: Player) -> None:
 
 
 def test_no_name_and_no_address_at_rest(player: Player, tables: Tables) -> None:
-    """What is stored of a guess says neither who nor from where."""
+    """The stored data of a guess contains neither the name nor the address."""
     tables.run("DELETE FROM rate_limits")
     assert player.log_in(WRONG).status == 401
     rows = tables.run("SELECT bucket FROM rate_limits")
@@ -318,7 +318,7 @@ def test_no_name_and_no_address_at_rest(player: Player, tables: Tables) -> None:
 
 
 def test_a_refused_guess_charges_no_name(tables: Tables) -> None:
-    """What an address without attempts left sends drains no name's bucket: strangers cannot."""
+    """Requests from a limited address charge no name's bucket, so attackers cannot drain it."""
     for number in range(20):
         Player(f"name-{number}", address="198.51.100.9").log_in("wrong")
     owner = Player("somebody-else")

@@ -1,4 +1,4 @@
-"""Changing the password: this device goes on, every other one is signed out."""
+"""Changing the password: this device stays signed in, all others are signed out."""
 
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ def test_new_tokens(player: Player) -> None:
 
 
 def test_new_password(player: Player) -> None:
-    """From then on the new password fits, and the old one does not."""
+    """Afterwards the new password is accepted and the old one refused."""
     assert player.change_password(NEW).status == 200
     assert player.log_in(PASSWORD).code == "invalid_credentials"
     assert player.log_in(NEW).status == 200
@@ -40,7 +40,7 @@ def test_new_password(player: Player) -> None:
 
 
 def test_old_refresh_token(player: Player) -> None:
-    """The old refresh token is dead at once: there is no minute of grace, and no key helps."""
+    """The old refresh token is refused at once: there is no grace period, even with a key."""
     for key in (None, KEY):
         old = player.refresh_token
         assert (
@@ -51,7 +51,7 @@ def test_old_refresh_token(player: Player) -> None:
 
 
 def test_replaced_refresh_token(player: Player) -> None:
-    """A token that was replaced just before is dead too, even with its key."""
+    """A token that was replaced just before is refused too, even with its key."""
     parent = player.refresh_token
     assert player.refresh(key=KEY).status == 200
     assert player.change_password(NEW).status == 200
@@ -60,14 +60,14 @@ def test_replaced_refresh_token(player: Player) -> None:
 
 
 def test_key_of_the_refresh_before(player: Player) -> None:
-    """The key of the last refresh before is free for the next one after."""
+    """The key of the previous refresh may be used again for the next one."""
     assert player.refresh(key=KEY).status == 200
     assert player.change_password(NEW).status == 200
     assert player.refresh(key=KEY).status == 200
 
 
 def test_own_access_token(player: Player) -> None:
-    """The access token of this session stays good, or the call could not be repeated."""
+    """The session's access token stays valid, or the call could not be repeated."""
     before = player.access_token
     assert player.change_password(NEW).status == 200
     assert call("GET", "/v1/me", token=before).status == 200
@@ -75,7 +75,7 @@ def test_own_access_token(player: Player) -> None:
 
 
 def test_other_sessions(player: Player) -> None:
-    """Every other session has ended, whichever device changes the password."""
+    """Every other session ends, no matter which device changes the password."""
     phone, desk = player.on_another_device(), player.on_another_device()
     assert phone.log_in().status == 200
     assert desk.log_in().status == 200
@@ -91,8 +91,8 @@ def test_other_sessions(player: Player) -> None:
     assert phone.refresh().status == 200
 
 
-def test_strangers_sessions(player: Player) -> None:
-    """Nobody else's session or password changes."""
+def test_sessions_of_other_players(player: Player) -> None:
+    """No other player's session or password changes."""
     stranger = Player()
     assert stranger.register().status == 201
     assert player.change_password(NEW).status == 200
@@ -101,7 +101,7 @@ def test_strangers_sessions(player: Player) -> None:
 
 
 def test_lost_answer(player: Player) -> None:
-    """Repeated with the same bodies and the token from before, the call gives the same answer."""
+    """Repeated with the same bodies and the old token, the call gives the same answer."""
     access_token = player.access_token
     body = {"current_password": PASSWORD, "new_password": NEW}
     first, *again = [call("PUT", "/v1/me/password", body, token=access_token) for _ in range(3)]
@@ -115,7 +115,7 @@ def test_lost_answer(player: Player) -> None:
 
 
 def test_late_repetition(player: Player) -> None:
-    """Once the token of the answer has been used, a repetition is a wrong password."""
+    """Once the answer's token has been used, a repetition counts as a wrong password."""
     assert player.change_password(NEW).status == 200
     assert player.refresh().status == 200
     used = player.refresh_token
@@ -126,7 +126,7 @@ def test_late_repetition(player: Player) -> None:
 
 
 def test_repetition_on_another_device(player: Player) -> None:
-    """A device that signed in with the new password cannot repeat what another one did."""
+    """A device that signed in with the new password cannot repeat another device's change."""
     assert player.change_password(NEW).status == 200
     phone = player.on_another_device()
     assert phone.log_in().status == 200
@@ -154,7 +154,7 @@ def test_lost_answer_ends_nothing(player: Player) -> None:
 
 
 def test_same_password(player: Player, tables: Tables) -> None:
-    """The new password may not be the current one, however its accents are typed."""
+    """The new password may not be the current one, even with accents typed differently."""
     before = tables.count("rate_limits")
     for current, new in ((PASSWORD, PASSWORD), (WRONG, WRONG), ("Zu\u0308rich-8", "Z\u00fcrich-8")):
         for _ in range(6):
@@ -182,7 +182,7 @@ def test_wrong_password(player: Player, tables: Tables) -> None:
     "new", ["", "short", "password1", "qwertyuiop", "x" * 129, "lute-Gr4ph!t\n", "{username}-7!xQ"]
 )
 def test_weak_password(new: str, player: Player) -> None:
-    """A weak new password is refused with a reason, before the current one is looked at."""
+    """A weak new password is refused with a reason, before the current one is checked."""
     for current in (PASSWORD, WRONG):
         answer = player.change_password(new.format(username=player.username), current)
         assert (answer.status, answer.code) == (422, "weak_password")
@@ -205,14 +205,14 @@ def test_weak_password(new: str, player: Player) -> None:
     ],
 )
 def test_wrong_body(body: dict[str, object], field: str, player: Player) -> None:
-    """A field that is missing or no string is named."""
+    """A field that is missing or not a string is named."""
     answer = player.ask("PUT", "/v1/me/password", body)
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert set(answer.json["error"]["fields"]) == {field}
 
 
 def test_combining_accents(player: Player) -> None:
-    """The new password is the same one in both ways to write its accents."""
+    """The new password is the same one in both ways of writing its accents."""
     assert player.change_password("Zu\u0308rich-A\u030angstrom").status == 200
     assert player.log_in("Z\u00fcrich-\u00c5ngstrom").status == 200
     assert player.change_password(NEW, "Z\u00fcrich-\u00c5ngstrom").status == 200
@@ -237,7 +237,7 @@ def test_rate_limit(player: Player, clock: FakeClock) -> None:
 
 
 def test_both_guesses_are_charged(player: Player) -> None:
-    """Nobody guesses more by writing half of the guesses as the new password."""
+    """Guesses in the place of the new password are charged as well."""
     guesses = [f"lute-Gr4ph!t-{number}" for number in range(8)]
     for current, new in zip(guesses[::2], guesses[1::2], strict=True):
         assert player.change_password(new, current).status in (401, 429)
@@ -246,7 +246,7 @@ def test_both_guesses_are_charged(player: Player) -> None:
 
 
 def test_success_is_no_guess(player: Player) -> None:
-    """A change that succeeds costs no guess."""
+    """A successful change costs no guess."""
     for number in range(4):
         assert player.change_password(NEW if number % 2 else OTHER).status == 200
     assert player.change_password(OTHER, WRONG).status == 401
@@ -255,7 +255,7 @@ def test_success_is_no_guess(player: Player) -> None:
 
 
 def test_successes_are_limited(player: Player, clock: FakeClock) -> None:
-    """Five changes may succeed, then one in ten minutes, from all devices together."""
+    """Five changes may succeed, then one in ten minutes, counted over all devices."""
     for number in range(5):
         assert player.change_password(NEW if number % 2 else OTHER).status == 200
     answer = player.change_password(NEW)
@@ -271,7 +271,7 @@ def test_successes_are_limited(player: Player, clock: FakeClock) -> None:
 
 
 def test_repetition_of_the_last_success(player: Player) -> None:
-    """The last change that the limit allows can be repeated too, and as often as any."""
+    """The last change within the limit can be repeated as often as any other."""
     for number in range(5):
         old, new = (OTHER, NEW) if number % 2 else (NEW, OTHER)
         last = player.change_password(new)
@@ -285,7 +285,7 @@ def test_repetition_of_the_last_success(player: Player) -> None:
 
 
 def test_failures_are_no_successes(player: Player, clock: FakeClock) -> None:
-    """What does not succeed is not counted among the changes that do."""
+    """Failed changes are not counted as successful ones."""
     for _ in range(3):
         for _ in range(2):
             assert player.change_password(NEW, WRONG).status == 401
@@ -299,7 +299,7 @@ def test_failures_are_no_successes(player: Player, clock: FakeClock) -> None:
 
 
 def test_repetition_is_no_guess(player: Player) -> None:
-    """A call that is repeated after a lost answer costs nothing, however often."""
+    """Repeating a call after a lost answer costs nothing, however often."""
     for _ in range(8):
         assert player.change_password(NEW, PASSWORD).status == 200
     for number in range(4):
@@ -307,7 +307,7 @@ def test_repetition_is_no_guess(player: Player) -> None:
 
 
 def test_success_gives_only_itself_back(player: Player) -> None:
-    """A success does not make up for the wrong guesses before it."""
+    """A success does not refund earlier wrong guesses."""
     assert player.change_password(NEW, WRONG).status == 401
     assert player.change_password(NEW).status == 200
     assert player.change_password(OTHER, WRONG).status == 401
@@ -315,7 +315,7 @@ def test_success_gives_only_itself_back(player: Player) -> None:
 
 
 def test_weak_password_is_not_charged(player: Player) -> None:
-    """What is refused for what is in it costs nothing."""
+    """A request with invalid content costs nothing."""
     for _ in range(8):
         assert player.change_password("short", WRONG).status == 422
         assert player.ask("PUT", "/v1/me/password", {"new_password": NEW}).status == 400
@@ -323,7 +323,7 @@ def test_weak_password_is_not_charged(player: Player) -> None:
 
 
 def test_limit_is_of_the_account(player: Player) -> None:
-    """All sessions of an account share the limit, and no other account does."""
+    """All sessions of an account share the limit; other accounts have their own."""
     phone, stranger = player.on_another_device(), Player()
     assert phone.log_in().status == 200
     assert stranger.register().status == 201
@@ -336,11 +336,11 @@ def test_limit_is_of_the_account(player: Player) -> None:
     assert player.log_in().status == 200
 
 
-# Who may
+# Permission
 
 
-def test_who_may(player: Player, tables: Tables, clock: FakeClock) -> None:
-    """Whoever is signed out, expired or suspended cannot change the password."""
+def test_needs_a_usable_session(player: Player, tables: Tables, clock: FakeClock) -> None:
+    """A signed-out, expired or suspended session cannot change the password."""
     body = {"current_password": PASSWORD, "new_password": NEW}
     assert call("PUT", "/v1/me/password", body).code == "invalid_token"
     phone = player.on_another_device()

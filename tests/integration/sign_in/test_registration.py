@@ -1,4 +1,4 @@
-"""Opening an account: who may have which name and password, and what a lost answer costs."""
+"""Registering an account: allowed names and passwords, and repetition after a lost answer."""
 
 import re
 import time
@@ -14,11 +14,11 @@ from tests.play.players import PASSWORD, Player, call
 
 KEY = "0123456789abcdef"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-STRONG = "lute-Gr4ph!t"  # short, since judging a password takes longer the longer it is
+STRONG = "lute-Gr4ph!t"  # short, because checking a longer password's strength takes longer
 
 
 def test_session_body(tables: Tables) -> None:
-    """Registering gives the whole session body, and nothing else."""
+    """Registering gives exactly the fields of the session body."""
     before = datetime.now(UTC).replace(microsecond=0)
     answer = Player("Ada").register()
     body = answer.json
@@ -54,7 +54,7 @@ def test_session_body(tables: Tables) -> None:
 
 
 def test_tokens_work(tables: Tables) -> None:
-    """Who has just registered is signed in."""
+    """Registering signs the player in."""
     player = Player("Ada")
     account = player.register().json["account"]
     assert player.me().json == {"account": account}
@@ -62,7 +62,7 @@ def test_tokens_work(tables: Tables) -> None:
 
 
 def test_one_name_in_every_spelling(tables: Tables) -> None:
-    """Ada, ada and ADA are one name, shown as it was spelled at registration."""
+    """Ada, ada and ADA are one name, returned in its registered spelling."""
     player = Player("Ada-Lovelace")
     assert player.register().status == 201
     assert Player("ada-lovelace").register().code == "username_taken"
@@ -74,7 +74,7 @@ def test_one_name_in_every_spelling(tables: Tables) -> None:
 
 @pytest.mark.parametrize("username", ["a1b", "X" * 24, "0-0", "a..b", "A_-.z", "007"])
 def test_possible_names(username: str, tables: Tables) -> None:
-    """Letters, digits and _ - . between them, 3 to 24 of them, make a name."""
+    """A name has 3 to 24 letters and digits, with _ - . between them."""
     answer = Player(username, STRONG).register()
     assert answer.status == 201
     assert answer.json["account"]["username"] == username
@@ -112,7 +112,7 @@ def test_possible_names(username: str, tables: Tables) -> None:
     ],
 )
 def test_impossible_names(username: str, reason: str, tables: Tables) -> None:
-    """A name with the wrong length, characters or meaning is refused, with the reason."""
+    """A name of a wrong length, with wrong characters or reserved is refused with the reason."""
     answer = Player(username).register()
     assert (answer.status, answer.code) == (422, "invalid_username")
     assert set(answer.json["error"]["fields"]) == {"username"}
@@ -122,7 +122,7 @@ def test_impossible_names(username: str, reason: str, tables: Tables) -> None:
 
 
 def test_me_is_no_name(tables: Tables) -> None:
-    """Nobody is called `me`, since that is how a route says who is asking."""
+    """No account is called `me`, because that is a route's word for the caller."""
     assert Player("me").register().code == "invalid_username"
 
 
@@ -160,7 +160,7 @@ def test_me_is_no_name(tables: Tables) -> None:
     ],
 )
 def test_weak_passwords(password: str, tables: Tables) -> None:
-    """A password that is short, long or easy to guess is refused, with a reason to act on."""
+    """A password that is short, long or easy to guess is refused with a reason to act on."""
     body = {"username": "Ada-Lovelace", "password": password}
     answer = call("POST", "/v1/register", body)
     assert (answer.status, answer.code) == (422, "weak_password")
@@ -170,7 +170,7 @@ def test_weak_passwords(password: str, tables: Tables) -> None:
     charged = [
         row["tat"] > time.time() * 1_000_000 for row in tables.run("SELECT tat FROM rate_limits")
     ]
-    assert not any(charged)  # what was charged for judging it has been given back
+    assert not any(charged)  # the charge for the strength check has been refunded
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_weak_passwords(password: str, tables: Tables) -> None:
     ],
 )
 def test_strong_passwords(password: str, tables: Tables) -> None:
-    """Any Unicode makes a password, from 8 to 128 characters, and nothing of it is trimmed."""
+    """A password has 8 to 128 characters, any of Unicode, and nothing of it is trimmed."""
     player = Player("Ada", password)
     assert player.register().status == 201
     assert player.log_in().status == 200
@@ -195,7 +195,7 @@ def test_strong_passwords(password: str, tables: Tables) -> None:
 
 
 def test_trailing_space_counts(tables: Tables) -> None:
-    """A password is compared exactly: its case and its spaces count."""
+    """A password is compared exactly: letter case and spaces count."""
     player = Player("Ada", STRONG)
     assert player.register().status == 201
     for wrong in (f"{STRONG} ", f" {STRONG}", STRONG.lower(), STRONG.upper()):
@@ -203,7 +203,7 @@ def test_trailing_space_counts(tables: Tables) -> None:
 
 
 def test_password_on_two_keyboards(tables: Tables) -> None:
-    """A password typed with combining accents is the one typed with composed letters."""
+    """A password typed with combining accents equals the one typed with composed letters."""
     composed = "Z\u00fcrich-\u00c5ngstr\u00f6m"
     decomposed = unicodedata.normalize("NFD", composed)
     assert decomposed != composed
@@ -225,7 +225,7 @@ def test_length_counts_after_composing(tables: Tables) -> None:
 
 
 def test_lost_answer(tables: Tables) -> None:
-    """The same key with the same body is the same account, signed in once more."""
+    """The same key with the same body gives the same account, signed in once more."""
     player = Player("Ada", STRONG)
     first = player.register(key=KEY)
     again = player.register(key=KEY)
@@ -237,7 +237,7 @@ def test_lost_answer(tables: Tables) -> None:
 
 
 def test_lost_answer_after_days(clock: FakeClock) -> None:
-    """The key of a registration does not grow old."""
+    """The key of a registration does not expire."""
     player = Player("Ada", STRONG)
     first = player.register(key=KEY)
     clock.advance(days=40)
@@ -245,7 +245,7 @@ def test_lost_answer_after_days(clock: FakeClock) -> None:
 
 
 def test_key_with_another_body(tables: Tables) -> None:
-    """The key of one registration is refused for another name or password."""
+    """The key of one registration is refused with another name or password."""
     assert Player("Ada", STRONG).register(key=KEY).status == 201
     for other in (Player("Eve", STRONG), Player("Ada", "Gr4ph!t-lute")):
         answer = other.register(key=KEY)
@@ -255,7 +255,7 @@ def test_key_with_another_body(tables: Tables) -> None:
 
 
 def test_key_with_a_taken_name(tables: Tables) -> None:
-    """The key of one registration is refused for a name that a third has, too."""
+    """The key of one registration is refused with a name of a third account, too."""
     assert Player("Ada", STRONG).register(key=KEY).status == 201
     assert Player("Eve", STRONG).register().status == 201
     assert Player("Eve", STRONG).register(key=KEY).code == "idempotency_key_reused"
@@ -273,7 +273,7 @@ def test_another_key_or_none(tables: Tables) -> None:
 
 
 def test_key_after_a_refusal(tables: Tables) -> None:
-    """A key whose registration was refused is still free."""
+    """A refused registration leaves its key free."""
     assert Player("Ada", STRONG).register().status == 201
     assert Player("Ada", STRONG).register(key=KEY).code == "username_taken"
     assert Player("Eve", "password").register(key=KEY).code == "weak_password"
@@ -281,7 +281,7 @@ def test_key_after_a_refusal(tables: Tables) -> None:
 
 
 def test_key_of_a_deleted_account(tables: Tables) -> None:
-    """Deleting an account makes its key free again, as its name."""
+    """Deleting an account frees its key as well as its name."""
     player = Player("Ada", STRONG)
     first = player.register(key=KEY).json["account"]["id"]
     assert player.delete().status == 200
@@ -295,7 +295,7 @@ def test_key_of_a_deleted_account(tables: Tables) -> None:
     "key", ["", "x" * 15, "x" * 129, "0123456789 abcdef", "\u00e9" * 16, "0123456789abcde\t"]
 )
 def test_impossible_keys(key: str, tables: Tables) -> None:
-    """A key that is short, long or not visible ASCII is refused before anything is done."""
+    """A key that is short, long or not visible ASCII is refused before any work is done."""
     answer = Player("Ada", STRONG).register(key=key)
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert [name.lower() for name in answer.json["error"]["fields"]] == ["idempotency-key"]
@@ -332,7 +332,7 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"  # joined by zero-width jo
     "device", ["x" * 64, "\U0001f3ae" * 64, "", "Ada's phone", FAMILY, "\u05d0\u05d1 x", None]
 )
 def test_device(device: str | None, tables: Tables) -> None:
-    """A device label of up to 64 characters, of any kind, is kept as it is."""
+    """A device label of up to 64 characters of any kind is stored unchanged."""
     player = Player("Ada", STRONG)
     assert player.register(device=device).status == 201
     assert player.sessions()[0]["device"] == device
@@ -347,7 +347,7 @@ def test_device(device: str | None, tables: Tables) -> None:
     ],
 )
 def test_impossible_device(device: object, tables: Tables) -> None:
-    """A device label that is longer, no text, or has control characters is refused."""
+    """A device label that is longer, not text, or has control characters is refused."""
     answer = Player("Ada", STRONG).register(device=device)
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert set(answer.json["error"]["fields"]) == {"device"}
@@ -374,7 +374,7 @@ def test_wrong_body(body: dict[str, object], field: str, tables: Tables) -> None
 
 
 def test_rate_limit(clock: FakeClock) -> None:
-    """An address opens 20 accounts at once and then one a minute; a taken name counts."""
+    """An address registers 20 accounts at once and then one a minute; a taken name counts."""
     for number in range(12):
         assert Player(f"ada-{number}", STRONG).register().status == 201
     for _ in range(8):
@@ -392,7 +392,7 @@ def test_rate_limit(clock: FakeClock) -> None:
 
 
 def test_what_is_not_charged(tables: Tables) -> None:
-    """A registration that is refused for what is in it costs nothing."""
+    """A registration refused for its content costs nothing."""
     for _ in range(25):
         assert Player("a", STRONG).register().status == 422
         assert Player("ada", "short").register().status == 422
@@ -403,7 +403,7 @@ def test_what_is_not_charged(tables: Tables) -> None:
 
 
 def test_guessing_with_a_known_key(tables: Tables) -> None:
-    """Whoever knows the Idempotency-Key of a registration guesses no faster than by signing in."""
+    """With a registration's leaked Idempotency-Key guesses are as limited as when signing in."""
     player = Player()
     assert player.register(key="a-key-that-leaked").status == 201
     guesses = [

@@ -1,4 +1,4 @@
-"""A trusted proxy in front: whose word counts for where a request comes from."""
+"""A trusted proxy in front of the API: the address that counts for rate limits."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Ask = Callable[..., Answer]
 
 @pytest.fixture
 def ask(tables: Tables, settings: Settings, secrets: Secrets, serve: Serve) -> Ask:
-    """Return a way to guess at a name through a proxy at one address, with these headers."""
+    """Return a function that guesses at a name through a proxy, with these headers."""
     secrets.create(NAME, {"value": OURS})
     serve(replace(settings, trusted_proxy_secret_id=NAME))
 
@@ -39,23 +39,23 @@ def ask(tables: Tables, settings: Settings, secrets: Secrets, serve: Serve) -> A
 
 
 def test_players_behind_the_proxy_are_apart(ask: Ask) -> None:
-    """Each viewer has limits of its own, though all come from the proxy's one address."""
+    """Each viewer has its own limits, although all requests come from the proxy's address."""
     assert [ask("198.51.100.1:4000").status for _ in range(6)] == [401] * 5 + [429]
     assert ask("198.51.100.2:4000").status == 401
-    assert ask("198.51.100.1:9999").status == 429  # the port is no part of the address
+    assert ask("198.51.100.1:9999").status == 429  # the port is not part of the address
     assert ask("2001:db8:1:2::5:443", name="another").status == 401
 
 
 @pytest.mark.parametrize("secret", [None, "", "x", OURS[:-1], OURS + "a", NEXT, "\u00e9" * 32])
 def test_without_the_secret(ask: Ask, secret: str | None) -> None:
-    """Without the proxy's secret its header says nothing: the address that was seen counts."""
+    """Without the proxy's secret its header is ignored: the connection's address counts."""
     statuses = [ask(f"198.51.100.{number}:1", secret).status for number in range(6)]
     assert statuses == [401] * 5 + [429]
 
 
 @pytest.mark.parametrize("viewer", [None, "", "unknown", "198.51.100.1", "1.2.3:80", ":"])
 def test_without_an_address(ask: Ask, viewer: str | None, caplog: pytest.LogCaptureFixture) -> None:
-    """If the proxy names no address, its own counts, and the log says what to change."""
+    """If the proxy names no address, its own counts, and the log names the setting to change."""
     assert [ask(viewer).status for _ in range(6)] == [401] * 5 + [429]
     events = {vars(record).get("event") for record in caplog.records}
     assert "proxy_address_missing" in events
@@ -73,7 +73,7 @@ def test_no_proxy_is_trusted_by_default(tables: Tables) -> None:
 
 
 def test_another_header(tables: Tables, settings: Settings, secrets: Secrets, serve: Serve) -> None:
-    """Another proxy's header may hold the address alone."""
+    """Another proxy's header may contain the address without a port."""
     secrets.create(NAME, {"value": OURS})
     serve(replace(settings, trusted_proxy_secret_id=NAME, trusted_proxy_header="cf-connecting-ip"))
     body = json.dumps({"username": "nobody-here", "password": "x"})
@@ -88,7 +88,7 @@ def test_another_header(tables: Tables, settings: Settings, secrets: Secrets, se
 
 
 def test_changing_the_secret(ask: Ask, secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the proxy changes over, its previous value counts as well."""
+    """During a change of the secret its previous value is accepted as well."""
     monkeypatch.setattr(trusted_proxy, "CACHE_SECONDS", 0.0)
     secrets.put(NAME, {"value": NEXT, "previous": OURS})
     assert ask("198.51.100.1:1", OURS).status == 401
@@ -105,7 +105,7 @@ def test_changing_the_secret(ask: Ask, secrets: Secrets, monkeypatch: pytest.Mon
 def test_the_secret_cannot_be_read(
     ask: Ask, secrets: Secrets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A secret that was read once goes on counting; one that never was means 503."""
+    """A secret that was read once stays in use if a later read fails."""
     assert ask("198.51.100.1:1").status == 401
     monkeypatch.setattr(trusted_proxy, "CACHE_SECONDS", 0.0)
     secrets.put(NAME, {"value": "too short"})
@@ -116,7 +116,7 @@ def test_the_secret_cannot_be_read(
 def test_the_secret_was_never_read(
     tables: Tables, settings: Settings, serve: Serve, player: Player
 ) -> None:
-    """Without the proxy's secret no address is known, so nothing that is limited is done."""
+    """Without the proxy's secret no address is known, so requests with a rate limit get 503."""
     serve(replace(settings, trusted_proxy_secret_id="no/such/secret"))
     body = json.dumps({"username": player.username, "password": player.password})
     headers = {"Content-Type": "application/json", "X-Origin-Verify": OURS}
