@@ -95,7 +95,7 @@ def unsigned(header: dict[str, Any]) -> str:
 
 
 def with_public_key_as_secret() -> str:
-    """Return a token whose HMAC key is our public key (CVE-2015-9235)."""
+    """Return a token signed by HMAC with our public key as its key (CVE-2015-9235)."""
     public = rsa_key(0).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head, payload, _ = unsigned({**HEADER, "alg": "HS256"}).split(".")
     mac = hmac.digest(public, f"{head}.{payload}".encode(), hashlib.sha256)

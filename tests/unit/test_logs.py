@@ -70,7 +70,7 @@ def test_where() -> None:
 
 
 def test_where_of_a_wrong_statement() -> None:
-    """A statement that the database refused is told with the number and the name of the error."""
+    """A statement that the database refused is logged with the error's number and name."""
     assert where(WrongStatement(1054)).startswith("WrongStatement (error 1054 BAD_FIELD_ERROR) at")
 
 
