@@ -1,20 +1,19 @@
-"""Tells who a player is from an access token, without asking the login backend.
+"""Identifies players by their access tokens, without asking the login backend.
 
-Copy this file into a game server; it needs `pyjwt[crypto]` alone. The public keys are read from the
-backend's JWKS and kept. They are read again when they are five minutes old, so that a withdrawn key
-goes, and at once when a token names a key that is new, but once a minute at most: a stranger who
-makes up key ids cannot have us call the backend. While the backend is down the keys at hand go on
-verifying.
+Copy this file into a game server; it needs only `pyjwt[crypto]`. The public keys come from the
+backend's JWKS and are cached for five minutes, so that a withdrawn key stops working. A token with
+an unknown key id causes a read at once, but at most one a minute, so that an attacker with made-up
+key ids cannot flood the backend. While the backend is down, the cached keys stay in use.
 
     tokens = PlayerTokens("https://login.example.com", issuer="game-login-prod", audience="game")
     player = tokens.verify(text)  # raises InvalidToken, KeysUnavailable
 
-PyJWT checks the signature and takes any `typ`, a list as `aud` and a string as `exp`; what RFC 8725
-and RFC 9068 ask beyond the signature is checked here.
+PyJWT checks the signature, but accepts any `typ`, a list as `aud` and a string as `exp`; the other
+checks of RFC 8725 and RFC 9068 are made here.
 
-The backend's clock and ours differ. `iat` is not compared with our clock: if ours were behind, it
-would refuse every fresh token. `exp` is compared without leeway: if our clock is ahead, tokens end
-that much earlier, and a client that is told so comes back with a fresh one.
+The clocks of the backend and the game server differ. `iat` is not compared with our clock: if ours
+were behind, it would refuse every fresh token. `exp` is compared without leeway: if our clock is
+ahead, tokens end that much earlier, and the client is told to get a fresh one.
 """
 
 import base64
@@ -36,7 +35,7 @@ import jwt
 logger = logging.getLogger(__name__)
 
 MAX_TOKEN_LENGTH = 2048
-LIFETIME_SECONDS = 600  # no token of the backend's is good for longer
+LIFETIME_SECONDS = 600  # the backend issues no token with a longer one
 TYPE = "at+jwt"  # RFC 9068, section 2.1
 HEADER_FIELDS = {"typ", "alg", "kid"}  # so nothing like jku, x5u, jwk or crit is followed
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}  # RFC 8725, 3.1: the key decides
@@ -47,13 +46,13 @@ MAX_JWKS_BYTES = 65536
 READ_SECONDS = 5.0
 KEEP_SECONDS = 300.0  # the JWKS's own max-age
 RETRY_SECONDS = 60.0  # the least time between two reads
-FIRST_RETRY_SECONDS = 5.0  # while there is no key at all
+FIRST_RETRY_SECONDS = 5.0  # while there are no keys at all
 
 Jwks = Mapping[str, Any]
 
 
 class InvalidToken(Exception):
-    """The token is not one of the backend's for this game, or it has expired; says why."""
+    """The token is not one of the backend's for this game, or has expired; the text says why."""
 
 
 class KeysUnavailable(Exception):
@@ -62,7 +61,7 @@ class KeysUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Player:
-    """Who a token speaks for."""
+    """The player that a token was issued to."""
 
     account_id: str
     session_id: str
@@ -73,8 +72,8 @@ class Player:
 class PlayerTokens:
     """Verifies access tokens; safe in several threads.
 
-    Now and then `verify` reads the keys and blocks meanwhile, up to 5 s where the backend is
-    silent: call it in a thread where nothing may wait (`asyncio.to_thread`).
+    `verify` sometimes reads the keys, and blocks for up to 5 s if the backend does not answer: call
+    it in a thread if you have an event loop (`asyncio.to_thread`).
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class PlayerTokens:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the backend's URL, and what its tokens have as `iss` and `aud`.
+        """Take the backend's URL, and the `iss` and `aud` of its tokens.
 
         Raises:
             ValueError: the URL is neither https nor this machine.
@@ -100,50 +99,50 @@ class PlayerTokens:
         self._reading = threading.Lock()
 
     def verify(self, text: str) -> Player:
-        """Return the player that a token speaks for.
+        """Return the player that a token was issued to.
 
         Raises:
-            InvalidToken: it is forged, expired, for another game, or no token at all.
-            KeysUnavailable: no key has ever been read, and none can be.
+            InvalidToken: it is forged, expired, for another game, or not a token.
+            KeysUnavailable: no key has been read so far, and the backend has none to offer now.
         """
         if len(text) > MAX_TOKEN_LENGTH:
             raise InvalidToken("longer than 2 KiB")
         try:
             header = jwt.get_unverified_header(text)
             if not all(map(_is_canonical, text.split("."))):
-                raise InvalidToken("not in the one spelling of base64url")
+                raise InvalidToken("not canonical base64url")
             if set(header) != HEADER_FIELDS or header["typ"] != TYPE:
-                raise InvalidToken("no access token of the backend's")
+                raise InvalidToken("not an access token of the backend")
             key = self._key(header["kid"])
             claims: dict[str, Any] = jwt.decode(
                 text,
                 key.key,
                 algorithms=[key.algorithm_name],
-                # All three are checked below, `iat` against `exp` only: clocks differ.
+                # These are checked below; `iat` only against `exp`, because clocks differ.
                 options={"verify_exp": False, "verify_aud": False, "verify_iat": False},
             )
             return self._player(claims)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise InvalidToken(type(error).__name__) from None  # a text might quote the token
+            raise InvalidToken(type(error).__name__) from None  # its text might quote the token
 
     def _player(self, claims: Mapping[str, Any]) -> Player:
         issued_at, expires_at = claims["iat"], claims["exp"]
         if type(issued_at) is not int or type(expires_at) is not int:
-            raise InvalidToken("iat or exp is no integer")
+            raise InvalidToken("iat or exp is not an integer")
         if not 0 < expires_at - issued_at <= LIFETIME_SECONDS:
-            raise InvalidToken("good for too long")
+            raise InvalidToken("valid for too long")
         if self._clock() >= expires_at:
             raise InvalidToken("expired")
         if claims["iss"] != self._issuer or claims["aud"] != self._audience:
             raise InvalidToken("for another issuer or audience")
         account_id, session_id, name = claims["sub"], claims["sid"], claims["name"]
         if not all(isinstance(text, str) and text for text in (account_id, session_id, name)):
-            raise InvalidToken("sub, sid or name is no text")
+            raise InvalidToken("sub, sid or name is not a string")
         return Player(account_id, session_id, name, expires_at)
 
     def _key(self, kid: object) -> jwt.PyJWK:
         if not isinstance(kid, str):
-            raise InvalidToken("kid is no text")
+            raise InvalidToken("kid is not a string")
         with self._reading:
             now = self._monotonic()
             stale = kid not in self._keys or now - self._read_at >= KEEP_SECONDS
@@ -151,7 +150,7 @@ class PlayerTokens:
             if stale and now - self._tried_at >= pause:
                 self._read(now)
             if not self._keys:
-                raise KeysUnavailable(f"no keys from {self._url} yet")
+                raise KeysUnavailable(f"no keys read from {self._url} so far")
             if kid not in self._keys:
                 raise InvalidToken("signed with an unknown key")
             return self._keys[kid]
@@ -162,32 +161,32 @@ class PlayerTokens:
             self._keys = usable_keys(read_jwks(self._url))
             self._read_at = now
         except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
-            logger.warning("no keys from %s: %s", self._url, error)
+            logger.warning("cannot read the keys from %s, will retry: %s", self._url, error)
         finally:
-            self._tried_at = self._monotonic()  # whoever waited for this does not read again
+            self._tried_at = self._monotonic()  # so that waiting threads do not read again
 
 
 def read_jwks(url: str) -> Jwks:
-    """Return the JWKS at a URL; follow no redirect.
+    """Return the JWKS at a URL, without following redirects.
 
     Raises:
-        OSError, ValueError: it cannot be read, or is no JSON object.
+        OSError, ValueError: it cannot be read, or is not a JSON object.
     """
     with _opener(url).open(url, timeout=READ_SECONDS) as answer:
         body = answer.read(MAX_JWKS_BYTES + 1)
     if len(body) > MAX_JWKS_BYTES:
-        raise ValueError("longer than 64 KiB")
+        raise ValueError("JWKS longer than 64 KiB")
     jwks = json.loads(body)
     if not isinstance(jwks, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004  # a wrong answer, no wrong argument
+        raise ValueError("JWKS is not a JSON object")  # noqa: TRY004  # a bad answer
     return jwks
 
 
 def usable_keys(jwks: Jwks) -> dict[str, jwt.PyJWK]:
-    """Return the keys of a JWKS that verify signatures, by their ids; leave out all others.
+    """Return the keys of a JWKS that verify signatures, by id; leave out all others.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are none.
     """
     listed = jwks.get("keys")
     keys: dict[str, jwt.PyJWK] = {}
@@ -202,12 +201,12 @@ def usable_keys(jwks: Jwks) -> dict[str, jwt.PyJWK]:
         if isinstance(kid, str) and for_signatures and not weak:
             keys[kid] = key
     if not keys:
-        raise ValueError("no usable key in it")
+        raise ValueError("JWKS has no usable key")
     return keys
 
 
 def _is_canonical(segment: str) -> bool:
-    """Tell whether a part of a token is in the one spelling that RFC 7515, section 2 gives it."""
+    """Tell whether a part of a token has the canonical spelling of RFC 7515, section 2."""
     decoded = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     return base64.urlsafe_b64encode(decoded).rstrip(b"=") == segment.encode()
 
@@ -230,14 +229,14 @@ def _is_this_machine(host: str | None) -> bool:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Keys come from the backend itself, and not from where somebody points."""
+    """Refuses redirects: keys must come from the backend itself."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Return what opens a URL: by the proxy of the environment, except on this machine."""
+    """Return an opener that uses the environment's proxy, except for this machine."""
     handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
     if _is_this_machine(urllib.parse.urlsplit(url).hostname):
         handlers.append(urllib.request.ProxyHandler({}))

@@ -1,23 +1,23 @@
-"""A WebSocket game server that knows its players: the tutorial's third file.
+"""A WebSocket game server that identifies its players: the tutorial's third file.
 
 It verifies each player's access token by itself (player_tokens.py), greets the player by name and
-passes on what they say to each other.
+relays the players' chat.
 
     python clients/game_server/socket_server.py     # or `make run-game`, with the backend beside it
 
-A client proves who it is in the `Authorization: Bearer` header of the handshake. A game on a web
-page cannot set headers there: it sends this as its first message, within five seconds.
+A client authenticates with an `Authorization: Bearer` header in the handshake. A game on a web page
+cannot set headers there: it sends this as its first message, within five seconds.
 
     {"type": "authenticate", "access_token": "..."}
 
-The same message with a fresh token, at any time, keeps the connection open beyond the ten minutes
-that a token is good for. All messages are JSON objects in text frames:
+The same message with a fresh token, at any time, keeps the connection open when the first token
+expires after ten minutes. All messages are JSON objects in text frames:
 
     from the client   chat {text}
     from the server   welcome {name, players}   joined {name}   left {name}   chat {name, text}
 
-A connection that is refused is accepted first and then closed, with a code that the client can
-read: engines show a refused handshake as nothing but "failed".
+A refused connection is first accepted and then closed, with a code that the client can read:
+engines report a refused handshake only as "failed".
 """
 
 import asyncio
@@ -43,13 +43,13 @@ logger = logging.getLogger("socket_server")
 BAD_MESSAGE = 4400
 BAD_TOKEN = 4401  # get a fresh one, connect again
 NO_TOKEN = 4408
-REPLACED = 4409  # the same account or name connected elsewhere: do not connect again by itself
+REPLACED = 4409  # the same account or name connected elsewhere: do not reconnect automatically
 TOO_MANY_MESSAGES = 4429
 TRY_LATER = 1013  # the public keys cannot be read yet
 
 FIRST_MESSAGE_SECONDS = 5.0
-HEARTBEAT_SECONDS = 20.0  # who does not answer a ping for as long has gone
-HEALTH_PATH = "/health"  # a load balancer asks for it in plain HTTP
+HEARTBEAT_SECONDS = 20.0  # a client that answers no ping for so long is disconnected
+HEALTH_PATH = "/health"  # for a load balancer's plain HTTP requests
 MAX_MESSAGE_BYTES = 4096
 MAX_CHAT_LENGTH = 500
 MESSAGES_PER_SECOND = 5.0
@@ -57,7 +57,7 @@ MESSAGES_AT_ONCE = 10.0
 
 
 class Refused(Exception):
-    """This connection is to be closed, with a code and a reason that the client may show."""
+    """This connection must be closed, with a code and a reason that the client may show."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -67,13 +67,13 @@ class Refused(Exception):
 
 @dataclass
 class Allowance:
-    """What one player may still say, on whichever connection."""
+    """A player's remaining messages, across all connections."""
 
     _spare: float = MESSAGES_AT_ONCE
     _counted_at: float = field(default_factory=time.monotonic)
 
     def spare(self) -> float:
-        """Return how many messages the player may send at once."""
+        """Return the number of messages that the player may send at once."""
         now = time.monotonic()
         refilled = self._spare + (now - self._counted_at) * MESSAGES_PER_SECOND
         self._spare, self._counted_at = min(MESSAGES_AT_ONCE, refilled), now
@@ -83,7 +83,7 @@ class Allowance:
         """Count one message.
 
         Raises:
-            Refused: that was too many.
+            Refused: there were too many.
         """
         self._spare = self.spare() - 1
         if self._spare < 0:
@@ -92,19 +92,19 @@ class Allowance:
 
 @dataclass
 class Seat:
-    """One player's one live connection."""
+    """A player's only live connection."""
 
     player: Player
     connection: ServerConnection
 
 
 class Lobby:
-    """Who is here; every account once, and every name once."""
+    """The connected players: each account and each name at most once."""
 
     def __init__(self, tokens: PlayerTokens) -> None:
         self._tokens = tokens
         self._seats: list[Seat] = []
-        self._allowances: dict[str, Allowance] = {}  # by account id; of who has just left, too
+        self._allowances: dict[str, Allowance] = {}  # by account id; kept for a while after leaving
         self._closing: set[asyncio.Task[None]] = set()
 
     async def handle(self, connection: ServerConnection) -> None:
@@ -129,7 +129,7 @@ class Lobby:
             async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
                 message = parse(await connection.recv())
         except TimeoutError:
-            raise Refused(NO_TOKEN, "no access token came") from None
+            raise Refused(NO_TOKEN, "no access token received") from None
         if message["type"] != "authenticate":
             raise Refused(BAD_TOKEN, "the first message must be authenticate")
         return await self._verified(text_in(message, "access_token"))
@@ -143,9 +143,9 @@ class Lobby:
             raise Refused(TRY_LATER, "cannot verify players yet") from None
 
     async def _stay(self, seat: Seat) -> None:
-        """Seat a player until the connection closes."""
+        """Keep a player in the lobby until the connection closes."""
         self._seat(seat, seat.player)
-        logger.info("%s is here", seat.player.name)
+        logger.info("%s has joined", seat.player.name)
         try:
             names = sorted(other.player.name for other in self._seats)
             welcome = {"type": "welcome", "name": seat.player.name, "players": names}
@@ -154,14 +154,14 @@ class Lobby:
         finally:
             if seat in self._seats:
                 self._seats.remove(seat)
-                self._forget_the_silent()
+                self._forget_full_allowances()
                 self._tell_others(seat, {"type": "left", "name": seat.player.name})
                 logger.info("%s has left", seat.player.name)
 
     def _seat(self, seat: Seat, player: Player) -> None:
-        """Give a seat to a player, in place of all others of the same account or the same name.
+        """Seat a player, replacing all seats of the same account or the same name.
 
-        A name may belong to another account than a few minutes ago. The later token is right.
+        A name can pass to another account within minutes; the later token decides.
 
         Raises:
             Refused: another account with this name is here, with a later token.
@@ -171,7 +171,7 @@ class Lobby:
         ]
         before = [other.player for other in replaced]
         if any(is_later_owner(other, player) for other in before):
-            raise Refused(BAD_TOKEN, "access token: its name is another account's now")
+            raise Refused(BAD_TOKEN, "access token: the name now belongs to another account")
         self._seats = [*(other for other in self._seats if other not in replaced), seat]
         seat.player = player
         for other in replaced:
@@ -184,22 +184,22 @@ class Lobby:
             self._tell_others(seat, {"type": "joined", "name": player.name})
 
     def _close(self, seat: Seat) -> None:
-        """Close a connection whose seat is taken, without waiting: a dead one takes its time."""
+        """Close a replaced connection without waiting: a dead one takes its time."""
         closing = asyncio.create_task(seat.connection.close(REPLACED, "signed in elsewhere"))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    def _forget_the_silent(self) -> None:
+    def _forget_full_allowances(self) -> None:
         present = {seat.player.account_id for seat in self._seats}
         for account, allowance in list(self._allowances.items()):
             if account not in present and allowance.spare() == MESSAGES_AT_ONCE:
                 del self._allowances[account]
 
     async def _listen(self, seat: Seat) -> None:
-        """Take messages until the connection closes or the token expires.
+        """Handle messages until the connection closes or the token expires.
 
         Raises:
-            Refused: the player must go.
+            Refused: the player must be disconnected.
         """
         allowance = self._allowances.setdefault(seat.player.account_id, Allowance())
         while True:
@@ -222,15 +222,15 @@ class Lobby:
     async def _renew(self, seat: Seat, token: str) -> None:
         player = await self._verified(token)
         if player.account_id != seat.player.account_id:
-            raise Refused(BAD_TOKEN, "access token: another player's")
-        self._check_seat(seat)  # a while has passed
+            raise Refused(BAD_TOKEN, "access token: belongs to another player")
+        self._check_seat(seat)  # time has passed
         self._seat(seat, player)
 
     def _check_seat(self, seat: Seat) -> None:
-        """Take nothing more from a connection that was replaced, though it may not be closed yet.
+        """Refuse further messages of a replaced connection, which may not be closed yet.
 
         Raises:
-            Refused: it was.
+            Refused: it was replaced.
         """
         if seat not in self._seats:
             raise Refused(REPLACED, "signed in elsewhere")
@@ -244,12 +244,12 @@ class Lobby:
 
 
 def is_same(one: Player, other: Player) -> bool:
-    """Tell whether two tokens are for one account, or for one name: `Ada` and `ada` are one."""
+    """Tell whether two tokens are for one account or one name (`Ada` and `ada` are the same)."""
     return one.account_id == other.account_id or one.name.lower() == other.name.lower()
 
 
 def is_later_owner(one: Player, other: Player) -> bool:
-    """Tell whether a name that two accounts have had is the first one's by now."""
+    """Tell whether the first of two accounts with the same name is its current owner."""
     return one.account_id != other.account_id and one.expires_at > other.expires_at
 
 
@@ -260,10 +260,10 @@ def answer_health_check(connection: ServerConnection, request: Request) -> Respo
 
 
 def parse(frame: str | bytes) -> dict[str, Any]:
-    """Return a message.
+    """Return the message in a frame.
 
     Raises:
-        Refused: it is none.
+        Refused: the frame holds no message.
     """
     try:
         message = json.loads(frame) if isinstance(frame, str) else None
@@ -275,24 +275,24 @@ def parse(frame: str | bytes) -> dict[str, Any]:
 
 
 def text_in(message: dict[str, Any], name: str) -> str:
-    """Return a text field of a message.
+    """Return a string field of a message.
 
     Raises:
-        Refused: it has none of that name.
+        Refused: the field is missing or not a string.
     """
     text = message.get(name)
     if not isinstance(text, str):
-        raise Refused(BAD_MESSAGE, f"{message['type']} needs a text {name}")
+        raise Refused(BAD_MESSAGE, f"{message['type']} needs a string {name}")
     return text
 
 
 def one_line(text: str) -> str:
-    """Return a text as what one player says: it shows nothing that looks like another's line."""
+    """Return a text without line breaks and control characters: it cannot imitate another line."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def listening(tokens: PlayerTokens, host: str, port: int) -> Server:
-    """Return a server with a lobby of its own, to be entered with `async with`."""
+    """Return a server with its own lobby, for use with `async with`."""
     return serve(
         Lobby(tokens).handle,
         host,
@@ -314,7 +314,7 @@ async def main() -> None:
     )
     host, port = setting("HOST", "127.0.0.1"), int(setting("PORT", "8765"))
     stop = asyncio.get_running_loop().create_future()
-    with suppress(NotImplementedError):  # on Windows, where Ctrl-C is a KeyboardInterrupt
+    with suppress(NotImplementedError):  # on Windows, Ctrl-C raises KeyboardInterrupt instead
         for sign in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(sign, stop.cancel)
     async with listening(tokens, host, port):

@@ -1,1 +1,1 @@
-"""The example game server and its verifier."""
+"""Tests of the example game server and its verifier."""

@@ -1,4 +1,4 @@
-"""Puts the example where it imports from: a game server has its files in one folder."""
+"""Adds the example's folder to the import path: a game server has its files in one folder."""
 
 import sys
 

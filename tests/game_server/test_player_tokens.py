@@ -1,4 +1,4 @@
-"""The game server's verifier: it refuses what the backend refuses, and asks for keys sparingly."""
+"""The game server's verifier refuses the same tokens as the backend, and rarely reads the keys."""
 
 import ast
 import base64
@@ -40,13 +40,13 @@ from tests.unit.test_access_tokens import (
 )
 from tests.unit.test_keys import ScriptedStore, published, ring_of, rsa_key, token_secret
 
-# The backend knows the form of its ids; for everybody else they are opaque.
+# Only the backend knows the form of its ids; to game servers they are opaque.
 OPAQUE = {"sub no id", "sub upper case"}
 JWKS = json.dumps(KEYS.ring().jwks()).encode()
 
 
 class Backend(ThreadingHTTPServer):
-    """Serves a JWKS, and counts how often it is asked."""
+    """Serves a JWKS, and counts the requests."""
 
     daemon_threads = True
 
@@ -62,7 +62,7 @@ class _Answer(BaseHTTPRequestHandler):
     server: Backend
 
     def do_GET(self) -> None:
-        """Answer as the test says."""
+        """Answer as configured by the test."""
         self.server.asked.append(self.path)
         self.send_response(self.server.status)
         for name, value in self.server.headers.items():
@@ -71,18 +71,18 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(self.server.body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Watch:
-    """Both clocks of a verifier."""
+    """A verifier's wall clock and monotonic clock."""
 
     def __init__(self) -> None:
         self.now = NOW
         self.ticks = 1000.0
 
     def time(self) -> float:
-        """Return what the wall clock says."""
+        """Return the time of the wall clock."""
         return self.now.timestamp()
 
     def pass_by(self, seconds: float) -> None:
@@ -112,13 +112,13 @@ def tokens(backend: Backend, watch: Watch) -> PlayerTokens:
 
 
 def verifier(url: str, watch: Watch) -> PlayerTokens:
-    """Return a verifier with the clocks of the test."""
+    """Return a verifier with the test's clocks."""
     return PlayerTokens(url, REALM.issuer, REALM.audience, watch.time, lambda: watch.ticks)
 
 
 @pytest.fixture(scope="module")
 def shared_tokens() -> Iterator[PlayerTokens]:
-    """Return a verifier for many tokens, which has its keys."""
+    """Return a verifier for many tokens that has already read its keys."""
     backend = Backend()
     tokens = verifier(backend.url, Watch())
     tokens.verify(TEXT)
@@ -128,7 +128,7 @@ def shared_tokens() -> Iterator[PlayerTokens]:
 
 
 def test_player(tokens: PlayerTokens, backend: Backend) -> None:
-    """A token of the backend's says who the player is; the keys are read once."""
+    """A token from the backend identifies the player; the keys are read once."""
     player = tokens.verify(TEXT)
     assert player == Player(CLAIMS["sub"], CLAIMS["sid"], "Ada", CLAIMS["exp"])
     assert tokens.verify(TEXT) == player
@@ -137,7 +137,7 @@ def test_player(tokens: PlayerTokens, backend: Backend) -> None:
 
 @pytest.mark.parametrize("kind", ALGORITHMS)
 def test_kinds_of_keys(tokens: PlayerTokens, backend: Backend, kind: str) -> None:
-    """Tokens of each kind of key are verified, and one kind is not taken for another."""
+    """Tokens of each kind of key are verified, and one kind is not mistaken for another."""
     ring = TokenKeys(ScriptedStore(new_token_secret(kind)), "tokens").ring()
     text = issue(ring, REALM, TOKEN, "Ada", NOW)
     backend.body = json.dumps(ring.jwks()).encode()
@@ -153,7 +153,7 @@ def test_kinds_of_keys(tokens: PlayerTokens, backend: Backend, kind: str) -> Non
 
 @pytest.mark.parametrize("name", sorted(FORGERIES.keys() - OPAQUE))
 def test_forgery(shared_tokens: PlayerTokens, name: str) -> None:
-    """Whatever the backend itself refuses is refused here, and not quoted."""
+    """Every token that the backend refuses is refused here, and not quoted in the error."""
     text = FORGERIES[name]()
     with pytest.raises(InvalidToken) as caught:
         shared_tokens.verify(text)
@@ -163,20 +163,20 @@ def test_forgery(shared_tokens: PlayerTokens, name: str) -> None:
 @pytest.mark.parametrize("claim", ["name", "sub", "sid"])
 @pytest.mark.parametrize("value", ["", None, 1, ["Ada"]])
 def test_claims(shared_tokens: PlayerTokens, claim: str, value: Any) -> None:
-    """A token without a name or an id is none."""
+    """A token without a name or an id is refused."""
     with pytest.raises(InvalidToken):
         shared_tokens.verify(signed(None, **{claim: value}))
 
 
 @given(text=st.text() | st.text("ey.J0-_", max_size=80))
 def test_any_text(shared_tokens: PlayerTokens, text: str) -> None:
-    """Any text is refused, in no other way."""
+    """Any other text is refused with InvalidToken, never another error."""
     with pytest.raises(InvalidToken):
         shared_tokens.verify(text)
 
 
 def test_lifetime(tokens: PlayerTokens, watch: Watch) -> None:
-    """A token is good for ten minutes, to the second."""
+    """A token is valid for ten minutes, to the second."""
     watch.now = NOW + timedelta(seconds=599)
     tokens.verify(TEXT)
     watch.now = NOW + timedelta(seconds=600)
@@ -186,13 +186,13 @@ def test_lifetime(tokens: PlayerTokens, watch: Watch) -> None:
 
 @pytest.mark.parametrize("behind", [3, 30, 3600])
 def test_a_clock_that_is_behind(tokens: PlayerTokens, watch: Watch, behind: int) -> None:
-    """A fresh token is good for a game server whose clock is behind the backend's."""
+    """A fresh token is valid on a game server with a clock behind the backend's."""
     watch.now = NOW - timedelta(seconds=behind)
     assert tokens.verify(TEXT).name == "Ada"
 
 
 def test_a_clock_that_is_ahead(tokens: PlayerTokens, watch: Watch) -> None:
-    """A clock that is ahead shortens a token's life by that much, and refuses no fresh one."""
+    """A clock that is ahead shortens a token's life by that much, but accepts fresh tokens."""
     watch.now = NOW + timedelta(seconds=30)
     tokens.verify(TEXT)
     watch.now = NOW + timedelta(seconds=30 + 570)
@@ -201,7 +201,7 @@ def test_a_clock_that_is_ahead(tokens: PlayerTokens, watch: Watch) -> None:
 
 
 def test_the_documents_leeway() -> None:
-    """A game server with plain PyJWT, set as the document says, takes what other clocks made."""
+    """Plain PyJWT with the documented leeway accepts tokens despite small clock differences."""
     text = (ROOT / "docs" / "contract" / "http-api.md").read_text()
     found = re.search(r"`leeway=(\d+), options=({[^}]*})`", text)
     assert found
@@ -237,7 +237,7 @@ def test_unknown_keys(tokens: PlayerTokens, backend: Backend, watch: Watch) -> N
 
 
 def test_withdrawn_key(tokens: PlayerTokens, backend: Backend, watch: Watch) -> None:
-    """A key that the backend no longer publishes is good for five minutes more."""
+    """A key that the backend no longer publishes is accepted for five more minutes."""
     tokens.verify(TEXT)
     backend.body = json.dumps(ring_of(token_secret("s2")).jwks()).encode()
     watch.pass_by(299)
@@ -265,7 +265,7 @@ BAD_ANSWERS: dict[str, tuple[int, bytes]] = {
 def test_backend_in_trouble(
     tokens: PlayerTokens, backend: Backend, watch: Watch, name: str
 ) -> None:
-    """Players go on being verified with the keys at hand, whatever the backend answers."""
+    """Players are still verified with the cached keys, whatever the backend answers."""
     tokens.verify(TEXT)
     backend.status, backend.body = BAD_ANSWERS[name]
     watch.pass_by(10_000)
@@ -276,7 +276,7 @@ def test_backend_in_trouble(
 
 @pytest.mark.parametrize("name", BAD_ANSWERS)
 def test_no_keys_yet(tokens: PlayerTokens, backend: Backend, watch: Watch, name: str) -> None:
-    """Without any keys that is no verdict on the token; the backend is asked again soon."""
+    """Without any keys a token is neither accepted nor refused; the backend is asked again soon."""
     backend.status, backend.body = BAD_ANSWERS[name]
     for _ in range(2):
         with pytest.raises(KeysUnavailable):
@@ -287,10 +287,10 @@ def test_no_keys_yet(tokens: PlayerTokens, backend: Backend, watch: Watch, name:
     tokens.verify(TEXT)
 
 
-def test_a_backend_that_says_nothing(
+def test_hanging_backend(
     tokens: PlayerTokens, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who waited while the keys could not be read is answered at once, and reads no more."""
+    """Calls that waited for a failed read are answered at once, and do not read again."""
     reads: list[str] = []
 
     def hang(url: str) -> Never:
@@ -306,7 +306,7 @@ def test_a_backend_that_says_nothing(
 
 
 def test_redirect(tokens: PlayerTokens, backend: Backend) -> None:
-    """Keys from elsewhere are not taken."""
+    """Keys behind a redirect are not accepted."""
     other = Backend()
     backend.status, backend.headers = 302, {"Location": other.url}
     with pytest.raises(KeysUnavailable):
@@ -323,7 +323,7 @@ READ = "import sys, player_tokens; print(player_tokens.read_jwks(sys.argv[1])['k
 
 
 def read_in_a_process(url: str, proxy: str) -> "subprocess.CompletedProcess[str]":
-    """Read a JWKS in a process that has a proxy in its environment from the start."""
+    """Read a JWKS in a process with a proxy in its environment from the start."""
     return subprocess.run(
         [sys.executable, "-c", READ, url],
         cwd=ROOT / "clients" / "game_server",
@@ -336,14 +336,14 @@ def read_in_a_process(url: str, proxy: str) -> "subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
 def test_a_proxy_is_for_other_machines(backend: Backend, host: str) -> None:
-    """A backend on this machine is asked directly, whatever proxy the environment names."""
+    """A backend on this machine is asked directly, even if the environment names a proxy."""
     url = f"http://{host}:{backend.server_port}/.well-known/jwks.json"
     done = read_in_a_process(url, "http://127.0.0.1:9")  # nothing listens there
     assert done.stdout == f"{HEADER['kid']}\n", done.stderr
 
 
 def test_a_proxy_is_used_for_a_real_host() -> None:
-    """A backend elsewhere is asked through the proxy of the environment."""
+    """A backend on another machine is asked through the proxy of the environment."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         asked: list[bytes] = []
 
@@ -364,18 +364,18 @@ def test_a_proxy_is_used_for_a_real_host() -> None:
 
 @pytest.mark.parametrize("url", ["HTTP://LOCALHOST:3000", "http://127.0.0.2", "http://[::1]:3000"])
 def test_a_backend_on_this_machine(url: str) -> None:
-    """This machine may be asked without TLS, whatever it is called and in whatever case."""
+    """This machine may be asked without TLS, by any of its names, in upper or lower case."""
     PlayerTokens(url, "issuer", "game")
 
 
 def test_backend_down(watch: Watch) -> None:
-    """Nobody listening is no verdict either."""
+    """A refused connection is no verdict on the token either."""
     with pytest.raises(KeysUnavailable):
         verifier("http://127.0.0.1:9", watch).verify(TEXT)
 
 
 def test_weak_and_private_keys(tokens: PlayerTokens, backend: Backend) -> None:
-    """Keys for encryption and keys that are not public are left out."""
+    """Keys for encryption and private or symmetric keys are left out."""
     key = published(KEYS.ring())[0]
     backend.body = json.dumps({"keys": [{**key, "use": "enc"}, {**key, "d": "AQAB"}]}).encode()
     with pytest.raises(KeysUnavailable):
@@ -395,7 +395,7 @@ def test_weak_and_private_keys(tokens: PlayerTokens, backend: Backend) -> None:
     ],
 )
 def test_insecure_backend(url: str) -> None:
-    """Keys come over https, or from this machine."""
+    """Keys must come over https, or from this machine."""
     with pytest.raises(ValueError, match="must be https"):
         PlayerTokens(url, "issuer", "game")
 
@@ -415,6 +415,6 @@ def test_many_threads(backend: Backend, watch: Watch) -> None:
 
 
 def test_the_backends_own_token(tokens: PlayerTokens) -> None:
-    """What the backend's own code issues verifies here, claim by claim."""
+    """A token issued by the backend's own code verifies here, claim by claim."""
     text = issue(KEYS.ring(), REALM, TOKEN, "Grace", NOW)
     assert tokens.verify(text).name == "Grace"

@@ -1,4 +1,4 @@
-"""The example game server, as a process of its own, with tokens of the real backend."""
+"""The example game server in a separate process, with tokens from the real backend."""
 
 import asyncio
 import http.client
@@ -54,7 +54,7 @@ def game(stack: Stack, tables: Tables, tmp_path: Path) -> Iterator[GameServer]:
 
 
 def registered(name: str) -> Player:
-    """Return a player who has registered."""
+    """Register a player."""
     player = Player(name)
     assert player.register().status == 201
     return player
@@ -91,7 +91,7 @@ async def closed(connection: ClientConnection) -> tuple[int, str]:
 
 
 def test_two_players_chat(game: GameServer) -> None:
-    """Each is greeted by name, sees the other come, hears the other and sees the other leave."""
+    """Each player is greeted by name, sees the other join, gets its messages, and sees it leave."""
 
     async def talk() -> None:
         ada, eve = registered("Ada"), registered("Eve")
@@ -111,7 +111,7 @@ def test_two_players_chat(game: GameServer) -> None:
 
 
 def test_token_in_the_first_message(game: GameServer) -> None:
-    """A web page, which cannot set headers, sends its token first."""
+    """A web page, which cannot set headers, sends its token as the first message."""
 
     async def talk() -> None:
         async with connect(game.url, proxy=None) as connection:
@@ -122,11 +122,11 @@ def test_token_in_the_first_message(game: GameServer) -> None:
 
 
 def test_no_token(game: GameServer) -> None:
-    """Who says nothing is let go after five seconds."""
+    """A connection that sends nothing is closed after five seconds."""
 
     async def talk() -> None:
         async with connect(game.url, proxy=None) as connection:
-            assert await closed(connection) == (4408, "no access token came")
+            assert await closed(connection) == (4408, "no access token received")
 
     asyncio.run(talk())
 
@@ -139,7 +139,7 @@ def token(
     account: bytes = TOKEN.account_id,
     name: str = "Ada",
 ) -> str:
-    """Return a token that the backend's own keys have signed."""
+    """Return a token signed with the backend's own keys."""
     ring = TokenKeys(SecretStore(), settings.token_secret_id).ring()
     now = system_clock() - timedelta(minutes=minutes_ago)
     realm = Realm(settings.token_issuer, audience)
@@ -147,7 +147,7 @@ def token(
 
 
 def test_bad_tokens(game: GameServer, settings: Settings) -> None:
-    """A bad token is accepted and then closed with 4401, so that the client can read why."""
+    """A connection with a bad token is accepted and then closed with 4401 and a readable reason."""
     why = {
         "x": "DecodeError",
         token(settings, minutes_ago=11): "expired",
@@ -194,7 +194,7 @@ BAD_MESSAGES: dict[str, tuple[str | bytes, int]] = {
 
 @pytest.mark.parametrize("name", BAD_MESSAGES)
 def test_bad_messages(game: GameServer, name: str) -> None:
-    """A message that is none ends the connection, with a code; the server goes on."""
+    """An invalid message closes the connection with a code; the server goes on."""
     message, code = BAD_MESSAGES[name]
 
     async def talk() -> None:
@@ -209,7 +209,7 @@ def test_bad_messages(game: GameServer, name: str) -> None:
 
 
 def test_one_connection_per_player(game: GameServer) -> None:
-    """The newest connection wins; the others neither see the player leave nor come."""
+    """The newest connection wins; other players see the player neither leave nor join."""
 
     async def talk() -> None:
         ada, eve = registered("Ada"), registered("Eve")
@@ -228,7 +228,7 @@ def test_one_connection_per_player(game: GameServer) -> None:
 
 
 def test_a_name_that_was_registered_again(game: GameServer) -> None:
-    """A name is in the lobby once: its new account takes the place of the deleted one's."""
+    """A name is in the lobby once: a new account replaces the deleted one that had the name."""
 
     async def talk() -> None:
         eve, old = registered("Eve"), registered("Ada")
@@ -248,14 +248,14 @@ def test_a_name_that_was_registered_again(game: GameServer) -> None:
 
 
 def test_a_deleted_account_comes_back(game: GameServer, settings: Settings) -> None:
-    """A deleted account's token, still good, does not put out the new owner of its name."""
+    """A deleted account's unexpired token does not disconnect the new owner of its name."""
     old, new = (secrets.token_bytes(16) for _ in range(2))
 
     async def talk() -> None:
         async with connected(game, token(settings, account=new)) as owner:
             assert (await receive(owner))["players"] == ["Ada"]
             async with connected(game, token(settings, account=old, minutes_ago=5)) as connection:
-                reason = "access token: its name is another account's now"
+                reason = "access token: the name now belongs to another account"
                 assert await closed(connection) == (4401, reason)
             await send(owner, type="chat", text="still here")
             assert await receive(owner) == {"type": "chat", "name": "Ada", "text": "still here"}
@@ -264,7 +264,7 @@ def test_a_deleted_account_comes_back(game: GameServer, settings: Settings) -> N
 
 
 def test_a_renamed_player(game: GameServer, settings: Settings) -> None:
-    """A fresh token with another name counts, and that name is in the lobby once, too."""
+    """A fresh token with a changed name renames the player, and that name is in the lobby once."""
     ada, eve = (secrets.token_bytes(16) for _ in range(2))
 
     async def talk() -> None:
@@ -287,13 +287,13 @@ def test_a_renamed_player(game: GameServer, settings: Settings) -> None:
 
 
 def test_a_replaced_connection_says_nothing_more(game: GameServer) -> None:
-    """What comes from a connection that was replaced, before it has closed, is not passed on."""
+    """Messages from a replaced connection that is not yet closed are not passed on."""
 
     async def talk() -> None:
         ada = registered("Ada")
         async with connected(game, ada) as first:
             await receive(first)
-            first.transport.pause_reading()  # so that it does not learn that it is replaced
+            first.transport.pause_reading()  # so that it does not learn of its replacement
             async with connected(game, ada) as second:
                 await receive(second)
                 await send(first, type="chat", text="from the old one")
@@ -344,7 +344,7 @@ def test_a_connection_that_is_replaced_while_its_token_is_verified(
 
 
 def test_health_check(game: GameServer) -> None:
-    """A load balancer's plain HTTP request is answered with 200, any other one is not."""
+    """A load balancer's plain HTTP request is answered with 200; other paths are not."""
     address = urlsplit(game.url).netloc
     answers = {}
     for path in ("/health", "/health?from=balancer", "/", "/healthy"):
@@ -359,7 +359,7 @@ def test_health_check(game: GameServer) -> None:
 
 
 def test_fresh_token(game: GameServer) -> None:
-    """A fresh token keeps the player in; another player's does not."""
+    """A fresh token keeps the player connected; another player's token does not."""
 
     async def talk() -> None:
         ada, eve = registered("Ada"), registered("Eve")
@@ -370,13 +370,13 @@ def test_fresh_token(game: GameServer) -> None:
             await send(connection, type="chat", text="on we go")
             assert (await receive(connection))["text"] == "on we go"
             await send(connection, type="authenticate", access_token=eve.access_token)
-            assert await closed(connection) == (4401, "access token: another player's")
+            assert await closed(connection) == (4401, "access token: belongs to another player")
 
     asyncio.run(talk())
 
 
 def test_heartbeat(stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who answers no ping has gone, though the connection looks open; who answers stays."""
+    """A client that answers no ping is disconnected, though its connection looks open."""
     monkeypatch.setattr(socket_server, "HEARTBEAT_SECONDS", 1.0)
     settings = Settings.from_environment(stack.environment())
     backend = Backend()
@@ -392,7 +392,7 @@ def test_heartbeat(stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch
                 assert (await receive(alive))["type"] == "welcome"
                 async with connect(url, additional_headers=headers[1], proxy=None) as dead:
                     assert (await receive(alive))["type"] == "joined"
-                    dead.transport.pause_reading()  # as behind a network that has gone
+                    dead.transport.pause_reading()  # as on a network that has failed
                     assert await receive(alive, 20) == {"type": "left", "name": "Eve"}
                     await send(alive, type="chat", text="alone")
                     assert (await receive(alive))["text"] == "alone"
@@ -404,7 +404,7 @@ def test_heartbeat(stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_keys_yet() -> None:
-    """Where no key can be read, the client is told to come back, not that its token is bad."""
+    """If no key can be read, the client is told to try later, not that its token is bad."""
     tokens = PlayerTokens("http://127.0.0.1:9", "game-login-local", "game")
 
     async def talk() -> None:
@@ -418,7 +418,7 @@ def test_no_keys_yet() -> None:
 
 
 def test_flood(game: GameServer) -> None:
-    """Who talks too much is let go, with a code."""
+    """A client that sends too many messages is disconnected with a code."""
 
     async def talk() -> None:
         async with connected(game, registered("Ada")) as connection:
@@ -430,7 +430,7 @@ def test_flood(game: GameServer) -> None:
 
 
 def test_flood_over_many_connections(game: GameServer) -> None:
-    """Who comes back may say no more for it."""
+    """Reconnecting does not reset a player's message limit."""
 
     async def talk() -> None:
         eve = registered("Eve")
@@ -450,7 +450,7 @@ def test_flood_over_many_connections(game: GameServer) -> None:
 
 
 def test_a_text_is_one_line(game: GameServer) -> None:
-    """Nobody can write what looks like a notice, or like what somebody else says."""
+    """A message cannot imitate a notice or another player's line."""
 
     async def talk() -> None:
         async with connected(game, registered("Ada")) as connection:
@@ -464,7 +464,7 @@ def test_a_text_is_one_line(game: GameServer) -> None:
 
 
 def test_allowances_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has left and might say everything again is not remembered; who has just flooded is."""
+    """A full allowance of an absent player is forgotten; one that was just used up is kept."""
     ticks = [time.monotonic() + 1.0]
     monkeypatch.setattr(time, "monotonic", lambda: ticks[0])
     lobby = socket_server.Lobby(PlayerTokens("http://127.0.0.1:9", "issuer", "game"))
@@ -474,16 +474,16 @@ def test_allowances_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
         lobby._allowances["flooded"].take_message()  # noqa: SLF001
     with pytest.raises(socket_server.Refused):
         lobby._allowances["flooded"].take_message()  # noqa: SLF001
-    lobby._forget_the_silent()  # noqa: SLF001
+    lobby._forget_full_allowances()  # noqa: SLF001
     assert set(lobby._allowances) == {"flooded"}  # noqa: SLF001
     ticks[0] += 2.3
-    lobby._forget_the_silent()  # noqa: SLF001
+    lobby._forget_full_allowances()  # noqa: SLF001
     assert lobby._allowances == {}  # noqa: SLF001
 
 
 def test_stop(game: GameServer) -> None:
-    """Ctrl-C ends it in good order, and says so."""
-    process = game._process  # noqa: SLF001  # its signal is what is tested
+    """Ctrl-C stops the server in good order, with a log line."""
+    process = game._process  # noqa: SLF001  # the test is about its signal
     assert process is not None
     os.kill(process.pid, signal.SIGINT)
     with pytest.raises(Exception, match="ended while starting"):

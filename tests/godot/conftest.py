@@ -1,4 +1,4 @@
-"""The engine, the addon's project as a player's machine has it, and the backend."""
+"""The engine, the addon's project as on a player's machine, and the backend."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ from tests.godot.server import Backend
 
 @pytest.fixture(scope="session")
 def engine() -> GodotEngine:
-    """Return Godot, or skip where it cannot be had."""
+    """Return Godot, or skip the test if it is unavailable."""
     try:
         return find_engine(CACHE)
     except EngineMissing as missing:
@@ -42,7 +42,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def backend(stack: Stack, certificates: Path) -> Iterator[Backend]:
-    """Return the real backend behind HTTP and HTTPS, with a clock that tests can turn."""
+    """Return the real backend behind HTTP and HTTPS, with an adjustable clock."""
     ahead = timedelta()
 
     def clock() -> datetime:
@@ -64,7 +64,7 @@ def backend(stack: Stack, certificates: Path) -> Iterator[Backend]:
 
 @pytest.fixture(autouse=True)
 def _clock(backend: Backend) -> Iterator[None]:
-    """Turn the clock back after each test, or the next one's old tokens would be good ones."""
+    """Reset the clock after each test, or the next one would accept old tokens."""
     yield
     backend.set_right()
 
@@ -76,7 +76,7 @@ def game(
     certificates: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Game:
-    """Return the demo's project with the test scenes in it, imported."""
+    """Return the demo's project with the test scenes added, imported."""
     folder = tmp_path_factory.mktemp("game") / "project"
     ignored = shutil.ignore_patterns(".godot")
     shutil.copytree(ROOT / "clients" / "godot", folder, ignore=ignored)
@@ -91,7 +91,7 @@ def game(
 def socket_url(
     backend: Backend, stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Return where the example game server listens."""
+    """Return the address of the example game server."""
     folder = tmp_path_factory.mktemp("socket-server")
     server = GameServer(free_port(), folder, backend.url, stack.environment())
     server.start()
@@ -101,14 +101,14 @@ def socket_url(
 
 @pytest.fixture(scope="session")
 def released(game: Game, engine: GodotEngine, tmp_path_factory: pytest.TempPathFactory) -> Game:
-    """Return the same as players get it: exported for release."""
+    """Return the same project exported for release, as players get it."""
     if engine.release_template is None:
         pytest.skip(f"NO RELEASE EXPORT WAS TESTED: there is no template for {engine.command[0]}")
     return game.export(engine.release_template, tmp_path_factory.mktemp("released"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end what was not tested."""
+    """Report skipped tests at the end."""
     reasons = {
         str(report.longrepr[2]).removeprefix("Skipped: ")
         for report in terminalreporter.stats.get("skipped", [])
@@ -119,7 +119,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _relax_warnings(project: Path, folder: str) -> None:
-    """Let the test scenes be written less strictly than what players run."""
+    """Allow the test scenes warnings that are errors in the shipped scripts."""
     strict = "gdscript/warnings/directory_rules={}"
     text = project.read_text()
     assert strict in text

@@ -1,6 +1,6 @@
-"""Where the Godot engine comes from, and how it is run.
+"""The Godot engine: finding or downloading it, and running it.
 
-Named by GODOT (such as the official release), or Debian sid's packages unpacked beside the system
+GODOT names an engine, such as the official release. Otherwise Debian sid's packages are unpacked
 into `.local/godot` and run by their own loader: nothing is installed, and Debian 12 is enough.
 """
 
@@ -17,32 +17,32 @@ from tests.godot.screen import install_screen
 
 CACHE = ROOT / ".local" / "godot"
 REQUIRED = "GAME_LOGIN_REQUIRE_GODOT"
-VERSION = "4.6."  # what the addon is tested with
+VERSION = "4.6."  # the version that the addon is tested with
 PACKAGES = ("godot", "godot-template-release", "libgl1", "libgl1-mesa-dri")
 MORE_LIBRARIES = "usr/lib/x86_64-linux-gnu/pulseaudio"
 
 
 class EngineMissing(Exception):
-    """Godot cannot be had on this machine: says why, and what would help."""
+    """Godot is unavailable on this machine; the text gives the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class GodotEngine:
-    """A Godot that runs here."""
+    """A Godot that runs on this machine."""
 
     command: tuple[str, ...]
     version: str
-    root: Path | None  # of Debian's packages, which have the template for release exports too
+    root: Path | None  # of Debian's packages, which also have the template for release exports
 
     @property
     def release_template(self) -> Path | None:
-        """Return the program that a release export is made of."""
+        """Return the program that release exports are made from."""
         return self.root / "usr/bin/godot-template-release" if self.root else None
 
     def run(
         self, *arguments: str, seconds: float = 120, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run it to its end, without a screen."""
+        """Run the engine to its end, without a screen."""
         return subprocess.run(
             [*self.command, "--headless", *arguments],
             capture_output=True,
@@ -55,10 +55,10 @@ class GodotEngine:
 
 
 def find_engine(folder: Path) -> GodotEngine:
-    """Return the engine, unpacked into a folder where it is not there yet.
+    """Return the engine; unpack it into a folder if necessary.
 
     Raises:
-        EngineMissing: there is no way to get it here.
+        EngineMissing: it is unavailable here.
     """
     named = os.environ.get("GODOT")
     if named:
@@ -84,12 +84,12 @@ def _checked(command: tuple[str, ...], root: Path | None) -> GodotEngine:
 
 
 def loader(root: Path) -> list[str]:
-    """Return what to put before a program of the packages, to run it with their libraries."""
+    """Return the command prefix that runs a program of the packages with their libraries."""
     return debian.loader(root, "godot", MORE_LIBRARIES)
 
 
 def main() -> int:
-    """Fetch the engine and a screen before the tests, so that they find both; say what is there."""
+    """Fetch the engine and a screen before the tests need them, and report the result."""
     install_screen()
     try:
         engine = find_engine(CACHE)

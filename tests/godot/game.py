@@ -12,21 +12,21 @@ from tests.godot.engine import GodotEngine, loader
 from tests.godot.server import Backend
 
 SCENES = ROOT / "tests" / "godot" / "scenes"
-LONGEST_RUN = 120.0  # of a whole script, on a slow machine
+LONGEST_RUN = 120.0  # for a whole script, on a slow machine
 CASE = re.compile(r"^CASE (ok|failed|problem|end)(?: (.*))?$", re.MULTILINE)
 ENGINE_ERROR = re.compile(r"^(?:SCRIPT )?(?:ERROR|WARNING): .*$", re.MULTILINE)
-# The engine's own remarks on a machine without sound, screen or user.
-# Debian's template says the last one of each child of any container that is freed.
+# The engine's messages about a machine without sound, screen or user.
+# Debian's template prints the last one for each child of any container that is freed.
 HARMLESS = re.compile(
     r"ALSA|PulseAudio|XDG_|D-?Bus|libdecor|Vulkan|V-Sync"
     r"|disconnect a nonexistent connection from .*'(size_flags|visibility)_changed', callable: ''",
     re.IGNORECASE,
 )
-# What a script provokes.
+# Messages that a script provokes.
 EXPECTED = {
     "test_tls": re.compile("TLS handshake error"),
     "test_store": re.compile("Game Login: cannot write user://"),
-    # The engine keeps the state of a function whose node was freed while it waited.
+    # The engine keeps the state of a function if its node was freed while it waited.
     "test_faults": re.compile("ObjectDB instances leaked"),
     "test_form": re.compile("ObjectDB instances leaked"),
 }
@@ -62,7 +62,7 @@ texture_format/etc2_astc=false
 
 @dataclass(frozen=True)
 class GameRun:
-    """What one process printed."""
+    """The output of one process."""
 
     output: str
     status: int
@@ -73,7 +73,7 @@ class GameRun:
         return [what for kind, what in CASE.findall(self.output) if kind == "ok"]
 
     def problems(self, script: str = "") -> list[str]:
-        """Return what the scene found to be wrong, and what the engine did."""
+        """Return the failures that the scene reported, and the engine's own errors."""
         found = [what for kind, what in CASE.findall(self.output) if kind in {"failed", "problem"}]
         expected = EXPECTED.get(script, HARMLESS)
         said = ENGINE_ERROR.findall(self.output)
@@ -83,12 +83,12 @@ class GameRun:
 
     @property
     def came_to_its_end(self) -> bool:
-        """Tell whether the last test was left behind, and the engine ended by itself."""
+        """Tell whether all tests were run and the engine ended by itself."""
         return self.status in {0, 1} and CASE.findall(self.output)[-1:] == [("end", "")]
 
 
 class Game:
-    """A project with test scenes, and how to run them."""
+    """A project with test scenes."""
 
     def __init__(self, engine: GodotEngine, folder: Path, backend: Backend, ca: Path) -> None:
         self.engine = engine
@@ -99,7 +99,7 @@ class Game:
         self._program = [*engine.command, "--path", str(folder), "res://tests/runner.tscn"]
 
     def import_project(self) -> None:
-        """Let the engine make what a fresh clone lacks; without it nothing runs."""
+        """Let the engine import the project; a fresh clone does not run without it."""
         home = self.folder.parent / "editor"
         environment = self.environment(home, {})
         done = self.engine.run(
@@ -110,9 +110,9 @@ class Game:
         assert not problems, problems
 
     def export(self, template: Path, folder: Path) -> "Game":
-        """Export for release, with the test scenes in place of the demo; return what runs that.
+        """Export for release, with the test scenes in place of the demo; return the exported game.
 
-        The program finds its package beside the file that the system runs, which is the loader.
+        The program expects its package beside the executable that is run, which is the loader.
         """
         assert self.engine.root is not None
         project = folder / "project"
@@ -131,7 +131,7 @@ class Game:
         assert done.returncode == 0, done.stderr
         assert not problems, "\n".join(problems)
         program, *its_libraries = loader(self.engine.root)
-        copy = folder / "loader"  # the game looks for its data beside the program that runs
+        copy = folder / "loader"  # the game looks for its data beside the executable
         shutil.copy(program, copy)
         shutil.copy(folder / "game.pck", folder / "loader.pck")
         released = Game(self.engine, project, self.backend, self._ca)
@@ -139,7 +139,7 @@ class Game:
         return released
 
     def check_script(self, script: Path) -> list[str]:
-        """Return what the engine's type check says of a script."""
+        """Return the engine's type errors and warnings for a script."""
         done = self.engine.run(
             "--path",
             str(self.folder),
@@ -149,7 +149,7 @@ class Game:
             environment=self.environment(self.folder.parent / "editor", {}),
         )
         problems = GameRun(done.stdout + done.stderr, 0).problems()
-        return problems or (["it failed and said nothing"] if done.returncode else [])
+        return problems or (["it failed without output"] if done.returncode else [])
 
     def start(
         self, script: str, home: Path, phase: str = "", **settings: str
@@ -182,7 +182,7 @@ class Game:
         )
 
     def finish(self, process: subprocess.Popen[str]) -> GameRun:
-        """Wait for a process; one that hangs is killed, and has not come to its end."""
+        """Wait for a process; kill it if it hangs, which counts as not reaching the end."""
         try:
             output, _ = process.communicate(timeout=self.longest_run)
         except subprocess.TimeoutExpired:
@@ -196,7 +196,7 @@ class Game:
         return self.finish(self.start(script, home, phase, **settings))
 
     def environment(self, home: Path, more: dict[str, str]) -> dict[str, str]:
-        """Return an environment in which the game's `user://` is below a folder."""
+        """Return an environment that places the game's `user://` below a folder."""
         folders = {f"XDG_{kind}_HOME": str(home / kind) for kind in ("DATA", "CONFIG", "CACHE")}
         home.mkdir(parents=True, exist_ok=True)
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
@@ -204,15 +204,15 @@ class Game:
 
 
 def cases_in(script: str, phase: str = "") -> list[str]:
-    """Return the tests that a script has."""
+    """Return the names of a script's tests."""
     text = (SCENES / f"{script}.gd").read_text()
     return re.findall(rf"^func (test_{phase}\w*)\(", text, re.MULTILINE)
 
 
 def assert_passed(run: GameRun, script: str, phase: str, secrets: set[str]) -> None:
-    """See that each test of a script passed, and that nothing secret was printed."""
+    """Check that each test of a script passed, and that no secret was printed."""
     leaked = [secret for secret in secrets if secret in run.output]
-    assert not leaked, f"{len(leaked)} secrets in the output of {script}"  # not which
+    assert not leaked, f"{len(leaked)} secrets in the output of {script}"  # without printing them
     assert not run.problems(script), f"{script}:\n{run.output}"
     assert run.came_to_its_end, f"{script} did not come to its end:\n{run.output}"
     expected = cases_in(script, phase)

@@ -1,4 +1,4 @@
-"""A screen for pictures where there is none: Xvfb, from the system's package manager."""
+"""A virtual screen for pictures: Xvfb, from the system's package manager."""
 
 import os
 import shutil
@@ -13,11 +13,11 @@ SIZE = "1400x1400x24"
 
 
 class NoScreen(Exception):
-    """There is no Xvfb here: says what would help."""
+    """Xvfb is unavailable here; the text gives the remedy."""
 
 
 def install_screen() -> None:
-    """See that there is an Xvfb."""
+    """Install Xvfb if it is missing."""
     if shutil.which("Xvfb") is None and shutil.which("apt-get") is not None:
         say("Xvfb is missing: installing xvfb with apt-get")
         sudo = [] if os.geteuid() == 0 else ["sudo"]
@@ -31,10 +31,10 @@ def install_screen() -> None:
 
 @contextmanager
 def screen(folder: Path) -> Iterator[str]:
-    """Start an Xvfb; give the name of its display.
+    """Start an Xvfb, and yield the name of its display.
 
     Raises:
-        NoScreen: there is none.
+        NoScreen: Xvfb is unavailable.
     """
     program = shutil.which("Xvfb")
     if program is None:

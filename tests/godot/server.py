@@ -1,7 +1,7 @@
 """The real handler behind HTTP and HTTPS, with a misbehaving network in front of it.
 
-Test scenes command it over `/_test/...`: what goes wrong with the next requests, what time it is,
-which requests came. Everything else goes to `handler.http`, with the real MariaDB behind it.
+Test scenes control it over `/_test/...`: they set faults for the next requests, move its clock and
+list the requests. Everything else goes to `handler.http`, with the real MariaDB behind it.
 """
 
 import json
@@ -20,13 +20,13 @@ import handler
 from tests.play.events import http_event
 
 SECRETS = ("password", "access_token", "refresh_token")
-SHORTEST = 12  # what is shorter, such as the password "password", is also just a word
+SHORTEST = 12  # shorter values, such as the password "password", are also ordinary words
 LONGEST_SLEEP = 20.0
 
 
 @dataclass
 class NetworkFault:
-    """What goes wrong with the next requests to a path."""
+    """A fault for the next requests to a path."""
 
     path: str
     kind: str  # drop, lose, truncate, slow, answer
@@ -41,9 +41,9 @@ class Backend:
     """One HTTP and one HTTPS server."""
 
     def __init__(self, certificates: Path, advance: Callable[[float | None], None]) -> None:
-        self.secrets: set[str] = set()  # all that came and went
+        self.secrets: set[str] = set()  # all that were sent or received
         self._advance = advance
-        self._address = "203.0.113.7"  # another one for each test: rate limits go by it
+        self._address = "203.0.113.7"  # a different one for each test, because of rate limits
         self._lock = threading.Lock()
         self._faults: list[NetworkFault] = []
         self._requests: list[dict[str, Any]] = []
@@ -65,17 +65,17 @@ class Backend:
             server.server_close()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for the backend, or turn its clock back."""
+        """Advance the backend's clock, or turn it back."""
         with self._lock:
             self._advance(seconds)
 
     def set_right(self) -> None:
-        """Turn the clock of the backend to what it is for everybody else."""
+        """Set the backend's clock back to the real time."""
         with self._lock:
             self._advance(None)
 
     def command(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Do what a test scene asks for."""
+        """Run a command of a test scene."""
         if name == "advance":
             self.advance(body["seconds"])
         elif name == "fault":
@@ -83,16 +83,16 @@ class Backend:
         elif name == "reset":
             self._address = f"203.0.{random.randrange(256)}.{random.randrange(1, 255)}"
             self._faults.clear()
-            self._requests = []  # those still under way are noted in the list they began with
+            self._requests = []  # requests still running are noted in the previous list
         return {"requests": list(self._requests)}
 
     @property
     def journal(self) -> list[dict[str, Any]]:
-        """Return where a request that begins now is noted: a late one is not the next test's."""
+        """Return the current list: a late request must not be noted for the next test."""
         return self._requests
 
     def fault_for(self, path: str) -> NetworkFault | None:
-        """Return what is to go wrong with this request."""
+        """Return the fault for this request, if any."""
         with self._lock:
             for fault in self._faults:
                 if fault.path == path and fault.times > 0:
@@ -108,7 +108,7 @@ class Backend:
         headers: dict[str, str],
         body: bytes,
     ) -> Any:
-        """Pass a request on to the handler; note what it was, and its secrets."""
+        """Pass a request on to the handler; note it, and the secrets in it and its answer."""
         text = body.decode() if body else None
         event = http_event(method, path, text, headers, self._address)
         with self._lock:
@@ -169,14 +169,14 @@ class _Exchange(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the base looks for these names
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base's name
-        """Say nothing."""
+        """Log nothing."""
 
     def _pass_on(self, headers: dict[str, str], body: bytes) -> None:
         answer = self._answer(headers, body)
         self._send(answer["statusCode"], answer["headers"], answer["body"])
 
     def _fail(self, fault: NetworkFault, headers: dict[str, str], body: bytes) -> None:
-        if fault.kind == "lose":  # it is done, but nobody hears of it
+        if fault.kind == "lose":  # the request takes effect, but its answer is lost
             self._answer(headers, body)
         elif fault.kind == "truncate":
             answer = self._answer(headers, body)
@@ -211,7 +211,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that went away, such as one that does not trust us."""
+        """Ignore clients that disconnect, such as one that does not trust the certificate."""
 
 
 def _server(backend: Backend, certificates: Path | None) -> _Server:
@@ -220,7 +220,7 @@ def _server(backend: Backend, certificates: Path | None) -> _Server:
     if certificates is not None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
-        # The handshake belongs to the connection's own thread, not to the one that accepts.
+        # The handshake runs in the connection's own thread, not in the accepting one.
         server.socket = tls.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )

@@ -1,4 +1,4 @@
-"""The addon and its README are compared with the backend and with each other."""
+"""The addon and its README match the backend and each other."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ KIND = re.compile(r"^\t([A-Z_]+),  ##", re.MULTILINE)
 
 
 def test_codes_and_routes() -> None:
-    """The addon goes by codes and routes that the backend has."""
+    """The addon uses only codes and routes that the backend has."""
     text = "".join(path.read_text() for path in ADDON.rglob("*.gd"))
     codes, routes = set(CODE.findall(text)), set(ROUTE.findall(text))
     assert {"session_ended", "invalid_token"} < codes
@@ -37,14 +37,14 @@ def test_readme() -> None:
 
 
 def test_the_oldest_engine() -> None:
-    """Whoever reads a README, or sees the plugin in the editor, reads which Godot it needs."""
+    """The READMEs, and the plugin's description in the editor, name the required Godot version."""
     texts = (ROOT / "README.md").read_text(), README, (ADDON / "plugin.cfg").read_text()
     for text in texts:
         assert "Godot 4.4 or newer" in text
 
 
 def test_pictures() -> None:
-    """The pictures that the README shows are there."""
+    """The pictures in the README exist."""
     shown = re.findall(r"\.\./\.\./(docs/images/[\w-]+\.png)", README)
     names = {Path(picture).stem for picture in shown}
     assert {"form", "form-error", "form-busy", "form-tall", "lobby", "lobby-tall"} < names

@@ -1,4 +1,4 @@
-"""The driver itself: what it must not let pass."""
+"""The test driver itself: the failures that it must detect."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_a_good_run_passes() -> None:
     ],
 )
 def test_a_bad_run_fails(run: GameRun) -> None:
-    """Nothing printed, no end, a crash, a missing test, an engine's error, a secret: all fail."""
+    """No output, no end, a crash, a missing test, an engine error, a leaked secret: all fail."""
     with pytest.raises(AssertionError):
         assert_passed(run, "test_tls", "", {"secret"})
 
@@ -56,7 +56,7 @@ def addon_scripts() -> list[str]:
 
 @pytest.mark.parametrize("script", addon_scripts())
 def test_types(game: Game, script: str) -> None:
-    """The engine's type check has nothing to say of a script, warnings included."""
+    """The engine's type check reports nothing for a script, warnings included."""
     assert game.check_script(game.folder / script) == []
 
 
@@ -88,7 +88,7 @@ def test_size() -> None:
 
 
 def test_nothing_else_is_needed() -> None:
-    """The addon loads only what is in its own folder, and class_name is for what games use."""
+    """The addon loads only files of its own folder; only classes for games have a class_name."""
     folder = ROOT / "clients" / "godot" / "addons" / "game_login"
     for path in [*folder.rglob("*.gd"), *folder.rglob("*.tscn")]:
         text = path.read_text()

@@ -1,4 +1,4 @@
-"""The demo in a folder that the engine has never imported, as it is right after `git clone`."""
+"""The demo in a folder that the engine has never imported, as right after `git clone`."""
 
 import shutil
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_it_starts(clone: Game, tmp_path: Path) -> None:
 
 
 def test_it_works(clone: Game, tmp_path: Path, socket_url: str) -> None:
-    """A player registers there and gets into the lobby."""
+    """A player registers in the demo and enters the lobby."""
     (clone.folder / "tests").mkdir()
     for name in DRIVER:
         shutil.copy(SCENES / name, clone.folder / "tests")

@@ -1,4 +1,4 @@
-"""A game of somebody's own, to which the addon is added as its README says."""
+"""A new game with the addon added as its README says."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from tests.play.events import Answer, http_event
 
 CLIENT = ROOT / "clients" / "godot"
 GDSCRIPT = re.compile(r"```gdscript\n(.*?)```", re.DOTALL)
-PLAYER = '{"username": "Ada", "password": "correct horse battery staple"}'  # of the README
+PLAYER = '{"username": "Ada", "password": "correct horse battery staple"}'  # from the README
 PROJECT = """\
 config_version=5
 
@@ -25,8 +25,8 @@ config/name="A Game"
 config/features=PackedStringArray("4.6", "GL Compatibility")
 """
 WITH_HAND = '\n[editor_plugins]\n\nenabled=PackedStringArray("res://addons/hand/plugin.cfg")\n'
-SETTING = '[game_login]\n\nbase_url="https://login.example.com"\n'  # of the README
-# What a hand does in Project > Project Settings > Plugins.
+SETTING = '[game_login]\n\nbase_url="https://login.example.com"\n'  # from the README
+# The same as switching the plugin on in Project > Project Settings > Plugins.
 HAND = """\
 @tool
 extends EditorPlugin
@@ -110,7 +110,7 @@ def switch_on(own: Game) -> None:
 
 
 def play(own: Game, scene: str, script: str) -> list[str]:
-    """Start the game with a main scene and its script; return who was signed in."""
+    """Start the game with a main scene and its script; return its reported results."""
     (own.folder / "main.tscn").write_text(scene)
     (own.folder / "main.gd").write_text(script)
     home = own.environment(own.folder.parent / "home", {})
@@ -122,7 +122,7 @@ def play(own: Game, scene: str, script: str) -> list[str]:
 
 
 def test_a_game_of_ones_own(own: Game, backend: Backend) -> None:
-    """The quick start signs in; the form does so by itself at the next start, and comes back."""
+    """The quick start signs in; the form signs in by itself at the next start, and reappears."""
     with_form, by_code, *_ = GDSCRIPT.findall((CLIENT / "README.md").read_text())
     by_code = "\n".join(f"\t{line}" for line in by_code.rstrip().splitlines())
     for said in ("Hello, ", "Goodbye"):

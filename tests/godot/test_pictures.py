@@ -13,13 +13,13 @@ from tests.godot.game import Game, assert_passed
 from tests.godot.screen import NoScreen, screen
 
 IMAGES = ROOT / "docs" / "images"
-KEEP = "GAME_LOGIN_KEEP_PICTURES"  # puts them into docs/images
+KEEP = "GAME_LOGIN_KEEP_PICTURES"  # saves them to docs/images
 LARGEST = 200_000
 
 
 @pytest.fixture(scope="module")
 def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return a screen, or skip where there is none."""
+    """Return a screen, or skip the test if none is available."""
     try:
         with screen(tmp_path_factory.mktemp("screen")) as display:
             yield display

@@ -1,4 +1,4 @@
-"""What outlives the process: a start after a start, two copies at once, a crash."""
+"""State that survives the process: restarts, two copies at once, a crash."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from local.stack import Stack
 from tests.godot.game import Game, assert_passed
 
 PAIRS = 20
-MINUTES_BETWEEN = 2  # longer than a replaced token is forgiven
+MINUTES_BETWEEN = 2  # longer than a replaced token is accepted
 
 
 def play(game: Game, home: Path, phase: str, **settings: str) -> None:
-    """Start the game and let it come to its end."""
+    """Start the game and wait for its end."""
     run = game.run("test_restart", home, phase, **settings)
     assert_passed(run, "test_restart", phase, game.backend.secrets)
 
 
 def test_a_second_start_needs_no_password(game: Game, tmp_path: Path) -> None:
-    """Who was signed in is so again, in a new process, a day later too."""
+    """A remembered player is signed in again in a new process, even a day later."""
     play(game, tmp_path, "1")
     play(game, tmp_path, "2")
     game.backend.advance(86400)
@@ -26,13 +26,13 @@ def test_a_second_start_needs_no_password(game: Game, tmp_path: Path) -> None:
 
 
 def test_a_second_start_of_a_release(released: Game, tmp_path: Path) -> None:
-    """It is the same in an export for release."""
+    """A release export also signs the player in again."""
     play(released, tmp_path, "1")
     play(released, tmp_path, "2")
 
 
 def test_on_the_local_gateway(game: Game, stack: Stack, tmp_path: Path) -> None:
-    """The same through `serverless offline`, as `make run` has it."""
+    """The player is also signed in again through `serverless offline`, as in `make run`."""
     offline = Offline(free_port(), tmp_path, stack.environment())
     try:
         offline.start()
@@ -43,7 +43,7 @@ def test_on_the_local_gateway(game: Game, stack: Stack, tmp_path: Path) -> None:
 
 
 def test_two_copies_at_once(game: Game, tmp_path: Path) -> None:
-    """Two copies of the game started at once share one store, and nobody is signed out."""
+    """Two copies of the game started at once share one store, and no player is signed out."""
     play(game, tmp_path, "1")
     for _pair in range(PAIRS):
         game.backend.advance(MINUTES_BETWEEN * 60)
@@ -54,7 +54,7 @@ def test_two_copies_at_once(game: Game, tmp_path: Path) -> None:
 
 
 def test_an_answer_lost_before_the_game_ended(game: Game, tmp_path: Path) -> None:
-    """A refresh whose answer never came is finished by the next start, tomorrow."""
+    """A refresh that lost its answer is completed by the next start, a day later."""
     play(game, tmp_path, "1")
     play(game, tmp_path, "4")
     game.backend.advance(86400)
@@ -62,7 +62,7 @@ def test_an_answer_lost_before_the_game_ended(game: Game, tmp_path: Path) -> Non
 
 
 def test_what_is_stored(game: Game, tmp_path: Path) -> None:
-    """One file, for its owner alone, without a password or an access token."""
+    """The store is one file, readable by its owner only, without a password or an access token."""
     play(game, tmp_path, "1")
     files = [path for path in (tmp_path / "DATA").rglob("game_login-*/*") if path.is_file()]
     assert [path.name for path in files] == ["session-restart.json"]

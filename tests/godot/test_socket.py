@@ -85,7 +85,7 @@ func test_stay_connected() -> void:
 """
 MUTE_SECONDS = 30.0
 ADDRESS = "198.51.100.7"
-GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of RFC 6455, 4.2.2
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 4.2.2
 UPGRADE = (
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Accept: {}\r\n\r\n"
@@ -103,7 +103,7 @@ def expired_token(backend: Backend) -> str:
 
 
 def token_for_another_game(stack: Stack) -> str:
-    """Return an access token of the same backend, for another audience."""
+    """Return an access token of the same backend for another audience."""
     settings = Settings.from_environment(stack.environment())
     other = create_app(replace(settings, token_audience="another-game"))
     before, handler.application = handler.application, other
@@ -115,7 +115,7 @@ def token_for_another_game(stack: Stack) -> str:
 
 
 def register(username: str) -> str:
-    """Register straight at the handler; return the access token."""
+    """Register directly with the handler; return the access token."""
     name = username + secrets.token_hex(4)
     body = f'{{"username": "{name}", "password": "correct horse battery staple"}}'
     headers = {"content-type": "application/json"}
@@ -128,9 +128,9 @@ def register(username: str) -> str:
 
 
 class AtOnce:
-    """A server that closes with 4401 in the same breath as it answers the handshake.
+    """A server that closes with 4401 immediately after the handshake.
 
-    Or it says nothing any more: at `/mute` after the handshake, at `/silent` not even that.
+    Other paths hang: `/mute` answers only the handshake, `/silent` not even that.
     """
 
     def __init__(self) -> None:
@@ -157,7 +157,7 @@ class AtOnce:
             lines = request.decode().split("\r\n")
             name = "sec-websocket-key: "
             key = next(line[len(name) :] for line in lines if line.lower().startswith(name))
-            accept = hashlib.sha1(f"{key}{GUID}".encode()).digest()  # as RFC 6455 has it
+            accept = hashlib.sha1(f"{key}{GUID}".encode()).digest()  # as in RFC 6455
             answer = UPGRADE.format(base64.b64encode(accept).decode()).encode()
             how = lines[0].split()[1].removeprefix("/")
             if how in {"mute", "silent"}:
@@ -176,7 +176,7 @@ class AtOnce:
 
 @pytest.fixture
 def at_once() -> Iterator[str]:
-    """Return where a server closes each connection at once."""
+    """Return the address of a server that closes each connection at once."""
     server = AtOnce()
     threading.Thread(target=server.serve, daemon=True).start()
     yield server.url
@@ -193,7 +193,7 @@ def test_socket(
     socket_url: str,
     at_once: str,
 ) -> None:
-    """Good tokens are let in and greeted by name, bad ones closed with 4401; players chat."""
+    """Valid tokens are greeted by name, bad ones closed with 4401; players chat."""
     game: Game = request.getfixturevalue(kind)
     expired, other = expired_token(backend), token_for_another_game(stack)
     run = game.run(
@@ -211,7 +211,7 @@ def test_socket(
 def test_lines_of_the_readme(
     game: Game, backend: Backend, tmp_path: Path, socket_url: str, *, is_renewed: bool
 ) -> None:
-    """The README's lines renew the token in time, reconnect without one, and obey 4409."""
+    """The README's lines renew the token in time, reconnect after a failure, and obey 4409."""
     found = GDSCRIPT.search(README.read_text())
     assert found
     lines = found[1]

@@ -1,4 +1,4 @@
-"""The GDScript is formatted by gdformat, and gdlint has nothing to say."""
+"""The GDScript passes gdformat and gdlint."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ TOOLS = Path(sys.prefix) / "bin"
 
 @pytest.mark.parametrize("command", [["gdformat", "--check"], ["gdlint"]], ids=["format", "lint"])
 def test_style(command: list[str]) -> None:
-    """All scripts are as they should be."""
+    """All scripts pass."""
     scripts = [str(path) for folder in FOLDERS for path in folder.rglob("*.gd")]
     assert len(scripts) > 10
     done = subprocess.run(

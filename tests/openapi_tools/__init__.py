@@ -1,4 +1,4 @@
-"""docs/contract/openapi.json as other people's tools see it: linters, and generators of clients.
+"""docs/contract/openapi.json as other tools read it: linters and generators of clients.
 
-The tools of npm live in `.local/openapi-tools`, apart from what `make run` needs: they are large.
+The npm tools are large: they live in `.local/openapi-tools`, apart from the packages of `make run`.
 """

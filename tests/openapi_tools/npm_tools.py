@@ -1,6 +1,6 @@
-"""Installs the tools of npm that this folder's lock file names, and runs them.
+"""Installs the npm tools listed in this folder's lock file, and runs them.
 
-`python -m tests.openapi_tools.npm_tools` installs them if they are not there yet.
+`python -m tests.openapi_tools.npm_tools` installs them if they are missing.
 """
 
 import os
@@ -16,17 +16,17 @@ HERE = Path(__file__).parent
 FOLDER = ROOT / ".local" / "openapi-tools"
 MODULES = FOLDER / "node_modules"
 LOCK = HERE / "package-lock.json"
-INSTALLED = FOLDER / "installed"  # the lock file once more, when all that it names is there
-# No tool reports to its makers or looks for a newer version.
+INSTALLED = FOLDER / "installed"  # a copy of the lock file, written after everything is installed
+# No tool sends telemetry or looks for updates.
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 RUN_SECONDS = 120
 
 
 def install() -> None:
-    """Install the tools, unless they are there as the lock file has them.
+    """Install the tools, unless they are already installed in the versions of the lock file.
 
     Raises:
-        Problem: npm could not.
+        Problem: npm failed.
     """
     if _installed():
         return
@@ -49,7 +49,7 @@ def run(tool: str, *arguments: object, folder: Path = ROOT) -> subprocess.Comple
     """Run a tool to its end.
 
     Raises:
-        Problem: it is not installed.
+        Problem: the tool is not installed.
     """
     if not _installed():
         raise Problem("first run: .venv/bin/python -m tests.openapi_tools.npm_tools")

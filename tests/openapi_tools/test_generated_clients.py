@@ -24,7 +24,7 @@ SCHEMAS = json.loads(FILE.read_text())["components"]["schemas"]
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, and what a game should be able to read in it."""
+    """An answer, and the values that a game should be able to read from it."""
 
     status: int
     body: dict[str, Any]
@@ -34,12 +34,12 @@ class Reply:
 
 
 def from_gateway(status: int, message: str) -> Reply:
-    """Return an answer of API Gateway's own."""
+    """Return an error of API Gateway."""
     return Reply(status, {"message": message}, message=message)
 
 
 def of_ours(status: int, schema: str) -> Reply:
-    """Return the file's own example of an error."""
+    """Return an error of ours, from the document's examples."""
     body = SCHEMAS[schema]["examples"][0]
     return Reply(status, body, code=body["error"]["code"])
 
@@ -104,7 +104,7 @@ def server() -> Iterator[Server]:
 
 
 def read_as(reply: Reply) -> dict[str, Any]:
-    """Return what a game should read in a reply."""
+    """Return the values that a game should read in a reply."""
     return {
         "status": reply.status,
         "code": reply.code,
@@ -114,10 +114,10 @@ def read_as(reply: Reply) -> dict[str, Any]:
 
 
 def test_python(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client of openapi-python-client reads each answer, and raises at none."""
+    """A client of openapi-python-client reads each answer without raising."""
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--meta=none"]
     package = tmp_path / "generated_game_login"
-    scripts = Path(sys.executable).parent  # it formats what it made with ruff
+    scripts = Path(sys.executable).parent  # it formats its output with ruff
     done = subprocess.run(
         [*command, f"--path={FILE}", f"--output-path={package}", "--fail-on-warning"],
         env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"},

@@ -1,4 +1,4 @@
-"""The linters of Redocly and Stoplight have nothing to say against docs/contract/openapi.json."""
+"""The linters of Redocly and Stoplight accept docs/contract/openapi.json."""
 
 import json
 from collections.abc import Callable
@@ -35,13 +35,13 @@ LINTERS = pytest.mark.parametrize("lint", [redocly, spectral])
 
 @LINTERS
 def test_clean(lint: Lint) -> None:
-    """The file has no error and no warning."""
+    """The file has no errors and no warnings."""
     assert lint(FILE) == []
 
 
 @LINTERS
 def test_this_can_fail(lint: Lint, tmp_path: Path) -> None:
-    """Two operations of one name are found by each linter."""
+    """Each linter finds two operations with the same name."""
     document = json.loads(FILE.read_text())
     document["paths"]["/v1/me"]["get"]["operationId"] = "logIn"
     wrong = tmp_path / "openapi.json"
@@ -50,7 +50,7 @@ def test_this_can_fail(lint: Lint, tmp_path: Path) -> None:
 
 
 def test_packages_are_pinned() -> None:
-    """Each package of the lock file has a checksum, and none an address."""
+    """Each package in the lock file has a checksum, and none has an address."""
     packages = json.loads(npm_tools.LOCK.read_text())["packages"]
     packages.pop("")
     assert packages

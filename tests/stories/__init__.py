@@ -1,1 +1,1 @@
-"""What a player lives through, over HTTP, through the real `serverless offline`."""
+"""A player's experience over HTTP, through the real `serverless offline`."""

@@ -1,4 +1,4 @@
-"""What `make run` starts in front of the handler, once for each file of stories."""
+"""Starts the same processes as `make run` in front of the handler, once per file of stories."""
 
 from collections.abc import Iterator
 

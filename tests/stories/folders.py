@@ -1,4 +1,4 @@
-"""Copies of the project in folders of their own, in which `make` can be run as a user would."""
+"""Copies of the project in separate folders, in which tests run `make` as a user would."""
 
 import json
 import os
@@ -17,19 +17,19 @@ from local.stack import ROOT
 
 MARK = ".game-login"
 START_SECONDS = 120.0
-COPIED = (".bin", "serverless", "serverless-offline")  # Node has them know their path
-# All that pip and npm need of the machine they run on.
+COPIED = (".bin", "serverless", "serverless-offline")  # these need their own real path
+# The settings that pip and npm need on this machine.
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PIP_", "NODE_EXTRA_CA_CERTS", "http", "HTTP")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return an environment with nothing in it but what a shell has, and more."""
+    """Return a minimal environment, as of a plain shell, plus some settings."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
     return {**kept, **more}
 
 
 def checkout(folder: Path) -> Path:
-    """Copy what git knows of the project, as it is here now."""
+    """Copy the project's current files, except those that git ignores."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -40,9 +40,9 @@ def checkout(folder: Path) -> Path:
 
 
 def prepared(folder: Path, former: str) -> Path:
-    """Copy the project as it is after `make setup`, as if it had been set up in another place.
+    """Copy the project after `make setup`, as if it had been set up at another path.
 
-    What a folder's path has no say in is linked.
+    Files that do not depend on the folder's path are linked.
     """
     checkout(folder)
     modules, environment_ = folder / "node_modules", folder / ".venv"
@@ -72,7 +72,7 @@ def prepared(folder: Path, former: str) -> Path:
 
 
 def copied(folder: Path, copy: Path) -> Path:
-    """Copy a prepared folder, its database's data apart."""
+    """Copy a prepared folder without the database's data."""
     _copy(folder, copy)
     shutil.rmtree(copy / ".local" / "stack" / "mariadb")
     return copy
@@ -95,7 +95,7 @@ def make(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedPro
 
 
 class MakeRun:
-    """One `make run`, from the moment at which it says that it runs."""
+    """A running `make run`, from the moment it reports that it is ready."""
 
     def __init__(
         self,
@@ -118,17 +118,17 @@ class MakeRun:
 
     @property
     def said(self) -> str:
-        """Return what it has said."""
+        """Return its output so far."""
         return self._process.log.read_text()
 
     def health(self) -> Any:
-        """Return what it answers to the question whether it is well."""
+        """Return its answer to a health check."""
         url = f"http://127.0.0.1:{self.port}/v1/health"
         with urllib.request.urlopen(url, timeout=15) as answer:
             return json.load(answer)
 
     def shows(self, line: str, seconds: float = 10) -> bool:
-        """Tell whether it says something soon."""
+        """Tell whether a line appears in its output within some seconds."""
         end = time.monotonic() + seconds
         while not (said := re.search(line, self.said)) and time.monotonic() < end:
             time.sleep(0.05)
@@ -139,6 +139,6 @@ class MakeRun:
         self._process.stop(signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill `make run` alone, as a crash would; what it started goes on."""
+        """Kill `make run` alone, as a crash would; its child processes keep running."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait_until(lambda: not self._process.is_running(), 10)

@@ -1,4 +1,4 @@
-"""What the deployed handler refuses, `make run` refuses; what it accepts, `make run` accepts."""
+"""`make run` accepts and refuses the same requests as the deployed handler."""
 
 import http.client
 import json
@@ -17,15 +17,15 @@ ADA = {"username": "Ada", "password": PASSWORD}
 EVE = {"username": "Eve", "password": PASSWORD}
 JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": "Bearer {access_token}"}
-# What a function of an HTTP API gets as text; all else it gets as base64.
+# Content types that an HTTP API passes to a function as text; all others become base64.
 TEXT = re.compile(r"(text/.*|application/(json|xml|javascript))\s*(;.*)?", re.IGNORECASE)
-# Of these only the kind is compared: each answer has its own.
+# Only the types of these values are compared: they differ in each answer.
 OWN = {"access_token", "refresh_token", "request_id", "id", "created_at", "expires_at"}
 OWN |= {"last_used_at", "signed_in_at", "last_used", "started_at", "server_time"}
 
 
 class Case(NamedTuple):
-    """A request, and the status of its answer."""
+    """A request and the expected status."""
 
     method: str
     target: str
@@ -130,7 +130,7 @@ CASES = {
 
 
 def over_http(offline: Offline, case: Case) -> Answer:
-    """Send a request as it is written, and nothing besides."""
+    """Send a request exactly as written, with no further headers."""
     address = urlsplit(offline.url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=15)
     try:
@@ -148,7 +148,7 @@ def over_http(offline: Offline, case: Case) -> Answer:
 
 
 def as_deployed(case: Case) -> Answer:
-    """Call the handler with the event that API Gateway makes of a request."""
+    """Call the handler with the event that API Gateway makes from a request."""
     path = unquote(case.target.partition("?")[0], errors="replace")
     data = case.data
     body: bytes | str | None = data
@@ -160,7 +160,7 @@ def as_deployed(case: Case) -> Answer:
 
 
 def shape(value: Any, name: str = "") -> Any:
-    """Return an answer without what is its own alone."""
+    """Return an answer with its unique values replaced by their types."""
     if name in OWN or name.endswith("_at"):
         return type(value).__name__
     if isinstance(value, dict):
@@ -169,7 +169,7 @@ def shape(value: Any, name: str = "") -> Any:
 
 
 def told(answer: Answer, names: set[str]) -> dict[str, Any]:
-    """Return what a client sees of an answer."""
+    """Return the parts of an answer that are compared."""
     try:
         body = shape(json.loads(answer.text))
     except ValueError:
@@ -180,7 +180,7 @@ def told(answer: Answer, names: set[str]) -> dict[str, Any]:
 
 
 def filled(case: Case, tokens: dict[str, str]) -> Case:
-    """Return a request with a player's tokens in it."""
+    """Return a request with a player's tokens filled in."""
     body = case.body
     if isinstance(body, dict):
         body = {key: tokens.get(str(value).strip("{}"), value) for key, value in body.items()}
@@ -192,7 +192,7 @@ def filled(case: Case, tokens: dict[str, str]) -> Case:
 
 
 def test_same_answers(offline: Offline, tables: Tables) -> None:
-    """Sixty requests are answered alike: status, headers and body."""
+    """Sixty requests get the same status, headers and body from both."""
     assert len(CASES) >= 60
     different = {}
     for name, case in CASES.items():

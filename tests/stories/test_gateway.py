@@ -1,4 +1,4 @@
-"""What the local API Gateway makes of a function that answers late, or not at all."""
+"""The local API Gateway in front of a function that answers late or with an error."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ GOOD = {"statusCode": 201, "headers": {"Content-Type": "application/json"}, "bod
 
 
 class Lambda(BaseHTTPRequestHandler):
-    """Answers an invocation as the path of its event says: after some seconds, with a status."""
+    """Answers an invocation after the seconds and with the status in the path of its event."""
 
     def do_POST(self) -> None:
         """Answer an invocation."""
@@ -40,7 +40,7 @@ class Lambda(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def answer(url: str) -> tuple[int, dict[str, str]]:
 
 
 def test_a_function_that_takes_too_long(gateway: str) -> None:
-    """The first answer may take its time; from then on the gateway waits only so long."""
+    """The first answer, a cold start, may be slow; later ones time out."""
     late = f"/{LATER_SECONDS * 2}/200"
     assert answer(gateway + late) == (201, {})
     assert answer(gateway + late) == (503, {"message": "Service Unavailable"})
@@ -82,5 +82,5 @@ def test_a_function_that_takes_too_long(gateway: str) -> None:
 
 @pytest.mark.parametrize("status", [400, 413, 500])
 def test_an_error_that_looks_like_an_answer(gateway: str, status: int) -> None:
-    """What serverless-offline itself refuses is no answer of the function's."""
+    """An error from serverless-offline itself is not passed on as the function's answer."""
     assert answer(f"{gateway}/0/{status}") == (500, {"message": "Internal Server Error"})

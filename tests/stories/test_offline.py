@@ -35,7 +35,7 @@ def ask(
 
 @pytest.mark.usefixtures("tables")
 def test_a_players_life(offline: Offline) -> None:
-    """Register, sign in, come back without a password, be robbed, sign in again, sign out."""
+    """A player registers, signs in, refreshes, has a token stolen, signs in again and signs out."""
     registered = ask(offline, "POST", "/v1/register", ADA)
     assert registered.status == 201
     signed_in = ask(offline, "POST", "/v1/login", ADA)
@@ -59,7 +59,7 @@ def test_a_players_life(offline: Offline) -> None:
 
 
 def test_tutorial_client(offline: Offline) -> None:
-    """The tutorial's two routes answer as the tutorial has them."""
+    """The tutorial's two routes answer exactly as in the tutorial."""
     assert ask(offline, "GET", "/").text == "OK"
     assert ask(offline, "POST", "/login", {"username": "Ada"}).text == "Input data not valid"
     assert ask(offline, "POST", "/login", {**ADA, "username": "Eve"}).json == {"status": False}
@@ -81,7 +81,7 @@ def test_tutorial_client(offline: Offline) -> None:
     ],
 )
 def test_web_page_may_call(offline: Offline, origin: str, allowed: bool) -> None:  # noqa: FBT001
-    """A game on an allowed origin may send its headers and read ours; another may not."""
+    """A game on an allowed origin may send its headers and read ours; other origins may not."""
     asked = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization",
@@ -98,7 +98,7 @@ def test_web_page_may_call(offline: Offline, origin: str, allowed: bool) -> None
 
 
 def test_every_request_has_an_id(offline: Offline) -> None:
-    """The id in an answer is that of the gateway, and no other answer has it."""
+    """Each answer has the id that the gateway gave its request, and no two are the same."""
     answers = [ask(offline, "GET", "/v1/health") for _ in range(3)]
     assert len({answer.headers["x-request-id"] for answer in answers}) == 3
     assert all(
@@ -111,13 +111,13 @@ def test_every_request_has_an_id(offline: Offline) -> None:
     [(9_000, 404, ""), (11_000, 431, "Request Header Fields Too Large")],
 )
 def test_long_request_lines(offline: Offline, size: int, status: int, message: str) -> None:
-    """The gateway takes 10 240 bytes of request line and headers, and says so in its own words."""
+    """The gateway accepts 10 240 bytes of request line and headers, and refuses more with a 431."""
     answer = ask(offline, "GET", f"/{'a' * size}")
     assert (answer.status, answer.json.get("message", "")) == (status, message)
 
 
 def test_client_that_goes_away(offline: Offline) -> None:
-    """A client that goes away in the middle of a body takes nothing else along."""
+    """A client that disconnects in the middle of a body does not affect other requests."""
     port = int(offline.url.rpartition(":")[2])
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
@@ -127,14 +127,14 @@ def test_client_that_goes_away(offline: Offline) -> None:
 
 
 def test_body_beyond_what_a_function_takes(offline: Offline) -> None:
-    """A body of many megabytes is refused by the gateway, after it was read."""
+    """A body of many megabytes is refused by the gateway after it was read."""
     answer = ask(offline, "POST", "/v1/login", {"username": "a" * 6_000_000})
     assert (answer.status, answer.json) == (413, {"message": "Request Entity Too Large"})
 
 
 def test_body_that_grows(offline: Offline) -> None:
-    """A body whose event is more than a function takes is refused in the gateway's words, too."""
-    data = b"\x01" * 2_000_000  # each of which takes six bytes in JSON
+    """A body that makes the event too large for a function is refused in the same way."""
+    data = b"\x01" * 2_000_000  # each byte takes six bytes in JSON
     request = urllib.request.Request(
         offline.url + "/v1/login", data, {"Content-Type": "application/json"}, method="POST"
     )
@@ -146,7 +146,7 @@ def test_body_that_grows(offline: Offline) -> None:
 
 
 def test_only_the_gateway_calls_the_function(offline: Offline) -> None:
-    """No web page may use serverless-offline's own port, and it cannot know a function's name."""
+    """No web page may call serverless-offline's own port or guess a function's name."""
     log = offline.log.read_text()
     own = re.search(r"\[http for lambda\] listening on (http://127\.0\.0\.1:\d+)", log)
     names = re.findall(r"^ +\* \S+: (\S+)$", log, re.MULTILINE)
@@ -169,7 +169,7 @@ def test_only_the_gateway_calls_the_function(offline: Offline) -> None:
 
 
 def deployed_functions() -> list[str]:
-    """Return the names that the functions have in serverless.yml, at this stage."""
+    """Return the deployed names of the functions in serverless.yml, for this stage."""
     text = (ROOT / "serverless.yml").read_text()
     service = re.search(r"^service: (\S+)", text, re.MULTILINE)
     handlers = re.findall(r"^    handler: handler\.(\w+)", text, re.MULTILINE)
@@ -207,7 +207,7 @@ def _lines(log: Path) -> list[str]:
 
 @pytest.mark.usefixtures("tables")
 def test_the_readme(offline: Offline, tmp_path: Path) -> None:
-    """The README's curl lines, pasted one after the other, do what the README says."""
+    """The README's curl lines, pasted one after the other, do as the README says."""
     readme = (ROOT / "README.md").read_text()
     commands = re.findall(r"```sh\n(URL=.*?)```", readme, re.DOTALL)
     answers = []

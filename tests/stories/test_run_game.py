@@ -1,4 +1,4 @@
-"""`make run-game`, as two players see it: the backend and the game server, from start to Ctrl-C."""
+"""`make run-game` as two players use it: backend and game server, from start to Ctrl-C."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ from operate.player import RemotePlayer, expect
 from tests.play.players import PASSWORD
 
 START_SECONDS = 90.0
-# In a folder of its own: a `make run` that is under way, and its players, are left alone.
+# In a separate folder, so that a running `make run` and its players are not affected.
 RUN = """
 import sys
 from pathlib import Path
@@ -37,7 +37,7 @@ def ports() -> tuple[int, int]:
 
 @pytest.fixture
 def running(tmp_path: Path, ports: tuple[int, int]) -> Iterator[Process]:
-    """Return what `make run-game` starts, when it says that it runs."""
+    """Return a running `make run-game`."""
     command = [sys.executable, "-c", RUN, str(tmp_path / "local"), "run"]
     options = [f"--port={ports[0]}", f"--game-port={ports[1]}"]
     log = tmp_path / "run-game.log"
@@ -68,7 +68,7 @@ def hear(connection: ClientConnection) -> dict[str, Any]:
 
 
 def test_two_players_chat(running: Process, ports: tuple[int, int]) -> None:
-    """Both are greeted by name and hear each other; Ctrl-C stops all of it."""
+    """Both players are greeted by name and get each other's messages; Ctrl-C stops everything."""
     with enter(ports, "Ada") as ada:
         assert hear(ada) == {"type": "welcome", "name": "Ada", "players": ["Ada"]}
         with enter(ports, "Eve") as eve:

@@ -1,4 +1,4 @@
-"""`make run` works in any folder and any environment, and leaves alone what is not its own."""
+"""`make run` works in any folder and any environment, and leaves other people's files alone."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def here() -> Iterator[Path]:
 
 @pytest.fixture
 def decoy(tmp_path: Path) -> Path:
-    """Return a folder to which CDPATH leads `cd local/..`, with somebody's own files."""
+    """Return a folder with another project's files, to which CDPATH leads `cd local/..`."""
     folder = tmp_path / "decoy"
     for name in ("local", ".venv", "node_modules"):
         (folder / name).mkdir(parents=True)
@@ -46,7 +46,7 @@ def hostile(decoy: Path) -> dict[str, str]:
     """Return settings that each break Python, pip, Node, npm, the shell or boto3."""
     return {
         "CDPATH": str(decoy),
-        "HOME": "/dev/null",  # which nobody can make a folder in
+        "HOME": "/dev/null",  # no folder can be made in it
         "PYTHONSAFEPATH": "1",
         "PYTHONPATH": str(decoy),
         "PYTHONHOME": "/nowhere",
@@ -70,13 +70,13 @@ def hostile(decoy: Path) -> dict[str, str]:
 
 
 def interpreter(command: Path) -> str:
-    """Return the virtual environment in which a command of .venv/bin runs."""
+    """Return the virtual environment that a command of .venv/bin uses."""
     shown = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
     return shown.stdout
 
 
 def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
-    """It runs in a moved folder with an odd name, and the copy of it touches no process of its."""
+    """`make run` works after a move to an odd name; a copy touches no process of the original."""
     original = prepared(here / ODD, "/gone")
     settings = hostile(decoy)
     with ExitStack() as running:
@@ -114,14 +114,14 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
 
 
 def untouched(decoy: Path) -> bool:
-    """Tell whether somebody's folder is as it was."""
+    """Tell whether the other project's folder is unchanged."""
     left = sorted(path.name for path in decoy.rglob("*"))
     made = ["config", "flask.py"]
     return left == sorted([".venv", "local", "node_modules", *(["theirs"] * 3), *made])
 
 
 def tiny(folder: Path) -> Path:
-    """Copy the project, with one package for Python and one for Node in place of all others."""
+    """Copy the project, with a single package each for Python and Node."""
     checkout(folder)
     (folder / "wheels").mkdir()
     (folder / "requirements-dev.txt").write_text(
@@ -145,7 +145,7 @@ def tiny(folder: Path) -> Path:
 
 
 def test_users_own_configuration(here: Path, tmp_path: Path) -> None:
-    """Neither ~/.npmrc nor pip's file of settings leaves packages out."""
+    """Settings in ~/.npmrc and pip's configuration file cannot leave out packages."""
     (tmp_path / ".npmrc").write_text("omit=dev\nbin-links=false\nglobal=true\n")
     pip = tmp_path / ".config" / "pip"
     pip.mkdir(parents=True)
@@ -154,7 +154,7 @@ def test_users_own_configuration(here: Path, tmp_path: Path) -> None:
 
 
 def assert_set_up(folder: Path, settings: dict[str, str]) -> None:
-    """Set a tiny project up, and see that its packages are there, for development too."""
+    """Set up a tiny project, and check that all its packages are installed."""
     done = make(folder, "setup", **settings)
     assert done.stderr == ""
     assert done.returncode == 0
@@ -165,7 +165,7 @@ def assert_set_up(folder: Path, settings: dict[str, str]) -> None:
 
 
 def test_setting_up(here: Path, decoy: Path) -> None:
-    """Setting up with the same settings installs into this folder, packages for development too."""
+    """Under the same settings, setup installs into this folder, development packages included."""
     assert_set_up(tiny(here / ODD), hostile(decoy))
     assert untouched(decoy)
 
@@ -176,7 +176,7 @@ SETTINGS = sorted(hostile(Path()))
 @pytest.mark.long
 @pytest.mark.parametrize("name", SETTINGS)
 def test_one_setting_at_a_time(here: Path, decoy: Path, name: str) -> None:
-    """No setting works only because another one hides it."""
+    """Each setting is handled by itself, not hidden by another one."""
     settings = {name: hostile(decoy)[name]}
     assert_set_up(tiny(here / "folder"), settings)
     assert untouched(decoy)
@@ -186,7 +186,7 @@ def test_one_setting_at_a_time(here: Path, decoy: Path, name: str) -> None:
 
 @pytest.mark.long
 def test_from_nothing(here: Path, tmp_path: Path, decoy: Path) -> None:
-    """`make run` in a new checkout installs everything, under the same settings, and runs."""
+    """`make run` in a new checkout installs everything under the same settings, and runs."""
     run = MakeRun(checkout(here / ODD), tmp_path, free_port(), hostile(decoy), seconds=900)
     try:
         assert run.health() == {"status": "ok"}
@@ -198,7 +198,7 @@ def test_from_nothing(here: Path, tmp_path: Path, decoy: Path) -> None:
 @pytest.mark.parametrize("name", [".venv", "node_modules"])
 @pytest.mark.parametrize("kind", ["folder", "link"])
 def test_folders_that_are_not_ours(tmp_path: Path, decoy: Path, name: str, kind: str) -> None:
-    """A virtual environment or modules that setting up did not make are refused in one line."""
+    """A virtual environment or modules folder that setup did not create is refused in one line."""
     folder = checkout(tmp_path / "folder")
     theirs = folder / name
     if kind == "link":
@@ -218,7 +218,7 @@ def test_folders_that_are_not_ours(tmp_path: Path, decoy: Path, name: str, kind:
 
 
 def test_what_earlier_versions_installed(tmp_path: Path) -> None:
-    """A folder with what was installed before there were marks is ours, another one is not."""
+    """Packages installed before folders were marked count as ours; other folders do not."""
     folder = checkout(tmp_path / "folder")
     for path in (".venv/bin", "node_modules/.bin", ".local"):
         (folder / path).mkdir(parents=True)
@@ -239,7 +239,7 @@ def test_what_earlier_versions_installed(tmp_path: Path) -> None:
 def test_a_folder_in_place_of_one_that_was_half_made(
     tmp_path: Path, decoy: Path, name: str, note: str
 ) -> None:
-    """What a killed setup noted says nothing of a folder that the user puts there."""
+    """The note of a killed setup does not apply to a folder that the user puts in its place."""
     folder = tiny(tmp_path / "folder")
     half_made = folder / name
     half_made.mkdir()
@@ -255,7 +255,7 @@ def test_a_folder_in_place_of_one_that_was_half_made(
 
 @pytest.mark.parametrize("name", ["requirements-dev.txt", "package-lock.json"])
 def test_setting_up_that_fails(here: Path, name: str) -> None:
-    """A file of another hash breaks setting up off, and what is half made is ours at once."""
+    """A wrong hash stops setup, and the half-made folder counts as ours."""
     folder = tiny(here / "folder")
     good = (folder / name).read_text()
     bad = re.sub(r"(sha256:|sha512-)[0-9a-zA-Z+/]{8}", r"\g<1>00000000", good)
@@ -270,7 +270,7 @@ def test_setting_up_that_fails(here: Path, name: str) -> None:
 
 
 def test_a_package_without_a_wheel(here: Path) -> None:
-    """No package's own code is run to build it: one line names the page that has the machines."""
+    """No package's own build code is run: one line names the page with the supported machines."""
     folder = tiny(here / "folder")
     shutil.rmtree(folder / "wheels")
     (folder / "wheels").mkdir()
@@ -284,7 +284,7 @@ def test_a_package_without_a_wheel(here: Path) -> None:
 
 
 def test_setting_up_that_is_killed(here: Path) -> None:
-    """If npm is killed with all that called it, the next run takes its half-made folder as ours."""
+    """If npm and its parents are killed, the half-made folder counts as ours in the next run."""
     folder = tiny(here / "folder")
     programs = here / "bin"
     programs.mkdir()
@@ -305,7 +305,7 @@ def test_setting_up_that_is_killed(here: Path) -> None:
 
 
 def bin_without_python(folder: Path) -> Path:
-    """Return a folder with what setting up needs of the system, but for Python."""
+    """Return a folder with the system's commands that setup needs, except Python."""
     programs = folder / "bin"
     programs.mkdir()
     for name in ("sh", "make", "node", "dirname", "cat", "cksum", "env"):
@@ -314,7 +314,7 @@ def bin_without_python(folder: Path) -> Path:
 
 
 def test_a_path_that_is_not_utf8(tmp_path: Path) -> None:
-    """A folder that Node does not find is refused in one line."""
+    """A folder that Node cannot find is refused in one line."""
     done = make(checkout(tmp_path / os.fsdecode(b"a \xff")), "run")
     assert done.stderr.startswith("setup: Node does not find a folder whose path is not UTF-8")
 
@@ -347,7 +347,7 @@ def test_impossible_ports(setting: str, problem: str) -> None:
 
 
 def test_settings_of_the_registry() -> None:
-    """What a registry asks for is kept, what changes how Node works is left out."""
+    """Credentials for a registry are kept; settings that change Node's behaviour are removed."""
     settings = {"NODE_AUTH_TOKEN": "t", "npm_config_registry": "r", "NODE_ENV": "production"}
     shown = make(ROOT, "--eval=show: ; @env", "show", **settings).stdout.splitlines()
     assert "NODE_AUTH_TOKEN=t" in shown
@@ -356,7 +356,7 @@ def test_settings_of_the_registry() -> None:
 
 
 def test_line_ends(tmp_path: Path) -> None:
-    """A checkout with core.autocrlf=true has the line ends that a shell can read."""
+    """A checkout with core.autocrlf=true keeps line ends that a shell can read."""
     folder = tmp_path / "checkout"
     git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=x", "-c", "user.email=x@example.com"]
     source = checkout(tmp_path / "source")

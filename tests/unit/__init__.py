@@ -1,1 +1,1 @@
-"""What can be shown without a server."""
+"""Tests that need no server."""

@@ -1,4 +1,4 @@
-"""Access tokens: what is issued, and every forgery that is refused."""
+"""Access tokens: issuing and verifying them, and every forgery that is refused."""
 
 import base64
 import hashlib
@@ -40,7 +40,7 @@ def signed(
     algorithm: str = "RS256",
     **claims: Any,
 ) -> str:
-    """Return a token with some claims and header fields of one's own, signed as ours are."""
+    """Return a token signed with our key, with some claims and header fields replaced."""
     payload = {name: value for name, value in {**CLAIMS, **claims}.items() if name != without}
     raw = base64.urlsafe_b64encode
     head = {**HEADER, "alg": algorithm, **(header or {})}
@@ -51,15 +51,15 @@ def signed(
 
 
 def refused(text: str, now: datetime = NOW) -> Reason:
-    """Check that a token is refused, and return the reason that the log reads."""
+    """Check that a token is refused, and return the reason that goes to the log."""
     with pytest.raises(InvalidToken) as caught:
         verify(text, KEYS, REALM, now)
-    assert str(caught.value) == caught.value.reason  # no text of the caller's
+    assert str(caught.value) == caught.value.reason  # nothing from the caller's input
     return caught.value.reason
 
 
 def test_issued_token() -> None:
-    """A token of ours says what the contract says, and verifies."""
+    """An issued token has the claims of the contract, and verifies."""
     assert verify(TEXT, KEYS, REALM, NOW) == TOKEN
     assert jwt.get_unverified_header(TEXT) == HEADER
     assert len(CLAIMS["jti"]) >= 16
@@ -75,13 +75,13 @@ def test_issued_token() -> None:
 
 
 def test_signing_by_hand() -> None:
-    """What these tests sign themselves is good where nothing is changed, or they show nothing."""
+    """A token signed by these tests verifies if unchanged; otherwise they would prove nothing."""
     assert verify(signed(), KEYS, REALM, NOW) == TOKEN
     assert verify(signed(extra="claim"), KEYS, REALM, NOW) == TOKEN
 
 
 def test_lifetime() -> None:
-    """A token is good for ten minutes, to the second, and not before the clock tells so."""
+    """A token is valid for exactly ten minutes, to the second."""
     assert verify(TEXT, KEYS, REALM, NOW + timedelta(seconds=599)) == TOKEN
     refused(TEXT, NOW + timedelta(seconds=600))
     refused(TEXT, NOW + timedelta(days=1000))
@@ -95,7 +95,7 @@ def unsigned(header: dict[str, Any]) -> str:
 
 
 def with_public_key_as_secret() -> str:
-    """Return a token whose HMAC key is our public key (CVE-2015-9235)."""
+    """Return a token signed by HMAC with our public key as its key (CVE-2015-9235)."""
     public = rsa_key(0).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head, payload, _ = unsigned({**HEADER, "alg": "HS256"}).split(".")
     mac = hmac.digest(public, f"{head}.{payload}".encode(), hashlib.sha256)
@@ -103,7 +103,7 @@ def with_public_key_as_secret() -> str:
 
 
 def with_spare_bits(segment: str) -> str:
-    """Return another spelling of the same bytes: the bits that base64 does not use are set."""
+    """Return another spelling of the same bytes, with the bits set that base64 does not use."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return segment[:-1] + alphabet[alphabet.index(segment[-1]) | 1]
 
@@ -188,7 +188,7 @@ FORGERIES: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_forgery(name: str) -> None:
-    """Whatever is not exactly a token of ours is refused."""
+    """Every token that differs from an issued one is refused."""
     refused(FORGERIES[name]())
 
 
@@ -208,12 +208,12 @@ def test_forgery(name: str) -> None:
     ],
 )
 def test_reason(name: str, reason: Reason) -> None:
-    """The log can tell a forged token from one that has expired."""
+    """The log tells a forged token from an expired one."""
     assert refused(FORGERIES[name]()) == reason
 
 
 def test_other_spellings() -> None:
-    """A segment that is padded or not canonical is refused, though its bytes are the same."""
+    """A padded or non-canonical segment is refused, though it decodes to the same bytes."""
     key = ed25519.Ed25519PrivateKey.generate()  # its signature leaves four bits unused
     secret = {**token_secret(), "signing_keys": {"s1": pem(key)}}
     keys = TokenKeys(ScriptedStore(secret), "tokens")
@@ -237,7 +237,7 @@ def test_other_spellings() -> None:
 
 
 def test_2_kib() -> None:
-    """A token of 2 KiB is read, with one character more it is not."""
+    """A token of 2 KiB is read; one more character is refused."""
     spare = 2048 - len(signed(name=""))
     fits = [signed(name="x" * size) for size in range(spare * 3 // 4 - 3, spare * 3 // 4 + 3)]
     assert {len(text) <= 2048 for text in fits} == {True, False}
@@ -250,7 +250,7 @@ def test_2_kib() -> None:
 
 @given(st.text() | st.text("ey.J0-_", max_size=80))
 def test_any_text(text: str) -> None:
-    """Any text is refused, in no other way."""
+    """Any text that is not a token is refused with InvalidToken, never another error."""
     refused(text)
 
 
@@ -262,7 +262,7 @@ def test_changed_character(at: int, character: str) -> None:
 
 
 def test_spliced_tokens() -> None:
-    """Parts of two good tokens do not make a third."""
+    """Parts of two valid tokens do not make a third."""
     other = issue(KEYS.ring(), REALM, Claims(b"x" * 16, b"y" * 16), "Eve", NOW)
     head, mine, my_signature = TEXT.split(".")
     _, theirs, their_signature = other.split(".")
@@ -279,7 +279,7 @@ def test_spliced_tokens() -> None:
     ids=["ES256", "EdDSA"],
 )
 def test_other_kinds_of_keys(key: PrivateKeyTypes, algorithm: str) -> None:
-    """A P-256 or an Ed25519 key works as an RSA key does, with its own algorithm and no other."""
+    """A P-256 or Ed25519 key works like an RSA key, with its own algorithm and no other."""
     secret = {**token_secret(), "signing_keys": {"s1": pem(key), "old": pem(rsa_key(0))}}
     keys = TokenKeys(ScriptedStore(secret), "tokens")
     text = issue(keys.ring(), REALM, TOKEN, "Ada", NOW)
@@ -300,7 +300,7 @@ def test_other_kinds_of_keys(key: PrivateKeyTypes, algorithm: str) -> None:
 
 
 def test_new_key() -> None:
-    """A token of a key that was added meanwhile is good; one of an unknown key costs one read."""
+    """A token of a newly added key is valid; one of an unknown key costs one read."""
     store = ScriptedStore(token_secret())
     keys = TokenKeys(store, "tokens", lambda: 0.0)
     keys.ring()
@@ -314,14 +314,14 @@ def test_new_key() -> None:
 
 
 def test_keys_out_of_reach() -> None:
-    """Where no key has ever been read, that is Unavailable and no verdict on the token."""
+    """If no key has ever been read, verifying raises Unavailable instead of judging the token."""
     keys = TokenKeys(ScriptedStore(Unavailable("down")), "tokens")
     with pytest.raises(Unavailable):
         verify(TEXT, keys, REALM, NOW)
 
 
 def test_token_of_another_realm() -> None:
-    """A token of another stage or for another audience is refused, with the same keys."""
+    """A token of another stage or audience is refused, even if signed with the same keys."""
     for realm in (Realm("issuer", "other"), Realm("other", "game"), Realm("game", "issuer")):
         with pytest.raises(InvalidToken):
             verify(TEXT, KEYS, realm, NOW)

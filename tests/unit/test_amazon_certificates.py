@@ -16,7 +16,7 @@ BLOCK = re.compile(r"-----BEGIN.+?END CERTIFICATE-----", re.DOTALL)
 
 
 def test_they_are_the_roots_of_amazon_trust_services() -> None:
-    """The four roots, each under its name, as Mozilla's list has them, and no other."""
+    """The bundle holds the four roots, each under its name, as in Mozilla's list, and no other."""
     text = BUNDLE.read_text()
     blocks = BLOCK.findall(text)
     subjects = [x509.load_pem_x509_certificate(block.encode()).subject for block in blocks]
@@ -27,7 +27,7 @@ def test_they_are_the_roots_of_amazon_trust_services() -> None:
 
 
 def test_they_are_trusted_and_last() -> None:
-    """A connection trusts each of them as a CA, for more than a year from now."""
+    """A connection trusts each root as a CA, for more than a year from now."""
     context = tls_context(str(BUNDLE))
     assert context.cert_store_stats() == {"x509": 4, "x509_ca": 4, "crl": 0}
     ends = [

@@ -1,4 +1,4 @@
-"""Every `aws ...` command in the documents exists, with all its options, as botocore knows AWS."""
+"""Every `aws ...` command in the documents exists with all its options, according to botocore."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ FENCE = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 COMMAND = re.compile(r"\baws ([a-z0-9-]+) ([a-z-]+)((?: (?!aws )[^\n;|)]*)?)")
 OPTION = re.compile(r"(?<=\s)--([a-z0-9-]+)")
 EVERYWHERE = {"query", "output", "region", "profile"}
-# What the command line adds to AWS's own operations, or calls otherwise.
+# The command line's own commands and names, beyond AWS's operations.
 OWN = {
     ("configure", "sso"): {"profile"},
     ("sso", "login"): {"profile"},
@@ -30,7 +30,7 @@ SESSION = botocore.session.Session()
 def commands(text: str) -> Iterator[tuple[str, str, set[str]]]:
     """Yield the commands of a document's code: service, operation, options."""
     for code in FENCE.findall(text):
-        # What stands in $(...) is a command by itself; its options are not those of the outer one.
+        # A command in $(...) stands for itself: its options are not those of the outer one.
         joined = re.sub(r"\\\n\s*", "", code)
         while (inner := re.search(r"\$\(([^()]*)\)", joined)) is not None:
             joined = f"{joined[: inner.start()]}it{joined[inner.end() :]}\n{inner[1]}\n"
@@ -41,7 +41,7 @@ def commands(text: str) -> Iterator[tuple[str, str, set[str]]]:
 
 
 def unknown(service: str, operation: str, options: set[str]) -> set[str]:
-    """Return what AWS does not know of a command."""
+    """Return the parts of a command that AWS does not know."""
     name = (service, operation)
     if name in OWN:
         return options - OWN[name]
@@ -67,7 +67,7 @@ PAGES = ["costs.md", "deploy.md", "operate.md", "restore.md", "rotation.md"]
 
 @pytest.mark.parametrize("name", PAGES)
 def test_commands(name: str) -> None:
-    """Each is known, and so is each of its options."""
+    """Each command and each of its options is known."""
     found = list(commands((ROOT / "docs" / "run" / name).read_text()))
     assert found
     for service, operation, options in found:
@@ -75,7 +75,7 @@ def test_commands(name: str) -> None:
 
 
 def test_mistakes() -> None:
-    """A service, an operation or an option that is misspelt is seen."""
+    """A misspelt service, operation or option is found."""
     lines = (
         "X=$(aws rds describe-db-instances --db-name x --query Y)",
         "aws rd stop",

@@ -1,4 +1,4 @@
-"""Which database server the tests run on, and what is said where it cannot be had."""
+"""The choice of database server for the tests, and the message if it is unavailable."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ COMMAND = [sys.executable, "-m", "tests.play.on_engine"]
 
 
 def run(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run tests on an engine, where nothing can be fetched."""
+    """Run tests on an engine, in an environment that cannot download anything."""
     return subprocess.run(
         [*COMMAND, name, *arguments],
         cwd=ROOT,
@@ -27,8 +27,8 @@ def run(name: str, *arguments: str, **environment: str) -> subprocess.CompletedP
     )
 
 
-def test_the_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With no DATABASE, or an empty one, it is the system's own MariaDB."""
+def test_default_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DATABASE, or with an empty one, tests run on the system's own MariaDB."""
     monkeypatch.delenv("DATABASE", raising=False)
     assert chosen() == "mariadb"
     monkeypatch.setenv("DATABASE", "")
@@ -36,7 +36,7 @@ def test_the_usual(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that we do not know is answered with those that we do."""
+    """An unknown name is refused with the list of known ones."""
     monkeypatch.setenv("DATABASE", "postgres")
     with pytest.raises(Problem, match=r"is one of mariadb, mariadb-11\.8, mysql"):
         chosen()
@@ -44,7 +44,7 @@ def test_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("required", ["", "1"])
 def test_engine_is_missing(required: str) -> None:
-    """It is said loudly that nothing was tested; where engines are required, that fails."""
+    """A missing engine is reported loudly; if engines are required, it is a failure."""
     done = run("oracle", "tests/unit/test_times.py", GAME_LOGIN_REQUIRE_ENGINES=required)
     assert done.returncode == (1 if required else 0)
     *_, rule, first, reason, last, _, end = done.stdout.splitlines()
@@ -56,7 +56,7 @@ def test_engine_is_missing(required: str) -> None:
 
 @pytest.mark.parametrize(("test", "status"), [("test_times.py", 0), ("test_no_such.py", 4)])
 def test_status_of_the_tests(test: str, status: int) -> None:
-    """Where the engine is there, the tests run, and their status is the command's."""
+    """If the engine is available, the tests run, and the command exits with their status."""
     done = run("mariadb", "-q", "-p", "no:cacheprovider", f"tests/unit/{test}")
     assert done.returncode == status, done.stdout
     first, *_, last = done.stdout.splitlines()
@@ -69,7 +69,7 @@ def test_status_of_the_tests(test: str, status: int) -> None:
     [("8.3.9", False), ("8.4.0", True), ("9.7.4", True), ("9.10.1", True), ("10.0.1", False)],
 )
 def test_versions(version: str, fits: bool) -> None:  # noqa: FBT001
-    """Debian's newest moves on: as far as we know what it is, it is taken."""
+    """A version from Debian is accepted within the known range, and refused outside it."""
     if fits:
         assert known("MySQL", version, MYSQL_FROM, MYSQL_BEFORE) == version
     else:
@@ -78,7 +78,7 @@ def test_versions(version: str, fits: bool) -> None:  # noqa: FBT001
 
 
 def test_no_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is fetched that could not be verified."""
+    """Nothing is downloaded without the keyring that verifies it."""
     monkeypatch.setattr(debian, "KEYRING", tmp_path / "none.gpg")
     monkeypatch.setattr(debian, "_download", pytest.fail)
     reason = "debian-archive-keyring" if os.uname().machine == "x86_64" else "x86_64 only"
@@ -87,7 +87,7 @@ def test_no_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is there is taken as it is, unless other packages are wanted by now."""
+    """Downloaded packages are reused, unless another set of packages is requested."""
     monkeypatch.setattr(debian, "KEYRING", tmp_path / "none.gpg")
     (tmp_path / "mysql").mkdir()
     (tmp_path / "mysql" / debian.UNPACKED).write_text("one two")

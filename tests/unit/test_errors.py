@@ -1,4 +1,4 @@
-"""The errors: what the client reads and what the log reads are two texts."""
+"""The errors: the client's text and the log's text are separate."""
 
 from datetime import UTC, datetime
 
@@ -49,7 +49,7 @@ def members(error: ApiError) -> dict[str, object]:
 
 @pytest.mark.parametrize("error", PLAIN)
 def test_log_text_stays_in_the_log(error: type[ApiError]) -> None:
-    """What an error is raised with is for the log; the client reads the class's own text."""
+    """An error's own text goes to the log; the client reads the text of its class."""
     raised = error("canary")
     assert str(raised) == "canary"
     assert "canary" not in str(members(raised))
@@ -85,20 +85,20 @@ def test_every_class_says_when() -> None:
     ],
 )
 def test_log_fields(error: ApiError, logged: dict[str, str]) -> None:
-    """The log learns the reason or the limit, and the client does not."""
+    """The reason or the limit goes to the log, not to the client."""
     assert error.log_fields() == logged
     assert not set(logged) & set(members(error))
     assert not set(logged.values()) & set(map(str, members(error).values()))
 
 
 def test_weak_new_password() -> None:
-    """A weak new password is named by its own field too."""
+    """A weak new password is reported under its own field name too."""
     fields = {"password": "Too short.", "new_password": "Too short."}
     assert members(WeakNewPassword("Too short."))["fields"] == fields
 
 
 def test_fields() -> None:
-    """`fields` is there where a field is at fault, and only there."""
+    """`fields` is present if a field is at fault, and only then."""
     assert "fields" not in members(InvalidRequest())
     assert members(InvalidRequest(fields={"a": "b"}))["fields"] == {"a": "b"}
     assert members(InvalidRequest("Another text."))["message"] == "Another text."
@@ -108,7 +108,7 @@ def test_fields() -> None:
 
 
 def test_retry_after() -> None:
-    """What may be tried again says when, in the body and in the header alike."""
+    """An error that may be retried says when, in both the body and the header."""
     for error in (TooManyAttempts(7, "canary"), Unavailable("canary", 7)):
         assert members(error)["retry_after"] == 7
         assert error.headers() == {"Retry-After": "7"}
@@ -128,12 +128,12 @@ def test_bearer_challenge() -> None:
 
 
 def test_allowed_methods() -> None:
-    """A wrong method is told which are right, in one order always."""
+    """A 405 lists the allowed methods, always in the same order."""
     assert MethodNotAllowed(["PUT", "GET"]).headers() == {"Allow": "GET, PUT"}
 
 
 def test_suspension() -> None:
-    """A suspension says until when, or null for good, and why."""
+    """A suspension gives its end, or null if permanent, and its reason."""
     until = datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC)
     told = members(AccountSuspended(until, "cheating"))
     assert (told["until"], told["reason"]) == ("2027-01-02T03:04:05Z", "cheating")

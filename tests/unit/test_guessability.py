@@ -1,4 +1,4 @@
-"""Whether a password is easy to guess: as zxcvbn says, found with less work."""
+"""Passwords that are easy to guess: the same verdicts as zxcvbn, for less work."""
 
 import random
 from itertools import chain
@@ -24,7 +24,7 @@ ALL_SIGNS = "".join(dict.fromkeys(chain.from_iterable(matching.L33T_TABLE.values
 
 
 def why_zxcvbn_refuses(password: str, username: str = NAME) -> str | None:
-    """Return the reason that zxcvbn itself gives, however long it takes."""
+    """Return zxcvbn's own reason, however long it takes."""
     verdict = zxcvbn(password[:JUDGED_LENGTH], user_inputs=[username])
     if verdict["score"] >= MIN_SCORE:
         return None
@@ -33,13 +33,13 @@ def why_zxcvbn_refuses(password: str, username: str = NAME) -> str | None:
 
 
 def l33t(chance: random.Random, word: str) -> str:
-    """Return a word with some letters replaced, each letter by one sign."""
+    """Return a word with some letters replaced, each letter always by the same sign."""
     signs = {letter: chance.choice(signs) for letter, signs in matching.L33T_TABLE.items()}
     return "".join(signs.get(it, it) if chance.random() < 0.6 else it for it in word)
 
 
 def passwords(seed: int, count: int) -> list[str]:
-    """Return passwords as people make them: words, l33t, dates, keys, and these put together."""
+    """Return passwords as people make them: words, l33t, dates, keys, and combinations."""
     chance = random.Random(seed)
     words = [word for ranks in matching.RANKED_DICTIONARIES.values() for word in list(ranks)[:3000]]
     made: list[str] = []
@@ -98,7 +98,7 @@ def test_same_as_zxcvbn(seed: int) -> None:
     ],
 )
 def test_each_pattern(password: str) -> None:
-    """Each pattern of zxcvbn is judged as zxcvbn judges it."""
+    """Each pattern of zxcvbn gets zxcvbn's verdict."""
     assert why_guessable(password, NAME) == why_zxcvbn_refuses(password)
 
 
@@ -114,7 +114,7 @@ def test_username(password: str) -> None:
     assert why_guessable(password, "Zorblax") == why_zxcvbn_refuses(password, "Zorblax")
 
 
-# Pieces that patterns are made of, the case changes that lengthen a text among them.
+# The parts of patterns, including case changes that lengthen a text.
 PIECES = st.sampled_from(
     [
         *("a", "1", "17", "!", "|", "4", "@", "$5", "69", "([{<", "qaz", "7890", "19", "1.1.", "/"),
@@ -130,7 +130,7 @@ PIECES = st.sampled_from(
     username=st.sampled_from(["the", "pass1", "a17", "cislgat", NAME]),
 )
 def test_nothing_guessable_passes(parts: list[str], times: int, username: str) -> None:
-    """Whatever zxcvbn refuses is refused."""
+    """Every password that zxcvbn refuses is refused."""
     password = ("".join(parts) * times)[:20]
     if len(password) >= 8 and why_zxcvbn_refuses(password, username):
         assert why_guessable(password, username)
@@ -138,14 +138,14 @@ def test_nothing_guessable_passes(parts: list[str], times: int, username: str) -
 
 @pytest.mark.parametrize("password", ["b4n@nas", "$ucce55ful", "p4r@digm!", "Wi1|iams"])
 def test_stricter_than_zxcvbn(password: str) -> None:
-    """Known difference: a word in which two signs stand for one letter is refused here only."""
+    """Known difference: a word with two signs for the same letter is refused only here."""
     assert why_guessable(password, NAME)
     assert why_zxcvbn_refuses(password) is None
 
 
 @pytest.mark.parametrize("password", ["1q@2!q@2|", "[star7]{"])
 def test_weaker_than_zxcvbn(password: str) -> None:
-    """Known difference: a common password with a sign of its own, in l33t, passes here only."""
+    """Known difference: in l33t, a common password that itself contains a sign passes only here."""
     assert why_guessable(password, NAME) is None
     assert why_zxcvbn_refuses(password)
 
@@ -157,13 +157,13 @@ def test_digits_that_stay() -> None:
 
 
 def test_readings_are_few() -> None:
-    """A text has 288 readings at most, and one without digits and signs has none."""
+    """A text has at most 288 readings, and one without digits and signs has none."""
     assert len(l33t_readings(ALL_SIGNS)) == len(set(l33t_readings(ALL_SIGNS))) == 288
     assert l33t_readings("correct horse") == []
 
 
 def test_what_is_known_of_zxcvbn() -> None:
-    """In this version no word is longer, and a third part means too many guesses to refuse."""
+    """This version has no word beyond LONGEST_WORD; a third part means enough guesses to pass."""
     words = chain.from_iterable(matching.RANKED_DICTIONARIES.values())
     assert max(map(len, words)) <= LONGEST_WORD
     assert usernames.MAX_LENGTH <= LONGEST_WORD
@@ -172,7 +172,7 @@ def test_what_is_known_of_zxcvbn() -> None:
 
 
 def test_username_of_one_judgement() -> None:
-    """A username counts in its own judgement, repeated too, and in no other."""
+    """A username counts, even repeated, in the judgement it was given to, and in no other."""
     matching.RANKED_DICTIONARIES["user_inputs"] = {"somebody": 1}  # zxcvbn itself leaves one there
     for password in ("Quxwibble1987", "qu%w1bbl3qu%w1bbl3qu%w1bbl3"):
         assert why_guessable(password, "quxwibble")

@@ -1,4 +1,4 @@
-"""One home for each concept: a class name, a statement, the composition, the way in."""
+"""Each concept has one home: class names, statements, composition, opening of sessions."""
 
 import ast
 import re
@@ -8,14 +8,14 @@ import pytest
 
 from tests.unit.test_rooms import MODULES, PRODUCT, folder_of, room_of
 
-COPIED = {"clients"}  # a studio takes these files into a project of its own
+COPIED = {"clients"}  # a studio copies these files into its own project
 
 SQL = re.compile(
     r"\s*(?:SELECT|INSERT|REPLACE INTO|UPDATE \w+|DELETE FROM|WITH|TRUNCATE|SHOW|CREATE|ALTER|DROP"
     r"|GRANT|REVOKE|BEGIN|COMMIT|ROLLBACK|START TRANSACTION|SET [A-Z@]"
     r"|select .+ from|insert into|replace into|update \w+ |delete from|truncate table)\b"
 )
-# Statements stand in `store`, apart from transactions, session settings, DDL, locks and users.
+# Statements belong in `store`, except for transactions, session settings, DDL, locks and users.
 ELSEWHERE = {
     "auth.external.connection": r"SET|SELECT 1|SELECT @@",
     "auth.external.database": r"BEGIN$|COMMIT$|ROLLBACK$|SELECT 1$",
@@ -27,14 +27,14 @@ ELSEWHERE = {
 
 
 def classes_of(path: Path) -> set[str]:
-    """Return the names of a module's classes, the private ones apart."""
+    """Return the names of a module's public classes."""
     nodes = ast.walk(ast.parse(path.read_text()))
     names = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
     return {name for name in names if not name.startswith("_")}
 
 
 def test_class_names() -> None:
-    """No two classes have one name, neither in what is shipped nor in what supports the tests."""
+    """No two classes share a name, neither in the shipped code nor in support code of the tests."""
     modules: dict[str, list[str]] = {}
     for module, path in MODULES.items():
         folder = folder_of(module)
@@ -46,7 +46,7 @@ def test_class_names() -> None:
 
 
 def strings_of(path: Path) -> list[str]:
-    """Return the strings of a module, apart from its docstrings."""
+    """Return the strings of a module, without its docstrings."""
     tree = ast.parse(path.read_text())
     docstrings = {
         node.value
@@ -61,13 +61,13 @@ def strings_of(path: Path) -> list[str]:
 
 
 def is_sql(text: str) -> bool:
-    """Tell whether a text is a statement, or the beginning of one."""
+    """Tell whether a text is a statement or the beginning of one."""
     return bool(SQL.match(text))
 
 
 @pytest.mark.parametrize("module", sorted(PRODUCT))
 def test_sql(module: str) -> None:
-    """SQL stands in `store`, and elsewhere only in the few modules that need another kind of it."""
+    """SQL is found only in `store` and in the few modules that need another kind of statement."""
     if room_of(module) == "store":
         return
     statements = [text for text in strings_of(MODULES[module]) if is_sql(text)]
@@ -89,13 +89,13 @@ def test_sql(module: str) -> None:
     ],
 )
 def test_sql_is_found(text: str) -> None:
-    """A statement is found in its usual forms; a sentence that begins like one is none."""
+    """A statement is recognised in its usual forms; a sentence that begins like one is not."""
     assert is_sql(text)
     assert not is_sql("Set the password from the secret.")
     assert not is_sql("Select a region")
 
 
-# Each of these is called in its places only, within the product.
+# Within the product, each of these is called only in the listed places.
 CALLED_IN = {
     "SecretStore": {"auth.app"},
     "Database": {"auth.app"},
@@ -113,7 +113,7 @@ CALLED_IN = {
 
 
 def calls_of(path: Path) -> set[str]:
-    """Return the names that a module calls, or hands to `partial` to be called."""
+    """Return the names that a module calls, or passes to `partial`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):

@@ -1,4 +1,4 @@
-"""The token keys: cached, re-read, rotated, and what a broken secret says."""
+"""The token keys: caching, re-reading and rotation, and the errors for a broken secret."""
 
 import base64
 import functools
@@ -28,14 +28,14 @@ CANARY = "canary-4711"
 
 
 class ScriptedStore(SecretStore):
-    """A secrets store that answers what it is told to, and counts how often it is asked."""
+    """A secrets store that answers as told and counts its reads."""
 
     def __init__(self, answer: object = None) -> None:
         super().__init__()
         self.answer = answer
         self.reads = 0
 
-    def _text(self, secret_id: str, stage: str) -> str:  # noqa: ARG002  # there is one
+    def _text(self, secret_id: str, stage: str) -> str:  # noqa: ARG002  # there is only one secret
         self.reads += 1
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -43,7 +43,7 @@ class ScriptedStore(SecretStore):
 
 
 class Monotonic:
-    """A clock that stands still until it is told."""
+    """A clock that stands still until told to advance."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -59,14 +59,14 @@ def pem(key: PrivateKeyTypes, lock: KeySerializationEncryption | None = None) ->
 
 @functools.cache
 def rsa_key(number: int, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """Return one of some RSA keys, made once."""
+    """Return one of several RSA keys, each generated once."""
     assert number >= 0
     return rsa.generate_private_key(65537, bits)
 
 
 @functools.cache
 def rsa_pem(number: int) -> str:
-    """Return one of some RSA keys as PEM."""
+    """Return one of several RSA keys as PEM."""
     return pem(rsa_key(number))
 
 
@@ -76,7 +76,7 @@ def mac(number: int, length: int = 32) -> str:
 
 
 def token_secret(*signing: str, **more: str) -> dict[str, Any]:
-    """Return a secret with these keys, the first of them the current one."""
+    """Return a secret with these keys, the first of them current."""
     names = signing or ("s1",)
     return {
         "mac_keys": {"m1": mac(1)},
@@ -91,7 +91,7 @@ def ring_of(secret: dict[str, Any]) -> KeyRing:
 
 
 def key_id(kid: str) -> bytes:
-    """Return the id that a MAC key has inside a token."""
+    """Return the id that represents a MAC key inside a token."""
     secret = TokenSecret(
         **{**token_secret(), "mac_keys": {kid: mac(9)}, "current": CurrentKeys(kid, "s1")}
     )
@@ -105,7 +105,7 @@ def published(ring: KeyRing) -> list[dict[str, Any]]:
     return keys
 
 
-# PKCS #8 with an algorithm (1.2.3.4.5.6) that nobody knows.
+# PKCS #8 with an unknown algorithm (1.2.3.4.5.6).
 UNKNOWN_ALGORITHM = "-----BEGIN {0}-----\n{1}\n-----END {0}-----\n".format(
     "PRIVATE KEY",
     base64.b64encode(bytes.fromhex("3013020100300906052a0304050605000403000102")).decode(),
@@ -120,7 +120,7 @@ def monotonic() -> Monotonic:
 
 @pytest.fixture
 def store() -> ScriptedStore:
-    """Return a store that holds a good secret."""
+    """Return a store that holds a valid secret."""
     return ScriptedStore(token_secret())
 
 
@@ -134,7 +134,7 @@ def keys(store: ScriptedStore, monotonic: Monotonic) -> TokenKeys:
 
 
 def test_read_late(store: ScriptedStore, keys: TokenKeys) -> None:
-    """The secret is read when the keys are first wanted, not before."""
+    """The secret is read on the first use of the keys, not before."""
     assert store.reads == 0
     keys.ring()
     assert store.reads == 1
@@ -170,7 +170,7 @@ FAILURES = {
 def test_stale_keys(
     failure: object, store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic
 ) -> None:
-    """While the secret cannot be read, the old keys are used, and it is tried once a minute."""
+    """While the secret cannot be read, the old keys serve, with one retry a minute."""
     good, first = store.answer, keys.ring()
     store.answer = failure
     monotonic.now += 300
@@ -189,7 +189,7 @@ def test_stale_keys(
 
 
 def test_never_read(store: ScriptedStore, keys: TokenKeys) -> None:
-    """Where the secret has never been read there are no keys, until it can be."""
+    """If the secret has never been read, there are no keys until a read succeeds."""
     good, store.answer = store.answer, Unavailable("down")
     for _ in range(2):
         with pytest.raises(Unavailable, match="down"):
@@ -209,7 +209,7 @@ def test_known_key(store: ScriptedStore, keys: TokenKeys) -> None:
 
 
 def test_unknown_key(store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic) -> None:
-    """An unknown key id is unknown at once, and costs one read a minute at most."""
+    """An unknown key id is refused at once, and costs at most one read a minute."""
     keys.ring()
     for waited in (0, 0, 20, 39):
         monotonic.now += waited
@@ -225,7 +225,7 @@ def test_unknown_key(store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic
 
 
 def test_new_key(store: ScriptedStore, keys: TokenKeys) -> None:
-    """A key that was added meanwhile is found by its id at once."""
+    """A newly added key is found by its id at once."""
     keys.ring()
     store.answer = {**token_secret("s1", "s2"), "mac_keys": {"m1": mac(1), "m2": mac(2)}}
     assert keys.signing_key("s2").kid == "s2"
@@ -236,7 +236,7 @@ def test_new_key(store: ScriptedStore, keys: TokenKeys) -> None:
 def test_search_while_the_store_is_down(
     store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic
 ) -> None:
-    """An unknown key is unknown while the keys are younger than five minutes, then undecided."""
+    """An unknown key is refused while the keys are under five minutes old, then undecided."""
     keys.ring()
     store.answer = Unavailable("down")
     for _ in range(3):
@@ -260,7 +260,7 @@ def test_search_while_the_store_is_down(
 def test_search_renews_the_cache(
     store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic
 ) -> None:
-    """What a search has read counts as read, for five minutes more."""
+    """A read during a search renews the cache for five minutes."""
     keys.ring()
     monotonic.now += 200
     with pytest.raises(UnknownKey):
@@ -274,7 +274,7 @@ def test_search_renews_the_cache(
 
 
 def test_rotation(store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic) -> None:
-    """The next key is published before it signs; the previous one stays good after."""
+    """The next key is published before it signs; the previous one stays valid afterwards."""
 
     def kids() -> list[object]:
         return [key["kid"] for key in published(keys.ring())]
@@ -290,7 +290,7 @@ def test_rotation(store: ScriptedStore, keys: TokenKeys, monotonic: Monotonic) -
 
 
 def test_mac_rotation() -> None:
-    """Any listed MAC key is good; the current one is that which the secret names."""
+    """Every listed MAC key is valid; the secret names the current one."""
     secret = {**token_secret(), "mac_keys": {"m1": mac(1), "m2": mac(2), "m3": mac(3)}}
     ring = ring_of({**secret, "current": {"mac": "m2", "signing": "s1"}})
     assert ring.current_mac.secret == b"\2" * 32
@@ -310,7 +310,7 @@ def test_mac_rotation() -> None:
     ids=["RSA", "P-256", "Ed25519"],
 )
 def test_kinds_of_signing_keys(key: PrivateKeyTypes, algorithm: str, members: set[str]) -> None:
-    """The key's type decides the algorithm; its public half alone is published."""
+    """The key's type decides the algorithm; only its public half is published."""
     secret = {**token_secret(), "signing_keys": {"s1": pem(key)}}
     ring = ring_of(secret)
     assert ring.current_signing.algorithm == algorithm
@@ -324,25 +324,25 @@ def test_kinds_of_signing_keys(key: PrivateKeyTypes, algorithm: str, members: se
     [("es256", "ES256", 0), ("rsa", "RS256", 3072), ("ed25519", "EdDSA", 0)],
 )
 def test_new_signing_keys(kind: str, algorithm: str, bits: int) -> None:
-    """A fresh key has the kind that was asked for; a fresh RSA key has 3072 bits."""
+    """A new key has the requested kind; a new RSA key has 3072 bits."""
     key = ring_of(new_token_secret(kind)).current_signing
     assert (key.kind, key.algorithm, key.rsa_bits) == (kind, algorithm, bits)
 
 
 def test_a_new_stage_signs_with_es256() -> None:
-    """The first keys of a stage, which a deployment makes, sign with P-256."""
+    """The first keys of a stage, generated by a deployment, sign with P-256."""
     assert ring_of(new_token_secret()).current_signing.algorithm == "ES256"
 
 
 def test_no_other_kind_of_signing_key() -> None:
-    """A kind that there is not is refused by name."""
+    """An unknown kind of key is refused by name."""
     with pytest.raises(ValueError, match="'dsa' is no kind of signing key"):
         new_signing_pem("dsa")
 
 
 @pytest.mark.parametrize(("bits", "warnings"), [(2048, 1), (3072, 0)])
 def test_small_rsa_keys(caplog: pytest.LogCaptureFixture, bits: int, warnings: int) -> None:
-    """A small RSA key goes on signing, and a container says once what to do about it."""
+    """A small RSA key goes on signing, and each container warns once and says how to fix it."""
     monotonic = Monotonic()
     secret = {**token_secret(), "signing_keys": {"s1": pem(rsa_key(0, bits))}}
     keys = TokenKeys(ScriptedStore(secret), "tokens", monotonic)
@@ -390,7 +390,7 @@ BROKEN: dict[str, tuple[str, object]] = {
 
 @pytest.mark.parametrize(("place", "value"), BROKEN.values(), ids=BROKEN)
 def test_broken_secret(place: str, value: object) -> None:
-    """A secret that cannot be used is Unavailable; its field is named, its value never."""
+    """An unusable secret raises Unavailable with the name of the faulty field, never its value."""
     secret: dict[str, Any] = token_secret()
     field, _, inner = place.partition(".")
     secret[field] = {**secret[field], inner: value} if inner else value
@@ -401,12 +401,12 @@ def test_broken_secret(place: str, value: object) -> None:
     assert "tokens" in text
     assert CANARY not in text
     assert "PRIVATE" not in text
-    assert caught.value.__suppress_context__  # or a traceback would tell the cause
+    assert caught.value.__suppress_context__  # or a traceback would show the cause
 
 
 @pytest.mark.parametrize("missing", ["mac_keys", "signing_keys", "current"])
 def test_missing_field(missing: str) -> None:
-    """A secret that lacks a field names it."""
+    """A missing field is named."""
     secret = {name: value for name, value in token_secret().items() if name != missing}
     with pytest.raises(Unavailable, match=missing):
         ring_of(secret)
@@ -414,13 +414,13 @@ def test_missing_field(missing: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "[]", "null", "[" * 100_000, '{"mac_keys": NaN}', "1"])
 def test_no_secret_at_all(text: str) -> None:
-    """A secret that is no JSON object is Unavailable."""
+    """A secret that is not a JSON object raises Unavailable."""
     with pytest.raises(Unavailable, match="tokens"):
         TokenKeys(ScriptedStore(text), "tokens").ring()
 
 
 def test_two_names_with_one_key_id() -> None:
-    """Two MAC keys whose names share the id inside a token are refused, not confused."""
+    """Two MAC keys with the same id inside a token are refused, not confused."""
     found: dict[bytes, str] = {}
     for number in range(1_000_000):
         name = f"m{number}"

@@ -1,4 +1,4 @@
-"""What a killed run left behind is ended; a process that is not ours never is."""
+"""Processes left by a killed run are ended; other processes never are."""
 
 import json
 import os
@@ -33,14 +33,14 @@ def ours(tmp_path: Path) -> Iterator[Process]:
 
 @pytest.fixture
 def another() -> Iterator["subprocess.Popen[bytes]"]:
-    """Return a process of somebody else's that leads a group of its own, as ours do."""
+    """Return another program's process that leads its own process group, as ours do."""
     with subprocess.Popen(SLEEP, start_new_session=True, stdout=subprocess.DEVNULL) as process:
         yield process
         process.kill()
 
 
 def lives_on(process: "subprocess.Popen[bytes]") -> bool:
-    """Tell whether no signal has ended it, once there was time for one to arrive."""
+    """Tell whether the process is still alive after a signal would have arrived."""
     try:
         process.wait(0.3)
     except subprocess.TimeoutExpired:
@@ -49,7 +49,7 @@ def lives_on(process: "subprocess.Popen[bytes]") -> bool:
 
 
 def notes(folder: Path) -> list[Path]:
-    """Return the notes that are left."""
+    """Return the remaining notes."""
     return list(folder.rglob(f"*{NOTE}"))
 
 
@@ -60,21 +60,21 @@ def note_of(process: Process) -> Path:
 
 
 def test_what_a_killed_run_left_behind(ours: Process) -> None:
-    """A process of an earlier run of this folder is ended, and its note is gone."""
+    """A process of an earlier run of this folder is ended, and its note is removed."""
     end_leftovers(ours.log.parent)
     assert not ours.is_running()
     assert notes(ours.log.parent) == []
 
 
 def test_a_moved_folder(ours: Process, tmp_path: Path) -> None:
-    """A folder that was renamed while its processes ran still knows them."""
+    """A folder that was renamed while its processes ran still recognises them."""
     moved = ours.log.parent.rename(tmp_path / "moved")
     end_leftovers(moved)
     assert not ours.is_running()
 
 
 def test_a_copied_folder(ours: Process, tmp_path: Path) -> None:
-    """A copy of a folder ends nothing of the original, whose notes it holds."""
+    """A copy of a folder ends no process of the original, though it holds the original's notes."""
     copy = Path(shutil.copytree(ours.log.parent, tmp_path / "copy"))
     assert notes(copy)
     end_leftovers(copy)
@@ -83,7 +83,7 @@ def test_a_copied_folder(ours: Process, tmp_path: Path) -> None:
 
 
 def test_a_copy_in_the_place_of_the_original(ours: Process, tmp_path: Path) -> None:
-    """A copy that was given the original's name is a copy all the same."""
+    """A copy renamed to the original's name still counts as a copy."""
     place = ours.log.parent
     moved = place.rename(tmp_path / "moved")
     shutil.copytree(moved, place)
@@ -92,7 +92,7 @@ def test_a_copy_in_the_place_of_the_original(ours: Process, tmp_path: Path) -> N
 
 
 def test_a_process_id_that_came_again(ours: Process, another: "subprocess.Popen[bytes]") -> None:
-    """After a reboot the id may be that of any process, of the same program, too."""
+    """After a reboot the id may belong to any process, even one of the same program."""
     note = note_of(ours)
     noted = json.loads(note.read_text())
     note.write_text(json.dumps({**noted, "process": another.pid}))
@@ -116,7 +116,7 @@ def test_a_process_id_that_came_again(ours: Process, another: "subprocess.Popen[
 def test_a_note_that_says_too_little(
     text: str, another: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    """A file that is no note of ours ends nothing, and is not removed, whatever its name."""
+    """A file that is not a note of ours ends nothing and is not removed, whatever its name."""
     said = text.format(pid=another.pid)
     note = tmp_path / f"old{NOTE}"
     note.write_text(said)
@@ -126,7 +126,7 @@ def test_a_note_that_says_too_little(
 
 
 def test_a_folder_with_the_name_of_a_note(tmp_path: Path) -> None:
-    """A folder is no note, and stays."""
+    """A folder with the name of a note is not a note, and stays."""
     folder = tmp_path / f"theirs{NOTE}"
     folder.mkdir()
     end_leftovers(tmp_path)
@@ -134,7 +134,7 @@ def test_a_folder_with_the_name_of_a_note(tmp_path: Path) -> None:
 
 
 def test_a_note_that_cannot_be_read(tmp_path: Path) -> None:
-    """A note that the system does not let us read is named in one line."""
+    """A note that the system does not let us read is reported in one line."""
     note = tmp_path / f"loop{NOTE}"
     note.symlink_to(note)
     with pytest.raises(Problem, match=f"^cannot read {re.escape(str(note))}: .*$"):
@@ -149,7 +149,7 @@ def test_ids_that_mean_more_than_one_process(
     signalled: list[int] = []
     monkeypatch.setattr(os, "killpg", lambda group, _: signalled.append(group))
     monkeypatch.setattr(processes, "STOP_SECONDS", 0)
-    # As if a process of this id had started then: now nothing but the id speaks against it.
+    # As if a process of this id had started then: now only the id itself rules it out.
     monkeypatch.setattr(processes, "_started", lambda _: "then")
     note = tmp_path / f"odd{NOTE}"
     for noted in (pid, 2):
@@ -163,10 +163,10 @@ def test_ids_that_mean_more_than_one_process(
 def test_the_group_of_a_process_that_ended_long_ago(
     tmp_path: Path, another: "subprocess.Popen[bytes]"
 ) -> None:
-    """Stopping a process that has ended signals nothing: its id may be another's by now."""
+    """Stopping a process that has ended signals nothing: its id may have been reused."""
     process = Process("short", [sys.executable, "-c", ""], tmp_path)
     process.wait_until(lambda: not process.is_running(), 30)
-    process._popen.pid = another.pid  # noqa: SLF001  # as if the system had given the id again
+    process._popen.pid = another.pid  # noqa: SLF001  # as if the id had been reused
     process.stop()
     assert lives_on(another)
 
@@ -177,7 +177,7 @@ echo "$@" >> "$CALLS"
 
 
 def test_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container is removed by the folder that started it; not by a copy of that folder."""
+    """A container is removed by the folder that started it, not by a copy of that folder."""
     (tmp_path / "bin").mkdir()
     docker = tmp_path / "bin" / "docker"
     docker.write_text(DOCKER)

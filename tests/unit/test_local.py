@@ -1,4 +1,4 @@
-"""The local stack says in one line what is wrong and what to do."""
+"""Errors of the local stack: one line with the cause and the remedy."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SLEEP = [sys.executable, "-uc", "import time; print('up'); time.sleep(60)"]
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def busy_port(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Return a port that something listens on, on one of the loopback addresses."""
+    """Return a port that is in use on one of the loopback addresses."""
     family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
     with socket.socket(family) as listener:
         try:
@@ -37,7 +37,7 @@ def busy_port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def test_busy_port(busy_port: int) -> None:
-    """A busy port is named, with the command that takes another one."""
+    """A busy port is named, with the command that chooses another one."""
     with pytest.raises(Problem, match=f"port {busy_port} is in use.*make run PORT={busy_port + 1}"):
         refuse_busy(busy_port)
     with pytest.raises(Problem, match=f"make run-game GAME_PORT={busy_port + 1}"):
@@ -47,7 +47,7 @@ def test_busy_port(busy_port: int) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1", "65536", "70000", "", "abc", "3e3", "30 00", "٣٠٠٠"])
 def test_impossible_port(text: str) -> None:
-    """What is no port is refused in one line that says what is."""
+    """An invalid port is refused in one line that gives the valid range."""
     with pytest.raises(Problem, match=r"GAME_PORT is a number from 1 to 65535, and not '.*'$"):
         port_of(text, "GAME_PORT")
 
@@ -64,12 +64,12 @@ def test_privileged_port(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_possible_ports(busy_port: int) -> None:
-    """Every other port is taken, and whether it is busy is asked later."""
+    """Every other port is accepted; a busy one is reported later."""
     assert (port_of("1024"), port_of("65535"), port_of(str(busy_port))) == (1024, 65535, busy_port)
 
 
 def test_one_port_for_two_servers() -> None:
-    """The game server does not get the backend's port."""
+    """The game server cannot use the backend's port."""
     with pytest.raises(Problem, match=r"PORT and GAME_PORT are both 65535.*GAME_PORT=65534`$"):
         refuse_same(65535, 65535)
     refuse_same(3000, 3001)
@@ -77,7 +77,7 @@ def test_one_port_for_two_servers() -> None:
 
 
 def test_a_process_that_ends_while_starting(tmp_path: Path) -> None:
-    """Its last words are shown, not a time-out."""
+    """The error shows the last output of the process instead of a time-out."""
     command = [sys.executable, "-c", "print('no space left'); raise SystemExit(1)"]
     began = time.monotonic()
     with pytest.raises(Problem, match="failing ended while starting:\n    no space left"):
@@ -86,7 +86,7 @@ def test_a_process_that_ends_while_starting(tmp_path: Path) -> None:
 
 
 def test_a_process_that_does_not_get_ready(tmp_path: Path) -> None:
-    """Waiting has an end, and then the process is stopped."""
+    """Waiting ends after a time limit, and the process is stopped."""
     note = tmp_path / f"slow{NOTE}"
     noted: dict[str, int] = {}
 
@@ -102,7 +102,7 @@ def test_a_process_that_does_not_get_ready(tmp_path: Path) -> None:
 
 
 def test_damaged_secrets(tmp_path: Path) -> None:
-    """A damaged file of kept secrets is named, with the way out."""
+    """A damaged file of stored secrets is named, with the remedy."""
     (tmp_path / "secrets.json").write_text("{")
     with pytest.raises(Problem, match=r"secrets.json is damaged: `make reset`"):
         Stack(tmp_path, "1")
@@ -110,7 +110,7 @@ def test_damaged_secrets(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stack_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder that the commands keep their data in; it is not there yet."""
+    """Return the folder for the commands' data, before it exists."""
     monkeypatch.setattr(commands, "FOLDER", tmp_path)
     monkeypatch.setattr(commands, "STACK_FOLDER", tmp_path / "stack")
     monkeypatch.setattr(commands, "ENVIRONMENT_FILE", tmp_path / "env")
@@ -118,7 +118,7 @@ def stack_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found_in(folder: Path) -> list[Path]:
-    """Return what is in a folder, but for the lock."""
+    """Return the content of a folder, except the lock."""
     return sorted(path for path in folder.rglob("*") if path.name != "lock")
 
 
@@ -127,7 +127,7 @@ def found_in(folder: Path) -> list[Path]:
 def test_a_folder_that_is_not_ours(
     stack_folder: Path, tmp_path: Path, kind: str, command: str
 ) -> None:
-    """`make run` and `make reset` change nothing in a folder that `make run` did not make."""
+    """`make run` and `make reset` change nothing in a folder that `make run` did not create."""
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     note = {"process": 2, "started": "", "folder": ""}
@@ -148,7 +148,7 @@ def test_a_folder_that_is_not_ours(
 
 
 def test_reset(stack_folder: Path) -> None:
-    """A folder of ours is removed whole; an empty or an absent one is no problem."""
+    """A folder of ours is removed completely; an empty or missing one is no error."""
     commands.reset()
     stack_folder.mkdir()
     commands.reset()
@@ -161,7 +161,7 @@ def test_reset(stack_folder: Path) -> None:
 
 
 def test_reset_that_is_broken_off(stack_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is left of a folder of ours is still ours, so the next reset removes it."""
+    """A half-removed folder of ours still counts as ours, so the next reset removes it."""
     (stack_folder / "a").mkdir(parents=True)
     (stack_folder / "zzz").mkdir()
     (stack_folder / KEPT).touch()
@@ -185,7 +185,7 @@ def test_a_lock_that_cannot_be_opened(stack_folder: Path) -> None:
 
 
 def test_a_lock_of_another_user(stack_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that belongs to another user is not taken for a stack that runs."""
+    """A lock that belongs to another user is not mistaken for a running stack."""
 
     def refuse(path: Path, _mode: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
@@ -198,7 +198,7 @@ def test_a_lock_of_another_user(stack_folder: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("stack_folder")
 def test_after_sudo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file of another user is named in one line, with the command that helps."""
+    """A file that belongs to another user is named in one line, with the command that fixes it."""
 
     def refuse(_folder: Path) -> None:
         raise PermissionError(13, "Permission denied", "some/file")
@@ -214,7 +214,7 @@ def test_after_sudo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 
 def test_damaged_database(tmp_path: Path) -> None:
-    """A database folder that cannot be used ends in the server's words and the way out."""
+    """An unusable database folder ends with the server's own message and the remedy."""
     server = DatabaseServer(tmp_path, Users("admin", "application"))
     (tmp_path / "data" / "mysql").mkdir(parents=True)
     (tmp_path / "data" / "ibdata1").write_text("not a database")
@@ -223,7 +223,7 @@ def test_damaged_database(tmp_path: Path) -> None:
 
 
 class Asked(Mapping[str, str]):
-    """An environment that remembers what it was asked for."""
+    """An environment that records the names it is asked for."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -241,7 +241,7 @@ class Asked(Mapping[str, str]):
 
 
 def test_settings_of_the_shell(tmp_path: Path) -> None:
-    """The stack decides on every setting that the handler reads, so that no shell does."""
+    """The stack sets every setting that the handler reads, so the shell's values have no effect."""
     stack = Stack(tmp_path, "1")
     stack.database.ca_file.parent.mkdir(parents=True)
     stack.database.ca_file.touch()

@@ -1,4 +1,4 @@
-"""The log: one line a request, with the request's id, and nothing of what went wrong but where."""
+"""The log: one line per request with its id; errors appear by type and line, without their text."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from tests.play.sources import ROOT
 
 
 def test_notes() -> None:
-    """What is noted belongs to the request that it was noted in; the last event counts."""
+    """A note belongs to the request during which it was made; the last event counts."""
 
     def request() -> dict[str, str]:
         begin_request("one")
@@ -33,7 +33,7 @@ def test_notes() -> None:
 
 
 def test_note_outside_a_request() -> None:
-    """A note outside any request is no harm, and is not kept for the next one."""
+    """A note outside a request does no harm, and is not kept for the next one."""
 
     def outside() -> dict[str, str]:
         note("signed_in")
@@ -49,7 +49,7 @@ def test_note_outside_a_request() -> None:
 
 
 def test_where() -> None:
-    """An unexpected error is told by its type and the lines it came through, without its text."""
+    """An unexpected error is logged by its type and the lines it passed, without its text."""
 
     def inner() -> None:
         secret = "canary-4711"
@@ -70,18 +70,18 @@ def test_where() -> None:
 
 
 def test_where_of_a_wrong_statement() -> None:
-    """A statement that the database refused is told with the number and the name of the error."""
+    """A statement that the database refused is logged with the error's number and name."""
     assert where(WrongStatement(1054)).startswith("WrongStatement (error 1054 BAD_FIELD_ERROR) at")
 
 
 def test_where_without_a_traceback() -> None:
-    """An error that was never raised has a type at least."""
+    """An error that was never raised is logged by its type."""
     assert where(KeyError("canary")).startswith("KeyError at")
     assert "canary" not in where(KeyError("canary"))
 
 
 def run(code: str, **environment: str) -> str:
-    """Run code in a fresh process and return what it writes to stderr."""
+    """Run code in a fresh process and return its stderr."""
     start = "import logging; from auth.logs import begin_request, configure_logging\n"
     done = subprocess.run(
         [sys.executable, "-c", start + code],
@@ -105,7 +105,7 @@ LINES = (
 
 
 def test_on_a_terminal() -> None:
-    """Elsewhere than in Lambda, our lines and others' warnings go to stderr, once each."""
+    """Outside Lambda, our lines and other libraries' warnings go to stderr, once each."""
     lines = run(LINES).splitlines()
     assert [line.split()[1:] for line in lines] == [
         ["INFO", "ours", "id-1"],

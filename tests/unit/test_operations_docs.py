@@ -1,4 +1,4 @@
-"""What docs/ says of deploying, operating and costs is compared with what is deployed."""
+"""The statements of docs/ about deploying, operating and costs match the deployed template."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ CODE = re.compile(r"```.*?```|`[^`]+`", re.DOTALL)
 
 
 def section(text: str, heading: str) -> str:
-    """Return what stands below a heading of a document."""
+    """Return the text below a heading of a document."""
     found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, heading
     return found[1]
@@ -32,18 +32,18 @@ def first_cells(text: str) -> set[str]:
 
 
 def in_template(pattern: re.Pattern[str]) -> set[str]:
-    """Return what the template has of a kind."""
+    """Return all matches of a pattern in the template."""
     return {found for path in INFRASTRUCTURE for found in pattern.findall(path.read_text())}
 
 
 def unknown_targets(text: str, makefile: str) -> set[str]:
-    """Return the targets that a text tells one to make and the Makefile does not know."""
+    """Return the `make` targets that a text names and the Makefile lacks."""
     told = {target for code in CODE.findall(text) for target in MAKE.findall(code)}
     return told - set(TARGET.findall(makefile))
 
 
 def stale_tables(read: Callable[[str], str]) -> list[str]:
-    """Return the tables that a document does not have as docs/run/costs.py computes them."""
+    """Return the tables of a document that differ from the output of docs/run/costs.py."""
     return [
         name
         for document, name, content in costs.tables()
@@ -57,14 +57,14 @@ def read(document: str) -> str:
 
 
 def test_alarms() -> None:
-    """Every alarm of the template has a row that says what to do, and no other has."""
+    """Every alarm of the template has a row that says how to react, and there are no others."""
     documented = first_cells(section(OPERATE, "Alarms"))
     assert len(documented) > 5
     assert documented == in_template(ALARM)
 
 
 def test_alarm_without_a_row() -> None:
-    """A row that is missing, or one too many, is seen."""
+    """A missing row, or one too many, is found."""
     rows = section(OPERATE, "Alarms")
     for text in (
         rows.replace("| `StorageAlarm`", "`StorageAlarm`"),
@@ -74,7 +74,7 @@ def test_alarm_without_a_row() -> None:
 
 
 def test_dashboard() -> None:
-    """Every panel of the dashboard has a row, and no other has."""
+    """Every panel of the dashboard has a row, and there are no others."""
     documented = first_cells(section(OPERATE, "The dashboard"))
     assert len(documented) > 10
     assert documented == in_template(PANEL)
@@ -90,12 +90,12 @@ def test_rotation_failures() -> None:
 
 
 def test_costs() -> None:
-    """The tables are as computed; `python docs/run/costs.py --write` renews them."""
+    """The tables match the computed ones; `python docs/run/costs.py --write` updates them."""
     assert stale_tables(read) == []
 
 
 def test_stale_costs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A changed price, or a figure edited by hand, is seen."""
+    """A changed price, or a figure edited by hand, is found."""
     assert stale_tables(lambda name: read(name).replace("| 7.30 |", "| 7.31 |")) == ["monthly"]
     dearer = costs.Price(0.02, "hour", "https://example.com", "2026")
     monkeypatch.setitem(costs.PRICES, "RDS db.t4g.micro", dearer)
@@ -103,7 +103,7 @@ def test_stale_costs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sums() -> None:
-    """The prices of tiers add up as one does it by hand."""
+    """Tiered prices add up to the sums computed by hand."""
     tiers = costs.Tiers("", "", "", 25, ((100, 0), (200, 0.5), (1000, 0.1)))
     assert [tiers.cost(players) for players in (50, 100, 150, 200, 1000)] == [25, 25, 50, 75, 155]
     assert tiers.cost(1001) is None
@@ -116,7 +116,7 @@ def test_sums() -> None:
 
 
 def test_every_price_has_a_source() -> None:
-    """No price stands there without who says so and when."""
+    """Every price has its source and its date."""
     for name, price in costs.PRICES.items():
         assert price.source.startswith("https://"), name
         assert re.match(r"20\d\d", price.date), name
@@ -124,7 +124,7 @@ def test_every_price_has_a_source() -> None:
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_connections(stage: str) -> None:
-    """The arithmetic of connections has the stages' figures and holds for them."""
+    """The document's connection figures match the stages, and each concurrency fits its limit."""
     connections = int(costs.parameter(stage, "databaseConnections"))
     concurrency = int(costs.parameter(stage, "concurrency"))
     most = (connections - 10) // 2
@@ -133,7 +133,7 @@ def test_connections(stage: str) -> None:
 
 
 def test_connections_by_class() -> None:
-    """What a class allows is computed from its memory by RDS's formulas."""
+    """The connections that a class allows are computed from its memory by RDS's formulas."""
     rows = re.findall(r"^\| db\S+ \| (\d+) GiB \|([ \d|]+)\|$", SCALING, re.MULTILINE)
     assert len(rows) > 3
     for gib, cells in rows:
@@ -144,12 +144,12 @@ def test_connections_by_class() -> None:
 
 
 def test_make_targets() -> None:
-    """Every `make ...` in the documents is a target of the Makefile."""
+    """Every `make ...` command in the documents is a target of the Makefile."""
     makefile = (ROOT / "Makefile").read_text()
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         assert unknown_targets(document.read_text(), makefile) == set(), document.name
 
 
 def test_a_target_that_is_not_there() -> None:
-    """A command that the Makefile does not know is seen."""
+    """A command that the Makefile lacks is found."""
     assert unknown_targets("Then `make peace`, and `make run`.", "run: setup") == {"peace"}

@@ -1,7 +1,7 @@
-"""What judging a password costs: at most twice one verification by Argon2, whatever is sent.
+"""Judging a password costs at most twice one verification by Argon2, whatever is sent.
 
-CPU time is compared, each the least of several tries, and both in the same run: a busy machine
-slows both down.
+The tests compare CPU time, each the least of several tries and both in the same run, because a busy
+machine slows both down.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from auth.errors import WeakPassword
 MOST = 2.0  # verifications
 SEARCH_SECONDS = 12  # of CPU
 
-# A password's pattern, repeated up to each length, and a username, for each part of zxcvbn.
+# For each part of zxcvbn: a password's pattern, repeated up to each length, and a username.
 WORST = [
     *(("(!$79@+<15|647", "cislgat"), ("4@17|5$69+!", "cislgat"), ("17|4569@$+!x417|", "the")),
     *(("4@8({[<3691!|70$5+7%2abcdefghijk", "zal"), ("%2|!7165940838(+$[{<@", "elitist")),
@@ -36,7 +36,7 @@ WORST = [
     *(("\u03a3\u03c2", "abc"), ("\U0001f3ae\U0001f579", "abc"), ("e\u0301\u0323", "abc")),
 ]
 
-# What the search puts together: the characters that zxcvbn works on most.
+# The pieces that the search combines: the characters that cost zxcvbn the most work.
 ALPHABETS = [
     *("17|", "17|4569@$+!", "4@8({[<3691!|70$5+7%2", "0123456789", "1./-", "qazwsxedc", "aA"),
     *("abcdefghijklmnopqrstuvwxyz", "\u0130\u00df\u03a3e\u0301", "~!@#$%^&*()_+"),
@@ -45,7 +45,7 @@ LETTERS = "abcegilostxz0123456789"
 
 
 def cpu_time(work: Callable[[], object], tries: int = 3) -> float:
-    """Return the least CPU time that some tries took, in seconds."""
+    """Return the least CPU time of several tries, in seconds."""
 
     def once() -> float:
         begun = time.thread_time()
@@ -56,7 +56,7 @@ def cpu_time(work: Callable[[], object], tries: int = 3) -> float:
 
 
 def judging(password: str, username: str) -> Callable[[], None]:
-    """Return what judges a password as it is judged when a player chooses it."""
+    """Return a function that judges a password as a new password of a player is judged."""
 
     def judge() -> None:
         with contextlib.suppress(WeakPassword):
@@ -68,7 +68,7 @@ def judging(password: str, username: str) -> Callable[[], None]:
 
 @pytest.fixture(scope="module")
 def verify() -> Callable[[], object]:
-    """Return one verification by Argon2, with today's parameters."""
+    """Return one verification by Argon2, with the current parameters."""
     judging("loads zxcvbn", "ada")()
     passwords = Passwords()
     return lambda: passwords.verify(None, "correct horse battery staple")
@@ -80,12 +80,12 @@ def test_known_worst(pattern: str, username: str, verify: Callable[[], object]) 
     most = MOST * cpu_time(verify)
     for length in (8, 14, 16, 22, 24, 28, 31, 32, 33, 64, MAX_LENGTH, MAX_CODE_POINTS):
         judge = judging((pattern * length)[:length], username)
-        # Again and longer before it is believed: another process may have been in the way.
+        # Repeat with more tries before failing: another process may have interfered.
         assert cpu_time(judge) <= most or cpu_time(judge, 20) <= most, length
 
 
 def test_accents(verify: Callable[[], object]) -> None:
-    """Thousands of accents in the wrong order cost next to nothing: they are not put in order."""
+    """Thousands of accents in the wrong order cost almost nothing: they are not reordered."""
     accents = "".join(accent * 1000 for accent in "\u0345\u0301\u0327\u0334")
     assert cpu_time(judging(accents, "ada")) < 0.1 * cpu_time(verify)
     passwords = Passwords()
@@ -95,7 +95,7 @@ def test_accents(verify: Callable[[], object]) -> None:
 
 
 def test_long_text_is_no_password() -> None:
-    """A text of more code points than are normalised is too long in NFC as well."""
+    """A text with more code points than are normalised would also be too long in NFC."""
     most = max(
         len(unicodedata.normalize("NFD", character))
         for character in map(chr, range(0x110000))
@@ -109,7 +109,7 @@ def test_long_text_is_no_password() -> None:
 
 
 def test_no_worse_is_found(verify: Callable[[], object]) -> None:
-    """A search for passwords and usernames that cost more finds none above two verifications."""
+    """A search for costlier passwords and usernames finds none above two verifications."""
     chance = random.Random(19456)
     known = [((pattern * 32)[:32], username) for pattern, username in WORST]
     found = sorted(((cpu_time(judging(*it)), *it) for it in known), reverse=True)[:8]
@@ -126,7 +126,7 @@ def test_no_worse_is_found(verify: Callable[[], object]) -> None:
 
 
 def changed_password(chance: random.Random, password: str) -> str:
-    """Return a password with a piece replaced, put in or taken out, or repeated as a whole."""
+    """Return a password with a piece replaced, inserted or removed, or repeated as a whole."""
     at, end = sorted(chance.choices(range(len(password) + 1), k=2))
     piece = "".join(chance.choices(chance.choice(ALPHABETS), k=chance.randint(1, 6)))
     unit = chance.randint(1, 16)
@@ -143,7 +143,7 @@ def changed_password(chance: random.Random, password: str) -> str:
 
 
 def changed_username(chance: random.Random, username: str) -> str:
-    """Return the username, or now and then another of 3 to 24 characters."""
+    """Return the username, or sometimes another one of 3 to 24 characters."""
     if chance.random() < 0.8:
         return username
     letters = chance.choice([LETTERS, LETTERS[:3], "abcdefghijklmnopqrstuvwxyz"])
@@ -151,7 +151,7 @@ def changed_username(chance: random.Random, username: str) -> str:
 
 
 def l33t_word(chance: random.Random) -> str:
-    """Return a common word in which signs stand for letters."""
+    """Return a common word with signs in place of some letters."""
     word = chance.choice(COMMON)
     return "".join(chance.choice(matching.L33T_TABLE.get(letter, [letter])) for letter in word)
 

@@ -1,4 +1,4 @@
-"""What a player may choose as a password, and how it is kept."""
+"""The rules for a new password, and its hash."""
 
 import unicodedata
 
@@ -17,19 +17,19 @@ GOOD = "correct horse battery staple"
 
 
 def check(password: str, username: str) -> None:
-    """Check a password in both ways that a chosen one is checked."""
+    """Check a password in both ways that a chosen password is checked."""
     check_password(password, username)
     refuse_guessable(password, username)
 
 
 @pytest.fixture(scope="module")
 def passwords() -> Passwords:
-    """Return a hasher with next to no effort."""
+    """Return a hasher with minimal effort."""
     return Passwords(memory_kib=8, iterations=1)
 
 
 def reason(password: str, username: str = "ada-lovelace") -> str:
-    """Return why a password is refused."""
+    """Return the reason for which a password is refused."""
     with pytest.raises(WeakPassword) as caught:
         check(password, username)
     assert set(caught.value.fields) == {"password"}
@@ -48,7 +48,7 @@ def reason(password: str, username: str = "ada-lovelace") -> str:
     ],
 )
 def test_good_passwords(password: str) -> None:
-    """A password that is hard to guess will do, whatever its characters."""
+    """A password that is hard to guess is accepted, whatever its characters."""
     check(password, "ada-lovelace")
 
 
@@ -60,7 +60,7 @@ def test_good_passwords(password: str) -> None:
     ],
 )
 def test_guessable_passwords(password: str) -> None:
-    """Common words, keyboard walks and sequences are refused, with a reason to act on."""
+    """Common words, keyboard walks and sequences are refused, with a reason that helps."""
     assert len(reason(password)) > 10
 
 
@@ -76,32 +76,32 @@ def test_most_common_passwords() -> None:
 
 @pytest.mark.parametrize("password", ["", "x", "xK9#mQ2"])
 def test_too_short(password: str) -> None:
-    """Fewer than eight characters are too few."""
+    """Fewer than eight characters are refused."""
     assert "8" in reason(password)
 
 
 def test_too_long() -> None:
-    """128 characters are as many as there may be."""
+    """128 characters are accepted, and no more."""
     check(GOOD.ljust(128, "x"), "ada")
     assert "128" in reason(GOOD.ljust(129, "x"))
     assert "128" in reason("x" * 8000)
 
 
 def test_length_counts_after_normalising() -> None:
-    """A letter and its accent are one character, as they are compared."""
+    """A letter and its accent count as one character, because passwords are normalised."""
     assert "8" in reason("e\u0301" * 7)
     check(unicodedata.normalize("NFD", "éèüöäßç" * 18), "ada")
 
 
 @pytest.mark.parametrize("character", ["\0", "\t", "\n", "\r", "\x1b", "\x7f", "\x85"], ids=ascii)
 def test_control_characters(character: str) -> None:
-    """Control characters are refused, wherever they are."""
+    """Control characters are refused in any position."""
     for password in (GOOD + character, character + GOOD, GOOD[:9] + character + GOOD[9:]):
         assert "control" in reason(password)
 
 
 def test_username_in_it() -> None:
-    """The username is refused in a password, in any case and with anything around it."""
+    """A password that contains the username is refused, in any case and with anything around it."""
     for password in ("xx-Ada-Lovelace-77", "ADA-LOVELACE!?", "ada-lovelace"):
         assert "username" in reason(password)
     check("ada is not lovelace here", "ada-lovelace")
@@ -110,7 +110,7 @@ def test_username_in_it() -> None:
 @examples(max_examples=50, deadline=None)
 @given(st.text(max_size=140))
 def test_any_password(password: str) -> None:
-    """Any text either will do or is refused with a reason that is not empty."""
+    """Any text is either accepted or refused with a non-empty reason."""
     told: WeakPassword | None = None
     try:
         check(password, "somebody")
@@ -120,7 +120,7 @@ def test_any_password(password: str) -> None:
 
 
 def test_hash(passwords: Passwords) -> None:
-    """A hash fits its password and no other, and no two are alike."""
+    """A hash matches its password and no other, and no two hashes are equal."""
     first, second = passwords.hash(GOOD), passwords.hash(GOOD)
     assert first != second
     assert GOOD not in first
@@ -133,7 +133,7 @@ def test_hash(passwords: Passwords) -> None:
 @examples(max_examples=50, deadline=None)
 @given(first=st.text(max_size=20), second=st.text(max_size=20))
 def test_any_two_passwords(first: str, second: str) -> None:
-    """Two passwords fit each other's hash exactly when they are one after NFC."""
+    """Two passwords match each other's hash exactly if they are equal after NFC."""
     hasher = Passwords(memory_kib=8, iterations=1)
     same = unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)
     assert hasher.verify(hasher.hash(first), first)
@@ -146,9 +146,9 @@ def test_two_keyboards(passwords: Passwords) -> None:
     assert not passwords.verify(passwords.hash("\ufb01sch und brot"), "fisch und brot")
 
 
-def test_nobodys_password(passwords: Passwords) -> None:
-    """For an account that does not exist no password fits, the dummy's own included."""
-    for password in ("", GOOD, "a password that nobody has"):
+def test_missing_account(passwords: Passwords) -> None:
+    """For a missing account no password matches, not even the dummy's own."""
+    for password in ("", GOOD, "a password without an account"):
         assert not passwords.verify(None, password)
 
 
@@ -160,7 +160,7 @@ def test_parameters() -> None:
 
 
 def test_rehash(passwords: Passwords) -> None:
-    """A hash with other parameters than today's is to be made anew, and still fits meanwhile."""
+    """A hash with outdated parameters needs a rehash, and still matches until then."""
     stronger = Passwords(memory_kib=16, iterations=1)
     old = passwords.hash(GOOD)
     assert stronger.verify(old, GOOD)
@@ -170,6 +170,6 @@ def test_rehash(passwords: Passwords) -> None:
 
 @pytest.mark.parametrize("password_hash", ["", "x", "$2b$12$saltsaltsaltsaltsaltsu", "!"])
 def test_no_password_fits_a_foreign_hash(passwords: Passwords, password_hash: str) -> None:
-    """An empty hash, or one of another kind, opens to nobody."""
-    for password in ("", password_hash, GOOD, "a password that nobody has"):
+    """An empty hash, or one of another kind, matches no password."""
+    for password in ("", password_hash, GOOD, "a password without an account"):
         assert passwords.verify(password_hash, password) is False

@@ -1,4 +1,4 @@
-"""The table of what we claim about speed: complete, and honest about what is missed."""
+"""The table of performance claims is complete, and reports missed targets."""
 
 import re
 
@@ -9,7 +9,7 @@ ROW = re.compile(r"^\| (.+?) \| (<= .+?) \| (.*?) \| (.+?) \| ", re.MULTILINE)
 
 
 def test_verdicts() -> None:
-    """A figure above its target is called missed, one that is not there is called not measured."""
+    """A figure above its target is called missed; a missing one is called not measured."""
     limit = TARGETS["me"].limit
     assert verdict("me", Row(limit, "")) == "met"
     assert verdict("me", Row(limit * 1.01, "")) == "**missed**"
@@ -18,7 +18,7 @@ def test_verdicts() -> None:
 
 
 def test_document() -> None:
-    """The document has a row for each target, in this order, with the verdict of its figure."""
+    """The document has a row for each target, in this order, with the verdict for its figure."""
     rows = ROW.findall((ROOT / "docs" / "promises" / "performance.md").read_text())
     assert [row[:2] for row in rows] == [(it.name, str(it)) for it in TARGETS.values()]
     for target, row in zip(TARGETS.values(), rows, strict=True):

@@ -1,4 +1,4 @@
-"""Every package is pinned with the hash of what may be installed, and nothing else is installed."""
+"""Every package is pinned with its hashes, and nothing else is installed."""
 
 import json
 import re
@@ -20,18 +20,18 @@ INTEGRITY = re.compile(r"sha512-[A-Za-z0-9+/]{86}==")
 
 
 def statements(text: str) -> list[str]:
-    """Return the lines of a list, continued ones as one, without comments."""
+    """Return the statements of a list without comments, continued lines joined."""
     lines = text.replace("\\\n", " ").splitlines()
     return [line for line in lines if line and not line.startswith((" ", "#"))]
 
 
 def unhashed(text: str) -> list[str]:
-    """Return what a list wants without a hash of every file."""
+    """Return the requirements of a list that lack a hash for a file."""
     return [line for line in statements(text) if not REQUIREMENT.fullmatch(line)]
 
 
 def unchecked(lock: str) -> list[str]:
-    """Return the entries of a lock file of npm that are taken as they come."""
+    """Return the entries of an npm lock file that are not checked by a hash."""
     packages = json.loads(lock)["packages"]
     return [
         name
@@ -51,7 +51,7 @@ def test_python_packages_have_hashes() -> None:
 
 
 def test_what_we_name_is_what_is_installed() -> None:
-    """What a person writes is pinned, and the list that `make lock` made of it has that version."""
+    """Each hand-written requirement is pinned, and `make lock` has listed that version."""
     for path in tracked("*.in"):
         made = re.sub(r"\[.*\]", "", path.with_suffix(".txt").read_text().lower())
         for line in statements(path.read_text()):
@@ -62,7 +62,7 @@ def test_what_we_name_is_what_is_installed() -> None:
 
 
 def test_node_packages_have_hashes() -> None:
-    """Each entry of each lock file has the hash of its archive, and no address of a registry."""
+    """Each entry of each lock file has the hash of its archive, and no registry address."""
     locks = tracked("*package-lock.json")
     assert len(locks) >= 2
     for path in locks:
@@ -75,7 +75,7 @@ def test_node_packages_have_hashes() -> None:
     ["six", "six==1.17.0", f"six>=1 --hash=sha256:{SOME}", f"six==1.17.0 --hash=md5:{SOME}"],
 )
 def test_a_requirement_without_hash_is_refused(line: str) -> None:
-    """A name alone, a version alone, a range and a weak hash are each too little."""
+    """A bare name, a bare version, a range and a weak hash are each refused."""
     assert unhashed(f"# a list\n{line}\n") == [line]
 
 
@@ -90,7 +90,7 @@ def test_an_entry_without_integrity_is_refused() -> None:
 
 
 def test_every_installation_checks_hashes() -> None:
-    """Nothing of ours calls `pip install` or `pip wheel` without `--require-hashes`."""
+    """Every call of `pip install` or `pip wheel` uses `--require-hashes`."""
     installing = re.compile(r"""pip["', ]+(install|wheel)|_pip\(|"-m", "pip", command""")
     for path in tracked(
         "local/*", "deploy/*", "operate/*", ".github/*", "tests/*", "Makefile", ".ci/*"
@@ -101,7 +101,7 @@ def test_every_installation_checks_hashes() -> None:
 
 
 def test_part_of_a_list(tmp_path: Path) -> None:
-    """A part of a list keeps versions, markers and hashes, and no neighbour's."""
+    """A part of a list keeps versions, markers and hashes, and none of its neighbours'."""
     path = tmp_path / "list.txt"
     path.write_text(
         "# made\nsix==1 \\\n    --hash=sha256:a \\\n    --hash=sha256:b\n"
@@ -113,7 +113,7 @@ def test_part_of_a_list(tmp_path: Path) -> None:
 
 
 def test_pip_refuses_another_file(tmp_path: Path) -> None:
-    """What `make setup` calls refuses a file whose hash is not on the list."""
+    """The command that `make setup` runs refuses a file whose hash is not listed."""
     digest = wheel(tmp_path)
     wanted = tmp_path / "list.txt"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]

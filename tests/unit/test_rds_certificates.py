@@ -22,7 +22,7 @@ def roots() -> list[x509.Certificate]:
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """Return whose certificate it is."""
+    """Return the subject of a certificate."""
     return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
 
@@ -35,7 +35,7 @@ def test_all_are_trusted(roots: list[x509.Certificate]) -> None:
 
 
 def test_all_are_roots_of_amazon_rds(roots: list[x509.Certificate]) -> None:
-    """Each is a CA of Amazon RDS that signed itself: no proxy, beta or preview, none of 2019."""
+    """Each is a self-signed CA of Amazon RDS: no proxy, beta or preview, and none from 2019."""
     for root in roots:
         assert NAME.fullmatch(name_of(root)), name_of(root)
         assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
@@ -43,7 +43,7 @@ def test_all_are_roots_of_amazon_rds(roots: list[x509.Certificate]) -> None:
 
 
 def test_every_region_has_each_kind(roots: list[x509.Certificate]) -> None:
-    """A region's databases are trusted whichever of its three CAs they use."""
+    """A region's databases are trusted with any of its three CAs."""
     names = [name_of(root) for root in roots]
     regions = {name.split()[2] for name in names}
     assert len(names) == len(set(names)) == 3 * len(regions)
@@ -51,12 +51,12 @@ def test_every_region_has_each_kind(roots: list[x509.Certificate]) -> None:
 
 
 def test_none_expires_soon(roots: list[x509.Certificate]) -> None:
-    """There is more than a year to renew the bundle."""
+    """Every certificate is valid for a year or more: enough time to renew the bundle."""
     assert min(root.not_valid_after_utc for root in roots) > datetime.now(UTC) + timedelta(days=365)
 
 
 def test_names_are_right(roots: list[x509.Certificate]) -> None:
-    """Above each certificate stands whose it is."""
+    """Above each certificate stands its subject."""
     headings = re.findall(r"^# (Amazon RDS .+)\n-----BEGIN", BUNDLE.read_text(), re.MULTILINE)
     assert headings == [name_of(root) for root in roots]
 

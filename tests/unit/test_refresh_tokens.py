@@ -36,13 +36,13 @@ tokens = st.builds(
 
 
 def written(raw: bytes) -> str:
-    """Return bytes as a token is written."""
+    """Return bytes in the spelling of a token."""
     return PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 @given(tokens)
 def test_round_trip(token: RefreshToken) -> None:
-    """A token reads back as it was; its successor is of the same session, one further."""
+    """A token reads back unchanged; its successor is of the same session, with the next counter."""
     text = encode(token, KEYS.ring())
     read = decode(text, KEYS)
     successor = read.successor()
@@ -54,7 +54,7 @@ def test_round_trip(token: RefreshToken) -> None:
 
 @given(tokens)
 def test_successor_is_always_the_same(token: RefreshToken) -> None:
-    """Whoever asks twice gets the same successor twice, in another process too."""
+    """A token has the same successor each time, in another process too."""
     text = encode(token, KEYS.ring())
     others = TokenKeys(ScriptedStore(SECRET), "tokens")
     assert decode(text, KEYS) == decode(text, KEYS) == decode(text, others)
@@ -62,7 +62,7 @@ def test_successor_is_always_the_same(token: RefreshToken) -> None:
 
 @given(tokens, tokens)
 def test_successors_differ(first: RefreshToken, second: RefreshToken) -> None:
-    """Two tokens have two successors, each from all that the token is."""
+    """Two tokens have two successors, each derived from every part of the token."""
     tails = {decode(encode(token, KEYS.ring()), KEYS).successor().tail for token in (first, second)}
     assert len(tails) == len({first, second})
 
@@ -81,14 +81,14 @@ def test_successor_depends_on_every_part() -> None:
 
 @given(tokens)
 def test_successor_is_not_in_the_token(token: RefreshToken) -> None:
-    """Nothing of a token is the tail of its successor: the MAC and the next tail differ."""
+    """No part of a token reveals the tail of its successor: the MAC and the next tail differ."""
     text = encode(token, KEYS.ring())
     raw = base64.urlsafe_b64decode(text.removeprefix(PREFIX) + "==")
     assert decode(text, KEYS).successor().tail not in raw
 
 
 def test_successor_over_a_key_rotation() -> None:
-    """Two containers that disagree about the current MAC key give one token one successor."""
+    """Two containers that disagree about the current MAC key derive the same successor."""
     secret = {**SECRET, "mac_keys": {"m1": mac(2)}}
     other = TokenKeys(ScriptedStore(secret), "tokens")
     mine, theirs = decode(TEXT, KEYS), decode(encode(TOKEN, other.ring()), other)
@@ -99,7 +99,7 @@ def test_successor_over_a_key_rotation() -> None:
 def test_changed_byte(at: int, change: int) -> None:
     """A token with any one byte changed is refused.
 
-    Where it names another key that may be because the key cannot be looked up now.
+    If the byte names another key, the error may be that this key cannot be looked up now.
     """
     raw = bytearray(RAW)
     raw[at] ^= change
@@ -119,7 +119,7 @@ def test_changed_character(at: int, character: str) -> None:
 
 @given(st.text() | st.text("AZaz09-_").map(PREFIX.__add__) | st.binary(max_size=99).map(written))
 def test_any_text(text: str) -> None:
-    """Any other text is refused, in no other way."""
+    """Any other text is refused with InvalidToken, never another error."""
     with pytest.raises(InvalidRefreshToken):
         decode(text, KEYS)
 
@@ -138,13 +138,13 @@ def test_any_text(text: str) -> None:
     ids=ascii,
 )
 def test_other_spellings(text: str) -> None:
-    """A token has one spelling."""
+    """A token has exactly one spelling."""
     with pytest.raises(InvalidRefreshToken):
         decode(text, KEYS)
 
 
 def test_spare_bits() -> None:
-    """The last character's bits that do not count must be zero, or a token had four spellings."""
+    """The unused bits of the last character must be zero, or a token would have four spellings."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     same = [
         TEXT[:-1] + character
@@ -160,7 +160,7 @@ def test_spare_bits() -> None:
 
 
 def test_standard_alphabet() -> None:
-    """The alphabet is the one for URLs, and no other."""
+    """Only the URL-safe alphabet is accepted."""
     for number in range(200):
         text = encode(replace(TOKEN, counter=number), KEYS.ring())
         other = text.removeprefix(PREFIX).replace("-", "+").replace("_", "/")
@@ -179,7 +179,7 @@ def test_forged_with_another_key() -> None:
 
 
 def test_key_rotation() -> None:
-    """A token outlives the turn of its key to previous, and is refused when the key is gone."""
+    """A token stays valid while its key is the previous one, and is refused once it is removed."""
     both = {**SECRET, "mac_keys": {"m1": mac(1), "m2": mac(2)}}
     store, now = ScriptedStore({**both, "current": {"mac": "m2", "signing": "s1"}}), [0.0]
     keys = TokenKeys(store, "tokens", lambda: now[0])
@@ -196,7 +196,7 @@ def test_key_rotation() -> None:
 
 
 def test_unknown_key() -> None:
-    """A key that nobody published is unknown at once, or junk would be answered 503."""
+    """An unpublished key is refused at once: otherwise junk would be answered 503."""
     secret = {**SECRET, "mac_keys": {"m9": mac(9)}, "current": {"mac": "m9", "signing": "s1"}}
     forged = encode(TOKEN, TokenKeys(ScriptedStore(secret), "tokens").ring())
     store = ScriptedStore(SECRET)
@@ -210,7 +210,7 @@ def test_unknown_key() -> None:
 
 
 def test_keys_out_of_date() -> None:
-    """A key that cannot be looked up now is no reason to end a session."""
+    """A key that cannot be looked up now does not end a session."""
     secret = {**SECRET, "mac_keys": {"m9": mac(9)}, "current": {"mac": "m9", "signing": "s1"}}
     newer = encode(TOKEN, TokenKeys(ScriptedStore(secret), "tokens").ring())
     now = [0.0]
@@ -225,7 +225,7 @@ def test_keys_out_of_date() -> None:
 
 
 def test_renewed_tail() -> None:
-    """A password change's token follows from what it stored, and from nothing less."""
+    """The token after a password change derives from the stored values, and from nothing less."""
     ring = TokenKeys(
         ScriptedStore({**SECRET, "mac_keys": {"m1": mac(1), "m2": mac(2)}}), "t"
     ).ring()
@@ -253,7 +253,7 @@ def test_junk_costs_no_read() -> None:
 
 
 def test_tails() -> None:
-    """Tails are random; the database keeps only their hash; a token does not print its own."""
+    """Tails are random; the database keeps only their hash; a token's repr hides its own."""
     assert len({new_tail() for _ in range(100)}) == 100
     assert TOKEN.tail_hash() == hash_of(TOKEN.tail)
     assert len(hash_of(TOKEN.tail)) == 32

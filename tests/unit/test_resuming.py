@@ -1,4 +1,4 @@
-"""A database that resumes is waited for, and nothing else is."""
+"""A resuming database is waited for; any other failure is raised at once."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from auth.external.resuming import PAUSE_SECONDS, RESUME_SECONDS, wait_for
 
 
 class Database:
-    """One that fails so often by these numbers before it answers, on a clock of its own."""
+    """A database that fails once with each of these codes, then answers; with its own clock."""
 
     def __init__(self, *numbers: int, seconds: float = 0) -> None:
         self.numbers = list(numbers)
@@ -30,12 +30,12 @@ class Database:
         self.now += seconds
 
     def wait(self) -> Any:
-        """Wait for it."""
+        """Wait for the database."""
         return wait_for(self.connect, lambda: self.now, self.sleep)
 
 
 def test_asleep() -> None:
-    """It is tried again until it can be reached and no longer hangs up."""
+    """Connecting is retried until the database is reachable and stops hanging up."""
     database = Database(2003, 2003, 2013)
     assert database.wait() == "connection"
     assert database.tries == 4
@@ -44,15 +44,15 @@ def test_asleep() -> None:
 
 @pytest.mark.parametrize("number", [1045, 1040, 1049])
 def test_another_failure(number: int) -> None:
-    """What is no sleep is not waited for."""
+    """A failure other than sleep is not waited for."""
     database = Database(number)
     with pytest.raises(DatabaseFailure):
         database.wait()
     assert database.tries == 1
 
 
-def test_never() -> None:
-    """A database that does not come is given up, with the reason."""
+def test_giving_up() -> None:
+    """A database that stays unreachable is given up, with the reason."""
     database = Database(*[2003] * 1000, seconds=2)
     with pytest.raises(DatabaseFailure, match=r"unreachable \(2003\)"):
         database.wait()

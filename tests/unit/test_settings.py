@@ -11,14 +11,14 @@ NAMES = ("DATABASE_SECRET_ID", "TOKEN_SECRET_ID", "TOKEN_ISSUER", "TOKEN_AUDIENC
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Return an environment that has all that is needed."""
+    """Return an environment with every required variable."""
     file = tmp_path / "ca.pem"
     file.touch()
     return {**{name: name.lower() for name in NAMES}, "DATABASE_CA_FILE": str(file)}
 
 
 def complaint(environment: dict[str, str]) -> str:
-    """Return what is said of an environment."""
+    """Return the error message for an environment."""
     with pytest.raises(SettingError) as caught:
         Settings.from_environment(environment)
     text = str(caught.value)
@@ -27,7 +27,7 @@ def complaint(environment: dict[str, str]) -> str:
 
 
 def test_all_is_there(environment: dict[str, str]) -> None:
-    """Each setting comes from its variable; what has a default may be left out."""
+    """Each setting comes from its variable; one with a default may be left out."""
     settings = Settings.from_environment(environment)
     assert settings == Settings(
         database_secret_id="database_secret_id",
@@ -42,7 +42,7 @@ def test_all_is_there(environment: dict[str, str]) -> None:
 @pytest.mark.parametrize("name", [*NAMES, "DATABASE_CA_FILE"])
 @pytest.mark.parametrize("value", [None, "", " ", "\t\n"])
 def test_missing(name: str, value: str | None, environment: dict[str, str]) -> None:
-    """A variable that is missing, empty or blank is named, and it alone."""
+    """A variable that is missing, empty or blank is named, and no other."""
     environment.pop(name)
     if value is not None:
         environment[name] = value
@@ -63,7 +63,7 @@ def test_no_such_file(environment: dict[str, str], tmp_path: Path) -> None:
     "value", ["0", "-1", "nan", "inf", "-inf", "1e999", "x", "1,5", "0x1", "1 2", " "]
 )
 def test_wrong_number(value: str, environment: dict[str, str]) -> None:
-    """A rate limit's scale that is no finite number above zero is named."""
+    """A rate limit's scale that is not a finite number above zero is named."""
     assert "RATE_LIMIT_SCALE" in complaint({**environment, "RATE_LIMIT_SCALE": value})
 
 
@@ -78,7 +78,7 @@ def test_number(value: str, number: float, environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "x", "1 2", "100000", "\u0661"])
 def test_wrong_whole_number(value: str, environment: dict[str, str]) -> None:
-    """A number of days that is no whole number is named."""
+    """A number of days that is not a whole number is named."""
     assert "SESSION_HISTORY_DAYS" in complaint({**environment, "SESSION_HISTORY_DAYS": value})
 
 
@@ -91,12 +91,12 @@ def test_whole_number(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("value", ["x y", "x:", "\u00e9", "X-Forwarded-For", "x-forwarded-for"])
 def test_wrong_header_name(value: str, environment: dict[str, str]) -> None:
-    """A header that cannot be one, or that holds more than the caller's address, is named."""
+    """An impossible header, or one that holds more than the caller's address, is named."""
     assert "TRUSTED_PROXY_HEADER" in complaint({**environment, "TRUSTED_PROXY_HEADER": value})
 
 
 def test_header_name(environment: dict[str, str]) -> None:
-    """A header's case does not matter; empty means CloudFront's."""
+    """A header's case does not matter; the default is CloudFront's."""
     for value, name in (
         ("CF-Connecting-IP", "cf-connecting-ip"),
         ("", "cloudfront-viewer-address"),
@@ -106,7 +106,7 @@ def test_header_name(environment: dict[str, str]) -> None:
 
 
 def test_settings_are_frozen(environment: dict[str, str]) -> None:
-    """Settings do not change once they are read."""
+    """Settings are immutable."""
     settings = Settings.from_environment(environment)
     with pytest.raises(AttributeError):
         settings.token_issuer = "x"  # type: ignore[misc]

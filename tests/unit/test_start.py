@@ -1,11 +1,11 @@
-"""What a start-up leaves behind, and what it leaves out: a cold start counts."""
+"""The state after start-up, and the modules it must not load: they would slow a cold start."""
 
 import subprocess
 import sys
 
 from local.stack import ROOT
 
-# Run in a process of its own, since this one has loaded everything.
+# Run in a separate process, since this one has loaded everything.
 LOADED = "import sys, handler; print(handler.start_error, *sorted(sys.modules))"
 STATE = "import gc, handler; print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
 
@@ -21,7 +21,7 @@ SETTINGS = {
 
 
 def run(code: str) -> str:
-    """Return what code prints in a process that has only these settings."""
+    """Return the output of code in a process that has only these settings."""
     command = [sys.executable, "-c", code]
     done = subprocess.run(
         command, cwd=ROOT, env=SETTINGS, capture_output=True, text=True, check=True
@@ -30,12 +30,12 @@ def run(code: str) -> str:
 
 
 def test_what_is_loaded() -> None:
-    """The client of Secrets Manager is loaded; what only some requests or nobody needs is not."""
+    """Secrets Manager's client is loaded; modules that few or no requests need are not."""
     loaded = set(run(LOADED).split())
     assert "botocore.client" in loaded
     assert loaded.isdisjoint({"boto3", "s3transfer", "zxcvbn"})
 
 
 def test_garbage_collection() -> None:
-    """It is off only while the handler loads, and then passes over what was loaded."""
+    """Garbage collection is off only while the handler loads, then skips the loaded objects."""
     assert run(STATE) == "True True"

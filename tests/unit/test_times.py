@@ -18,21 +18,21 @@ moments = st.datetimes(
 
 
 def test_system_clock() -> None:
-    """The machine's clock tells aware UTC."""
+    """The system clock returns aware UTC."""
     now = system_clock()
     assert now.tzinfo is UTC
     assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 def test_rfc3339() -> None:
-    """A time is written in whole seconds of UTC, whatever zone it came in."""
+    """A time is written in whole seconds of UTC, whatever its time zone."""
     assert rfc3339(NOW) == "2026-11-22T10:00:00Z"
     assert rfc3339(NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))) == rfc3339(NOW)
 
 
 @given(moments)
 def test_rfc3339_of_any_moment(moment: datetime) -> None:
-    """What is written reads back as the same second."""
+    """A written time reads back as the same second."""
     assert datetime.fromisoformat(rfc3339(moment)) == moment.replace(microsecond=0)
 
 
@@ -54,7 +54,7 @@ def test_uuid7(moment: datetime) -> None:
 
 
 def test_ids_differ_and_grow() -> None:
-    """Ids of one moment differ in all of their random bits; later ones are greater."""
+    """Ids of one moment differ in all random bits; later ones are greater."""
     same = [new_id(NOW) for _ in range(300)]
     assert len(set(same)) == 300
     ones, zeros = 0, 0
@@ -78,7 +78,7 @@ def test_text_of_an_id(raw: bytes) -> None:
     "change", [str.upper, "{{{}}}".format, "urn:uuid:{}".format, " {}".format, "{}\n".format]
 )
 def test_one_spelling(change: object) -> None:
-    """An id has one spelling; no other is read."""
+    """An id has exactly one spelling; no other is read."""
     assert callable(change)
     text = id_text(bytes(range(0xF0, 0x100)))
     with pytest.raises(ValueError, match=r"id|UUID"):
@@ -89,7 +89,7 @@ def test_one_spelling(change: object) -> None:
 
 @given(st.text())
 def test_any_text_is_no_id(text: str) -> None:
-    """Any other text is a ValueError and nothing else."""
+    """Any other text raises ValueError and nothing else."""
     try:
         raw = parse_id(text)
     except ValueError:

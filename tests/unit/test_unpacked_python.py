@@ -1,4 +1,4 @@
-"""The Python that is unpacked beside the system's follows its folder."""
+"""The Python unpacked beside the system's own works after its folder has moved."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a username may be, and which names are one."""
+"""The rules for usernames, and which spellings are the same name."""
 
 import string
 
@@ -14,7 +14,7 @@ ALLOWED = set(string.ascii_letters + string.digits + "_-.")
 
 @pytest.mark.parametrize("name", ["Ada", "a1b", "123", "a" * 24, "a_b-c.d", "x--y", "A.b.C", "000"])
 def test_good_names(name: str) -> None:
-    """Three to 24 letters, digits and _ - . with a letter or digit at both ends will do."""
+    """Three to 24 letters, digits and _ - . with a letter or digit at both ends are accepted."""
     check_username(name)
 
 
@@ -37,7 +37,7 @@ BAD = (
 
 @pytest.mark.parametrize("name", BAD, ids=ascii)
 def test_bad_names(name: str) -> None:
-    """Anything else is refused, with a reason at the field; nothing is trimmed or folded."""
+    """Any other name is refused, with a reason at the field; nothing is trimmed or folded."""
     with pytest.raises(InvalidUsername) as caught:
         check_username(name)
     assert set(caught.value.fields) == {"username"}
@@ -53,7 +53,7 @@ def test_reserved_names(name: str) -> None:
 
 
 def test_names_of_the_contract_are_reserved() -> None:
-    """The names that the contract lists are reserved, in the form that is looked up."""
+    """The names that the contract lists are reserved, in the form used for lookups."""
     listed = {"admin", "root", "system", "moderator", "support", "null", "undefined", "me"}
     assert listed <= RESERVED
     assert all(username_key(name) == name.encode() for name in RESERVED)
@@ -76,7 +76,7 @@ def test_one_name_in_two_spellings() -> None:
 
 @given(st.text())
 def test_any_text(name: str) -> None:
-    """Any text has a key, and what passes the check consists of what is allowed."""
+    """Any text has a key, and a text that passes the check consists of allowed characters."""
     key = username_key(name)
     assert username_key(key.decode()) == key
     try:
@@ -90,7 +90,7 @@ def test_any_text(name: str) -> None:
 
 @given(st.text(sorted(ALLOWED), min_size=1, max_size=30))
 def test_rule_as_the_contract_has_it(name: str) -> None:
-    """What is made of allowed characters passes exactly when length, ends and words are right."""
+    """A text of allowed characters passes exactly if its length, ends and words are right."""
     ends = string.ascii_letters + string.digits
     right = 3 <= len(name) <= 24 and name[0] in ends and name[-1] in ends
     right = right and name.lower() not in RESERVED

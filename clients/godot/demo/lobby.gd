@@ -1,5 +1,5 @@
 extends MarginContainer
-## A chat with everybody who is there, over the WebSocket server in `clients/game_server/`.
+## A chat for all connected players, over the WebSocket server in `clients/game_server/`.
 
 const Result = preload("res://addons/game_login/result.gd")
 const DEFAULT_URL: String = "ws://127.0.0.1:8765"
@@ -10,15 +10,15 @@ const NAME_COLOR: Color = Color("9db8ff")
 const OWN_COLOR: Color = Color("7fd8b4")
 const NOTE_COLOR: Color = Color("98a1b5")
 
-## How often to send a new token: the server lets nobody stay longer than one is good for.
+## The interval of token renewal: the server disconnects a player when the token expires.
 var renew_seconds: float = 240.0
-## How often to ask whether the server is there: a network that has gone says nothing.
+## The interval of pings: a dead network reports no error.
 var heartbeat_seconds: float = 20.0
-## How long a connection may take to open.
+## The time-out for opening a connection.
 var connect_seconds: float = 13.0
 
 var _peer: WebSocketPeer = null
-var _visit: int = 0  # another one whenever somebody comes or goes
+var _visit: int = 0  # changes whenever a player enters or leaves
 var _was_welcome: bool = false  # on this connection
 var _players: PackedStringArray = []
 
@@ -45,7 +45,7 @@ func enter() -> void:
 		if visit != _visit:
 			break
 		if code == BAD_TOKEN:
-			# Such as after a long sleep of the machine: a new one, whatever time seems to be left.
+			# For example after a long sleep of the machine: renew, whatever time seems to be left.
 			var token: String = await GameLogin.get_access_token(INF)
 			if token != "" and _was_welcome:
 				continue  # at once, so that the player does not notice
@@ -72,7 +72,7 @@ func _disconnect() -> void:
 		_peer = null
 
 
-## Connects, and shows what comes; returns the code it was closed with, or -1.
+## Connects and shows the messages; returns the close code, or -1.
 func _chat_until_closed() -> int:
 	_disconnect()
 	var peer: WebSocketPeer = WebSocketPeer.new()
@@ -90,7 +90,7 @@ func _chat_until_closed() -> int:
 				peer.close()
 		if Time.get_ticks_msec() > renew_at and peer == _peer:
 			renew_at += int(renew_seconds * 1000.0)
-			# Not awaited: a peer that is not polled answers none of the server's pings.
+			# Not awaited: a peer must be polled to answer the server's pings.
 			@warning_ignore("missing_await")
 			_renew(peer)
 		while peer.get_available_packet_count() > 0 and peer == _peer:
@@ -99,7 +99,7 @@ func _chat_until_closed() -> int:
 	return peer.get_close_code()
 
 
-## Sends a fresh token, so that the connection may last.
+## Sends a fresh token to keep the connection open.
 func _renew(peer: WebSocketPeer) -> void:
 	var token: String = await GameLogin.get_access_token(renew_seconds * 1.5)
 	var message: Dictionary = {"type": "authenticate", "access_token": token}
@@ -134,7 +134,7 @@ func _read(text: String) -> void:
 			_say(player, str(message.get("text", "")))
 
 
-## Adds what a player says; as plain text, since players write what they like.
+## Adds a player's line; as plain text, because it is untrusted.
 func _say(player: String, text: String) -> void:
 	_log.push_color(OWN_COLOR if player == GameLogin.account_name else NAME_COLOR)
 	_log.add_text(player + "  ")

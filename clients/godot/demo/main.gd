@@ -9,7 +9,7 @@ const Lobby = preload("res://demo/lobby.gd")
 @onready var _lobby: Lobby = $Lobby as Lobby
 
 
-## Two copies of the game on one machine are two players with `-- --profile=two`.
+## With `-- --profile=two`, two copies of the game on one machine are two players.
 func _init() -> void:
 	for argument: String in OS.get_cmdline_user_args():
 		if argument.begins_with("--profile="):

@@ -1,5 +1,5 @@
 extends Node
-## Somebody who asks, and may be gone when the answer comes.
+## A caller that may be freed before the answer comes.
 
 
 func ask(client: Node) -> void:

@@ -1,5 +1,5 @@
 extends Node
-## What the test scenes share: clients, checks, and commands to the backend's server.
+## Shared by the test scenes: clients, checks, and commands to the backend's server.
 
 const Client = preload("res://addons/game_login/game_login.gd")
 const PASSWORD: String = "correct horse battery staple"
@@ -10,7 +10,7 @@ var problems: PackedStringArray = []
 var _clients: Array[Client] = []
 
 
-## Runs the methods named `test_*`, or those of one phase, and prints what became of each.
+## Runs the methods named `test_*`, or those of one phase, and prints the result of each.
 func run(phase: String) -> bool:
 	var is_good: bool = true
 	for method: Dictionary in get_method_list():
@@ -37,7 +37,7 @@ func run(phase: String) -> bool:
 	return is_good
 
 
-## Notes a problem unless something is so.
+## Notes a problem unless a condition is true.
 func check(is_so: bool, what: String) -> void:
 	if not is_so:
 		@warning_ignore("return_value_discarded")
@@ -50,7 +50,7 @@ func equal(actual: Variant, expected: Variant, what: String) -> void:
 	check(is_equal, "%s: %s instead of %s" % [what, actual, expected])
 
 
-## Returns a client of its own, with a store of its own.
+## Returns a new client with its own store.
 func new_client(profile: String = "") -> Client:
 	var client: Client = Client.new()
 	client.base_url = url
@@ -62,14 +62,14 @@ func new_client(profile: String = "") -> Client:
 	return client
 
 
-## Returns what makes a client trust the test server's own certificate.
+## Returns TLS options that trust the test server's own certificate.
 func trust() -> TLSOptions:
 	var authority: X509Certificate = X509Certificate.new()
 	equal(authority.load(OS.get_environment("GAME_LOGIN_TEST_CA")), OK, "certificate loaded")
 	return TLSOptions.client(authority)
 
 
-## Returns a client that has just registered.
+## Returns a newly registered client.
 func new_player(profile: String = "") -> Client:
 	var client: Client = new_client(profile)
 	var result: GameLoginResult = await client.register(new_name(), PASSWORD)
@@ -81,7 +81,7 @@ func new_name() -> String:
 	return "P" + Crypto.new().generate_random_bytes(6).hex_encode()
 
 
-## Returns the requests that came since, after doing something with the server.
+## Sends a command to the backend's server; returns the requests since the last reset.
 func command(command_name: String, body: Dictionary = {}) -> Array:
 	var http: HTTPRequest = HTTPRequest.new()
 	http.process_mode = Node.PROCESS_MODE_ALWAYS
@@ -100,13 +100,13 @@ func command(command_name: String, body: Dictionary = {}) -> Array:
 	return content["requests"]
 
 
-## Lets something go wrong with the next requests to a path.
+## Sets a fault for the next requests to a path.
 func fault(path: String, kind: String, more: Dictionary = {}) -> void:
 	@warning_ignore("return_value_discarded")
 	await command("fault", more.merged({"path": path, "kind": kind}))
 
 
-## Returns how many requests to a path came.
+## Returns the number of requests to a path.
 func count(path: String) -> int:
 	var requests: Array = await command("requests")
 	return requests.filter(func(request: Dictionary) -> bool: return request["path"] == path).size()

@@ -1,5 +1,5 @@
 extends Node
-## The demo of a fresh clone: the engine has not imported the folder, so no class has a global name.
+## The demo of a fresh clone: the folder was never imported, so no class has a global name.
 
 const MAIN: PackedScene = preload("res://demo/main.tscn")
 

@@ -1,5 +1,5 @@
 extends "res://tests/case.gd"
-## A scene that never ends, to see that the driver notices.
+## A scene that never ends: the driver must notice.
 
 
 func test_forever() -> void:

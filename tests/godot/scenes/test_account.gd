@@ -97,7 +97,7 @@ func test_logout() -> void:
 	equal(player.state, Client.State.SIGNED_OUT, "state")
 	equal(await player.get_access_token(), "", "no token")
 	equal((await player.auto_login()).code, "no_session", "nothing is stored")
-	equal((await player.fetch("/v1/me")).code, "no_session", "nobody to ask as")
+	equal((await player.fetch("/v1/me")).code, "no_session", "no player to ask as")
 	check((await player.logout()).ok, "twice is no problem")
 
 
@@ -109,7 +109,7 @@ func test_logout_after_a_night() -> void:
 		var token: String = player._session.refresh_token
 		await command("reset")
 		await command("advance", {"seconds": 9.0 * 3600.0})
-		player._session.access_until = Client.Session.now()  # the machine's clock has gone on, too
+		player._session.access_until = Client.Session.now()  # the machine's clock has advanced too
 		check((await player.logout(everywhere)).ok, "signed out")
 		var requests: Array = await command("requests")
 		var paths: Array = requests.map(func(one: Dictionary) -> String: return one["path"])
@@ -164,7 +164,7 @@ func test_logout_of_an_ended_session() -> void:
 	var reasons: Array = []
 	@warning_ignore("return_value_discarded")
 	second.session_ended.connect(func(reason: int) -> void: reasons.append(reason))
-	check((await second.logout()).ok, "it is what was wanted")
+	check((await second.logout()).ok, "already signed out, as wanted")
 	await get_tree().process_frame
 	equal(reasons, [Client.Reason.LOGOUT], "reasons")
 
@@ -230,7 +230,7 @@ func test_printing_shows_no_secret() -> void:
 	check(str(result) == "GameLoginResult(DENIED, 401, invalid_credentials)", str(result))
 
 
-## Returns what a refresh with a token is answered.
+## Returns the answer to a refresh with a token.
 func refresh_code(token: String) -> String:
 	var exchange: Client.Exchange = Client.Exchange.new(
 		trust() if url.begins_with("https:") else null

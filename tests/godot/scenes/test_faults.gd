@@ -1,6 +1,6 @@
 # gdlint:ignore = max-public-methods
 extends "res://tests/case.gd"
-## A network and a server that misbehave, and a game that does.
+## Failures of the network, of the server, and of the game itself.
 
 const NOWHERE: String = "http://127.0.0.1:1"
 const BUSY: Dictionary = {
@@ -29,14 +29,14 @@ func test_server_unreachable() -> void:
 	equal(later.account_id, player.account_id, "account")
 
 
-func test_nobody_listens() -> void:
+func test_refused_connection() -> void:
 	var client: Client = new_client()
 	client.base_url = NOWHERE
 	var began: int = Time.get_ticks_msec()
 	var result: GameLoginResult = await client.login(new_name(), PASSWORD)
 	equal(result.kind, GameLoginResult.Kind.OFFLINE, "kind")
 	check(Time.get_ticks_msec() - began < 5000, "at once")
-	client.base_url = "https://%s.invalid" % "x".repeat(64)  # no name server need be asked
+	client.base_url = "https://%s.invalid" % "x".repeat(64)  # fails without a name server
 	result = await client.login(new_name(), PASSWORD)
 	equal(result.kind, GameLoginResult.Kind.OFFLINE, "kind")
 
@@ -95,7 +95,7 @@ func test_a_long_wait_is_left_to_the_player() -> void:
 	equal(player.state, Client.State.OFFLINE, "state")
 
 
-func test_no_failing_server_signs_anybody_out() -> void:
+func test_a_failing_server_signs_no_player_out() -> void:
 	var player: Client = await new_player()
 	var ended: Array = []
 	@warning_ignore("return_value_discarded")
@@ -169,7 +169,7 @@ func test_a_lost_answer_to_a_registration() -> void:
 	equal((await client.fetch("/v1/me")).data["account"]["username"], username, "one account")
 
 
-func test_a_lost_answer_and_a_player_who_tries_again() -> void:
+func test_a_lost_answer_and_a_retry_by_the_player() -> void:
 	var client: Client = new_client()
 	var username: String = new_name()
 	await fault("/v1/register", "lose", {"times": 3})
@@ -183,7 +183,7 @@ func test_a_lost_answer_to_a_refresh() -> void:
 	var player: Client = await new_player(profile)
 	await fault("/v1/refresh", "lose", {"times": 3})
 	equal((await player.auto_login()).kind, GameLoginResult.Kind.OFFLINE, "kind")
-	await command("advance", {"seconds": 90000.0})  # long after the 60 s in which any key will do
+	await command("advance", {"seconds": 90000.0})  # past the 60 s in which any key works
 	var later: Client = new_client(profile)
 	check((await later.auto_login()).ok, "a copy started tomorrow carries on, by the same key")
 	await command("advance", {"seconds": -90000.0})
@@ -320,7 +320,7 @@ func test_a_sign_in_that_is_answered_too_late() -> void:
 		while results.is_empty():
 			await seconds(0.05)
 		equal(results[0].kind, GameLoginResult.Kind.CANCELLED, "kind after another " + setting)
-		equal(results[0].data, {}, "what is in the result")
+		equal(results[0].data, {}, "no data in the result")
 		check(not client.has_session(), "no session for another " + setting)
 		equal(client.remembered_name(), "", "nothing is stored for another " + setting)
 		equal(client.state, Client.State.SIGNED_OUT, "state")

@@ -1,6 +1,6 @@
 # gdlint:ignore = max-public-methods
 extends "res://tests/case.gd"
-## The login form, used as a player uses it: by keys, by a gamepad, by looking at it.
+## The login form as players use it: keys, a gamepad, and its looks.
 
 const FORM: PackedScene = preload("res://addons/game_login/ui/login_form.tscn")
 
@@ -25,7 +25,7 @@ func test_register_with_the_keyboard_alone() -> void:
 	equal(focused(), "Switch", "Tab")
 	await key(KEY_SPACE)
 	equal(text_of("Submit"), "Create account", "the other mode")
-	equal(focused(), "Password", "what is missing")
+	equal(focused(), "Password", "the empty field")
 	await type(PASSWORD)
 	await key(KEY_ENTER)
 	await until(func() -> bool: return signed_in == 1)
@@ -36,7 +36,7 @@ func test_register_with_the_keyboard_alone() -> void:
 func test_sign_in_with_a_gamepad_alone() -> void:
 	var player: Client = await new_player()
 	await open()
-	edit("Name").text = player.account_name  # by the console's own keyboard
+	edit("Name").text = player.account_name  # typed with the console's own keyboard
 	edit("Password").text = PASSWORD
 	edit("Password").unedit()
 	var way: Array = []
@@ -80,12 +80,12 @@ func test_password_is_masked() -> void:
 	check(edit("Password").secret, "masked at first")
 	await press("Show")
 	check(not edit("Password").secret, "shown on demand")
-	equal(text_of("Show"), "Hide", "the button says what it does")
+	equal(text_of("Show"), "Hide", "the button names its action")
 	await press("Show")
 	check(edit("Password").secret, "masked again")
 	await press("Show")
 	await submit(player.account_name, PASSWORD)
-	check(edit("Password").secret, "masked for who comes next")
+	check(edit("Password").secret, "masked for the next player")
 
 
 func test_wrong_password() -> void:
@@ -117,7 +117,7 @@ func test_reasons_stand_beside_their_fields() -> void:
 	equal((node("NameReason") as Label).text, "This username is taken.", "a taken name")
 
 
-func test_empty_fields_ask_nobody() -> void:
+func test_empty_fields_send_no_request() -> void:
 	await open()
 	await submit("", "")
 	check(node("NameReason").visible, "the name first")
@@ -215,10 +215,10 @@ func test_it_has_the_focus_when_it_is_shown() -> void:
 	form.hide()
 	equal(focused(), "", "nothing has the focus")
 	form.show()
-	equal(focused(), "Name", "what is missing")
+	equal(focused(), "Name", "the empty field")
 
 
-func test_what_a_suspended_player_reads() -> void:
+func test_text_for_a_suspended_player() -> void:
 	var date: String = '"2027-01-01T00:00:00Z"'
 	var texts: Dictionary = {
 		'"until": %s, "reason": "Cheating"' % date:
@@ -306,7 +306,7 @@ func test_waiting_is_counted_down() -> void:
 	equal(await count("/v1/login"), 1, "one request")
 
 
-func test_waiting_to_sign_in_keeps_nobody_from_registering() -> void:
+func test_registering_while_sign_in_must_wait() -> void:
 	await open()
 	await fault("/v1/login", "answer", {"status": 429, "headers": {"Retry-After": "90"}})
 	await submit("Ada", PASSWORD)
@@ -417,7 +417,7 @@ func open() -> void:
 	await until(func() -> bool: return not node("Spinner").visible or signed_in > 0)
 
 
-## Signs in as a suspended player; returns what the form says.
+## Signs in as a suspended player; returns the form's text.
 func suspension(details: String) -> String:
 	await open()
 	var error: String = '"code": "account_suspended", "message": "This account is suspended."'

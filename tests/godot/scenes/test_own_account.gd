@@ -58,7 +58,7 @@ func test_a_lost_answer_to_a_password_change() -> void:
 	check((await player.auto_login()).ok, "this device stays signed in")
 
 
-func test_a_lost_password_change_and_a_player_who_tries_again() -> void:
+func test_a_lost_password_change_and_a_retry_by_the_player() -> void:
 	var player: Client = await new_player()
 	await fault("/v1/me/password", "lose", {"times": 3})
 	var result: GameLoginResult = await player.change_password(PASSWORD, NEW_PASSWORD)
@@ -80,7 +80,7 @@ func test_a_password_change_without_a_server() -> void:
 	check((await player.login(player.account_name, PASSWORD)).ok, "by the same password")
 
 
-func test_a_password_change_that_somebody_else_answers() -> void:
+func test_a_password_change_with_a_foreign_answer() -> void:
 	var player: Client = await new_player()
 	await fault("/v1/me/password", "answer", {"body": "{}"})
 	var result: GameLoginResult = await player.change_password(PASSWORD, NEW_PASSWORD)
@@ -96,13 +96,13 @@ func test_a_password_change_that_is_answered_too_late() -> void:
 		results.append(await player.change_password(PASSWORD, NEW_PASSWORD))
 	ask.call()
 	await seconds(0.1)
-	player.profile = new_name()  # it is somebody else's turn
+	player.profile = new_name()  # another player's turn
 	while results.is_empty():
 		await seconds(0.05)
 	check(results[0].ok, "changed: %s" % results[0])
 	equal(results[0].data["refresh_token"], "", "no refresh token in the result")
 	equal(results[0].data["access_token"], "", "no access token in the result")
-	check(not player.has_session(), "nor a session for somebody else")
+	check(not player.has_session(), "nor a session for another player")
 
 
 func test_deleting_the_account() -> void:
@@ -114,7 +114,7 @@ func test_deleting_the_account() -> void:
 	equal(player.state, Client.State.SIGNED_OUT, "state")
 	await get_tree().process_frame
 	equal(reasons, [Client.Reason.LOGOUT], "reasons")
-	equal(Store.new(profile).read(), {}, "what is stored")
+	equal(Store.new(profile).read(), {}, "the store")
 	check((await player.logout()).ok, "nothing is left to sign out of")
 	equal((await new_client(profile).auto_login()).code, "no_session", "nor to come back to")
 	check((await new_client().register(username, PASSWORD)).ok, "the name is free")
@@ -170,14 +170,14 @@ func test_a_deletion_that_is_answered_too_late() -> void:
 	ask.call()
 	await seconds(0.1)
 	player.profile = profiles[1]
-	check((await player.auto_login()).ok, "signed in as somebody else")
+	check((await player.auto_login()).ok, "signed in as another player")
 	while results.is_empty():
 		await seconds(0.05)
 	check(results[0].ok, "deleted: %s" % results[0])
 	await get_tree().process_frame
 	equal(reasons, [], "reasons")
-	equal(player.account_id, grace.account_id, "who is signed in")
-	equal(Store.new(profiles[0]).read(), {}, "what is stored of the deleted account")
+	equal(player.account_id, grace.account_id, "the signed-in account")
+	equal(Store.new(profiles[0]).read(), {}, "the store of the deleted account")
 	check((await new_client(profiles[1]).auto_login()).ok, "the other session is still stored")
 
 
@@ -187,11 +187,11 @@ func test_a_deletion_forgets_the_session_of_another_copy() -> void:
 	var second: Client = new_client(profile)
 	check((await second.login(first.account_name, PASSWORD)).ok, "a session of its own")
 	check((await first.delete_account(PASSWORD)).ok, "deleted")
-	equal(Store.new(profile).read(), {}, "what is stored")
+	equal(Store.new(profile).read(), {}, "the store")
 	equal((await second.fetch("/v1/me")).code, "session_ended", "the other copy")
 
 
-func test_nobody_is_signed_in() -> void:
+func test_no_player_is_signed_in() -> void:
 	var client: Client = new_client()
 	equal((await client.change_password(PASSWORD, NEW_PASSWORD)).code, "no_session", "code")
 	equal((await client.delete_account(PASSWORD)).code, "no_session", "code")
@@ -219,12 +219,12 @@ func test_fetch_takes_no_tokens_of_another_account() -> void:
 	var account_id: String = player.account_id
 	var other: Dictionary = {"username": new_name(), "password": PASSWORD}
 	check((await player.fetch("/v1/register", other)).ok, "registered by hand")
-	equal(player.account_id, account_id, "who is signed in")
+	equal(player.account_id, account_id, "the signed-in account")
 	check((await player.auto_login()).ok, "this device stays signed in")
-	equal(player.account_id, account_id, "who is signed in")
+	equal(player.account_id, account_id, "the signed-in account")
 
 
-## Returns a list that will have the reasons for which a client's session ended.
+## Returns a list that collects the reasons for the ends of a client's session.
 func reasons_of(client: Client) -> Array:
 	var reasons: Array = []
 	@warning_ignore("return_value_discarded")

@@ -1,5 +1,5 @@
 extends "res://tests/case.gd"
-## What a second start of the game finds. Each phase is a process of its own.
+## The second start of the game. Each phase is a separate process.
 
 
 func test_1_first_start() -> void:

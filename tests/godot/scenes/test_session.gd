@@ -81,7 +81,7 @@ func test_a_session_that_is_too_old() -> void:
 	await command("advance", {"seconds": -31.0 * DAY})
 
 
-func test_who_hears_that_it_has_ended_may_sign_in_again() -> void:
+func test_signing_in_again_on_session_ended() -> void:
 	var profile: String = new_name()
 	var player: Client = await new_player(profile)
 	check((await player.fetch("/v1/logout", {})).ok, "ended, and still stored")
@@ -102,7 +102,7 @@ func test_a_setting_that_stays_as_it_is() -> void:
 	var player: Client = await new_player()
 	player.base_url = player.base_url
 	player.profile = player.profile
-	check(player.has_session(), "nobody is forgotten")
+	check(player.has_session(), "no session is forgotten")
 
 
 func test_another_profile_while_refreshing() -> void:
@@ -132,12 +132,12 @@ func test_signing_out_while_refreshing() -> void:
 	check((await player.logout()).ok, "signed out")
 	while tokens.is_empty():
 		await seconds(0.05)
-	equal(tokens, [""], "no token for somebody who has gone")
+	equal(tokens, [""], "no token after signing out")
 	equal(player.state, Client.State.SIGNED_OUT, "state")
 	check(not player.has_session(), "no session came back")
 
 
-func test_a_call_is_not_repeated_as_somebody_else() -> void:
+func test_a_call_is_not_repeated_as_another_player() -> void:
 	var player: Client = await new_player()
 	var first: String = player.account_name
 	await fault("/v1/me", "slow", {"seconds": 1.0})
@@ -146,7 +146,7 @@ func test_a_call_is_not_repeated_as_somebody_else() -> void:
 	ask.call()
 	await seconds(0.1)
 	check((await player.logout()).ok, "signed out")
-	check((await player.register(new_name(), PASSWORD)).ok, "somebody else")
+	check((await player.register(new_name(), PASSWORD)).ok, "another player")
 	while results.is_empty():
 		await seconds(0.05)
 	equal(results[0].code, "invalid_token", "the answer for " + first)

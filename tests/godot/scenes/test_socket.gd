@@ -30,7 +30,7 @@ func test_token_in_the_first_message() -> void:
 	peer.close()
 
 
-func test_nobody_there() -> void:
+func test_connecting_without_a_server_or_a_player() -> void:
 	var player: Client = await new_player()
 	player.is_token_in_message = true
 	var peer: WebSocketPeer = WebSocketPeer.new()
@@ -74,7 +74,7 @@ func test_lobby_renews_its_token() -> void:
 	await command("advance", {"seconds": LIFETIME - 12.0})
 	var lobby: Lobby = demo.get_node("Lobby")
 	var peer: WebSocketPeer = lobby._peer
-	GameLogin._session.access_until = Client.Session.now() + 6.0  # which is half of the truth
+	GameLogin._session.access_until = Client.Session.now() + 6.0  # only half of the true time
 	var log_before: String = text_of(demo, "%Log")
 	var refreshes: int = await count("/v1/refresh")
 	await seconds(14.0)
@@ -168,7 +168,7 @@ func test_the_demo_says_why_a_player_is_out() -> void:
 	demo.queue_free()
 
 
-func test_lobby_notices_that_nobody_is_there() -> void:
+func test_lobby_notices_a_dead_connection() -> void:
 	var demo: Node = await enter_lobby()
 	var lobby: Lobby = demo.get_node("Lobby")
 	lobby.heartbeat_seconds = 1.0
@@ -207,7 +207,7 @@ func leave_lobby(demo: Node) -> void:
 	demo.queue_free()
 
 
-## Presses a key as the system does.
+## Presses a key through the input system.
 func press_key(code: Key, unicode: int = 0) -> void:
 	for is_pressed: bool in [true, false]:
 		var event: InputEventKey = InputEventKey.new()
@@ -242,7 +242,7 @@ func message_from(peer: WebSocketPeer) -> Dictionary:
 	return {}
 
 
-## Returns what a server closes a connection with, or that it greets instead.
+## Returns the close code from a server, or that it sends a welcome.
 func close_code_for(token: String, where: String = socket_url) -> int:
 	var peer: WebSocketPeer = WebSocketPeer.new()
 	peer.handshake_headers = ["Authorization: Bearer " + token]

@@ -80,7 +80,7 @@ func test_two_profiles() -> void:
 	var player: Client = await new_player(profiles[0])
 	var first: String = player.account_id
 	player.profile = profiles[1]
-	check((await player.register(new_name(), PASSWORD)).ok, "somebody else")
+	check((await player.register(new_name(), PASSWORD)).ok, "another player")
 	player.profile = profiles[0]
 	check((await player.auto_login()).ok, "the first again")
 	equal(player.account_id, first, "account")
@@ -125,7 +125,7 @@ func test_another_copy_signs_in_again_meanwhile() -> void:
 	check((await first.fetch("/v1/me")).ok, "and goes on")
 
 
-func test_another_copy_is_somebody_else() -> void:
+func test_another_copy_is_another_player() -> void:
 	var profile: String = new_name()
 	var ada: Client = await new_player(profile)
 	var grace: Client = await new_player(profile)

@@ -1,10 +1,10 @@
 extends "res://tests/case.gd"
-## HTTPS, with a certificate that the test made itself.
+## HTTPS, with a certificate made by the test.
 
 var secure_url: String = OS.get_environment("GAME_LOGIN_TEST_SECURE_URL")
 
 
-func test_a_server_nobody_vouches_for() -> void:
+func test_an_untrusted_certificate() -> void:
 	var client: Client = new_client()
 	client.base_url = secure_url
 	var result: GameLoginResult = await client.register(new_name(), PASSWORD)

@@ -1,5 +1,5 @@
 extends "res://tests/case.gd"
-## The project's settings: every warning there is, is an error.
+## The project's settings: every warning is an error.
 
 const PREFIX: String = "debug/gdscript/warnings/"
 const SWITCHES: Array = ["enable", "directory_rules", "renamed_in_godot_4_hint"]

@@ -1,11 +1,11 @@
 extends Node
-## One HTTP request with exactly one answer, whatever happens: the game is paused or stands still,
-## the node leaves the tree, nobody answers.
+## One HTTP request with exactly one answer, even if the game is paused or frozen, the node leaves
+## the tree, or the server never answers.
 
 signal answered(result: Result)
 
 const Result = preload("result.gd")
-const MAX_FRAME_SECONDS: float = 0.25  # a game that stood still has not waited for the network
+const MAX_FRAME_SECONDS: float = 0.25  # while frozen, the game did not wait for the network
 
 var _http: HTTPRequest = HTTPRequest.new()
 var _limit: float = 0.0
@@ -15,7 +15,7 @@ var _is_done: bool = false
 
 
 func _init(tls_options: TLSOptions = null) -> void:
-	_http.timeout = 0.0  # the engine's own fires falsely after the game stood still
+	_http.timeout = 0.0  # the engine's own time-out fires wrongly after the game was frozen
 	_http.max_redirects = 0  # a redirect would take the token to another host
 	_http.body_size_limit = 1048576  # bytes
 	_http.accept_gzip = not OS.has_feature("web")
@@ -51,7 +51,7 @@ func send(
 	return await wait(seconds)
 
 
-## Waits for the answer to what was sent, if anything was: TIMEOUT is the end of `seconds`.
+## Waits for the answer to a request, if one was sent: TIMEOUT after `seconds`.
 func wait(seconds: float) -> Result:
 	if not is_inside_tree():
 		return Result.of(Result.Kind.CANCELLED)

@@ -1,20 +1,20 @@
 extends Node
-## Registration, login, staying signed in, and tokens for the game server. The autoload GameLogin.
+## The autoload GameLogin: registration, login, staying signed in, and tokens for the game server.
 ##
-## What asks the server is awaited and answers once; signing in takes 26 seconds at the longest.
+## Await calls that ask the server; each returns exactly once. Signing in takes at most 26 seconds.
 
-## What [member state] says has changed.
+## The value of [member state] has changed.
 signal state_changed(new_state: State)
-## Nobody is signed in any more. No lost connection and no failing server is a reason for that.
+## The player is no longer signed in. A lost connection or a failing server never causes this.
 signal session_ended(reason: Reason)
-## One refresh has come to its end; for those who wait for it in here.
+## A refresh has finished; only for the addon's own use.
 signal refreshed(result: Result)
 
 enum State { SIGNED_OUT, SIGNING_IN, SIGNED_IN, OFFLINE }
 enum Reason {
 	LOGOUT,  ## the player signed out
-	EXPIRED,  ## it was too old, or was ended while the game was not running
-	REVOKED,  ## it was ended elsewhere, while the game was running
+	EXPIRED,  ## the session was too old, or was ended while the game was not running
+	REVOKED,  ## the session was ended elsewhere, while the game was running
 }
 
 const Address = preload("address.gd")
@@ -23,30 +23,30 @@ const Result = preload("result.gd")
 const Session = preload("session.gd")
 const Store = preload("store.gd")
 
-const TRIES: int = 3  # of calls that are safe to repeat
+const TRIES: int = 3  # for calls that are safe to repeat
 const BACK_OFF_SECONDS: float = 0.5
-const OVERTAKEN: String = "overtaken"  # a refresh, by a session that is not its own
-const NOT_CLOSED_BY_SERVER: Array[int] = [-1, 1006]  # an engine's and a browser's "failed"
+const OVERTAKEN: String = "overtaken"  # a refresh during which the session changed
+const NOT_CLOSED_BY_SERVER: Array[int] = [-1, 1006]  # "failed" in the engine and in a browser
 
-## Where the backend is. The project setting `game_login/base_url`, unless set from code.
-## Another one gets no token of this one: who is signed in is forgotten, but stays stored.
+## The address of the backend: the project setting `game_login/base_url`, unless set from code.
+## A new address never gets the old one's tokens: the session is forgotten, but stays stored.
 var base_url: String = ProjectSettings.get_setting("game_login/base_url", "http://127.0.0.1:3000"):
 	set(value):
 		if value != base_url:
 			base_url = value
 			_forget()
-## Which of several players of this machine to remember.
+## The local profile, if several players of this machine are to be remembered.
 var profile: String = "":
 	set(value):
 		if value != profile:
 			profile = value
 			_store = Store.new(value)
 			_forget()
-## Certificates to trust instead of the system's, for a test server with one of its own.
+## Certificates to trust instead of the system's, for a test server with its own CA.
 var tls_options: TLSOptions = null
-## How long one request may take; longer than the 12 seconds that the gateway waits.
+## The time-out of one request; longer than the gateway's 12 seconds.
 var request_seconds: float = 13.0
-## Whether a socket sends its token as first message: in a browser there are no headers to set.
+## If true, a socket sends its token as the first message: browsers cannot set headers.
 var is_token_in_message: bool = OS.has_feature("web")
 
 var state: State = State.SIGNED_OUT
@@ -59,7 +59,7 @@ var account_id: String:
 
 var _session: Session = Session.new()
 var _store: Store = Store.new("")
-var _generation: int = 0  # of the session; an answer to an earlier one is of no use any more
+var _generation: int = 0  # of the session; answers to an earlier one are ignored
 var _is_signing_in: bool = false:
 	set(value):
 		_is_signing_in = value
@@ -76,8 +76,8 @@ func _init() -> void:
 	process_mode = Node.PROCESS_MODE_ALWAYS
 
 
-## Makes an account and signs in. Keeps its Idempotency-Key as long as name and password are the
-## same, so that trying again after a lost answer does not find the name taken.
+## Creates an account and signs in. The Idempotency-Key stays the same for the same name and
+## password, so that a retry after a lost answer does not find the name taken.
 func register(username: String, password: String, remember: bool = true) -> Result:
 	var key: String = _session.key_for("register\n%s\n%s" % [username, password])
 	return await _sign_in("/v1/register", _credentials(username, password), key, remember)
@@ -92,8 +92,8 @@ func login(username: String, password: String, remember: bool = true) -> Result:
 	return await _sign_in("/v1/login", body, "", remember)
 
 
-## Signs in again with what the last run of the game stored. Where the server cannot be reached,
-## the session stays stored, and this works again later.
+## Signs in again with the session stored by the last run of the game. If the server cannot be
+## reached, the session stays stored for a later call.
 func auto_login() -> Result:
 	if not _session.is_open():
 		var record: Dictionary = _store.read()
@@ -107,17 +107,17 @@ func auto_login() -> Result:
 	return result
 
 
-## Returns the name of who was signed in last, if they wished to be remembered.
+## Returns the name of the last player to sign in, if they wished to be remembered.
 func remembered_name() -> String:
 	return str(_store.read().get("username", ""))
 
 
-## Tells whether a session is there, the server reachable or not.
+## Tells whether there is a session, even if the server cannot be reached.
 func has_session() -> bool:
 	return _session.is_open()
 
 
-## Signs out, on all devices if you like. Not [code]ok[/code] if the server did not hear of it. On
+## Signs out, optionally on all devices. Not [code]ok[/code] if the server did not confirm it. On
 ## this device alone it takes one request, however old the access token is.
 func logout(everywhere: bool = false) -> Result:
 	if not _session.is_open():
@@ -126,8 +126,8 @@ func logout(everywhere: bool = false) -> Result:
 	_is_leaving = true
 	var result: Result
 	if everywhere:
-		# By the access token: where the answer to a refresh was lost, the refresh token is not the
-		# current one any more, and that ends no other session.
+		# With the access token: after a lost answer to a refresh, the refresh token is outdated and
+		# cannot end other sessions.
 		result = await fetch("/v1/logout", {"everywhere": true})
 	else:
 		var body: Dictionary = {"refresh_token": _session.refresh_token}
@@ -138,18 +138,18 @@ func logout(everywhere: bool = false) -> Result:
 	return Result.of(Result.Kind.OK) if result.code == "session_ended" else result
 
 
-## Changes the password. This device stays signed in, all others are signed out. If the answer was
-## lost, call it again with the same two passwords before anything else.
+## Changes the password. This device stays signed in; all others are signed out. After a lost
+## answer, call it again with the same two passwords before any other call.
 func change_password(current_password: String, new_password: String) -> Result:
 	var body: Dictionary = {"current_password": current_password, "new_password": new_password}
 	var method: HTTPClient.Method = HTTPClient.METHOD_PUT
 	var result: Result = await _ask_as_player(method, "/v1/me/password", body, true)
-	if result.ok and result.data.get("refresh_token") != "":  # no tokens, so not the server's answer
+	if result.ok and result.data.get("refresh_token") != "":  # not the server's answer: no tokens
 		return Result.of(Result.Kind.PROTOCOL)
 	return result
 
 
-## Deletes the account. The player is signed out then, and this device forgets the account.
+## Deletes the account, signs the player out, and forgets the account on this device.
 func delete_account(password: String) -> Result:
 	var generation: int = _generation
 	var store: Store = _store
@@ -166,14 +166,14 @@ func delete_account(password: String) -> Result:
 	return result
 
 
-## Returns an access token that is good for some more seconds, or nothing where none can be had.
-## [method fetch] and [method connect_socket] send it by themselves.
+## Returns an access token that is valid for some more seconds, or "" if there is none.
+## [method fetch] and [method connect_socket] send the token themselves.
 func get_access_token(min_valid: float = 60.0) -> String:
 	var result: Result = await _ensure_access(min_valid)
 	return _session.access_token(0.0) if result.ok else ""
 
 
-## Asks the backend as the player who is signed in. A body makes it a POST, unless said otherwise.
+## Calls the backend as the signed-in player. With a body the default method is POST.
 func fetch(
 	path: String, body: Variant = null, method: HTTPClient.Method = HTTPClient.METHOD_GET
 ) -> Result:
@@ -182,7 +182,7 @@ func fetch(
 	return await _ask_as_player(method, path, body, false)
 
 
-## Connects to a game server, with the token where the server expects it. Poll the peer as ever.
+## Connects to a game server and sends it the token. Poll the peer as usual.
 func connect_socket(peer: WebSocketPeer, url: String) -> Error:
 	if not Address.is_safe(url, "ws"):
 		return ERR_INVALID_PARAMETER
@@ -221,7 +221,7 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 	if result.ok and not session.take(result.data, asked_at):
 		result = Result.of(Result.Kind.PROTOCOL)
 	if result.ok and asker != [base_url, _store]:
-		result = Result.of(Result.Kind.CANCELLED)  # its tokens are not for this server, or store
+		result = Result.of(Result.Kind.CANCELLED)  # its tokens are for another server or store
 	if result.ok:
 		_generation += 1
 		_session = session
@@ -232,7 +232,7 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 	return result
 
 
-## Asks with the access token, and once more with a new one if the server refuses it.
+## Calls with the access token, and once more with a new one if the server refuses it.
 func _ask_as_player(
 	method: HTTPClient.Method, path: String, body: Variant, is_repeatable: bool
 ) -> Result:
@@ -251,7 +251,7 @@ func _ask_as_player(
 			break
 		if token == _session.access_token(0.0):
 			_session.access_until = Session.now()
-	# If the answer brings new tokens of this account, the previous ones may be dead.
+	# If the answer brings new tokens of this account, the previous ones may be invalid.
 	var session: Session = _session if generation == _generation else Session.new()
 	var sent: String = session.refresh_token
 	if result.ok and session.take(result.data, Session.now()) and session == _session:
@@ -267,7 +267,7 @@ func _ensure_access(min_valid: float) -> Result:
 	return await _refresh()
 
 
-## Refreshes the session; whoever asks while that is under way gets the same answer.
+## Refreshes the session; calls during a refresh share its result.
 func _refresh() -> Result:
 	var generation: int = _generation
 	while _is_refreshing:
@@ -308,7 +308,7 @@ func _refresh_alone() -> Result:
 	return null
 
 
-## Takes the refresh token that another copy of the game has stored since; returns whether it did.
+## Takes a newer refresh token that another copy of the game has stored; returns true if it did.
 func _take_newer() -> bool:
 	var record: Dictionary = _store.read() if _session.is_remembered else {}
 	if record.get("server") != base_url or record.get("account_id") != _session.account_id:
@@ -320,20 +320,20 @@ func _take_newer() -> bool:
 func _keep(sent: String) -> void:
 	if not _session.is_remembered:
 		if sent == "":
-			_store.clear()  # who does not want to be remembered is not the one of last time either
+			_store.clear()  # an unremembered player replaces the remembered one
 		return
 	var record: Dictionary = _store.read()
 	if sent != "" and record.get("is_open") == true:
 		if record.get("account_id") != _session.account_id:
-			return  # somebody else has signed in with another copy
+			return  # another player has signed in with another copy
 		if record.get("refresh_token") != sent and _take_newer():
 			return
 	if not _store.write(_session.to_record(base_url)):
 		push_warning("Game Login: cannot write %s: the player will have to sign in." % _store.path)
 
 
-## Forgets the session. Its token stays stored, where the server says that it has ended: it proves
-## a known device at the next login, and does nothing else.
+## Forgets the session. If the server confirmed its end, the token stays stored, only to mark this
+## device as known at the next login.
 func _end_session(reason: Reason, is_confirmed: bool) -> void:
 	if _session.is_remembered:
 		var record: Dictionary = _store.read()
@@ -342,7 +342,7 @@ func _end_session(reason: Reason, is_confirmed: bool) -> void:
 			if not is_confirmed or not _store.write(record):
 				_store.clear()
 	_forget()
-	# Deferred: whoever hears of it may sign in again, and no call is under way any more.
+	# Deferred: a handler may sign in again, and by then no call is running.
 	session_ended.emit.call_deferred(Reason.LOGOUT if _is_leaving else reason)
 
 
@@ -361,8 +361,8 @@ func _update_state() -> void:
 		state_changed.emit(state)
 
 
-## Sends a request. If it is repeatable, sends it again when that may help, but begins no new try
-## after the time that one request may take, and none at another server.
+## Sends a request. A repeatable one is retried if that may help, but not after the time-out of one
+## request, and only at the same server.
 func _ask(
 	method: HTTPClient.Method, path: String, header: String, body: Variant, is_repeatable: bool
 ) -> Result:
@@ -386,7 +386,7 @@ func _ask(
 		if not is_repeatable or not result.is_passing() or attempt == TRIES:
 			return result
 		var pause: float = maxf(BACK_OFF_SECONDS * 2 ** attempt, result.retry_after)
-		pause *= randf_range(1.0, 1.25)  # so that all players do not come back at once
+		pause *= randf_range(1.0, 1.25)  # so that not all players retry at once
 		if Session.now() + pause > began + request_seconds:
 			return result
 		if not await _pause(pause):
@@ -394,7 +394,7 @@ func _ask(
 	return null
 
 
-## Waits; returns whether it was to the end, and not only until the node left the tree.
+## Waits; returns false if the node left the tree before the end.
 func _pause(seconds: float) -> bool:
 	var exchange: Exchange = Exchange.new()
 	add_child(exchange)

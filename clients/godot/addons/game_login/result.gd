@@ -1,18 +1,18 @@
 class_name GameLoginResult
 extends RefCounted
-## What became of one call. Never holds a token, so that printing one shows none.
+## The result of one call. It never holds a token, so printing it is safe.
 
 enum Kind {
 	OK,  ## done
-	INVALID,  ## what was sent is at fault; [member fields] says which field, and why
+	INVALID,  ## the input is invalid; [member fields] names the fields and the reasons
 	DENIED,  ## wrong name or password, no session, a suspended account
 	CONFLICT,  ## the name is taken
 	RATE_LIMITED,  ## too many attempts; try again after [member retry_after] seconds
 	OFFLINE,  ## the server could not be reached
-	TIMEOUT,  ## no answer in time: nobody knows whether it was done
-	SERVER,  ## the server cannot do it now; try again after [member retry_after] seconds
-	PROTOCOL,  ## an answer that is not the server's: a login page of a hotel, half a body
-	CANCELLED,  ## overtaken by another call, or the game is ending
+	TIMEOUT,  ## no answer in time: the server may have done it or not
+	SERVER,  ## the server is unavailable; try again after [member retry_after] seconds
+	PROTOCOL,  ## not an answer of the server: a hotel's login page, half a body
+	CANCELLED,  ## replaced by another call, or the game is ending
 }
 
 const MESSAGES: Dictionary[Kind, String] = {
@@ -29,18 +29,18 @@ const MESSAGES: Dictionary[Kind, String] = {
 }
 
 var kind: Kind = Kind.OK
-var status: int = 0  ## of HTTP; 0 where no answer came
-var code: String = ""  ## of the HTTP API, such as "username_taken"
+var status: int = 0  ## HTTP status; 0 without an answer
+var code: String = ""  ## error code of the HTTP API, such as "username_taken"
 var message: String = ""  ## for the player, in English
-var fields: Dictionary[String, String] = {}  ## field -> what is wrong with it
+var fields: Dictionary[String, String] = {}  ## field -> reason
 var retry_after: float = 0.0  ## seconds
-var data: Dictionary = {}  ## the body; of an error its details
+var data: Dictionary = {}  ## the body; for an error its details
 var ok: bool:
 	get:
 		return kind == Kind.OK
 
 
-## Returns a result that no server had a part in.
+## Returns a result without an answer of the server.
 static func of(new_kind: Kind, new_code: String = "", text: String = "") -> GameLoginResult:
 	var result: GameLoginResult = new()
 	result.kind = new_kind
@@ -49,7 +49,7 @@ static func of(new_kind: Kind, new_code: String = "", text: String = "") -> Game
 	return result
 
 
-## Reads an answer. By its status where it has no error of ours: gateways and proxies answer too.
+## Reads an answer; by its status if it has no error of ours, since gateways and proxies answer too.
 static func of_answer(
 	new_status: int, headers: PackedStringArray, body: PackedByteArray
 ) -> GameLoginResult:
@@ -71,7 +71,7 @@ static func of_answer(
 	return result
 
 
-## Tells whether the same call may go well a little later.
+## Tells whether the same call may succeed a little later.
 func is_passing() -> bool:
 	return kind in [Kind.OFFLINE, Kind.TIMEOUT, Kind.SERVER, Kind.PROTOCOL]
 

@@ -1,12 +1,12 @@
 extends RefCounted
-## Who is signed in, and by which tokens. Their time is counted from when they came, since the
-## clock of a player may be wrong.
+## The signed-in player and the tokens. Expiry is counted from the request for them, because a
+## player's clock may be wrong.
 
 var account_id: String = ""
 var username: String = ""
 var refresh_token: String = ""
 var is_remembered: bool = false
-var access_until: float = 0.0  ## seconds since the game was started; 0 before the first token
+var access_until: float = 0.0  ## in seconds since the game was started; 0 before the first token
 
 var _secret: PackedByteArray = Crypto.new().generate_random_bytes(32)
 var _access_token: String = ""
@@ -16,13 +16,13 @@ static func now() -> float:
 	return Time.get_ticks_msec() / 1000.0
 
 
-## Tells whether somebody is signed in.
+## Tells whether a player is signed in.
 func is_open() -> bool:
 	return refresh_token != ""
 
 
-## Takes the tokens of an answer that was asked for at a time; returns whether they were all there,
-## and of this account if there is one already.
+## Takes the tokens from an answer to a request sent at a time; returns false if any is missing, or
+## if they belong to another account than before.
 func take(body: Dictionary, asked_at: float) -> bool:
 	var account: Dictionary = body["account"] if body.get("account") is Dictionary else {}
 	var texts: Array = [account.get("id"), account.get("username")]
@@ -38,23 +38,23 @@ func take(body: Dictionary, asked_at: float) -> bool:
 	_access_token = texts[2]
 	refresh_token = texts[3]
 	access_until = asked_at + expires_in
-	body.merge({"access_token": "", "refresh_token": ""}, true)  # nobody prints them by mistake
+	body.merge({"access_token": "", "refresh_token": ""}, true)  # so that no log shows them
 	return true
 
 
-## Returns the access token if it is good for some more seconds, or nothing.
+## Returns the access token if it is valid for some more seconds, or "".
 func access_token(min_valid: float) -> String:
 	return _access_token if now() + min_valid < access_until else ""
 
 
-## Returns the Idempotency-Key for a call: the same one for the same call, after a restart too,
-## and by another copy of the game that shares the store; nobody else can tell it.
+## Returns the Idempotency-Key for a call: the same key for the same call, even after a restart or
+## in another copy of the game that shares the store; it cannot be guessed.
 func key_for(what: String) -> String:
 	var bytes: PackedByteArray = what.to_utf8_buffer()
 	return Crypto.new().hmac_digest(HashingContext.HASH_SHA256, _secret, bytes).hex_encode()
 
 
-## Returns what the store keeps.
+## Returns the record for the store.
 func to_record(server: String) -> Dictionary:
 	return {
 		"server": server,
@@ -66,7 +66,7 @@ func to_record(server: String) -> Dictionary:
 	}
 
 
-## Takes what the store keeps; returns whether it was a session that may be open.
+## Takes a record from the store; returns true if it was a session that may be open.
 func take_record(record: Dictionary) -> bool:
 	for name: String in ["account_id", "username", "refresh_token", "secret"]:
 		if not record.get(name) is String or record[name] == "":

@@ -1,6 +1,6 @@
 extends RefCounted
-## The one file that keeps a player signed in. Other copies of the game may write it at any time,
-## so it is always replaced as a whole, and read again before it matters.
+## The file that keeps a player signed in. Other copies of the game may write it at any time, so it
+## is always replaced as a whole, and read again before each decision.
 
 const VERSION: int = 1
 const OWNER_ONLY: int = FileAccess.UNIX_READ_OWNER | FileAccess.UNIX_WRITE_OWNER
@@ -15,7 +15,7 @@ func _init(profile: String) -> void:
 	path = "user://%s/%s" % ["game_login-" + folder, file]
 
 
-## Returns what was written last, or nothing where it cannot be read.
+## Returns the last record written, or an empty one if it cannot be read.
 func read() -> Dictionary:
 	var file: FileAccess = FileAccess.open(path, FileAccess.READ)
 	if file == null:
@@ -27,7 +27,7 @@ func read() -> Dictionary:
 	return record if record.get("version") == float(VERSION) else {}
 
 
-## Replaces the file; returns whether it worked.
+## Replaces the file; returns true if it succeeded.
 func write(record: Dictionary) -> bool:
 	var text: String = JSON.stringify(record.merged({"version": VERSION}))
 	var folder: String = path.get_base_dir()
@@ -49,7 +49,7 @@ func write(record: Dictionary) -> bool:
 	return false
 
 
-## Forgets everything.
+## Deletes the file.
 func clear() -> void:
 	if FileAccess.file_exists(path) and DirAccess.remove_absolute(path) != OK:
 		push_warning("Game Login: cannot remove %s, which keeps the player signed in." % path)

@@ -1,7 +1,7 @@
 extends Control
-## A form to sign in or to create an account: add it to a scene and wait for [signal signed_in].
-## It hides itself then, and comes back when the session has ended. All texts go through tr(), the
-## server's reasons too; give it a theme of your own if you like.
+## A form to sign in or to create an account: add it to a scene and connect [signal signed_in].
+## It hides itself after signing in, and reappears when the session has ended. All texts go through
+## tr(), the server's reasons too; you can replace its theme.
 
 signal signed_in
 
@@ -12,9 +12,9 @@ const Suspension = preload("suspension.gd")
 const MARGIN: float = 40.0
 const WIDTH: float = 460.0
 const TURNS_PER_SECOND: float = 1.2
-const SPACE: String = "[\\h\\v]"  # of Unicode, which String.strip_edges does not know
+const SPACE: String = "[\\h\\v]"  # Unicode white space, which String.strip_edges keeps
 
-## Sign in with what the last run of the game stored, as soon as the form is there.
+## Sign in with the session stored by the last run of the game, as soon as the form is ready.
 @export var is_automatic: bool = true
 ## Hide when the player is signed in, and show again when the session has ended.
 @export var hides_itself: bool = true
@@ -66,7 +66,7 @@ func _process(delta: float) -> void:
 		_update_texts()
 
 
-## Lets a gamepad's lower button press or edit what has the focus, which Godot's own actions do not.
+## Lets a gamepad's lower button press or edit the focused control; Godot's own actions do not.
 func _input(event: InputEvent) -> void:
 	var press: InputEventJoypadButton = event as InputEventJoypadButton
 	var focused: Control = get_viewport().gui_get_focus_owner()
@@ -126,12 +126,12 @@ func _on_session_ended(_reason: Client.Reason) -> void:
 		show()
 
 
-## Returns a name without white space around it, such as phone keyboards add.
+## Returns a name without surrounding white space, which phone keyboards add.
 func _trimmed(text: String) -> String:
 	return RegEx.create_from_string("^%s+|%s+$" % [SPACE, SPACE]).sub(text, "", true)
 
 
-## Says what a call came to: beside the fields, or above the button.
+## Shows the result of a call: beside the fields, or above the button.
 func show_result(result: Result) -> void:
 	_clear_reasons()
 	var is_said: bool = false
@@ -197,7 +197,7 @@ func _update_texts() -> void:
 		_submit.text = tr("Try again in %d s") % seconds
 
 
-## Puts the focus where typing goes on.
+## Focuses the field to type in next.
 func focus() -> void:
 	if is_visible_in_tree():
 		(_name if _name.text == "" else _password).grab_focus()
@@ -210,7 +210,7 @@ func _on_show_toggled(is_shown: bool) -> void:
 
 func _on_switch_pressed() -> void:
 	_is_new = not _is_new
-	_wait_until = 0.0  # it was the other call that has to wait
+	_wait_until = 0.0  # the wait was for the other call
 	_clear_reasons()
 	_update_texts()
 	focus()

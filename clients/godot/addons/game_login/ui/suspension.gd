@@ -1,5 +1,5 @@
 extends RefCounted
-## What a suspended player reads: until when, and why.
+## The text for a suspended player: the end and the reason of the suspension.
 
 const MONTHS: PackedStringArray = [
 	"January",
@@ -17,7 +17,7 @@ const MONTHS: PackedStringArray = [
 ]
 
 
-## Returns it for the details of the error `account_suspended`, in the player's language.
+## Returns the text for the details of an `account_suspended` error, in the player's language.
 static func text(details: Dictionary) -> String:
 	var reason: String = str(details["reason"]).strip_edges() if details.get("reason") else ""
 	if reason == "":
