@@ -21,13 +21,13 @@ from tests.benchmarks.runtimes import MeasuredProcess, Runtime, prepare
 from tests.benchmarks.targets import TARGETS, Row, table
 
 PARTS = ("routes", "timing", "cold-start", "memory", "tables")
-NO_LIMITS = {"RATE_LIMIT_SCALE": "100000"}  # for those who guess two hundred times
+NO_LIMITS = {"RATE_LIMIT_SCALE": "100000"}  # the timing part makes hundreds of guesses
 PASSWORD = "tutorial"  # of the tutorial's database user
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How often things are done; a test does them once or twice."""
+    """The numbers of repetitions; a test uses small ones."""
 
     calls: int = 200
     starts: int = 21
@@ -37,7 +37,7 @@ class Counts:
 
 
 class Bench:
-    """The servers, what is measured, and what has been measured."""
+    """The servers, the measured runtime, and the measured rows."""
 
     def __init__(self, folder: Path, counts: Counts) -> None:
         self._folder = folder
@@ -47,8 +47,8 @@ class Bench:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Build the package and start the servers; stop them in the end."""
-        with step("building what is measured"):
+        """Build the package and start the servers; stop them at the end."""
+        with step("building the package"):
             self._runtime = prepare(self._folder)
         try:
             self._stack.start()
@@ -61,7 +61,7 @@ class Bench:
 
     @property
     def runtime(self) -> Runtime:
-        """Return what the measured processes run."""
+        """Return the runtime of the measured processes."""
         return self._runtime
 
     def measure(self, part: str) -> None:
@@ -104,7 +104,7 @@ class Bench:
             worker.stop()
 
     def _tutorial(self) -> Mapping[str, str]:
-        """Make the tutorial's table and user; return the settings of its server."""
+        """Create the tutorial's table and user; return the settings of its server."""
         for sql in (
             "CREATE DATABASE tutorial",
             "CREATE TABLE tutorial.users (username VARCHAR(99) PRIMARY KEY, password VARCHAR(99))",
@@ -123,7 +123,7 @@ class Bench:
 
 
 def machine(runtime: Runtime) -> str:
-    """Return what the figures were measured on."""
+    """Return a description of the machine and its load."""
     model = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -141,13 +141,13 @@ def machine(runtime: Runtime) -> str:
 
 
 def main() -> int:
-    """Measure, print, and return the exit status; a missed target is no error."""
+    """Measure, print, and return the exit status; a missed target is not an error."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--accounts", type=int, default=Counts.accounts)
     parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part")
     arguments = parser.parse_args()
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, lambda *_: sys.exit("bench: stopped"))  # and what it started, too
+        signal.signal(sign, lambda *_: sys.exit("bench: stopped"))  # and stops its servers
     keep_proxies_out(os.environ)
     for name in set(os.environ) - set(without_aws(os.environ)):
         del os.environ[name]

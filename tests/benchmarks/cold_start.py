@@ -23,7 +23,7 @@ botocore.session.Session().create_client("secretsmanager", "us-east-1")
 """
 COMPILE = "import compileall; compileall.compile_file('tutorial.py', quiet=2)"
 
-# The hash is left out by the least parameters of Argon2; all else is as in Lambda.
+# Argon2's lowest parameters leave out the hash; everything else is as in Lambda.
 FIRST_LOGIN = """
 import json, os, time
 from auth.credentials.passwords import Passwords
@@ -51,7 +51,7 @@ def event(path: str, username: str, password: str) -> str:
 def measure(
     runtime: Runtime, settings: Mapping[str, str], player: str, times: int, folder: Path
 ) -> dict[str, Row]:
-    """Return the rows of the cold starts; the folder takes what the processes need besides."""
+    """Return the rows of the cold starts; the folder holds the processes' files."""
     (folder / "tutorial.py").write_bytes((ROOT / "tests/benchmarks/tutorial.py").read_bytes())
     environment = runtime.environment(settings, folder)
     _seconds(runtime, COMPILE, environment, folder)
@@ -77,13 +77,14 @@ def measure(
     return {
         "cold_start": Row(first / flask, f"{first:.0f} ms : {flask:.0f} ms; {with_all}"),
         "tutorial_cold_start": Row(
-            first / tutorial, f"{first:.0f} ms : {tutorial:.0f} ms; its password is in its settings"
+            first / tutorial,
+            f"{first:.0f} ms : {tutorial:.0f} ms; the tutorial's password is in its settings",
         ),
     }
 
 
 def _seconds(runtime: Runtime, code: str, environment: Mapping[str, str], folder: Path) -> float:
-    """Run code in a process of its own and return the CPU time it took, the system's too.
+    """Run code in a new process and return its CPU time, user and system.
 
     Raises:
         Problem: it failed.

@@ -1,4 +1,4 @@
-"""Memory: what a handler process holds after many requests, whether it grows, and what takes it."""
+"""The memory of a handler process after many requests: its size, its growth and its parts."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ for code in json.loads(os.environ["STAGES"]):
 
 
 def measure(worker: MeasuredProcess, requests: int, parts: str) -> dict[str, Row]:
-    """Return the rows of the memory, after so many requests; `parts` says what takes it."""
+    """Return the rows of the memory after a number of requests; `parts` describes its parts."""
     resident = []
     for _ in range(PARTS):
         worker.run("mixed", max(1, requests // PARTS))
@@ -38,13 +38,13 @@ def measure(worker: MeasuredProcess, requests: int, parts: str) -> dict[str, Row
     private = resident[-1]["RssAnon"]
     note = f"after each quarter of {requests} requests: {shown} MB"
     return {
-        "memory": Row(last, f"{private:.0f} MB of it are its own, the rest is files; {parts}"),
+        "memory": Row(last, f"{private:.0f} MB are private, the rest is mapped files; {parts}"),
         "memory_growth": Row(last - half, note),
     }
 
 
 def parts(runtime: Runtime, settings: Mapping[str, str]) -> str:
-    """Return what each part of the handler adds to a process that loads one after the other."""
+    """Return the memory that each part of the handler adds as a process loads them in turn."""
     stages = json.dumps(list(STAGES.values()))
     done = subprocess.run(  # our own code
         [str(runtime.python), *START, "-c", ONE_AFTER_THE_OTHER],

@@ -1,4 +1,4 @@
-"""The routes: what they cost with the hash and without it, and what a stranger can tell by it."""
+"""The routes: their cost with and without the hash, and the timing that an attacker can observe."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -10,8 +10,8 @@ from tests.benchmarks.targets import Row
 
 Samples = dict[tuple[str, str], list[float]]
 
-# Of one kind, before it is the other's turn: few where the figure is a ratio, since the machine is
-# faster and slower by turns; more where it is milliseconds, since the first after a turn are slow.
+# Calls of one kind before the next kind: few if the figure is a ratio, since the machine's speed
+# changes; more if it is in milliseconds, since the first calls after a change of kind are slow.
 BLOCK = 5
 LONG_BLOCK = 50
 
@@ -45,7 +45,7 @@ def measure(found: Mapping[str, MeasuredProcess], times: int, runtime: Runtime) 
 
 
 def timing(found: Mapping[str, MeasuredProcess], times: int) -> Row:
-    """Return how far apart the medians of an unknown name and a wrong password are."""
+    """Return the difference between the medians of an unknown name and a wrong password."""
     worker = found.get("avx2", found["stock"])
     kinds = [("worker", "unknown"), ("worker", "wrong")]
     samples = _in_turns({"worker": worker}, kinds, times, 1)
@@ -95,7 +95,7 @@ def _not_hashed(samples: Samples) -> dict[str, Row]:
         ),
         "tutorial": Row(
             login / tutorial,
-            f"{login:.2f} ms : {tutorial:.2f} ms, which opens a connection and signs no token",
+            f"{login:.2f} ms : {tutorial:.2f} ms; the tutorial's connects anew, signs no token",
         ),
     }
 

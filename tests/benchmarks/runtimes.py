@@ -1,7 +1,7 @@
-"""What the measured processes run: the package as it is deployed, with either build of Argon2.
+"""The runtime of the measured processes: the deployed package, with either build of Argon2.
 
-On a Python of Lambda's version if there is one, with the unzipped package; else this Python and the
-sources as they lie here. The build of Argon2 is laid over either.
+It is a Python of Lambda's version with the unzipped package, or else this Python with the sources
+of this folder. In both cases the chosen build of Argon2 comes first on the path.
 """
 
 import json
@@ -23,20 +23,20 @@ from deploy.python import VERSION, find_or_fetch_python
 from local.terminal import Problem, say
 
 BINDINGS = "_argon2_cffi_bindings"
-START = ("-B", "-s", "-P")  # as Lambda: writes no .pyc, and has no packages of the user's own
+START = ("-B", "-s", "-P")  # as in Lambda: no .pyc files, and no packages of the user
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A Python, the code it runs, and the builds of Argon2 there are: name -> folder."""
+    """A Python, its code, and the available builds of Argon2: name -> folder."""
 
     python: Path
     code: Path
     builds: Mapping[str, Path]
-    missing: str  # why there is no AVX2 build
+    missing: str  # the reason if there is no AVX2 build
 
     def environment(self, settings: Mapping[str, str], *folders: Path) -> dict[str, str]:
-        """Return the environment of a process that finds these folders' modules, then the code."""
+        """Return the environment of a process that imports from these folders, then the code."""
         path = os.pathsep.join(str(folder) for folder in (*folders, self.code))
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -72,10 +72,10 @@ class MeasuredProcess:
             raise
 
     def ask(self, do: str, **order: object) -> Any:
-        """Let it do something and return its answer.
+        """Send an order to the process and return its answer.
 
         Raises:
-            Problem: it ended.
+            Problem: the process ended.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -91,12 +91,12 @@ class MeasuredProcess:
         return json.loads(line)
 
     def run(self, what: str, times: int) -> list[float]:
-        """Return how many seconds it took, each of so many times."""
+        """Return the seconds of each of so many runs."""
         samples: list[float] = self.ask("run", what=what, times=times)
         return samples
 
     def stop(self) -> None:
-        """End it."""
+        """End the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -109,20 +109,20 @@ class MeasuredProcess:
 
     @staticmethod
     def _check(loaded: Mapping[str, str], runtime: Runtime, build: str) -> None:
-        """See that it measures what it should: this code, and this build."""
+        """Check that the process runs this code, and this build."""
         for found, wanted in (
             (loaded["handler"], runtime.code),
             (loaded["argon2"], runtime.builds[build]),
         ):
             if not Path(found).is_relative_to(wanted):
-                raise Problem(f"the measured process runs {found}, not what is in {wanted}")
+                raise Problem(f"the measured process runs {found}, which is not in {wanted}")
 
 
 def prepare(folder: Path) -> Runtime:
-    """Build the package, and lay out in this folder what the measured processes run.
+    """Build the package, and put the runtime of the measured processes into this folder.
 
     Raises:
-        Problem: it cannot be built.
+        Problem: the package cannot be built.
     """
     builds, missing = _argon2_builds(folder)
     try:
@@ -136,7 +136,7 @@ def prepare(folder: Path) -> Runtime:
 
 
 def _argon2_builds(folder: Path) -> tuple[dict[str, Path], str]:
-    """Lay out both builds of the Argon2 library; tell why, where there is no AVX2 build."""
+    """Return the builds of the Argon2 library, and the reason if there is no AVX2 build."""
     stock = Path(str(_argon2_cffi_bindings.__file__)).parent
     builds = {"stock": folder / "stock"}
     shutil.copytree(stock, builds["stock"] / BINDINGS)
@@ -144,7 +144,7 @@ def _argon2_builds(folder: Path) -> tuple[dict[str, Path], str]:
     try:
         library = argon2.fast_library(pinned(ROOT / "requirements.txt")[argon2.DISTRIBUTION], CACHE)
     except argon2.Unusable as reason:
-        say(f"WARNING: there is no AVX2 build of Argon2: {reason}")
+        say(f"WARNING: no AVX2 build of Argon2: {reason}")
         return builds, f"no AVX2 build of Argon2 here: {reason}"
     builds["avx2"] = folder / "avx2"
     shutil.copytree(stock, builds["avx2"] / BINDINGS)

@@ -1,8 +1,8 @@
-"""The tables at size: what a lookup costs among many accounts, and what an account takes on disk.
+"""Large tables: the cost of a lookup among many accounts, and the size of an account on disk.
 
-The rows are made by the server itself, in the order in which players would have made them: ids
-grow, names and owners of sessions come at random, so the indexes are filled as in real life. Every
-account was registered, and every session refreshed, with an Idempotency-Key.
+The database server makes the rows itself, in the order in which players would: ids grow, names and
+owners of sessions are random, so the indexes fill up as in production. Every account was
+registered, and every session refreshed, with an Idempotency-Key.
 """
 
 import getpass
@@ -31,9 +31,9 @@ FEW = 1000
 CHUNK = 100_000  # rows in one transaction
 LOOKUPS = 100  # in one sample
 WARM_UP = 2000
-SPREAD = 2_654_435_761  # a prime, so that every account gets a session, in no order
+SPREAD = 2_654_435_761  # a prime, so that every account gets a session, in mixed order
 EPOCH_MS = 1_700_000_000_000
-BYTES_OF_CACHE = 900  # per account, so that memory holds all, as it does on a database of fit size
+BYTES_OF_CACHE = 900  # per account, so that all rows fit into memory, as in a well-sized database
 
 _ID = (
     "UNHEX(CONCAT(LPAD(HEX({epoch} + {n}), 12, '0'), '7', MID(MD5(CONCAT('{kind}', {n})), 1, 3),"
@@ -59,22 +59,22 @@ _SESSIONS = (
 
 
 def account_id(number: int) -> bytes:
-    """Return the id of the account of this number, as the server made it."""
+    """Return the id that the server made for the account of this number."""
     return _identifier("a", number)
 
 
 def session_id(number: int) -> bytes:
-    """Return the id of the session of this number, as the server made it."""
+    """Return the id that the server made for the session of this number."""
     return _identifier("s", number)
 
 
 def owner_of(session: int, count: int) -> int:
-    """Return the number of the account that a session belongs to."""
+    """Return the number of the account that owns a session."""
     return session * SPREAD % count + 1
 
 
 def name_of(number: int) -> str:
-    """Return the name of the account of this number, as the server made it."""
+    """Return the name that the server made for the account of this number."""
     start = hashlib.md5(f"n{number}".encode(), usedforsecurity=False).hexdigest()[:4]
     digits, rest = "", number
     while rest:
@@ -89,7 +89,7 @@ def _identifier(kind: str, number: int) -> bytes:
 
 
 class Root:
-    """The server's own administrator, by its socket: RDS has none, only the benchmark needs it."""
+    """The server's own administrator, on its socket: only the benchmark needs it, RDS has none."""
 
     def __init__(self, server: DatabaseServer) -> None:
         with server.connect() as admin, admin.cursor() as cursor:
@@ -106,13 +106,13 @@ class Root:
             return list(cursor.fetchall())
 
     def close(self) -> None:
-        """Go."""
+        """Close the connection."""
         self._connection.close()
 
 
 @dataclass(frozen=True)
 class Size:
-    """What the rows of a table take on disk with its indexes: as they grew, and put in order."""
+    """The size of a table's rows and indexes on disk, per row: as they grew, and rebuilt."""
 
     rows: int
     grown: float
@@ -120,7 +120,7 @@ class Size:
 
 
 def load(root: Root, schema: str, count: int, user: str) -> float:
-    """Fill a schema of its own with so many accounts and sessions; return how long it took."""
+    """Fill a new schema with `count` accounts and sessions; return the seconds it took."""
     began = time.monotonic()
     root.run(f"CREATE OR REPLACE DATABASE {schema}")
     root.run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.* TO '{user}'@'%'")
@@ -135,14 +135,14 @@ def load(root: Root, schema: str, count: int, user: str) -> float:
 
 
 def size(root: Root, schema: str, table: str, count: int) -> Size:
-    """Return what a table's file holds for each row."""
+    """Return the size of a table's file per row."""
     grown = _file_size(root, schema, table) / count
-    root.run(f"ALTER TABLE {schema}.{table} FORCE")  # what OPTIMIZE TABLE does to InnoDB
+    root.run(f"ALTER TABLE {schema}.{table} FORCE")  # the same as OPTIMIZE TABLE on InnoDB
     return Size(count, grown, _file_size(root, schema, table) / count)
 
 
 def _file_size(root: Root, schema: str, table: str) -> int:
-    root.run(f"FLUSH TABLES {schema}.{table} FOR EXPORT")  # nothing of it is in memory only
+    root.run(f"FLUSH TABLES {schema}.{table} FOR EXPORT")  # writes all of it to the file
     root.run("UNLOCK TABLES")
     found = root.run(
         "SELECT FILE_SIZE FROM information_schema.INNODB_SYS_TABLESPACES"
@@ -152,7 +152,7 @@ def _file_size(root: Root, schema: str, table: str) -> int:
 
 
 class Lookups:
-    """Lookups in one schema, by the application's own statements."""
+    """Lookups in one schema, with the application's own statements."""
 
     def __init__(self, database: Database, count: int, server: Callable[[], float]) -> None:
         self._database = database
@@ -187,13 +187,13 @@ class Lookups:
             self.samples[name].append((time.process_time() + self._server() - began) / LOOKUPS)
 
     def _next(self) -> int:
-        """Return the number of the next account, in no order."""
+        """Return the number of the next account, in mixed order."""
         self._number = (self._number + SPREAD) % self._count
         return self._number + 1
 
 
 def measure(stack: Stack, root: Root, count: int, times: int) -> dict[str, Row]:
-    """Return the rows of the tables, with so many accounts."""
+    """Return the rows of the tables, with `count` accounts."""
     cache = max(256_000_000, count * BYTES_OF_CACHE)
     root.run(f"SET GLOBAL innodb_buffer_pool_size = {cache}")
     root.run("SET GLOBAL innodb_log_file_size = 1073741824")
@@ -214,7 +214,7 @@ def measure(stack: Stack, root: Root, count: int, times: int) -> dict[str, Row]:
 
 
 def server_seconds(pid: int) -> float:
-    """Return the CPU time that a process has taken, to the nanosecond where Linux tells it."""
+    """Return the CPU time of a process, which Linux counts in nanoseconds."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 

@@ -1,4 +1,4 @@
-"""The figures, what they should be, and the table that shows what they are."""
+"""The figures, their targets, and the table of the measured values."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure as it was measured; None where it could not be, and `note` then says why."""
+    """One measured figure; None if it could not be measured, with the reason in `note`."""
 
     figure: float | None
     note: str
@@ -41,7 +41,7 @@ TARGETS: Mapping[str, Goal] = {
     "bytes_account": Goal("bytes per account", 260, ""),
     "bytes_session": Goal("bytes per session", 180, ""),
     "memory": Goal("memory after 10 000 requests", 70, "MB"),
-    "memory_growth": Goal("growth of memory over the last half of them", 1.0, "MB"),
+    "memory_growth": Goal("growth of memory over the last half of these requests", 1.0, "MB"),
     "tutorial": Goal("login without the hash : the tutorial's own server", 1.0, "x"),
     "tutorial_cold_start": Goal("cold start without the hash : the tutorial's own", 1.0, "x"),
 }
@@ -50,13 +50,13 @@ Print = Callable[[str], None]
 
 
 def shown(value: float, unit: str) -> str:
-    """Return a figure with as many digits as it is worth."""
+    """Return a figure with its significant digits."""
     digits = 0 if value >= 100 or (not unit and value == int(value)) else 2
     return f"{value:.{digits}f} {unit}".rstrip()
 
 
 def verdict(name: str, row: Row) -> str:
-    """Return whether the target is met."""
+    """Return the verdict on a target."""
     if row.figure is None:
         return "not measured"
     return "met" if row.figure <= TARGETS[name].limit else "**missed**"

@@ -1,6 +1,7 @@
-"""The tutorial's own server, written as the tutorial writes it: what ours is compared with.
+"""The tutorial's own server, as the tutorial writes it, for comparison with ours.
 
-A connection for each request, one SELECT, the password compared as it is stored. Not to be used.
+It opens a connection for each request, makes one SELECT and compares the password as stored. Do not
+use it for anything else.
 """
 
 import os
@@ -16,13 +17,13 @@ app = Flask(__name__)
 
 @app.route("/")
 def index() -> str:
-    """Answer that the server is there."""
+    """Answer that the server is up."""
     return "OK"
 
 
 @app.route("/login", methods=["POST"])
 def login() -> ResponseReturnValue:
-    """Compare name and password with what is stored."""
+    """Compare the name and password with the stored ones."""
     data = request.get_json()
     if not data or "username" not in data or "password" not in data:
         return "Input data not valid", 400

@@ -1,8 +1,8 @@
-"""What runs in a process that is measured: `python -m tests.benchmarks.worker HASHING`.
+"""Runs in a measured process: `python -m tests.benchmarks.worker HASHING`.
 
-It reads one JSON object a line (what to do and how often) and answers each by one line. The players
-are those of the tests; only what the handler itself takes is measured. HASHING is `real`, or
-`cheap` for Argon2 with the least parameters, which leaves everything but the hash.
+It reads one JSON object per line (the task and its number of runs) and answers each with one line.
+The players are those of the tests; only the time inside the handler is measured. HASHING is `real`,
+or `cheap` for Argon2 with its lowest parameters, which leaves everything except the hash.
 """
 
 import json
@@ -32,12 +32,12 @@ from tests.play.round_trips import round_trips
 Clock = Callable[[], float]
 Samples = list[float]
 
-REGISTRATIONS = 100  # one request of so many, where requests are mixed
-LOGINS = 10  # likewise
+REGISTRATIONS = 100  # one in this many mixed requests is a registration
+LOGINS = 10  # and one in this many a sign-in
 
 
 class Stopwatch:
-    """Stands where `handler.http` did, and takes the time of each call."""
+    """Replaces `handler.http`, and measures each call."""
 
     def __init__(self) -> None:
         self._http = handler.http
@@ -52,7 +52,7 @@ class Stopwatch:
 
 
 class Workload:
-    """The tasks of a process that is measured; each returns the seconds it took."""
+    """The tasks of a measured process; each returns its seconds."""
 
     def __init__(self, hashing: str) -> None:
         memory_kib, iterations = (MEMORY_KIB, ITERATIONS) if hashing == "real" else (8, 1)
@@ -77,21 +77,21 @@ class Workload:
         return self._stopwatch.seconds
 
     def refresh(self) -> float:
-        """Come back without a password."""
+        """Refresh the session."""
         _expect(self._player.refresh().status, 200)
         return self._stopwatch.seconds
 
     def me(self) -> float:
-        """Ask for the own account."""
+        """Fetch the account."""
         _expect(self._player.me().status, 200)
         return self._stopwatch.seconds
 
     def wrong(self) -> float:
-        """Sign in with a wrong password; wall time, since that is what a stranger sees."""
+        """Sign in with a wrong password; wall time, since an attacker measures that."""
         return self._refused(self._player.username)
 
     def unknown(self) -> float:
-        """Sign in with a name that nobody has; wall time."""
+        """Sign in with an unknown name; wall time."""
         return self._refused(f"{self._player.username}-not")
 
     def verification(self) -> float:
@@ -101,7 +101,7 @@ class Workload:
         return time.process_time() - began
 
     def verification_and_select(self) -> float:
-        """Verify a password and read an account by its key: what no login can do without."""
+        """Verify a password and read an account by its key: the minimum of every login."""
         began = time.process_time()
         self._hasher.verify(self._hash, players.PASSWORD)
         database = running().database
@@ -112,7 +112,7 @@ class Workload:
         return seconds
 
     def empty(self) -> float:
-        """Ask an application that does nothing: what Flask and the wrapper take by themselves."""
+        """Call an application that does nothing: the cost of Flask and the wrapper alone."""
         event = checked(http_event("GET", "/"), None, HEADERS_READ)
         began = time.process_time()
         answer = serverless_wsgi.handle_request(self._empty, event, None)
@@ -131,7 +131,7 @@ class Workload:
         return seconds
 
     def mixed(self) -> float:
-        """Do what players do: mostly ask and refresh, now and then sign in or register."""
+        """Act like players: mostly fetch the account and refresh, sometimes sign in or register."""
         self._number += 1
         if self._number % REGISTRATIONS == 0:
             self._player = self._new_player()
@@ -144,22 +144,22 @@ class Workload:
         return self._stopwatch.seconds
 
     def run(self, what: str, times: int, clock: str = "process_time") -> Samples:
-        """Do it so many times and return how long each took."""
+        """Run a task so many times and return the seconds of each."""
         self._stopwatch.clock = getattr(time, clock)
         return [getattr(self, what)() for _ in range(times)]
 
     def username(self) -> str:
-        """Return the name of a player who can sign in."""
+        """Return the name of a player that can sign in."""
         return self._player.username
 
     def round_trips(self, what: str) -> int:
-        """Return how often it asks the database."""
+        """Return the number of a task's round trips to the database."""
         with round_trips() as sent:
             getattr(self, what)()
             return len(sent)
 
     def memory(self) -> dict[str, float]:
-        """Return the resident memory of this process in MB, and what it is made of."""
+        """Return the resident memory of this process in MB, and its parts."""
         fields = dict(
             line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines()
         )
@@ -185,7 +185,7 @@ class Workload:
         return self._stopwatch.seconds
 
     def _new_player(self) -> Player:
-        """Register somebody, from an address where nobody registered before."""
+        """Register a new player, from an address without earlier registrations."""
         number = int.from_bytes(os.urandom(3), "big")
         address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
         player = Player(f"bench-{os.urandom(6).hex()}", address=address)
@@ -202,7 +202,7 @@ def _expect(found: object, wanted: object) -> None:
 
 
 def main() -> None:
-    """Do one thing a line until the input ends."""
+    """Run one task per line until the input ends."""
     answers = sys.stdout
     sys.stdout = sys.stderr
     worker = Workload(sys.argv[1])

@@ -1,1 +1,1 @@
-"""What a deployment uploads: the template and the package, opened, checked and run."""
+"""Tests of a deployment: its template and its package, opened, checked and run."""

@@ -11,7 +11,7 @@ from deploy.package import build
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """Return the zip; where tests run in parallel, the first to want it builds it."""
+    """Return the zip; if tests run in parallel, the first that needs it builds it."""
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         folder = folder.parent
@@ -25,7 +25,7 @@ def package(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 @pytest.fixture(scope="session")
 def compiler() -> None:
-    """Skip where the AVX2 build of Argon2 cannot be made."""
+    """Skip if the AVX2 build of Argon2 cannot be made."""
     for program in ("cc", "objdump"):
         if shutil.which(program) is None:
             pytest.skip(f"no {program} here: the package has the stock Argon2")

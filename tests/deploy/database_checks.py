@@ -1,6 +1,6 @@
-"""What must hold of the database in the compiled template, whichever it is, and of what is near it.
+"""Checks of the database in the compiled template, of any kind, and of the resources around it.
 
-Checks as in `template_checks`.
+They yield mistakes as those in `template_checks` do.
 """
 
 import json
@@ -15,8 +15,8 @@ GROUPS = {
     "DBParameterGroupName": "AWS::RDS::DBParameterGroup",
     "DBClusterParameterGroupName": "AWS::RDS::DBClusterParameterGroup",
 }
-# RDS takes a full version away after a year or so, and refuses to go back to an older one. With
-# Aurora only a full version stays on a long-term release.
+# RDS withdraws a full version after a year or so, and refuses downgrades. With Aurora, only a full
+# version stays on a long-term release.
 VERSION = re.compile(r"\d+\.\d+")
 AURORA_VERSION = re.compile(r"8\.0\.mysql_aurora\.\d+\.\d+\.\d+")
 PARAMETERS = {
@@ -33,7 +33,7 @@ OF_SERVERS = {"FreeStorageSpace", "CPUCreditBalance", "ReadLatency", "WriteLaten
 OF_CLUSTERS = {"ACUUtilization", "ServerlessDatabaseCapacity", "SelectLatency", "DMLLatency"}
 AMAZON = "/var/task/certificates/amazon.pem"
 AFTER_THE_FIRST = {"Fn::If": ["LiveAliasIsNew", False, True]}  # deploy/protection.js
-# What auth/external/connection.py says for itself where there is no proxy.
+# The session settings that auth/external/connection.py sends itself if there is no proxy.
 SAID_BY_PROXY = (
     "time_zone = '+00:00'",
     "sql_mode = 'TRADITIONAL'",
@@ -44,7 +44,7 @@ SAID_BY_PROXY = (
 
 
 def loose_database(template: Template) -> Iterator[str]:
-    """The database is private, encrypted, backed up, and RDS looks after its password."""
+    """The database is private, encrypted and backed up, and RDS manages its password."""
     databases = [*_alone(template), *resources(template, CLUSTER)]
     if not databases and list(resources(template, "AWS::EC2::VPC")):
         yield "there is no database"
@@ -56,13 +56,13 @@ def loose_database(template: Template) -> Iterator[str]:
             yield f"{name}: no backups"
         version = AURORA_VERSION if properties["Engine"] == "aurora-mysql" else VERSION
         if not version.fullmatch(str(properties.get("EngineVersion"))):
-            yield f"{name}: an EngineVersion that RDS takes away, or moves on to another release"
+            yield f"{name}: an EngineVersion that RDS withdraws or upgrades to another release"
         yield from _loose_parameters(template, name, properties)
     for name, properties in resources(template, SERVER):
         if properties.get("PubliclyAccessible") is not False:
             yield f"{name}: PubliclyAccessible is not False"
     if any("DBClusterIdentifier" not in properties for _, properties in _members(template)):
-        yield "a member of no cluster"
+        yield "a member without a cluster"
     yield from _too_many_functions(template)
 
 
@@ -90,7 +90,7 @@ def _loose_parameters(template: Template, name: str, properties: dict[str, Any])
     if "STRICT_" not in parameters.get("sql_mode", ""):
         yield f"{name}: sql_mode is not strict"
     if str(parameters.get("max_connections")) != str(_connections(template)):
-        yield f"{name}: takes other than the {_connections(template)} connections it is watched for"
+        yield f"{name}: max_connections is not the {_connections(template)} of its alarm"
 
 
 def _connections(template: Template) -> int:
@@ -108,7 +108,7 @@ def _too_many_functions(template: Template) -> Iterator[str]:
 
 
 def careless_production(template: Template) -> Iterator[str]:
-    """Where players count, the data outlive a mistake. For `prod` only."""
+    """In production, the data survive a mistake. For `prod` only."""
     members = list(_members(template))
     databases = [*_alone(template), *resources(template, CLUSTER)]
     for name, properties in databases:
@@ -118,35 +118,35 @@ def careless_production(template: Template) -> Iterator[str]:
         if properties.get("DeletionProtection") not in (True, AFTER_THE_FIRST):
             yield f"{name}: no deletion protection"
         if properties.get("MultiAZ") is not True and len(members) < 2:
-            yield f"{name}: in one zone"
+            yield f"{name}: in one zone only"
         if int(properties.get("BackupRetentionPeriod", 0)) < 7:
             yield f"{name}: less than a week of backups"
         if properties.get("ServerlessV2ScalingConfiguration", {}).get("MinCapacity") == 0:
-            yield f"{name}: goes to sleep"
+            yield f"{name}: pauses when idle"
     if template["Resources"]["TokenSecret"].get("DeletionPolicy") != "RetainExceptOnCreate":
-        yield "TokenSecret: goes with the stack, or stays when a first deployment fails"
+        yield "TokenSecret: deleted with the stack, or kept when a first deployment fails"
 
 
 def unrepeatable(template: Template) -> Iterator[str]:
-    """A first deployment that fails takes back all that it made, so that it can be repeated."""
+    """A first deployment that fails removes all that it made, so that it can be repeated."""
     if "LiveAliasIsNew" not in template.get("Conditions", {}):
-        return  # a variant that was compiled without deploy/plugin.js, which sees to it
+        return  # a variant compiled without deploy/plugin.js, which ensures this
     for name, resource in template["Resources"].items():
         if resource.get("DeletionPolicy") == "Retain":
-            yield f"{name}: stays when the deployment that makes it fails, and no stack knows it"
+            yield f"{name}: kept if its first deployment fails, and then part of no stack"
     for name, properties in resources(template, SERVER, CLUSTER):
         if properties.get("DeletionProtection") is True:
             yield f"{name}: protected before the first deployment has succeeded"
 
 
 def loose_proxy(template: Template) -> Iterator[str]:
-    """A proxy takes TLS alone, knows one user, and stands before what serves players alone."""
+    """A proxy requires TLS, has one user, and is used only by the functions that serve players."""
     proxies = dict(resources(template, "AWS::RDS::DBProxy"))
     for name, properties in proxies.items():
         if properties.get("RequireTLS") is not True:
-            yield f"{name}: takes connections without TLS"
+            yield f"{name}: accepts connections without TLS"
         if [auth.get("SecretArn") for auth in properties["Auth"]] != [{"Ref": "DatabaseSecret"}]:
-            yield f"{name}: knows another user than the application's"
+            yield f"{name}: has another user than the application's"
         if properties.get("DebugLogging") is not False:
             yield f"{name}: logs statements"
     yield from _silent_proxy(template)
@@ -154,7 +154,7 @@ def loose_proxy(template: Template) -> Iterator[str]:
         variables = properties["Environment"]["Variables"]
         through = name in {"HttpLambdaFunction", "CleanUnderscoreupLambdaFunction"}
         if ("DATABASE_PROXY_HOST" in variables) is not (through and bool(proxies)):
-            yield f"{name}: goes the wrong way to the database"
+            yield f"{name}: takes the wrong route to the database"
         if (variables.get("DATABASE_CA_FILE") == AMAZON) is not (
             "DATABASE_PROXY_HOST" in variables
         ):
@@ -168,11 +168,11 @@ def _silent_proxy(template: Template) -> Iterator[str]:
         if not re.search(r"max_(statement_time = 3|execution_time = 3000)\b", said):
             missing.append("a limit for statements")
         if missing:
-            yield f"{name}: does not say {missing}"
+            yield f"{name}: InitQuery lacks {missing}"
 
 
 def blind_alarms(template: Template) -> Iterator[str]:
-    """What is watched of the database is what CloudWatch has of this kind of database."""
+    """The watched metrics are those that CloudWatch has for this kind of database."""
     alarms = [
         (name, metric["MetricName"], [(it["Name"], it["Value"]) for it in metric["Dimensions"]])
         for name, properties in resources(template, "AWS::CloudWatch::Alarm")
@@ -194,7 +194,7 @@ def blind_alarms(template: Template) -> Iterator[str]:
             and (name, _kind(template, made[0][0])) in KINDS
             and metric not in {alarm[1] for alarm in alarms}
         ):
-            yield f"{made[0][0]}: nobody is told of {metric}"
+            yield f"{made[0][0]}: no alarm on {metric}"
 
 
 KINDS = {("DBInstanceIdentifier", SERVER), ("DBClusterIdentifier", CLUSTER)}
@@ -210,12 +210,12 @@ def _blind(
         reference = reference.removeprefix("${").removesuffix("}")
         if reference in template["Resources"]:
             if (dimension, _kind(template, reference)) not in KINDS:
-                yield f"{name}: {metric} of a {dimension} that {reference} is not"
+                yield f"{name}: {metric} of a {dimension}, but {reference} is none"
         elif list(resources(template, SERVER, CLUSTER)):
             yield f"{name}: {metric} of another database"
         others = OF_SERVERS if dimension == "DBClusterIdentifier" else OF_CLUSTERS
         if metric in others:
-            yield f"{name}: there is no {metric} of a {dimension}"
+            yield f"{name}: a {dimension} has no {metric}"
 
 
 def _kind(template: Template, name: str) -> str:

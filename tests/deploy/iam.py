@@ -1,4 +1,4 @@
-"""The decision of a policy about a call, by the rules of AWS that our deploy role uses.
+"""Evaluates policies for a call, by those rules of AWS that our deploy role uses.
 
 A call is allowed if some statement allows it, with all its conditions. The file has no Deny.
 """

@@ -1,4 +1,4 @@
-"""cfn-lint, as all that look at a template call it, and a list in the place of one rule."""
+"""cfn-lint with the options of all tests, and the list of versions behind one disabled rule."""
 
 import json
 import subprocess
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import cfnlint
 
-# W3005: a dependency that Serverless names twice. E3691: an engine version that is not a full one.
-# RDS takes those; tests look among `versions` for what they stand for.
+# W3005: a dependency that Serverless names twice. E3691: a release series as engine version. RDS
+# accepts those; tests look them up in `versions`.
 IGNORED = ("W3005", "E3691")
 
 
 def lint(templates: Iterable[Path]) -> subprocess.CompletedProcess[str]:
-    """Have cfn-lint read compiled templates."""
+    """Run cfn-lint on compiled templates."""
     program = str(Path(sys.executable).parent / "cfn-lint")
     return subprocess.run(  # our own command
         [program, "--ignore-checks", *IGNORED, "--", *map(str, templates)],
@@ -25,7 +25,7 @@ def lint(templates: Iterable[Path]) -> subprocess.CompletedProcess[str]:
 
 
 def versions(engine: str) -> list[str]:
-    """Return the versions of an engine that RDS has, as far as cfn-lint knows."""
+    """Return RDS's versions of an engine, from cfn-lint's list."""
     schemas = Path(cfnlint.__file__).parent / "data" / "schemas" / "extensions"
     rules = json.loads((schemas / "aws_rds_dbinstance" / "engine_version.json").read_text())
     for rule in rules["allOf"]:

@@ -1,6 +1,6 @@
-"""What must hold of deploy/infrastructure/deploy-role.yml, and cfn-lint does not look for.
+"""Checks of deploy/infrastructure/deploy-role.yml that cfn-lint does not make.
 
-Each check gives the mistakes it finds, as `resource/statement: what is wrong`.
+Each check yields the mistakes it finds, as `resource/statement: mistake`.
 """
 
 import json
@@ -18,7 +18,7 @@ Check = Callable[[Template], Iterator[str]]
 
 SUBJECT = "repo:${Repository}:environment:${Stage}"
 ISSUER = "token.actions.githubusercontent.com"
-# Neither can change anything. Or AWS knows no resource for it.
+# Actions that change nothing, or for which AWS has no resource.
 ANY_RESOURCE = re.compile(
     r"ec2:(Describe\w+|(Create|Delete)NetworkInterface|(Unassign|Assign)PrivateIpAddresses)|"
     r"cloudformation:(DescribeType|ListExports|ValidateTemplate)|lambda:GetAccountSettings|"
@@ -28,20 +28,20 @@ ANY_RESOURCE = re.compile(
     r"logs:(Describe(LogGroups|ResourcePolicies)|PutResourcePolicy)"
 )
 OURS = ("game-login-${Stage}", "game-login/${Stage}/")
-# Where AWS chooses the name: what may end in a * without ours before it.
+# Resources that AWS names: they may end in a * without our prefix.
 NAMED_BY_AWS = re.compile(
     r":ec2:.*:(security-group|security-group-rule|subnet|vpc|vpc-endpoint)/\*$|"
     r":apigateway:.*::/(apis/\$\{ApiId\}/\*|tags/\*)$|"
     r":secret:rds!\*$|:og:default:\*$|:route53:::hostedzone/\*$|:kms:.*:key/\*$|:role/aws-service-role/[a-z.]+\.amazonaws\.com/\*$"
 )
-# What may be done to the secret of any database, and what only to the stage's own.
+# Actions that are allowed on the secret of any database; all others only on the stage's own.
 TO_ADMIN_SECRETS = {"createsecret", "describesecret", "tagresource"}
 OWN_DATABASE = "secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn"
 OWN_CLUSTER = "secretsmanager:ResourceTag/aws:rds:primaryDBClusterArn"
 OWN = {OWN_DATABASE: ":db:game-login-${Stage}-*", OWN_CLUSTER: ":cluster:game-login-${Stage}-*"}
 LOOKING = re.compile(r"(rds|cloudwatch):Describe\w+|budgets:ViewBudget")
 GITHUB_MAY = {"cloudformation", "iam", "s3", "lambda", "apigateway"}
-# What deploy/preflight.py asks besides; none of these changes anything.
+# Further calls of deploy/preflight.py; none of these changes anything.
 GITHUB_ASKS = {
     "freetier:getaccountplanstate",
     "rds:describedbengineversions",
@@ -55,7 +55,7 @@ WIDENING |= {"iam:putrolepermissionsboundary"}
 
 
 def statements(template: Template) -> Iterator[tuple[str, str, Statement]]:
-    """Yield every statement about rights, with its resource and its name."""
+    """Yield every policy statement, with its resource and its name."""
     for name, resource in template["Resources"].items():
         properties = resource["Properties"]
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
@@ -66,15 +66,15 @@ def statements(template: Template) -> Iterator[tuple[str, str, Statement]]:
 
 
 def actions(statement: Statement) -> set[str]:
-    """Return what a statement allows, in lower case as AWS compares it."""
+    """Return the actions of a statement, in lower case since AWS ignores case."""
     return {action.lower() for action in listed(statement["Action"])}
 
 
 def any_action(template: Template) -> Iterator[str]:
-    """Every action is spelt out."""
+    """Every action is named in full."""
     for _, name, statement in statements(template):
         if statement["Effect"] == "Allow" and "Action" not in statement:
-            yield f"{name}: allows all but some"
+            yield f"{name}: allows all actions but some"
         yield from (
             f"{name}: allows {action}"
             for action in listed(statement.get("Action", []))
@@ -83,7 +83,7 @@ def any_action(template: Template) -> Iterator[str]:
 
 
 def any_resource(template: Template) -> Iterator[str]:
-    """A right is for what this stage names, wherever AWS lets it be."""
+    """A right is limited to resources with this stage's names, if AWS supports that."""
     for _, name, statement in statements(template):
         asked = listed(statement["Action"])
         for _, resource in values(statement.get("Resource", "*")):
@@ -91,15 +91,15 @@ def any_resource(template: Template) -> Iterator[str]:
             if text == "*":
                 for action in asked:
                     if not ANY_RESOURCE.fullmatch(action):
-                        yield f"{name}: {action} on everything"
+                        yield f"{name}: {action} on every resource"
             elif "*" in text and not any(each in text for each in OURS):
                 looking = all(LOOKING.fullmatch(action) for action in asked)
                 if not looking and not NAMED_BY_AWS.search(text):
-                    yield f"{name}: {text} is not ours alone"
+                    yield f"{name}: {text} includes resources of others"
 
 
 def admins_of_others(template: Template) -> Iterator[str]:
-    """The passwords of databases are read for the stage's own alone: RDS names them all alike."""
+    """The admin secret is readable for the stage's own database only: RDS names all alike."""
     for _, name, statement in statements(template):
         if "rds!" not in str(statement.get("Resource")):
             continue
@@ -111,8 +111,8 @@ def admins_of_others(template: Template) -> Iterator[str]:
             )
 
 
-def strangers(template: Template) -> Iterator[str]:
-    """Only the environment of this repository gets in, and only CloudFormation besides."""
+def foreign_trust(template: Template) -> Iterator[str]:
+    """Only the environment of this repository and CloudFormation may assume a role."""
     for name, resource in template["Resources"].items():
         if resource["Type"] != "AWS::IAM::Role":
             continue
@@ -122,7 +122,7 @@ def strangers(template: Template) -> Iterator[str]:
     pattern = template["Parameters"]["Repository"]["AllowedPattern"]
     for guess in ("*", "owner/*", "owner/na?e", "owner/name:ref:refs/heads/main", "owner"):
         if re.fullmatch(pattern, guess):
-            yield f"Repository: takes {guess}"
+            yield f"Repository: accepts {guess}"
 
 
 def _trust(name: str, statement: Statement) -> Iterator[str]:
@@ -135,17 +135,17 @@ def _trust(name: str, statement: Statement) -> Iterator[str]:
     if exact.get(f"{ISSUER}:sub") != {"Fn::Sub": SUBJECT}:
         yield f"{name}: trusts another subject than {SUBJECT}"
     if exact.get(f"{ISSUER}:aud") != "sts.amazonaws.com":
-        yield f"{name}: trusts tokens made for others"
+        yield f"{name}: trusts tokens for another audience"
 
 
-def own_hands(template: Template) -> Iterator[str]:
-    """GitHub starts a deployment and looks after it; only CloudFormation changes resources."""
+def github_rights(template: Template) -> Iterator[str]:
+    """GitHub starts and watches a deployment; only CloudFormation changes resources."""
     for resource, name, statement in statements(template):
         if resource != "DeployRole":
             continue
         services = {action.split(":")[0] for action in actions(statement) - GITHUB_ASKS}
         if services - GITHUB_MAY:
-            yield f"{name}: GitHub reaches {sorted(services - GITHUB_MAY)}"
+            yield f"{name}: GitHub may call {sorted(services - GITHUB_MAY)}"
         if "iam" in services and actions(statement) != {"iam:passrole"}:
             yield f"{name}: GitHub changes roles"
         if "cloudformation:createchangeset" in actions(statement):
@@ -155,16 +155,16 @@ def own_hands(template: Template) -> Iterator[str]:
 
 
 def escalation(template: Template) -> Iterator[str]:
-    """Who deploys cannot give a function, or himself, more than the boundary allows."""
+    """A deployment cannot give a function, or itself, more than the boundary allows."""
     for resource, name, statement in statements(template):
         exact = statement.get("Condition", {}).get("StringEquals", {})
         if "iam:passrole" in actions(statement) and "iam:PassedToService" not in exact:
-            yield f"{name}: passes roles to anybody"
+            yield f"{name}: passes roles to any service"
         if "iam:deleterolepermissionsboundary" in actions(statement):
-            yield f"{name}: takes the boundary away"
+            yield f"{name}: removes the boundary"
         bounded = exact.get("iam:PermissionsBoundary") == {"Ref": "Boundary"}
         if WIDENING & actions(statement) and not bounded:
-            yield f"{name}: makes roles without the boundary"
+            yield f"{name}: creates roles without the boundary"
         if resource == "Boundary" and any(each.startswith("iam:") for each in actions(statement)):
             yield f"{name}: functions change roles"
     for name, resource in template["Resources"].items():
@@ -176,12 +176,19 @@ def escalation(template: Template) -> Iterator[str]:
 
 CHECKS: dict[str, Check] = {
     check.__name__: check
-    for check in (any_action, any_resource, admins_of_others, strangers, own_hands, escalation)
+    for check in (
+        any_action,
+        any_resource,
+        admins_of_others,
+        foreign_trust,
+        github_rights,
+        escalation,
+    )
 }
 
 
 def allowed(template: Template, *resources: str) -> set[str]:
-    """Return what the statements of some resources allow."""
+    """Return the actions that the statements of some resources allow."""
     return {
         action
         for resource, _, statement in statements(template)
@@ -190,23 +197,23 @@ def allowed(template: Template, *resources: str) -> set[str]:
     }
 
 
-# What CloudFormation's own lists have for features that the templates do not use.
+# Actions in CloudFormation's own lists for features that the templates do not use.
 UNUSED = {
     "file systems": r"elasticfilesystem:|s3files:",
     "other databases": r"docdb-elastic:|redshift(-serverless)?:",
     "gradual deployments by CodeDeploy": r"codedeploy:",
-    "keys of one's own": r"kms:(Encrypt|Decrypt|GenerateDataKey)$|logs:(Disa|A)ssociateKmsKey",
+    "customer-managed keys": r"kms:(Encrypt|Decrypt|GenerateDataKey)$|logs:(Disa|A)ssociateKmsKey",
     "networks between accounts, other tenancy": r"vpc-lattice:|vpce:|ec2:ModifyVpcTenancy",
     "encryption between machines": r"ec2:CreateVpcEncryptionControl",
     "IPv6": r"ec2:(Disa|A)ssociateSubnetCidrBlock",
     "users and groups": r"iam:(At|De)tach(User|Group)Policy",
-    "taking a boundary away: never": r"iam:DeleteRolePermissionsBoundary",
+    "removing a boundary: never": r"iam:DeleteRolePermissionsBoundary",
     "roles of a database": r"iam:ListRoles|rds:(Add|Remove)Role\w+",
     "provisioned capacity": r"lambda:\w*(ProvisionedConcurrency|FunctionScaling|CapacityProvider)",
     "signed code, layers": r"lambda:\w*(CodeSigningConfig|LayerVersion)",
     "choosing a runtime's patch": r"lambda:(AssociateRuntimeAlias|PutRuntimeManagementConfig)",
     "functions that call themselves": r"lambda:PutFunctionRecursionConfig",
-    "logs sent on": r"firehose:|s3:REST\.PUT\.OBJECT",
+    "forwarded logs": r"firehose:|s3:REST\.PUT\.OBJECT",
     "masked, indexed, protected logs": r"logs:(Put|Delete)(DataProtection|Index)Policy|"
     r"logs:Put(BearerTokenAuthentication|LogGroupDeletionProtection)|logs:DeleteResourcePolicy",
     "copies and restores of a database": r"rds:(Promote|Restore|Start|Stop)\w+|"
@@ -216,18 +223,18 @@ UNUSED = {
     r"Ownership|Versioning|Tiering|Inventory)\w*$|s3:DeleteBucketEncryption|s3:DeleteObject$",
     "masked messages": r"sns:PutDataProtectionPolicy",
     "copies of a secret": r"secretsmanager:\w*Replica\w+",
-    "tags that the gateway takes by other actions": r"apigateway:(Tag|Untag)Resource",
+    "tags that the gateway sets by other actions": r"apigateway:(Tag|Untag)Resource",
     "an action that IAM does not have: PutBucketTagging covers it": r"s3:DeleteBucketTagging",
 }
 
 
 def needed(resource_type: str) -> set[str]:
-    """Return what CloudFormation itself says it calls to look after a type of resource."""
+    """Return the actions that CloudFormation's schema lists for a type of resource."""
     schemas = Path(cfnlint.__file__).parent / "data" / "schemas"
     names = json.loads((schemas / "providers" / "us-east-1.json").read_text())
     schema = json.loads((schemas / "resources" / f"{names[resource_type]}.json").read_text())
     unused = re.compile("|".join(f"(?:{pattern})" for pattern in UNUSED.values()))
-    # Serverless tags the stack, and CloudFormation then tags all that can be tagged.
+    # Serverless tags the stack, so CloudFormation tags every resource that supports tags.
     tagging = schema.get("tagging", {}).get("permissions", [])
     handlers = [schema["handlers"].get(what, {}) for what in ("create", "read", "update", "delete")]
     listed_actions = [action for each in handlers for action in each.get("permissions", [])]
@@ -235,7 +242,7 @@ def needed(resource_type: str) -> set[str]:
 
 
 def uncovered(role: Template, compiled: Template) -> Iterator[str]:
-    """CloudFormation may do all that the resources of the compiled template take."""
+    """CloudFormation has every right that the resources of the compiled template need."""
     rights = allowed(role, "NetworkAndData", "Service", "Watching")
     for resource_type in sorted({each["Type"] for each in compiled["Resources"].values()}):
         for action in sorted(needed(resource_type)):
@@ -244,7 +251,7 @@ def uncovered(role: Template, compiled: Template) -> Iterator[str]:
 
 
 def cut_off(role: Template, compiled: Template) -> Iterator[str]:
-    """The boundary leaves the functions all that their own roles give them."""
+    """The boundary allows the functions every action of their own roles."""
     rights = allowed(role, "Boundary")
     for name, resource in compiled["Resources"].items():
         if resource["Type"] not in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy"}:

@@ -1,6 +1,6 @@
-"""What must hold of the compiled CloudFormation template, and scanners do not look for.
+"""Checks of the compiled CloudFormation template that scanners do not make.
 
-Each check gives the mistakes it finds, as `resource: what is wrong`.
+Each check yields the mistakes it finds, as `resource: mistake`.
 """
 
 import re
@@ -20,7 +20,7 @@ from tests.deploy.template_parts import Check, Template, listed, resources, valu
 
 __all__ = ["CHECKS", "Check", "Template", "careless_production"]
 
-# AWS knows no resource for these.
+# AWS has no resource for these.
 WITHOUT_ARN = {
     "ec2:CreateNetworkInterface",
     "ec2:DescribeNetworkInterfaces",
@@ -31,8 +31,8 @@ WITHOUT_ARN = {
 }
 PORTS = (443, 3306)
 NOWHERE = "127.0.0.1/32"
-EVERYBODY = {"0.0.0.0/0", "::/0"}
-WAYS_OUT = {
+THE_INTERNET = {"0.0.0.0/0", "::/0"}
+INTERNET_ROUTES = {
     "AWS::EC2::NatGateway",
     "AWS::EC2::InternetGateway",
     "AWS::EC2::EgressOnlyInternetGateway",
@@ -43,9 +43,9 @@ WAYS_OUT = {
 SECRET_NAME = re.compile(r"password|secret|private.?key|token", re.IGNORECASE)
 NOT_A_VALUE = re.compile(
     r"SECRET_ID|^TOKEN_(ISSUER|AUDIENCE)$|^ManageMasterUserPassword$|^ClientPasswordAuthType$"
-    r"|^Generate|^SecretStringTemplate$"  # the last is looked at by literal_secrets
+    r"|^Generate|^SecretStringTemplate$"  # literal_secrets checks the last
 )
-# The limited routes that no one has to be signed in for: there, attackers guess.
+# The limited routes that need no access token: there, attackers guess.
 OPEN_TO_GUESSES = tuple(
     f"{route.method} {route.path}"
     for route in (*ROUTES, *TUTORIAL)
@@ -64,8 +64,8 @@ LOGGABLE = {
 }
 
 
-def doors_in(template: Template) -> Iterator[str]:
-    """Nobody but the functions reaches anything."""
+def open_ingress(template: Template) -> Iterator[str]:
+    """Only the functions can connect to other resources."""
     types = ("AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress")
     for name, properties in resources(template, *types):
         rules = [*properties.get("SecurityGroupIngress", [])]
@@ -73,38 +73,38 @@ def doors_in(template: Template) -> Iterator[str]:
             rules.append(properties)
         for rule in rules:
             if "SourceSecurityGroupId" not in rule or {"CidrIp", "CidrIpv6"} & rule.keys():
-                yield f"{name}: lets in addresses, not a security group"
+                yield f"{name}: allows traffic from addresses, not from a security group"
             if rule.get("FromPort") != rule.get("ToPort") or rule.get("FromPort") not in PORTS:
-                yield f"{name}: lets in by more ports than {PORTS}"
+                yield f"{name}: allows traffic from outside to other ports than {PORTS}"
     for name, properties in resources(template):
         for path, value in values(properties):
-            if value in EVERYBODY:
-                yield f"{name}: names everybody at {path}"
+            if value in THE_INTERNET:
+                yield f"{name}: allows the whole internet at {path}"
 
 
-def doors_out(template: Template) -> Iterator[str]:
-    """The functions reach two things, and nothing else reaches anything."""
+def open_egress(template: Template) -> Iterator[str]:
+    """The functions can connect to two resources, and other resources to none."""
     for name, properties in resources(template, "AWS::EC2::SecurityGroup"):
         rules = properties.get("SecurityGroupEgress")
         if not rules:
-            yield f"{name}: without a rule for going out, AWS allows all"
+            yield f"{name}: no egress rule, so AWS allows all traffic"
         for rule in rules or []:
             if rule.get("CidrIp", NOWHERE) != NOWHERE or "CidrIpv6" in rule:
-                yield f"{name}: lets out to addresses"
+                yield f"{name}: allows traffic to addresses"
     for name, rule in resources(template, "AWS::EC2::SecurityGroupEgress"):
         if "DestinationSecurityGroupId" not in rule or {"CidrIp", "CidrIpv6"} & rule.keys():
-            yield f"{name}: lets out to addresses"
+            yield f"{name}: allows traffic to addresses"
         if rule.get("FromPort") != rule.get("ToPort") or rule.get("FromPort") not in PORTS:
-            yield f"{name}: lets out by more ports than {PORTS}"
+            yield f"{name}: allows traffic to other ports than {PORTS}"
 
 
-def ways_out(template: Template) -> Iterator[str]:
-    """Nothing in the network has a way to the internet, and all functions are in it."""
-    for name, _ in resources(template, *WAYS_OUT):
-        yield f"{name}: a way out"
+def internet_routes(template: Template) -> Iterator[str]:
+    """The network has no route to the internet, and all functions are in it."""
+    for name, _ in resources(template, *INTERNET_ROUTES):
+        yield f"{name}: a route to the internet"
     for name, properties in resources(template, "AWS::EC2::Subnet"):
         if properties.get("MapPublicIpOnLaunch") is not False:
-            yield f"{name}: gives public addresses"
+            yield f"{name}: assigns public addresses"
     for name, properties in resources(template, "AWS::Lambda::Function"):
         if not properties.get("VpcConfig", {}).get("SubnetIds"):
             yield f"{name}: outside the network"
@@ -125,7 +125,7 @@ def wide_rights(template: Template) -> Iterator[str]:
 
 
 def rights_elsewhere(template: Template) -> Iterator[str]:
-    """What a function may do with secrets, it may do from inside its network alone."""
+    """Functions may use secrets only from inside their network."""
     for name, properties in resources(template, "AWS::IAM::Role"):
         if "lambda.amazonaws.com" not in str(properties["AssumeRolePolicyDocument"]):
             continue
@@ -134,7 +134,7 @@ def rights_elsewhere(template: Template) -> Iterator[str]:
             exact = statement.get("Condition", {}).get("StringEquals", {})
             bound = [exact.get("aws:SourceVpc")]
             if "secretsmanager:" in str(statement["Action"]) and bound != own:
-                yield f"{name}: {statement['Action']} from elsewhere than {own}"
+                yield f"{name}: {statement['Action']} from outside {own}"
 
 
 def _networks(template: Template, role: str) -> list[Any]:
@@ -150,14 +150,14 @@ def _networks(template: Template, role: str) -> list[Any]:
 
 
 def shared_rights(template: Template) -> Iterator[str]:
-    """Every function has a role of its own, and no role has a policy made elsewhere."""
+    """Every function has a role of its own, and no role has a policy from outside the template."""
     roles = [str(p.get("Role")) for _, p in resources(template, "AWS::Lambda::Function")]
     if len(set(roles)) < len(roles):
-        yield "functions: two have one role"
+        yield "functions: two share one role"
     for name, properties in resources(template, "AWS::IAM::Role"):
         for policy in properties.get("ManagedPolicyArns", []):
             if "Ref" not in policy:
-                yield f"{name}: a policy made elsewhere"
+                yield f"{name}: a policy from outside the template"
 
 
 def _statements(node: object) -> Iterator[dict[str, Any]]:
@@ -172,18 +172,18 @@ def _statements(node: object) -> Iterator[dict[str, Any]]:
 
 
 def open_cors(template: Template) -> Iterator[str]:
-    """Web pages that may call the API are named."""
+    """The web pages that may call the API are listed."""
     for name, properties in resources(template, "AWS::ApiGatewayV2::Api"):
         cors = properties.get("CorsConfiguration", {})
         for key in ("AllowOrigins", "AllowHeaders", "AllowMethods"):
             if any("*" in value for value in cors.get(key, [])):
-                yield f"{name}: {key} has a *"
+                yield f"{name}: {key} contains a *"
         if cors.get("AllowCredentials"):
             yield f"{name}: cookies are allowed"
 
 
 def two_addresses(template: Template) -> Iterator[str]:
-    """With a domain of its own the API has no other address, and speaks no old TLS."""
+    """An API with a domain of its own has no other address, and accepts no old TLS."""
     domains = list(resources(template, "AWS::ApiGatewayV2::DomainName"))
     for name, properties in domains:
         for configuration in properties.get("DomainNameConfigurations", [{}]):
@@ -193,10 +193,10 @@ def two_addresses(template: Template) -> Iterator[str]:
             mapping.get("DomainName") == {"Ref": name}
             for _, mapping in resources(template, "AWS::ApiGatewayV2::ApiMapping")
         ):
-            yield f"{name}: leads nowhere"
+            yield f"{name}: no mapping to the API"
     for name, properties in resources(template, "AWS::ApiGatewayV2::Api"):
         if domains and properties.get("DisableExecuteApiEndpoint") is not True:
-            yield f"{name}: has the address that AWS gives besides its own"
+            yield f"{name}: AWS's own address is still enabled"
     told = str(template.get("Outputs", {}).get("BaseUrl", {}).get("Value"))
     names = [properties["DomainName"] for _, properties in domains] or ["execute-api"]
     if not any(name in told for name in names):
@@ -204,7 +204,7 @@ def two_addresses(template: Template) -> Iterator[str]:
 
 
 def plain_secrets(template: Template) -> Iterator[str]:
-    """No value of a secret is in the template: functions get names and references."""
+    """The template contains no secret: functions get names and references."""
     for name, properties in resources(template):
         for path, value in values(properties):
             key = path.rpartition("/")[2]
@@ -216,11 +216,11 @@ def plain_secrets(template: Template) -> Iterator[str]:
                 yield f"{name}: a secret at {path}"
     for name, output in template.get("Outputs", {}).items():
         if re.search(r"Secret|Password", str(output["Value"])):
-            yield f"output {name}: leads to a secret"
+            yield f"output {name}: refers to a secret"
 
 
 def literal_secrets(template: Template) -> Iterator[str]:
-    """A secret is made inside AWS or put there later, never given."""
+    """A secret is generated inside AWS or stored later, never given in the template."""
     for name, properties in resources(template, "AWS::SecretsManager::Secret"):
         if "SecretString" in properties:
             yield f"{name}: its value is in the template"
@@ -231,7 +231,7 @@ def literal_secrets(template: Template) -> Iterator[str]:
 
 ALL_TO_ROTATE = {
     "DatabaseSecretAttachment",
-    "DatabaseWriter",  # an Aurora cluster answers nobody without a member
+    "DatabaseWriter",  # an Aurora cluster without a member accepts no connection
     "SecretsEndpoint",
     "SecretsEndpointFromFunctions",
     "DatabaseFromFunctions",
@@ -239,33 +239,33 @@ ALL_TO_ROTATE = {
 
 
 def standing_passwords(template: Template) -> Iterator[str]:
-    """The database password is rotated, not before the first migration, and by our function."""
+    """Our function rotates the database password, but not before the first migration."""
     rotated = set()
     for name, properties in resources(template, "AWS::SecretsManager::RotationSchedule"):
         rotated.add(properties["SecretId"].get("Ref"))
         if properties.get("RotateImmediatelyOnUpdate") is not False:
-            yield f"{name}: rotates before there is a user"
+            yield f"{name}: rotates before the user exists"
         if not 0 < int(properties.get("RotationRules", {}).get("AutomaticallyAfterDays", 0)) <= 90:
             yield f"{name}: not every 90 days"
         if properties.get("RotationLambdaARN") != {"Fn::GetAtt": ["RotateLambdaFunction", "Arn"]}:
             yield f"{name}: not by our function"
-        # Secrets Manager tries it at once. To an existing database nothing can be attached.
+        # Secrets Manager tries it at once. Nothing can be attached to an existing database.
         needed = {"RotationPermission"}
         needed |= ALL_TO_ROTATE & template["Resources"].keys()
         if not needed <= {*listed(template["Resources"][name].get("DependsOn", []))}:
-            yield f"{name}: made before what it needs"
+            yield f"{name}: created before its dependencies"
     if rotated != {"DatabaseSecret"}:
         yield "DatabaseSecret: not rotated"
     form = template["Resources"]["DatabaseSecret"]["Properties"].get("GenerateSecretString", {})
     if not isinstance(form.get("SecretStringTemplate"), str):
-        yield "DatabaseSecret: refers to what changes, and would get a new password with it"
+        yield "DatabaseSecret: refers to a changing value, so each change makes a new password"
 
 
 def open_functions(template: Template) -> Iterator[str]:
     """A service may call a function for one resource of this account only."""
     for name, properties in resources(template, "AWS::Lambda::Permission"):
         if "SourceArn" not in properties:
-            yield f"{name}: for anybody's {properties.get('Principal')}"
+            yield f"{name}: for {properties.get('Principal')} of every account"
         if properties.get("Principal") == "secretsmanager.amazonaws.com":
             if properties.get("SourceArn") != {"Ref": "DatabaseSecret"}:
                 yield f"{name}: for another secret"
@@ -280,48 +280,48 @@ ALARMED = {
 
 
 def silent_failures(template: Template) -> Iterator[str]:
-    """Somebody is told of a rotation or a clean-up that failed, and of one that never ran."""
+    """An alarm reports each rotation or clean-up that fails or never runs."""
     watched = set()
     for _, properties in resources(template, "AWS::CloudWatch::Alarm"):
         if not properties.get("AlarmActions") or properties.get("Threshold") is None:
             continue
         metric = str(properties.get("MetricName"))
         if metric == "DatabasePasswordDays" and not properties.get("InsufficientDataActions"):
-            yield "DatabaseSecret: nobody is told when nothing says how old its password is"
+            yield "DatabaseSecret: no alarm if the age of its password is missing"
         watched.add(metric)
         for dimension in properties.get("Dimensions", []):
             watched.add(f"{metric} {dimension['Value']}")
     for function, metric in ALARMED.items():
         if f"{metric} { ({'Ref': function}) }" not in watched:
-            yield f"{function}: nobody is told of its {metric}"
+            yield f"{function}: no alarm on its {metric}"
     if "DatabasePasswordDays" not in watched:
-        yield "DatabaseSecret: nobody is told when nothing rotates it"
+        yield "DatabaseSecret: no alarm if it is not rotated"
 
 
 def endless_bills(template: Template) -> Iterator[str]:
-    """If there is a budget, it tells of a bill that grows, and the topic goes on taking alarms."""
+    """If there is a budget, it reports a growing bill, and the topic still accepts alarms."""
     told = {"SubscriptionType": "SNS", "Address": {"Ref": "Alarms"}}
     budgets = list(resources(template, "AWS::Budgets::Budget"))
     for name, properties in budgets:
         notes = properties["NotificationsWithSubscribers"]
         if not notes or any(told not in note["Subscribers"] for note in notes):
-            yield f"{name}: nobody is told"
+            yield f"{name}: does not notify the topic"
         if properties["Budget"].get("BudgetName") != {"Fn::GetAtt": ["Alarms", "TopicName"]}:
-            yield f"{name}: its name may be taken, or is beyond the role for deployments"
+            yield f"{name}: its name may be taken, or is outside the deploy role's rights"
         if float(properties["Budget"]["BudgetLimit"]["Amount"]) <= 0:
             yield f"{name}: no limit"
     for name, properties in resources(template, "AWS::SNS::TopicPolicy"):
         asked = str(properties["PolicyDocument"]["Statement"])
         for service in ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "AWS:SourceOwner"):
             if service not in asked:
-                yield f"{name}: shuts out {service}"
+                yield f"{name}: refuses {service}"
         for statement in properties["PolicyDocument"]["Statement"]:
             if not statement.get("Condition", {}).get("StringEquals"):
                 yield f"{name}: for every account"
 
 
 def endless_logs(template: Template) -> Iterator[str]:
-    """Every log is deleted after a time, and every function's log is known."""
+    """Every log expires, and every function's log is in the template."""
     groups = dict(resources(template, "AWS::Logs::LogGroup"))
     for name, properties in groups.items():
         if not properties.get("RetentionInDays"):
@@ -335,7 +335,7 @@ def endless_logs(template: Template) -> Iterator[str]:
 
 
 def talkative_gateway(template: Template) -> Iterator[str]:
-    """The gateway throttles, guesses more than the rest, and logs nothing of the caller's."""
+    """The gateway throttles guesses more than other calls, and logs no data of the caller."""
     for name, properties in resources(template, "AWS::ApiGatewayV2::Stage"):
         default = properties.get("DefaultRouteSettings", {}).get("ThrottlingRateLimit", 0)
         for route in OPEN_TO_GUESSES:
@@ -345,7 +345,7 @@ def talkative_gateway(template: Template) -> Iterator[str]:
         group = properties["AccessLogSettings"]["DestinationArn"]["Fn::GetAtt"][0]
         log = template["Resources"][group]["Properties"]["LogGroupName"]
         if not log.startswith("/aws/vendedlogs/"):
-            yield f"{name}: its log takes room in the account's policy for logs"
+            yield f"{name}: its log uses up space in the account's policy for logs"
         logged = set(LOGGED.findall(properties.get("AccessLogSettings", {}).get("Format", "")))
         if not logged or logged - LOGGABLE:
             yield f"{name}: logs {sorted(logged - LOGGABLE) or 'nothing'}"
@@ -354,9 +354,9 @@ def talkative_gateway(template: Template) -> Iterator[str]:
 CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
-        doors_in,
-        doors_out,
-        ways_out,
+        open_ingress,
+        open_egress,
+        internet_routes,
         wide_rights,
         rights_elsewhere,
         shared_rights,

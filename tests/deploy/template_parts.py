@@ -1,4 +1,4 @@
-"""What the checks of the compiled template share: ways to walk through it."""
+"""Functions that walk through a compiled template, shared by its checks."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ def resources(template: Template, *types: str) -> Iterator[tuple[str, dict[str, 
 
 
 def values(node: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Yield every value in a tree that is not a branch, with the way to it."""
+    """Yield every leaf of a tree, with its path."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield from values(value, f"{path}/{key}")
@@ -27,5 +27,5 @@ def values(node: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 
 def listed(value: object) -> list[Any]:
-    """Return what may be one thing or a list of them as a list."""
+    """Return a value as a list, unless it is a list already."""
     return value if isinstance(value, list) else [value]

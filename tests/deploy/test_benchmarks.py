@@ -1,4 +1,4 @@
-"""Each benchmark runs and gives plausible rows; how fast it was is for nobody to assert."""
+"""Each benchmark runs and gives plausible rows; no test asserts a speed."""
 
 import os
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def test_every_part(bench: Bench) -> None:
-    """All parts together give one row for each target, each with a figure that can be."""
+    """All parts together give one row for each target, each with a plausible figure."""
     for part in PARTS:
         bench.measure(part)
     assert set(bench.rows) == set(TARGETS)

@@ -1,4 +1,4 @@
-"""What is in the package, and what is not."""
+"""The contents of the package."""
 
 import _imp
 import hashlib
@@ -29,7 +29,7 @@ SUFFIXES = {
 }
 AWS_KEY = re.compile(rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 
-# The directories and modules of the dependencies; one that is new here should be looked at.
+# The directories and modules of the dependencies; review each new one.
 DEPENDENCIES = {
     "_argon2_cffi_bindings",
     "_cffi_backend",
@@ -61,23 +61,23 @@ def zipped(package: Path) -> Iterator[zipfile.ZipFile]:
 
 @pytest.fixture
 def names(zipped: zipfile.ZipFile) -> set[PurePosixPath]:
-    """Return the names of the files in it."""
+    """Return the names of the package's files."""
     return {PurePosixPath(name) for name in zipped.namelist()}
 
 
 @pytest.fixture
 def sources(names: set[PurePosixPath]) -> set[PurePosixPath]:
-    """Return the names of the files in it that are not compiled ones."""
+    """Return the names of the package's files, except compiled ones."""
     return {name for name in names if name.suffix != ".pyc"}
 
 
 def test_size(package: Path) -> None:
-    """It is small enough for a fast cold start."""
+    """The package is small enough for a fast cold start."""
     assert package.stat().st_size <= LARGEST
 
 
 def test_the_application(sources: set[PurePosixPath]) -> None:
-    """The handler, the whole application, the CA certificates and the dependencies: no more."""
+    """The package holds the handler, the application, the CA certificates and the dependencies."""
     ours = {name for name in sources if name.parts[0] in {"handler.py", "auth", "certificates"}}
     code = {*(ROOT / "auth").rglob("*.py"), *(ROOT / "auth").rglob("*.sql"), ROOT / "handler.py"}
     bundles = set((ROOT / "deploy" / "certificates").glob("*.pem"))
@@ -89,7 +89,7 @@ def test_the_application(sources: set[PurePosixPath]) -> None:
 
 
 def test_the_dependencies(sources: set[PurePosixPath]) -> None:
-    """The dependencies are those pinned, in the versions pinned, but for what the runtime has."""
+    """The dependencies are the pinned ones in their pinned versions, except the runtime's own."""
     folders = {name.parts[0] for name in sources if name.parts[0].endswith(".dist-info")}
     found = dict(folder.removesuffix(".dist-info").rsplit("-", 1) for folder in folders)
     pins = pinned(ROOT / "requirements.txt")
@@ -99,7 +99,7 @@ def test_the_dependencies(sources: set[PurePosixPath]) -> None:
 
 
 def test_nothing_that_does_not_belong(names: set[PurePosixPath]) -> None:
-    """No tests, no settings, no commands, no notes of an installer, nothing of this machine."""
+    """No tests, settings, commands, installer metadata or files of this machine are included."""
     for name in names:
         assert not {"tests", "test", "local", "deploy", "bin"} & set(name.parts), name
         assert not any(part.startswith(".") for part in name.parts), name
@@ -108,7 +108,7 @@ def test_nothing_that_does_not_belong(names: set[PurePosixPath]) -> None:
 
 
 def test_no_key_and_no_path(zipped: zipfile.ZipFile) -> None:
-    """No private key, no credentials, and no path of the machine that built it."""
+    """The package holds no private key, no credentials, and no path of the build machine."""
     for name in zipped.namelist():
         content = zipped.read(name)
         assert not PRIVATE_KEY.search(content), name
@@ -117,7 +117,7 @@ def test_no_key_and_no_path(zipped: zipfile.ZipFile) -> None:
 
 
 def test_binaries(zipped: zipfile.ZipFile, names: set[PurePosixPath]) -> None:
-    """The binaries are for x86_64 and for the runtime's Python or any."""
+    """The binaries are for x86_64, and for the runtime's Python or any Python."""
     libraries = {name for name in names if name.suffix == ".so"}
     assert len(libraries) >= 4
     for name in libraries:
@@ -128,7 +128,7 @@ def test_binaries(zipped: zipfile.ZipFile, names: set[PurePosixPath]) -> None:
 
 
 def test_compiled(zipped: zipfile.ZipFile, names: set[PurePosixPath]) -> None:
-    """Every module is compiled for the runtime's Python, by hash, from just this source."""
+    """Every module is compiled for the runtime's Python, by the hash of exactly this source."""
     if find_python() is None:
         assert not [name for name in names if name.suffix == ".pyc"]
         pytest.skip("no python3.13 here (PATH, pyenv): the package is not compiled")
@@ -152,7 +152,7 @@ def test_argon2_is_the_fast_one(zipped: zipfile.ZipFile, tmp_path: Path) -> None
 
 
 def test_serverless_uses_it(package: Path, tmp_path: Path) -> None:
-    """`serverless package` uploads this very zip: built elsewhere, it is the same to the byte."""
+    """`serverless package` uploads this zip: a build in another folder is identical."""
     copy = tmp_path / "copy"
     shutil.copytree(ROOT, copy, ignore=lambda folder, _: LEFT_OUT if Path(folder) == ROOT else ())
     (copy / ".local").mkdir()
@@ -174,7 +174,7 @@ def test_serverless_uses_it(package: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("compiler")
 def test_other_tools_build_argon2_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A build is used again only for the same version, built with the same pinned tools."""
+    """A build is reused only for the same version and the same pinned tools."""
     made: list[Path] = []
 
     def build(folder: Path) -> Path:
@@ -199,7 +199,7 @@ def test_other_tools_build_argon2_anew(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_slow_argon2_is_refused(package: Path, tmp_path: Path) -> None:
-    """A build without AVX2 is found out."""
+    """A build without AVX2 is refused."""
     source = tmp_path / "slow.c"
     source.write_text("int slow(int n) { return n * 3; }")
     library = tmp_path / "slow.so"
@@ -211,7 +211,7 @@ def test_a_slow_argon2_is_refused(package: Path, tmp_path: Path) -> None:
 def test_without_compiler_and_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where there is neither, the package is built nevertheless, and a line says what it lacks."""
+    """Without both, the package is still built, and a warning names each lack."""
     monkeypatch.setattr(shutil, "which", lambda _program: None)
     monkeypatch.setattr("deploy.package.find_python", lambda: None)
     build(tmp_path / "plain.zip")

@@ -1,4 +1,4 @@
-"""The role that GitHub deploys with: enough for a deployment, and no more than that."""
+"""The role that GitHub deploys with has the rights of a deployment, and no more."""
 
 import copy
 import fcntl
@@ -52,7 +52,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[st
         "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
         "SLS_TELEMETRY_DISABLED": "1",
     }
-    with (shared / "packages.lock").open("w") as lock:  # `.serverless` is one for all
+    with (shared / "packages.lock").open("w") as lock:  # all stages share `.serverless`
         fcntl.flock(lock, fcntl.LOCK_EX)
         for stage, folder in found.items():
             if not (folder / COMPILED).exists():
@@ -77,7 +77,7 @@ def compiled(folders: dict[str, Path]) -> dict[str, Template]:
 
 
 def test_cfn_lint() -> None:
-    """CloudFormation would take the template, as far as its own rules tell."""
+    """The template follows CloudFormation's own rules."""
     lint = Path(sys.executable).with_name("cfn-lint")
     done = subprocess.run([lint, TEMPLATE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -85,18 +85,18 @@ def test_cfn_lint() -> None:
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_the_role(role: Template, check: Check) -> None:
-    """The role is for this repository's environment, and gives no more than a deployment takes."""
+    """The role is for this repository's environment, with only the rights of a deployment."""
     assert list(check(role)) == []
 
 
 @pytest.mark.parametrize("repository", ["studio/game", "studio@583231/my.game_2@1296269"])
 def test_repositories(role: Template, repository: str) -> None:
-    """A repository is named as its tokens name it: with GitHub's ids in it, or without."""
+    """A repository is named as in its tokens: with GitHub's ids, or without."""
     assert re.fullmatch(role["Parameters"]["Repository"]["AllowedPattern"], repository)
 
 
 def test_limits(role: Template) -> None:
-    """The policies are as short as AWS wants them: 6144 characters managed, 10240 in a role."""
+    """The policies fit AWS's limits: 6144 characters if managed, 10240 in a role."""
     for name in ("NetworkAndData", "Service", "Watching", "Boundary"):
         assert _size(role["Resources"][name]["Properties"]["PolicyDocument"]) <= 6144, name
     (policy,) = role["Resources"]["DeployRole"]["Properties"]["Policies"]
@@ -122,7 +122,7 @@ def _size(document: Any) -> int:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_enough_for_the_template(role: Template, compiled: dict[str, Template], stage: str) -> None:
-    """What CloudFormation calls for each type of resource, by its own lists, is allowed."""
+    """Every action in CloudFormation's own lists is allowed, for each type of resource."""
     assert list(uncovered(role, compiled[stage])) == []
 
 
@@ -130,7 +130,7 @@ def test_enough_for_the_template(role: Template, compiled: dict[str, Template], 
 def test_enough_for_the_functions(
     role: Template, compiled: dict[str, Template], stage: str
 ) -> None:
-    """The boundary takes nothing from a function that its role gives."""
+    """The boundary allows every right of the functions' roles."""
     assert list(cut_off(role, compiled[stage])) == []
 
 
@@ -138,7 +138,7 @@ def test_enough_for_the_functions(
 def test_every_role_has_the_boundary(
     folders: dict[str, Path], compiled: dict[str, Template], stage: str
 ) -> None:
-    """From CI no role comes without the boundary, and CloudFormation works with its own role."""
+    """From CI, every role has the boundary, and CloudFormation uses its own role."""
     roles = [
         resource["Properties"]
         for resource in compiled[stage]["Resources"].values()
@@ -199,13 +199,13 @@ MISTAKES: dict[str, tuple[str, Callable[[Template], object]]] = {
         lambda t: _add(t, "NetworkAndData/LookAtDatabases", "rds:DeleteDBInstance"),
     ),
     "any branch": (
-        "strangers",
+        "foreign_trust",
         lambda t: _trust(t).update(
             StringLike={"token.actions.githubusercontent.com:sub": "repo:studio/game:*"}
         ),
     ),
     "another environment": (
-        "strangers",
+        "foreign_trust",
         lambda t: _trust(t)["StringEquals"].update(
             {
                 "token.actions.githubusercontent.com:sub": {
@@ -215,32 +215,32 @@ MISTAKES: dict[str, tuple[str, Callable[[Template], object]]] = {
         ),
     ),
     "no audience": (
-        "strangers",
+        "foreign_trust",
         lambda t: _trust(t)["StringEquals"].pop("token.actions.githubusercontent.com:aud"),
     ),
     "any repository": (
-        "strangers",
+        "foreign_trust",
         lambda t: t["Parameters"]["Repository"].update(AllowedPattern=".*"),
     ),
     "a user may take the role": (
-        "strangers",
+        "foreign_trust",
         lambda t: t["Resources"]["CloudFormationRole"]["Properties"]["AssumeRolePolicyDocument"][
             "Statement"
         ][0].update(Principal={"AWS": "*"}),
     ),
     "GitHub reaches the database": (
-        "own_hands",
+        "github_rights",
         lambda t: _add(t, "DeployRole/Upload", "rds:ModifyDBInstance"),
     ),
-    "GitHub makes roles": (
-        "own_hands",
+    "GitHub creates roles": (
+        "github_rights",
         lambda t: _add(t, "DeployRole/HandOver", "iam:CreateRole"),
     ),
     "a deployment with rights of its own": (
-        "own_hands",
+        "github_rights",
         lambda t: _statement(t, "DeployRole/StartDeployment").pop("Condition"),
     ),
-    "roles for anybody": (
+    "roles for any service": (
         "escalation",
         lambda t: _statement(t, "Service/GiveRoles").pop("Condition"),
     ),
@@ -248,7 +248,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Template], object]]] = {
         "escalation",
         lambda t: _statement(t, "Service/RolesWithinBoundary").pop("Condition"),
     ),
-    "the boundary goes": (
+    "the boundary removed": (
         "escalation",
         lambda t: _add(t, "Service/Roles", "iam:DeleteRolePermissionsBoundary"),
     ),
@@ -260,7 +260,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Template], object]]] = {
         "admins_of_others",
         lambda t: _statement(t, "Boundary/ReadAuroraAdminSecret").pop("Condition"),
     ),
-    "reading what CloudFormation only makes": (
+    "reading a secret that CloudFormation only creates": (
         "admins_of_others",
         lambda t: _add(t, "NetworkAndData/AdminSecret", "secretsmanager:GetSecretValue"),
     ),
@@ -275,14 +275,14 @@ MISTAKES: dict[str, tuple[str, Callable[[Template], object]]] = {
 
 @pytest.mark.parametrize(("check", "plant"), MISTAKES.values(), ids=MISTAKES)
 def test_a_planted_mistake(role: Template, check: str, plant: Callable[[Template], object]) -> None:
-    """Each check finds the mistake that it is there for."""
+    """Each check finds its planted mistake."""
     broken = copy.deepcopy(role)
     plant(broken)
     assert list(CHECKS[check](broken))
 
 
 def test_a_planted_lack(role: Template, compiled: dict[str, Template]) -> None:
-    """A right that a resource takes and the role lacks is named."""
+    """A right that a resource needs and the role lacks is reported."""
     less = copy.deepcopy(role)
     for name in ("NetworkAndData/Database", "NetworkAndData/DefaultOptions"):
         _statement(less, name)["Action"].remove("rds:CreateDBInstance")
@@ -298,16 +298,16 @@ def test_a_planted_lack(role: Template, compiled: dict[str, Template]) -> None:
     assert list(cut_off(less, compiled["dev"]))
 
 
-# The right that a call of botocore's takes, if it has another name than the call.
+# The right that a botocore call needs, if its name differs from the call's.
 RIGHTS = {"budgets:DescribeBudgets": "budgets:ViewBudget"}
 
 
-def test_what_is_asked_first(role: Template) -> None:
-    """From CI every question before a deployment may be asked: each call in it is granted."""
+def test_preflight_calls_are_granted(role: Template) -> None:
+    """The role grants each call of the preflight questions, so that CI can ask them."""
     source = (ROOT / "deploy" / "preflight.py").read_text()
     called = set(re.findall(r"\.((?:get|list|describe)_\w+)\(", source))
     called |= set(re.findall(r'get_paginator\("(\w+)"\)', source))
-    called -= {"get_paginator", "get_caller_identity"}  # the last takes no right
+    called -= {"get_paginator", "get_caller_identity"}  # the last needs no right
     services = set(re.findall(r'client\("(\w+)"', source))
     known = [boto3.client(service, "us-east-1").meta for service in services]
     asked = {
@@ -332,14 +332,14 @@ def test_a_budget_is_within_the_role(role: Template) -> None:
 
 
 def test_a_package_from_elsewhere() -> None:
-    """What was packaged without the two names gets role and boundary when it is deployed."""
+    """A package built without the two names gets role and boundary when it is deployed."""
     code = """
         const Roles = require('./deploy/roles.js')
         const role = { Type: 'AWS::IAM::Role', Properties: {} }
         const serverless = { service: { provider: {} } }
         const { hooks } = new Roles(serverless)
         hooks.initialize()
-        // As serverless restores what was packaged.
+        // Serverless restores the packaged template like this.
         serverless.service.provider = { compiledCloudFormationTemplate: { Resources: { role } } }
         hooks['before:deploy:deploy']()
         console.log(JSON.stringify([role.Properties, serverless.service.provider.iam]))

@@ -25,14 +25,14 @@ def resources() -> Any:
 
 
 def test_cfn_lint() -> None:
-    """CloudFormation would take the template, as far as its own rules tell."""
+    """The template follows CloudFormation's own rules."""
     lint = Path(sys.executable).with_name("cfn-lint")
     done = subprocess.run([lint, TEMPLATE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-def test_what_reaches_the_backend(resources: Any) -> None:
-    """Every header that the backend reads is passed on, and none of the proxy's is the caller's."""
+def test_forwarded_headers(resources: Any) -> None:
+    """Every header that the backend reads is forwarded, and callers cannot set the proxy's own."""
     cached = resources["CachePolicy"]["Properties"]["CachePolicyConfig"]
     forwarded = cached["ParametersInCacheKeyAndForwardedToOrigin"]["HeadersConfig"]["Headers"]
     request = resources["OriginRequestPolicy"]["Properties"]["OriginRequestPolicyConfig"]
@@ -48,7 +48,7 @@ def test_what_reaches_the_backend(resources: Any) -> None:
 
 
 def test_nothing_private_is_cached(resources: Any) -> None:
-    """No answer is kept for longer than a second, and none for another access token."""
+    """No answer is cached for longer than a second, and none for another access token."""
     policy = resources["CachePolicy"]["Properties"]["CachePolicyConfig"]
     assert (policy["DefaultTTL"], policy["MaxTTL"]) == (0, 1)
     errors = resources["Distribution"]["Properties"]["DistributionConfig"]["CustomErrorResponses"]

@@ -1,4 +1,4 @@
-"""The package as AWS Lambda runs it: unzipped, on Python 3.13, with Amazon's runtime client."""
+"""The package runs as in AWS Lambda: unzipped, on Python 3.13, with Amazon's runtime client."""
 
 import json
 import sys
@@ -43,7 +43,7 @@ def task(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated(
     stack: Stack, python: Path, task: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> object:
-    """Return what the migration answers, run as the deployment runs it."""
+    """Return the answer of the migration, run as in the deployment."""
     function = Function(
         "migrate", task, python, tmp_path_factory.mktemp("log"), stack.environment()
     )
@@ -58,7 +58,7 @@ def migrated(
 def http(
     stack: Stack, python: Path, task: Path, tmp_path: Path, migrated: object, tables: object
 ) -> Iterator[Function]:
-    """Return the function behind the API, started anew."""
+    """Return the function behind the API, freshly started."""
     function = Function("http", task, python, tmp_path, stack.environment())
     function.start()
     yield function
@@ -72,12 +72,12 @@ def ask(function: Function, path: str, body: object) -> Answer:
 
 
 def test_migrate(migrated: object) -> None:
-    """The migration runs in Lambda, and finds that there is nothing left to do."""
+    """The migration runs in Lambda, and finds nothing left to do."""
     assert migrated == {"applied": []}
 
 
 def test_a_players_life(http: Function, stack: Stack) -> None:
-    """Register, sign in, come back; each is one JSON line in the log, and no secret is in it."""
+    """Each call of a player logs one JSON line, without any secret."""
     registered = ask(http, "/v1/register", ADA)
     signed_in = ask(http, "/v1/login", ADA)
     back = ask(http, "/v1/refresh", {"refresh_token": signed_in.json["refresh_token"]})
@@ -111,7 +111,7 @@ def test_a_players_life(http: Function, stack: Stack) -> None:
 
 
 def test_clean_up(stack: Stack, python: Path, task: Path, tmp_path: Path, migrated: object) -> None:
-    """The daily run goes by the time that Lambda gives it."""
+    """The daily run respects Lambda's time limit."""
     function = Function("clean_up", task, python, tmp_path, stack.environment())
     function.start()
     try:
@@ -121,13 +121,13 @@ def test_clean_up(stack: Stack, python: Path, task: Path, tmp_path: Path, migrat
     assert all(isinstance(number, int) for number in deleted.values())
     events = [line for line in function.log() if "event" in line]
     assert [line["event"] for line in events] == ["cleaned_up", "password_age"]
-    assert events[1]["age_days"] == 0  # what the metric counts
+    assert events[1]["age_days"] == 0  # the metric reads this field
 
 
 def test_rotate_refuses(
     stack: Stack, python: Path, task: Path, tmp_path: Path, migrated: object
 ) -> None:
-    """The rotation runs in Lambda, and what is no event of it is an error that the alarm counts."""
+    """The rotation runs in Lambda; any other event is an error that the alarm counts."""
     function = Function("rotate", task, python, tmp_path, stack.environment())
     function.start()
     try:
@@ -138,7 +138,7 @@ def test_rotate_refuses(
     assert raised.value.type == "RotationError"
 
 
-def test_an_error_is_one(stack: Stack, python: Path, task: Path, tmp_path: Path) -> None:
+def test_failing_migration(stack: Stack, python: Path, task: Path, tmp_path: Path) -> None:
     """A migration that cannot run fails visibly: the deployment sees an error, not an answer."""
     settings = {**stack.environment(), "DATABASE_CA_FILE": "/nowhere"}
     function = Function("migrate", task, python, tmp_path, settings)
@@ -151,7 +151,7 @@ def test_an_error_is_one(stack: Stack, python: Path, task: Path, tmp_path: Path)
     assert raised.value.type == "SettingError"
 
 
-def test_a_missing_function_is_one(python: Path, task: Path, tmp_path: Path) -> None:
-    """A function that is not there is an error of the start."""
+def test_missing_function(python: Path, task: Path, tmp_path: Path) -> None:
+    """A missing function fails at the start."""
     with pytest.raises(FunctionError, match="nothing"):
         Function("nothing", task, python, tmp_path, {}).start()

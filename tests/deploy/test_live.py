@@ -1,6 +1,6 @@
-"""What a deployment does when Lambda refuses something, told by the code that asks Lambda.
+"""The deployment handles refusals of Lambda, and reports them.
 
-The rehearsal has all that goes well; moto refuses nothing, so here the client's answers are given.
+The rehearsal covers success, but moto refuses nothing; here the tests give the client's answers.
 """
 
 import json
@@ -36,7 +36,7 @@ const client = (answers) => {
 
 
 def run(code: str) -> Any:
-    """Run a piece of JavaScript beside deploy/live.js; return what it prints as JSON."""
+    """Run a piece of JavaScript with deploy/live.js loaded; return its JSON output."""
     done = subprocess.run(
         ["node", "-e", f"{SETUP}(async () => {{{code}}})()"],
         cwd=ROOT,
@@ -59,7 +59,7 @@ DELETION_REFUSED = (
 
 @pytest.mark.parametrize("answers", [LIST_REFUSED, DELETION_REFUSED])
 def test_versions_that_cannot_be_deleted(answers: str) -> None:
-    """A list or a deletion that is refused after players were moved is told, and fails nothing."""
+    """If a list or deletion is refused after players were moved, it is reported; nothing fails."""
     code = f"await live.prune(client({answers}), []); console.log(JSON.stringify(said))"
     (line,) = run(code)
     assert line.startswith("old versions: not deleted")
@@ -107,7 +107,7 @@ NOT_ACTIVE = "CodeArtifactUserPendingException: game-login-dev-migrate is {}"
     ids=["wakes", "falls back", "failed", "may have run"],
 )
 def test_waking(invoke: str, states: str, end: str, calls: int) -> None:
-    """A migration is called until it is awake; if it cannot wake, Lambda's reason is told."""
+    """A migration is called until it is awake; if it cannot wake, Lambda's reason is reported."""
     assert run(WAKE.replace("INVOKE", invoke).replace("STATES", states)) == [end, calls]
 
 
@@ -115,7 +115,7 @@ def test_waking(invoke: str, states: str, end: str, calls: int) -> None:
     ("given", "compiled"),
     [
         ("true", {"Fn::If": ["LiveAliasIsNew", False, True]}),
-        ("'true'", {"Fn::If": ["LiveAliasIsNew", False, True]}),  # as --param gives it
+        ("'true'", {"Fn::If": ["LiveAliasIsNew", False, True]}),  # as --param passes it
         ("'false'", "false"),
         ("false", False),
     ],

@@ -1,4 +1,4 @@
-"""Two stages in one account: what the role of `dev` can reach of `prod`."""
+"""Two stages in one account: the role of `dev` cannot reach `prod`."""
 
 import pytest
 
@@ -27,32 +27,32 @@ def network(name: str) -> str:
 
 
 def database(stage: str) -> Context:
-    """Return how RDS tags the secret of a stage's database."""
+    """Return RDS's tag on the secret of a stage's database."""
     return {OWN_DATABASE: f"arn:aws:rds:{PLACE}:db:game-login-{stage}-database-1x2y"}
 
 
 def cluster(stage: str) -> Context:
-    """Return how RDS tags the secret of a stage's Aurora."""
+    """Return RDS's tag on the secret of a stage's Aurora cluster."""
     return {OWN_CLUSTER: f"arn:aws:rds:{PLACE}:cluster:game-login-{stage}-database-1x2y"}
 
 
 def within(name: str) -> Context:
-    """Return what AWS knows of something in a network."""
+    """Return AWS's context of a resource in a network."""
     return {"ec2:Vpc": network(name)}
 
 
 @pytest.fixture
 def dev(role: Template) -> Policies:
-    """Return the role of `dev` as the second deployment has it."""
+    """Return the role of `dev`, as of the second deployment."""
     return Policies(role, Stage="dev", VpcId="vpc-de", ApiId="devapi")
 
 
-# What it takes to deploy `dev` again, and to work.
+# The calls of another deployment of `dev`, and of its functions.
 OWN: list[tuple[tuple[str, ...], str, str, Context]] = [
     (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-1", database("dev")),
     (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!cluster-1", cluster("dev")),
     (CLOUDFORMATION, CONFIGURE, MIGRATE, {"lambda:VpcIds": ["vpc-de"]}),
-    (CLOUDFORMATION, CONFIGURE, MIGRATE, {}),  # nothing said of a network: it stays where it is
+    (CLOUDFORMATION, CONFIGURE, MIGRATE, {}),  # without a network in the call, it stays the same
     (CLOUDFORMATION, "apigateway:PATCH", f"{API}/apis/devapi", {}),
     (CLOUDFORMATION, "apigateway:POST", f"{API}/apis/devapi/routes", {}),
     (
@@ -68,7 +68,7 @@ OWN: list[tuple[tuple[str, ...], str, str, Context]] = [
         {},
     ),
     (CLOUDFORMATION, "ec2:ModifyVpcAttribute", network("vpc-de"), {}),
-    # A new part of the network is asked for by the network, and by itself.
+    # AWS checks both the network and its new part.
     *(
         (CLOUDFORMATION, action, resource, context)
         for action, parts in (
@@ -88,7 +88,7 @@ OWN: list[tuple[tuple[str, ...], str, str, Context]] = [
     (JOB, "lambda:InvokeFunction", MIGRATE, {}),
     (JOB, "lambda:DeleteFunction", f"arn:aws:lambda:{PLACE}:function:game-login-dev-http:7", {}),
 ]
-# The ways into `prod`, and out of the bounds.
+# Calls that reach `prod` or exceed the boundary.
 OTHERS: list[tuple[tuple[str, ...], str, str, Context]] = [
     (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-2", database("prod")),
     (FUNCTION, "secretsmanager:GetSecretValue", f"{SECRET}:rds!db-2", {}),
@@ -126,7 +126,7 @@ OTHERS: list[tuple[tuple[str, ...], str, str, Context]] = [
 def test_its_own(
     dev: Policies, who: tuple[str, ...], action: str, resource: str, context: Context
 ) -> None:
-    """The role of a stage does what that stage takes, bounded as it is."""
+    """The role of a stage allows every call that this stage needs."""
     assert dev.allow(who, action, resource, context)
 
 
@@ -134,7 +134,7 @@ def test_its_own(
 def test_nothing_else(
     dev: Policies, who: tuple[str, ...], action: str, resource: str, context: Context
 ) -> None:
-    """It reaches neither the other stage's players nor more rights for itself."""
+    """The role reaches neither the other stage nor more rights for itself."""
     assert not dev.allow(who, action, resource, context)
 
 
@@ -142,7 +142,7 @@ def test_nothing_else(
 def test_the_first_deployment(
     role: Template, who: tuple[str, ...], action: str, resource: str, context: Context
 ) -> None:
-    """Before there is a network and an API to name, the first deployment can make them."""
+    """The first deployment can create the network and the API before their ids are known."""
     first = Policies(role, Stage="dev")
     assert first.allow(who, action, resource, context)
     assert first.allow(CLOUDFORMATION, "ec2:CreateVpc", network("vpc-new"), {})

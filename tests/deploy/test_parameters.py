@@ -1,4 +1,4 @@
-"""What there is to choose: documented, and refused where it does not go together."""
+"""The parameters are documented, and contradictions are refused."""
 
 import json
 import os
@@ -18,13 +18,13 @@ ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def table() -> dict[str, Parameters]:
-    """Return the parameters of each stage, as `serverless` reads them."""
+    """Return each stage's parameters, as `serverless` reads them."""
     params = json.loads(serverless("print", "--format", "json"))["params"]
     return {stage: {**params["default"], **params[stage]} for stage in ("dev", "prod")}
 
 
 def shown(value: object) -> str:
-    """Return a value as the documents show it."""
+    """Return a value in the form of the documentation."""
     if isinstance(value, dict):
         return "(made)"
     if isinstance(value, list):
@@ -37,7 +37,7 @@ def shown(value: object) -> str:
 
 
 def test_documented(table: dict[str, Parameters]) -> None:
-    """docs/run/parameters.md has every parameter with its values, and no other."""
+    """docs/run/parameters.md lists exactly the parameters that exist, with their values."""
     rows = ROW.findall((ROOT / "docs" / "run" / "parameters.md").read_text())
     documented = {name: (dev, prod) for name, dev, prod, _ in rows}
     names = set(table["dev"]) | set(table["prod"])
@@ -48,7 +48,7 @@ def test_documented(table: dict[str, Parameters]) -> None:
 
 
 def ask(function: str, *arguments: object) -> list[str]:
-    """Return what a function of deploy/parameters.js says."""
+    """Return the lines of a function of deploy/parameters.js."""
     code = (
         "const [name, ...rest] = process.argv.slice(1);"
         "const it = require('./deploy/parameters.js')[name](...rest.map(JSON.parse));"
@@ -61,7 +61,7 @@ def ask(function: str, *arguments: object) -> list[str]:
 
 
 def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
-    """As delivered, nothing contradicts anything."""
+    """The delivered parameters contain no contradiction."""
     assert ask("contradictions", table["dev"]) == []
     assert ask("contradictions", table["prod"]) == []
 
@@ -86,12 +86,12 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
     ],
 )
 def test_contradiction(table: dict[str, Parameters], changes: Parameters, line: str) -> None:
-    """What does not go together is named in a line."""
+    """Each contradiction is reported in a line."""
     assert line in "\n".join(ask("contradictions", {**table["dev"], **changes}))
 
 
 def test_concurrency_that_is_not_reserved(table: dict[str, Parameters]) -> None:
-    """What nothing is reserved for may be any number."""
+    """Without a reservation, the concurrency may be any number."""
     params = {**table["dev"], "concurrency": 900, "reserveConcurrency": "false"}
     assert ask("contradictions", params) == []
 
@@ -115,7 +115,7 @@ def test_placeholder(table: dict[str, Parameters]) -> None:
 )
 @pytest.mark.parametrize("target", ["deploy", "rollback", "clean-up", "rotate-token-keys"])
 def test_region(tmp_path: Path, settings: dict[str, str], region: str, target: str) -> None:
-    """The region is the one that was named, or else the one that `aws configure` was told."""
+    """The region is the given one, or else the one of `aws configure`."""
     aws = tmp_path / "aws"
     aws.write_text("#!/bin/sh\necho eu-west-3\n")
     aws.chmod(0o755)
@@ -130,6 +130,6 @@ def test_region(tmp_path: Path, settings: dict[str, str], region: str, target: s
 
 
 def test_a_deployment_stops_at_once() -> None:
-    """`serverless deploy` of the table as it is says one line, and asks nothing of AWS."""
+    """`serverless deploy` of the delivered table prints one line, and makes no call to AWS."""
     with pytest.raises(AssertionError, match=r"corsOrigins has https://game\.example\.com"):
         serverless("deploy", "--stage", "prod")

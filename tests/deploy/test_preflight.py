@@ -1,4 +1,4 @@
-"""What AWS would refuse later is refused before anything is made, each with the way out."""
+"""The preflight refuses early, with a fix, each deployment that AWS would refuse later."""
 
 import json
 import re
@@ -57,7 +57,7 @@ WITHOUT = ("ap-southeast-5", "ca-west-1", "il-central-1", "us-gov-west-1", "cn-n
     ],
 )
 def test_concurrent_runs(concurrency: int, limit: int, free: int, most: int | None) -> None:
-    """AWS keeps 100 runs for functions that reserve none, or all that a smaller quota has."""
+    """AWS keeps 100 runs unreserved, or the whole of a smaller quota."""
     lines = list(too_many_runs({**DEV, "concurrency": concurrency}, limit, free))
     assert len(lines) == (most is not None)
     assert all(f"{most} can be reserved" in line for line in lines)
@@ -66,7 +66,7 @@ def test_concurrent_runs(concurrency: int, limit: int, free: int, most: int | No
 
 @pytest.mark.parametrize("reserve", [False, "false"])
 def test_concurrency_that_is_not_reserved(reserve: object) -> None:
-    """Without a reservation there is nothing to refuse, as a new account needs it."""
+    """Without a reservation nothing is refused: a new account needs this."""
     assert not list(too_many_runs({**DEV, "reserveConcurrency": reserve}, 10, 10))
 
 
@@ -81,14 +81,14 @@ def test_concurrency_that_is_not_reserved(reserve: object) -> None:
     ],
 )
 def test_free_plan(parameters: Parameters, plan: str, wrong: str | None) -> None:
-    """What an account on the free plan cannot have is named before RDS refuses it."""
+    """Choices that the free plan does not include are named before RDS refuses them."""
     lines = list(on_the_free_plan(parameters, plan))
     assert len(lines) == (wrong is not None)
     assert all(f"refuses {wrong}: upgrade it" in line for line in lines)
 
 
 def test_certificates() -> None:
-    """Each region of the bundle is known by its name, and no other."""
+    """Each region of the bundle is found by its name, and no other."""
     known = regions_in(CERTIFICATES.read_text())
     assert len(known) >= 27
     assert not list(no_certificate("eu-central-1", known))
@@ -98,7 +98,7 @@ def test_certificates() -> None:
 
 
 def test_documented_regions() -> None:
-    """docs/run/deploy.md names the regions of the bundle."""
+    """docs/run/deploy.md lists the regions of the bundle."""
     text = (ROOT / "docs" / "run" / "deploy.md").read_text()
     (listed,) = re.findall(r"<!-- regions -->(.+?)<!-- end -->", text, re.DOTALL)
     assert re.findall(r"`([\w-]+)`", listed) == regions_in(CERTIFICATES.read_text())
@@ -124,7 +124,7 @@ FUNCTION = {"HttpLambdaFunction": {"Type": "AWS::Lambda::Function"}}
     ],
 )
 def test_change_of_database(resources: Parameters, deployed: str | None) -> None:
-    """Another database than the deployed one is refused; the same, and a first one, are not."""
+    """A database that differs from the deployed one is refused; the same or a first one is not."""
     template = {"Resources": resources}
     lines = list(another_database("mariadb", template))
     assert len(lines) == (deployed is not None)
@@ -133,7 +133,7 @@ def test_change_of_database(resources: Parameters, deployed: str | None) -> None
 
 
 class Answers:
-    """AWS, as botocore's own description of it lets it answer."""
+    """A stub of AWS that checks its answers against botocore's own models."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stack = ExitStack()
@@ -141,7 +141,7 @@ class Answers:
         monkeypatch.setattr(Target, "client", lambda _, service, *_region: self.of(service)[0])
 
     def of(self, service: str) -> tuple[Any, Stubber]:
-        """Return a client of a service, and what it answers."""
+        """Return a client of a service, and its stub."""
         if service not in self.clients:
             client = boto3.client(
                 service, "eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
@@ -151,17 +151,17 @@ class Answers:
         return found
 
     def say(self, service: str, operation: str, answer: Parameters) -> None:
-        """Answer the next question to a service."""
+        """Queue the next answer of a service."""
         self.of(service)[1].add_response(operation, answer)
 
     def refuse(self, service: str, operation: str, code: str) -> None:
-        """Refuse it."""
+        """Queue a refusal."""
         self.of(service)[1].add_client_error(operation, code)
 
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
-    """Return AWS before a first deployment, with all that is asked for but the engine."""
+    """Return AWS before a first deployment, with all answers except those about the engine."""
     aws = Answers(monkeypatch)
     with aws.stack:
         plan = {"accountId": "1" * 12, "accountPlanType": "PAID", "accountPlanStatus": "ACTIVE"}
@@ -175,7 +175,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
 
 
 def engines(answers: Answers, *versions: str, options: int = 1) -> None:
-    """Let RDS have some versions, and so many ways to order the newest."""
+    """Let RDS have some versions, and some options to order the newest."""
     found = [{"EngineVersion": version} for version in versions]
     answers.say("rds", "describe_db_engine_versions", {"DBEngineVersions": found})
     option = [{"Engine": "mariadb"}] * options
@@ -196,12 +196,12 @@ def secrets(answers: Answers, *found: Parameters | None) -> None:
 def asked(
     parameters: Parameters = DEV, region: str = "eu-central-1"
 ) -> tuple[list[str], list[str]]:
-    """Ask about a stage."""
+    """Ask all questions about a stage."""
     return ask(Target("dev", region, parameters, MARIADB))
 
 
 def test_nothing_to_refuse(answers: Answers) -> None:
-    """A first deployment into an account that has all it takes is not held up."""
+    """A first deployment into a suitable account is not refused."""
     engines(answers, "11.8.8", "11.8.9")
     secrets(answers, None, None)
     assert asked() == ([], [])
@@ -217,7 +217,7 @@ def test_nothing_to_refuse(answers: Answers) -> None:
     ],
 )
 def test_engine(answers: Answers, versions: tuple[str, ...], options: int, line: str) -> None:
-    """An engine version or a class that RDS does not have there is named, with what it has."""
+    """An engine version or class that RDS lacks there is named, with the available versions."""
     engines(answers, *versions, options=options)
     secrets(answers, None, None)
     refusals, _ = asked()
@@ -236,7 +236,7 @@ def test_engine(answers: Answers, versions: tuple[str, ...], options: int, line:
     ],
 )
 def test_leftover_secret(answers: Answers, secret: Parameters, line: str) -> None:
-    """A secret that an earlier stage left, or that is being deleted, is in the way of a new one."""
+    """A secret that an earlier stage left, or that is being deleted, blocks a new one."""
     engines(answers, "11.8.9")
     secrets(answers, None, secret)
     refusals, unanswered = asked()
@@ -245,7 +245,7 @@ def test_leftover_secret(answers: Answers, secret: Parameters, line: str) -> Non
 
 
 def test_leftover_secret_of_a_proxy(answers: Answers) -> None:
-    """The secret of a trusted proxy is asked for where one is used."""
+    """The secret of a trusted proxy is looked up if one is used."""
     engines(answers, "11.8.9")
     secrets(answers, None, None, {})
     refusals, _ = asked({**DEV, "trustedProxy": "true"})
@@ -253,7 +253,7 @@ def test_leftover_secret_of_a_proxy(answers: Answers) -> None:
 
 
 def test_secrets_are_known() -> None:
-    """Each secret that the templates make under a fixed name is asked for."""
+    """Each secret that the templates create under a fixed name is looked up."""
     made = {
         found
         for path in (ROOT / "deploy" / "infrastructure").rglob("*.yml")
@@ -263,10 +263,10 @@ def test_secrets_are_known() -> None:
 
 
 def test_own_secrets(answers: Answers) -> None:
-    """The secrets of the stack itself are not in its way, those that it has lost are."""
+    """The stack's own secrets do not block it; those that it has lost do."""
     engines(answers, "11.8.9")
     stubber = answers.of("cloudformation")[1]
-    stubber._queue.pop()  # noqa: SLF001  # the stack is there
+    stubber._queue.pop()  # noqa: SLF001  # the stack exists
     now = datetime(2026, 11, 1, tzinfo=UTC)
     summaries = [
         {
@@ -287,7 +287,7 @@ def test_own_secrets(answers: Answers) -> None:
 
 
 def test_own_runs(answers: Answers) -> None:
-    """The runs that the function has reserved already are free for it."""
+    """The runs that the function has already reserved count as free."""
     stubber = answers.of("lambda")[1]
     stubber._queue.clear()  # noqa: SLF001  # it is deployed
     limits = {"ConcurrentExecutions": 125, "UnreservedConcurrentExecutions": 100}
@@ -299,12 +299,12 @@ def test_own_runs(answers: Answers) -> None:
 
 
 def test_no_right_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question that is not answered holds nothing up, and is named."""
+    """An unanswered question does not stop the deployment, and is named."""
     aws = Answers(monkeypatch)
     with aws.stack:
         aws.refuse("freetier", "get_account_plan_state", "AccessDeniedException")
         aws.refuse("lambda", "get_account_settings", "AccessDeniedException")
-        for _ in range(2):  # asked for again by the question after it
+        for _ in range(2):  # the next question asks for it again
             aws.refuse("cloudformation", "get_template", "AccessDenied")
         aws.refuse("cloudformation", "list_stack_resources", "AccessDenied")
         refusals, unanswered = asked()
@@ -315,7 +315,7 @@ def test_no_right_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_budget_to_see(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may not see the account's bills hears it before the budget is refused; so does CI."""
+    """A user or CI role without access to bills is told before AWS refuses the budget."""
     monkeypatch.setenv("CLOUDFORMATION_ROLE_ARN", "arn")
     answers.say("sts", "get_caller_identity", {"Account": "1" * 12})
     answers.refuse("budgets", "describe_budgets", "AccessDeniedException")
@@ -349,7 +349,7 @@ def deployed(answers: Answers, version: str, size: str) -> None:
 
 
 def test_deployed_engine() -> None:
-    """An Aurora is told by its cluster; without a database there is nothing to tell."""
+    """An Aurora is recognised by its cluster; without a database both are empty."""
     cluster = {"Type": "AWS::RDS::DBCluster", "Properties": {"EngineVersion": "8.0.mysql"}}
     assert deployed_engine({"Resources": {"Database": cluster}}) == ("8.0.mysql", "db.serverless")
     assert deployed_engine({"Resources": FUNCTION}) == ("", "")
@@ -357,14 +357,14 @@ def test_deployed_engine() -> None:
 
 
 def test_a_hotfix_with_a_retired_version(answers: Answers) -> None:
-    """RDS is asked nothing about the version and the class of a database that stays as it is."""
+    """RDS is not asked about version and class if the database does not change."""
     deployed(answers, "11.8", "db.t4g.micro")
     secrets(answers, None, None)
-    assert asked() == ([], [])  # RDS would answer nothing here, which `unanswered` would name
+    assert asked() == ([], [])  # a call to RDS would fail here, and be named in `unanswered`
 
 
 def test_another_class_with_a_retired_version(answers: Answers) -> None:
-    """A new class is looked up; a version that is in use is not refused for it."""
+    """A new class is looked up, and a version already in use is not refused."""
     deployed(answers, "11.8", "db.t4g.medium")
     engines(answers, "11.4.9")
     secrets(answers, None, None)
@@ -372,7 +372,7 @@ def test_another_class_with_a_retired_version(answers: Answers) -> None:
 
 
 def test_another_version(answers: Answers) -> None:
-    """A version that differs from the deployed one is judged as a first one is."""
+    """A version that differs from the deployed one is checked like a first one."""
     deployed(answers, "11.4", "db.t4g.micro")
     engines(answers, "11.4.9")
     secrets(answers, None, None)

@@ -1,4 +1,4 @@
-"""The rehearsal fails for what it is there to find, and says in which step and why."""
+"""The rehearsal finds planted mistakes, and names the step and the reason."""
 
 import copy
 import json
@@ -47,25 +47,25 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 def put(rehearsal: Rehearsal, template: Template) -> None:
-    """Put a compiled template where the rehearsal has its own."""
+    """Put a compiled template in the place of the rehearsal's own."""
     folder = rehearsal.project.folder / "out-prod"
     folder.mkdir()
     (folder / COMPILED).write_text(json.dumps(template))
 
 
 def test_sound_template(production: Template, tmp_path: Path) -> None:
-    """The template as it is passes, so what fails below fails for its mistake."""
+    """The unchanged template passes, so a failure below comes from its planted mistake."""
     rehearsal = Rehearsal(tmp_path, ["prod"])
     put(rehearsal, production)
-    assert "none found" in rehearsal.assertions()
-    assert "nothing to say" in rehearsal.lint()
+    assert "no mistakes found" in rehearsal.assertions()
+    assert "no findings" in rehearsal.lint()
 
 
 @pytest.mark.parametrize(("_name", "spoil"), MISTAKES)
 def test_mistake_in_the_template(
     production: Template, tmp_path: Path, _name: str, spoil: Callable[[Template], None]
 ) -> None:
-    """The rehearsal makes the same assertions as the tests: each planted mistake ends it."""
+    """The rehearsal makes the same checks as the tests: each planted mistake ends it."""
     template = copy.deepcopy(production)
     spoil(template)
     rehearsal = Rehearsal(tmp_path, ["prod"])
@@ -75,7 +75,7 @@ def test_mistake_in_the_template(
 
 
 def test_no_credentials(tmp_path: Path) -> None:
-    """Who has no AWS credentials is told so in one line, before anything is built."""
+    """Missing AWS credentials are reported in one line, before anything is built."""
     done = Project(tmp_path / "project").serverless("deploy", "--stage", "dev")
     assert done.status != 0
     assert "no AWS credentials: sign in" in done.output
@@ -83,7 +83,7 @@ def test_no_credentials(tmp_path: Path) -> None:
 
 
 def replace(path: str, *texts: str) -> Callable[[Project], object]:
-    """Return a mistake: other texts in a file, each after the one it takes the place of."""
+    """Return a mistake: replaced texts in a file, given as old, new, old, new."""
 
     def plant(project: Project) -> None:
         for old, new in zip(texts[::2], texts[1::2], strict=True):
@@ -93,7 +93,7 @@ def replace(path: str, *texts: str) -> Callable[[Project], object]:
 
 
 def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
-    """Return several mistakes as one."""
+    """Combine several mistakes into one."""
     return lambda project: [plant(project) for plant in mistakes]
 
 
@@ -171,7 +171,7 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
             replace("deploy/live.js", "newest.slice(KEPT)", "newest.slice(99)"),
             PRUNED,
             "prune",
-            "versions [1, 2, 3, 4, 5, 6] are there, not [1, 4, 5, 6]",
+            "versions [1, 2, 3, 4, 5, 6] exist, not [1, 4, 5, 6]",
         ),
         (
             both(
@@ -190,11 +190,11 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
         ),
     ],
     ids=[
-        *("a migration that fails", "a template that is refused", "a module that is missing"),
-        *("a function that is missing", "a wrong property", "a log of text", "a line too many"),
-        *("a secret that is not there", "a sleeping migration", "a rotation that falls asleep"),
+        *("a migration that fails", "a refused template", "a missing module"),
+        *("a missing function", "a wrong property", "a log of text", "an extra line"),
+        *("a missing secret", "a sleeping migration", "a rotation that falls asleep"),
         *("another database", "versions that are never deleted"),
-        *("what stays when the first deployment fails", "a database that is never protected"),
+        *("leftovers of a failed first deployment", "a database that is never protected"),
     ],
 )
 def test_mistake_in_the_deployment(
@@ -205,7 +205,7 @@ def test_mistake_in_the_deployment(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A planted mistake ends the rehearsal in the step that meets it, with the reason."""
+    """A planted mistake ends the rehearsal in the affected step, with the reason."""
 
     def planted(rehearsal: Rehearsal) -> str:
         plant(rehearsal.project)

@@ -32,7 +32,7 @@ SECRET = re.compile(r"eyJ|password\"|token\"|gl[a-z]*_[\w-]{40}")
 
 @dataclass(frozen=True)
 class Reply:
-    """What a planted failure answers instead of the backend."""
+    """The answer of a planted failure, sent instead of the backend's."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -44,21 +44,21 @@ Plant = Callable[[str, int], Reply | None]
 
 
 class Backend(http.server.ThreadingHTTPServer):
-    """The real handler behind a port, and what a test plants in front of it."""
+    """The real handler behind a port, with a test's planted answers in front of it."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Request)
         self.plant: Plant = lambda *_: None
-        self.lose: set[str] = set()  # routes whose first answer is lost, after the work is done
+        self.lose: set[str] = set()  # routes that lose their first answer, after the work is done
         self.asked: list[str] = []
         self.free = threading.Event()
         self.lock = threading.Lock()  # one container serves one request at a time
 
     @property
     def url(self) -> str:
-        """Return its address."""
+        """Return the backend's address."""
         return f"http://127.0.0.1:{self.server_port}"
 
 
@@ -100,7 +100,7 @@ class Request(http.server.BaseHTTPRequestHandler):
         self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def backend(tables: Tables) -> Iterator[Backend]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the command ended."""
+    """The result of the command."""
 
     code: int
     text: str
@@ -137,7 +137,7 @@ def smoke(url: str, *arguments: str) -> Outcome:
 
 
 def always(path: str, reply: Reply) -> Plant:
-    """Answer one route so, and leave the rest to the backend."""
+    """Answer one route with a reply, and leave the rest to the backend."""
     return lambda asked, _: reply if asked == path else None
 
 
@@ -160,7 +160,7 @@ def test_kinds_of_keys(
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
-    """The token of a deployment is verified whatever kind of key has signed it."""
+    """The token of a deployment is verified with every kind of signing key."""
     name = f"smoke/{kind}"
     client = stack.secrets_manager.client()
     client.create_secret(Name=name, SecretString=json.dumps(new_token_secret(kind)))
@@ -172,7 +172,7 @@ def test_kinds_of_keys(
 
 
 def test_retries(backend: Backend, tables: Tables) -> None:
-    """A 503 is waited out as long as it says, and a step says that it took more attempts."""
+    """A 503 is retried after its Retry-After, and the step reports its retries."""
     busy = Reply(503, b'{"error": {"code": "unavailable"}}', headers={"Retry-After": "1"})
     backend.plant = lambda path, times: busy if path == "/v1/login" and times <= 2 else None
     outcome = smoke(backend.url)
@@ -182,7 +182,7 @@ def test_retries(backend: Backend, tables: Tables) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/register", "/v1/refresh", "/v1/me/delete"])
 def test_a_lost_answer(backend: Backend, tables: Tables, path: str) -> None:
-    """What was done though its answer was lost counts as done when it is repeated."""
+    """A step that lost its answer succeeds when it is repeated."""
     backend.lose = {path}
     outcome = smoke(backend.url)
     assert outcome.code == 0, outcome.text
@@ -206,7 +206,7 @@ def test_a_lost_answer(backend: Backend, tables: Tables, path: str) -> None:
 def test_a_broken_deployment(
     backend: Backend, tables: Tables, path: str, reply: Reply, said: str
 ) -> None:
-    """A step that goes wrong is named with the reason, and the canary is deleted all the same."""
+    """A failed step is named with the reason, and the canary is still deleted."""
     backend.plant = always(path, reply)
     outcome = smoke(backend.url)
     assert outcome.code == 1
@@ -216,7 +216,7 @@ def test_a_broken_deployment(
 
 
 def test_a_forged_signature(backend: Backend, tables: Tables) -> None:
-    """A published key with the right name that did not sign the token is found out."""
+    """A published key that has the right name but did not sign the token is detected."""
     ring = key_ring(msgspec.convert(new_token_secret(), TokenSecret))
     published = ring.jwks()  # this deployment's key is named signing-1 too
     backend.plant = always("/.well-known/jwks.json", Reply(body=json.dumps(published).encode()))
@@ -226,8 +226,8 @@ def test_a_forged_signature(backend: Backend, tables: Tables) -> None:
     assert tables.count("accounts") == 0
 
 
-def test_nothing_works(backend: Backend, tables: Tables) -> None:
-    """Where health fails, no account is opened."""
+def test_failed_health(backend: Backend, tables: Tables) -> None:
+    """If health fails, no account is opened."""
     broken = Reply(500, b"boom", "text/plain")
     backend.plant = lambda *_: broken
     outcome = smoke(backend.url)
@@ -271,22 +271,22 @@ def test_a_hung_server(backend: Backend, tables: Tables) -> None:
     ],
 )
 def test_an_address(url: str, said: str) -> None:
-    """An address that cannot be right, or that would send a password in the clear, is refused."""
+    """A malformed address, or one that would send a password unencrypted, is refused."""
     outcome = smoke(url)
     assert outcome.code == 1
     assert said in outcome.text
 
 
 def test_a_rehearsed_failure(backend: Backend) -> None:
-    """In a rehearsal a failure is named with the reason that no player is told."""
+    """In a rehearsal, a failure is named with the reason that players do not see."""
     reply = Reply(500, headers={"X-Rehearsal-Error": "no route for it"})
     backend.plant = always("/v1/me", reply)
     with pytest.raises(Problem, match="GET /v1/me: 500 no route for it"):
         RehearsedApi(backend.url).ask("GET", "/v1/me")
 
 
-def test_nobody_there(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port where nobody listens is tried as often as a lost answer, and then named."""
+def test_closed_port(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed port is retried as often as a lost answer, and then named."""
     monkeypatch.setattr(http_client, "RETRY_SECONDS", 0.0)
     backend.server_close()
     with pytest.raises(Problem, match="ConnectionRefusedError"):

@@ -1,4 +1,4 @@
-"""The compiled template is sound, and each check sees the mistake it is there for."""
+"""The compiled template is sound, and each check finds its planted mistakes."""
 
 import copy
 import fcntl
@@ -65,7 +65,7 @@ def templates(folders: dict[str, Path]) -> dict[str, Template]:
 
 @pytest.fixture
 def template(templates: dict[str, Template]) -> Template:
-    """Return a template of production to spoil."""
+    """Return a copy of production's template, to plant a mistake in."""
     return copy.deepcopy(templates["prod"])
 
 
@@ -76,20 +76,20 @@ def test_sound(templates: dict[str, Template], stage: str, check: Check) -> None
 
 
 def test_production_is_careful(templates: dict[str, Template]) -> None:
-    """Production keeps its data; the small stage may be deleted, and shows that the check sees."""
+    """Production keeps its data; the check finds that the small stage may lose its own."""
     assert list(careless_production(templates["prod"])) == []
     assert len(list(careless_production(templates["dev"]))) == 5
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_lint(folders: dict[str, Path], stage: str) -> None:
-    """cfn-lint has nothing to say."""
+    """cfn-lint has no findings."""
     done = lint([folders[stage] / COMPILED])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_every_region_has_the_types(templates: dict[str, Template]) -> None:
-    """CloudFormation knows what is deployed as delivered in every region with certificates."""
+    """CloudFormation has the deployed types of resources in every region with certificates."""
     schemas = Path(cfnlint.__file__).parent / "data" / "schemas" / "providers"
     known = {
         region: json.loads(path.read_text()).keys()
@@ -103,7 +103,7 @@ def test_every_region_has_the_types(templates: dict[str, Template]) -> None:
 
 
 def test_local_stage_needs_no_aws() -> None:
-    """On this machine every variable of every function is text: a reference would be an object."""
+    """For the local stage every variable is a string: a reference would be an object."""
     service = json.loads(serverless("print", "--stage", "local", "--format", "json"))
     environments = [service["provider"]["environment"]]
     environments += [function.get("environment", {}) for function in service["functions"].values()]
@@ -119,7 +119,7 @@ def test_local_stage_needs_no_aws() -> None:
 
 
 def test_metrics_count_what_is_logged(templates: dict[str, Template]) -> None:
-    """Every filter looks for an event, a code and a field that the code writes."""
+    """Every filter uses events, codes and fields that the code writes."""
     code = "".join(path.read_text() for path in (ROOT / "auth").rglob("*.py"))
     patterns = [
         resource["Properties"]["FilterPattern"]
@@ -135,7 +135,7 @@ def test_metrics_count_what_is_logged(templates: dict[str, Template]) -> None:
 
 
 def test_dashboard_shows_what_is_counted(templates: dict[str, Template]) -> None:
-    """The dashboard is valid, shows every metric of ours, and no other of that name."""
+    """The dashboard is valid, and its own metrics are exactly those that are counted."""
     resources = templates["prod"]["Resources"]
     body = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
     shown = {
@@ -152,8 +152,8 @@ def test_dashboard_shows_what_is_counted(templates: dict[str, Template]) -> None
     assert shown == counted
 
 
-def test_alarms_tell_somebody(templates: dict[str, Template]) -> None:
-    """Every alarm goes to the topic."""
+def test_alarms_notify(templates: dict[str, Template]) -> None:
+    """Every alarm notifies the topic."""
     alarms = [
         resource["Properties"]
         for resource in templates["prod"]["Resources"].values()
@@ -164,7 +164,7 @@ def test_alarms_tell_somebody(templates: dict[str, Template]) -> None:
 
 
 def test_alarms_that_would_mail_by_mistake(templates: dict[str, Template]) -> None:
-    """One failure that Lambda repeats, and a day's figure that comes late, are no alarm."""
+    """One failure that Lambda retries, or one late daily figure, raises no alarm."""
     found = {
         name: resource["Properties"]
         for name, resource in templates["prod"]["Resources"].items()
@@ -176,7 +176,7 @@ def test_alarms_that_would_mail_by_mistake(templates: dict[str, Template]) -> No
 
 
 def test_zones(templates: dict[str, Template]) -> None:
-    """Without another choice the network is in the region's first two zones."""
+    """By default the network is in the region's first two zones."""
     zones = [
         templates["prod"]["Resources"][f"PrivateSubnet{which}"]["Properties"]["AvailabilityZone"]
         for which in "AB"
@@ -185,7 +185,7 @@ def test_zones(templates: dict[str, Template]) -> None:
 
 
 def test_migrate_cannot_read_the_token_keys(templates: dict[str, Template]) -> None:
-    """The function that fills the secret has no right to read it."""
+    """The function that fills the token secret has no right to read it."""
     role = templates["prod"]["Resources"]["MigrateRole"]["Properties"]["Policies"][0]
     about_tokens = [
         statement["Action"]
@@ -196,7 +196,7 @@ def test_migrate_cannot_read_the_token_keys(templates: dict[str, Template]) -> N
 
 
 def test_rotate_may_do_what_it_needs(templates: dict[str, Template]) -> None:
-    """The rotation reads two secrets and changes one; not the admin's, and not the token keys."""
+    """The rotation reads two secrets and changes one: not the admin's, and not the token keys."""
     role = templates["prod"]["Resources"]["RotateRole"]["Properties"]["Policies"][0]
     about_secrets = [
         (statement["Action"], statement["Resource"])
@@ -216,7 +216,7 @@ def test_rotate_may_do_what_it_needs(templates: dict[str, Template]) -> None:
 
 
 def test_rotate_is_kept_awake(templates: dict[str, Template]) -> None:
-    """A schedule calls it more often than every two weeks, with what it knows as no rotation."""
+    """A schedule sends the rotation its wake event more often than every two weeks."""
     rules = [
         resource["Properties"]
         for resource in templates["prod"]["Resources"].values()
@@ -258,14 +258,14 @@ SCHEDULE = "DatabaseSecretRotation/Properties"
 DATABASE = "Database/Properties"
 STAGE = "HttpApiStage/Properties"
 MISTAKES = [
-    ("doors_in", put("DatabaseSecurityGroup/Properties/SecurityGroupIngress", [WORLD])),
-    ("doors_in", put("DatabaseFromFunctions/Properties/CidrIpv6", "::/0")),
-    ("doors_in", put("DatabaseFromFunctions/Properties/ToPort", 65535)),
-    ("doors_out", put("FunctionsSecurityGroup/Properties/SecurityGroupEgress", [])),
-    ("doors_out", put("FunctionsSecurityGroup/Properties/SecurityGroupEgress/0", WORLD)),
-    ("ways_out", put("Nat", {"Type": "AWS::EC2::NatGateway"})),
-    ("ways_out", put("PrivateSubnetA/Properties/MapPublicIpOnLaunch", True)),  # noqa: FBT003
-    ("ways_out", put("HttpLambdaFunction/Properties/VpcConfig", {})),
+    ("open_ingress", put("DatabaseSecurityGroup/Properties/SecurityGroupIngress", [WORLD])),
+    ("open_ingress", put("DatabaseFromFunctions/Properties/CidrIpv6", "::/0")),
+    ("open_ingress", put("DatabaseFromFunctions/Properties/ToPort", 65535)),
+    ("open_egress", put("FunctionsSecurityGroup/Properties/SecurityGroupEgress", [])),
+    ("open_egress", put("FunctionsSecurityGroup/Properties/SecurityGroupEgress/0", WORLD)),
+    ("internet_routes", put("Nat", {"Type": "AWS::EC2::NatGateway"})),
+    ("internet_routes", put("PrivateSubnetA/Properties/MapPublicIpOnLaunch", True)),  # noqa: FBT003
+    ("internet_routes", put("HttpLambdaFunction/Properties/VpcConfig", {})),
     ("wide_rights", put(f"{STATEMENTS}/1/Action", "secretsmanager:*")),
     ("wide_rights", put(f"{STATEMENTS}/1/Resource", "*")),
     ("wide_rights", put(f"{STATEMENTS}/1/Resource/0", {"Fn::Sub": "arn:aws:x:*"})),
@@ -357,7 +357,7 @@ MISTAKES = [
         "shared_rights",
         put("RotateLambdaFunction/Properties/Role", {"Fn::GetAtt": ["MigrateRole", "Arn"]}),
     ),
-    ("ways_out", put("RotateLambdaFunction/Properties/VpcConfig", {})),
+    ("internet_routes", put("RotateLambdaFunction/Properties/VpcConfig", {})),
     ("endless_logs", put("RotateLogGroup/Properties/RetentionInDays", None)),
     ("endless_logs", put("HttpLogGroup/Properties/RetentionInDays", None)),
     ("endless_logs", put("MigrateLogGroup/Properties/LogGroupName", "/aws/lambda/other")),
@@ -372,13 +372,13 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("name", "spoil"), MISTAKES)
 def test_mistake(template: Template, name: str, spoil: Callable[[Template], None]) -> None:
-    """A planted mistake is found."""
+    """Each planted mistake is found."""
     spoil(template)
     check = {**CHECKS, "careless_production": careless_production}[name]
     assert list(check(template))
 
 
 def test_secret_in_an_output(template: Template) -> None:
-    """An output that leads to a secret is found."""
+    """An output that refers to a secret is found."""
     template["Outputs"]["Keys"] = {"Value": {"Ref": "TokenSecret"}}
     assert list(CHECKS["plain_secrets"](template))

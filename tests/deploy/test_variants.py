@@ -32,7 +32,7 @@ EXISTING = {
     "existingSecurityGroup": "sg-11111111",
     "existingEndpointSecurityGroup": "sg-22222222",
 }
-# What is given on the command line. The plain MariaDB is in test_template.py.
+# Options on the command line. The plain MariaDB is in test_template.py.
 VARIANTS = {
     **{f"{name}-{stage}": [stage, f"database={name}"]
        for name in ("mysql", "aurora") for stage in ("dev", "prod")},
@@ -53,7 +53,7 @@ VARIANTS = {
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], Path]:
-    """Return what compiles a variant, once for all workers, without building the package."""
+    """Return a function that compiles a variant once for all workers, without the package."""
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
@@ -80,7 +80,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[
 
 
 def _service(folder: Path) -> Path:
-    """Copy what is compiled, with an existing network filled in and a zip that is there already."""
+    """Copy the sources of the template, with an existing network filled in and a ready zip."""
     text = (ROOT / "serverless.yml").read_text()
     values = {**EXISTING, **DOMAIN}
     for name, value in values.items():
@@ -107,7 +107,7 @@ def template_of(build: Build, variant: str) -> Template:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_sound(build: Build, variant: str) -> None:
-    """No check finds a mistake in any variant, and in production the data outlive one."""
+    """No check finds a mistake in any variant, and in production the data survive mistakes."""
     template = template_of(build, variant)
     checks = [*CHECKS.values()]
     if VARIANTS[variant][0] == "prod":
@@ -118,7 +118,7 @@ def test_sound(build: Build, variant: str) -> None:
 
 
 def test_lint(build: Build) -> None:
-    """cfn-lint has nothing to say."""
+    """cfn-lint has no findings."""
     done = lint(build(variant) for variant in VARIANTS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -128,7 +128,7 @@ ENGINES = {"mariadb": "mariadb", "mysql": "mysql", "aurora": "aurora-mysql"}
 
 @pytest.mark.parametrize("database", ENGINES)
 def test_engine_version(database: str) -> None:
-    """RDS has the version, or one that begins with it."""
+    """RDS has the version, or a version of its series."""
     text = (ROOT / "deploy" / "infrastructure" / "database" / f"{database}.yml").read_text()
     (version,) = re.findall(r'^version: "?([\w.]+)', text, re.MULTILINE)
     assert fitting(version, versions(ENGINES[database])), version
@@ -139,18 +139,18 @@ def test_engine_version(database: str) -> None:
     [
         ("mysql-dev", "open-source-rds-extended-support-disabled"),
         ("aurora-dev", "open-source-rds-extended-support-disabled"),
-        ("mariadb-proxy", {"Ref": "AWS::NoValue"}),  # there is none, and RDS refuses the property
+        ("mariadb-proxy", {"Ref": "AWS::NoValue"}),  # it has none, and RDS refuses the property
     ],
 )
 def test_no_paid_support_and_a_log(build: Build, variant: str, support: object) -> None:
-    """No database enters paid support by itself, and each tells why it restarted."""
+    """No database enters paid support by itself, and each exports its error log."""
     database = template_of(build, variant)["Resources"]["Database"]["Properties"]
     assert database["EngineLifecycleSupport"] == support
     assert database["EnableCloudwatchLogsExports"] == ["error"]
 
 
 def test_windows(build: Build) -> None:
-    """RDS works on the database when the parameters say."""
+    """The backup and maintenance windows are those of the parameters."""
     for variant, window in (("arm64", "18:00-18:30"), ("aurora-dev", "08:00-08:30")):
         database = template_of(build, variant)["Resources"]["Database"]["Properties"]
         assert database["PreferredBackupWindow"] == window
@@ -159,7 +159,7 @@ def test_windows(build: Build) -> None:
 
 @pytest.mark.parametrize("variant", ["existing-dev", "existing-prod"])
 def test_existing_makes_no_database_and_no_network(build: Build, variant: str) -> None:
-    """Beside a database that is there, nothing of RDS and no network is made."""
+    """With an existing database, no RDS resource and no network is created."""
     resources = template_of(build, variant)["Resources"]
     types = {resource["Type"] for resource in resources.values()}
     assert not [kind for kind in types if kind.startswith("AWS::RDS::")]
@@ -174,7 +174,7 @@ def test_existing_makes_no_database_and_no_network(build: Build, variant: str) -
 
 
 def test_every_database_answers_the_same_questions() -> None:
-    """The files of the variants have the same keys, so the rest need not ask which it is."""
+    """The files of the databases have the same keys, so other files need no conditions."""
     keys = [
         set(re.findall(r"^(\w+):", path.read_text(), re.MULTILINE))
         - {"members", "rotationNeedsWith"}
@@ -197,7 +197,7 @@ def test_aurora_sleeps_in_dev_alone(build: Build) -> None:
 
 
 def test_trusted_proxy(build: Build) -> None:
-    """Its secret is made inside AWS, and only the function that serves players may read it."""
+    """The proxy's secret is generated inside AWS, and only `http` may read it."""
     resources = template_of(build, "trusted-proxy")["Resources"]
     secret = {"Ref": "TrustedProxySecret"}
     assert (
@@ -258,9 +258,9 @@ MISTAKES = [
         "loose_proxy",
         put("MigrateLambdaFunction/Properties/Environment/Variables/DATABASE_PROXY_HOST", "x"),
     ),
-    ("mysql-proxy", "doors_out", put("FunctionsToProxy/Properties/CidrIp", "0.0.0.0/0")),
-    ("mysql-proxy", "doors_out", put("FunctionsToProxy/Properties/ToPort", 65535)),
-    ("mysql-proxy", "doors_in", put("ProxyFromFunctions/Properties/CidrIp", "10.0.0.0/8")),
+    ("mysql-proxy", "open_egress", put("FunctionsToProxy/Properties/CidrIp", "0.0.0.0/0")),
+    ("mysql-proxy", "open_egress", put("FunctionsToProxy/Properties/ToPort", 65535)),
+    ("mysql-proxy", "open_ingress", put("ProxyFromFunctions/Properties/CidrIp", "10.0.0.0/8")),
     ("mariadb-proxy", "two_addresses", put(f"{DOMAIN_NAME}/SecurityPolicy", "TLS_1_0")),
     ("mariadb-proxy", "two_addresses", put("DomainMapping/Properties/DomainName", "other")),
     (
@@ -287,7 +287,7 @@ MISTAKES = [
         "HttpRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition/StringEquals"
         "/aws:SourceVpc", {"Ref": "Network"}
     )),
-    ("existing-dev", "ways_out", put("HttpLambdaFunction/Properties/VpcConfig", {})),
+    ("existing-dev", "internet_routes", put("HttpLambdaFunction/Properties/VpcConfig", {})),
     ("existing-dev", "wide_rights", put(
         "MigrateRole/Properties/Policies/0/PolicyDocument/Statement/1/Resource/1", "*"
     )),
@@ -299,7 +299,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("variant", "name", "spoil"), MISTAKES)
 def test_mistake(build: Build, variant: str, name: str, spoil: Callable[[Template], None]) -> None:
-    """A planted mistake is found."""
+    """Each planted mistake is found."""
     template = copy.deepcopy(template_of(build, variant))
     check = {**CHECKS, "careless_production": careless_production}[name]
     assert not list(check(template))

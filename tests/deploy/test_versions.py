@@ -1,4 +1,4 @@
-"""What a workflow asks of AWS before and after a deployment, with moto in the place of AWS."""
+"""The queries of a workflow before and after a deployment, with moto instead of AWS."""
 
 import io
 import json
@@ -17,7 +17,7 @@ REGION = "eu-central-1"
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have an empty account."""
+    """Provide an empty account."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name, value in (
         ("AWS_DEFAULT_REGION", REGION),
@@ -37,7 +37,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wha
 
 
 def deploy_twice() -> None:
-    """Have two versions of the function, the first of them live."""
+    """Create two versions of the function, with the first live."""
     trust = {"Version": "2012-10-17", "Statement": []}
     role = boto3.client("iam").create_role(
         RoleName="http", AssumeRolePolicyDocument=json.dumps(trust)
@@ -61,7 +61,7 @@ def deploy_twice() -> None:
 
 @pytest.mark.usefixtures("aws")
 def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The version that is live is told, not the newest; before the first deployment, none is."""
+    """The live version is printed, not the newest; before the first deployment, none is."""
     assert ask(monkeypatch, capsys, "version") == "version=\n"
     deploy_twice()
     assert ask(monkeypatch, capsys, "version") == "version=1\n"
@@ -69,7 +69,7 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 
 @pytest.mark.usefixtures("aws")
 def test_url(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The address is the stack's own word, since with a custom domain the gateway's own is off."""
+    """The address is the stack's output, since a custom domain disables the gateway's own."""
     outputs = {
         "HttpApiUrl": {"Value": "https://abc.execute-api.eu-central-1.amazonaws.com"},
         "BaseUrl": {"Value": "https://login.example.com"},
@@ -83,7 +83,7 @@ def test_url(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.usefixtures("aws")
 def test_no_url(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A stack that does not say where it answers is named."""
+    """A stack without an output for its address is an error."""
     template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
     boto3.client("cloudformation").create_stack(
         StackName="game-login-dev", TemplateBody=json.dumps(template)

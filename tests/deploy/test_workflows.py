@@ -1,4 +1,4 @@
-"""The workflows: zizmor and actionlint object to nothing, and a deployment goes as it should."""
+"""The workflows pass zizmor and actionlint, and deploy in the right order."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ PINNED = re.compile(r"uses: ([\w-]+/[\w-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)")
 
 
 def workflow(name: str) -> dict[Any, Any]:
-    """Return a workflow; YAML takes its key `on` for a truth."""
+    """Return a workflow; YAML reads its key `on` as True."""
     loaded: dict[Any, Any] = yaml.safe_load((WORKFLOWS / name).read_text())
     return loaded
 
@@ -59,7 +59,7 @@ def plant(folder: Path, name: str, old: str, new: str) -> None:
 
 
 def test_zizmor() -> None:
-    """Zizmor finds nothing, as strict as it can be."""
+    """Zizmor finds nothing in its strictest mode."""
     done = zizmor(GITHUB)
     assert done.returncode == 0, done.stdout + done.stderr
     for path in (*WORKFLOWS.iterdir(), GITHUB / "dependabot.yml"):
@@ -116,7 +116,7 @@ def test_actionlint_finds(copied: Path, name: str, old: str, new: str, said: str
 
 
 def test_pins() -> None:
-    """Every action is a commit with its version beside it, and the same everywhere."""
+    """Every action is pinned to a commit with its version beside it, the same everywhere."""
     pins: dict[str, set[tuple[str, str]]] = {}
     for path in WORKFLOWS.iterdir():
         for line in path.read_text().splitlines():
@@ -129,7 +129,7 @@ def test_pins() -> None:
 
 
 def test_no_key() -> None:
-    """No workflow knows a secret, and only a deployment can get a token."""
+    """No workflow uses a secret, and only a deployment can get a token."""
     for path in WORKFLOWS.iterdir():
         assert "secrets." not in path.read_text()
         content = workflow(path.name)
@@ -140,7 +140,7 @@ def test_no_key() -> None:
 
 
 def test_every_database() -> None:
-    """Each week, and when asked, all tests run on every database that is fetched, or fail."""
+    """Each week, and on demand, all tests run on every fetched database, or fail."""
     content = workflow("databases.yml")
     assert content[True]["schedule"] == [{"cron": "23 4 * * 1"}]
     assert "workflow_dispatch" in content[True]
@@ -154,7 +154,7 @@ def test_every_database() -> None:
 
 @pytest.mark.parametrize("database", ["", DEFAULT, *sorted(FETCHED)])
 def test_the_faults_on_every_database(database: str) -> None:
-    """`make test` on another database than the system's has the faults in it, too."""
+    """`make test` on a database other than the system's includes the fault tests."""
     outside = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     commands = subprocess.run(
         ["make", "--dry-run", "test"],
@@ -168,8 +168,8 @@ def test_the_faults_on_every_database(database: str) -> None:
     assert ("tests/faults" in commands) == (database in FETCHED)
 
 
-def test_what_goes_where() -> None:
-    """Dev comes from main and prod from a tag, both tested, and only where it is switched on."""
+def test_triggers() -> None:
+    """Dev is deployed from main and prod from a tag, both tested, and only if enabled."""
     content = workflow("deploy.yml")
     assert content[True] == {"push": {"branches": ["main"], "tags": ["v*"]}}
     jobs = content["jobs"]
@@ -179,12 +179,12 @@ def test_what_goes_where() -> None:
     assert jobs["prod"]["needs"] == ["test", "on-main"]
     for stage in ("dev", "prod"):
         assert jobs[stage]["with"] == {"stage": stage}
-    # What deploy.yml tests, test.yml does not test again.
+    # test.yml does not repeat the tests of deploy.yml.
     assert workflow("test.yml")[True]["push"] == {"branches-ignore": ["main"]}
 
 
 def test_a_deployment() -> None:
-    """In this order, one at a time, never cut off, with the approval of its environment."""
+    """The steps run in this order, one deployment at a time, uncancelled, after approval."""
     job = workflow("deploy-stage.yml")["jobs"]["deploy"]
     assert job["environment"] == "${{ inputs.stage }}"
     assert job["concurrency"] == {
@@ -214,7 +214,7 @@ def test_a_deployment() -> None:
 
 
 def test_the_package_is_built_elsewhere() -> None:
-    """No build tool runs beside the role: the package comes with its digest from another job."""
+    """The job with the role runs no build tool: another job gives it package and digest."""
     jobs = workflow("deploy-stage.yml")["jobs"]
     build, deploy = jobs["package"], jobs["deploy"]
     assert build["permissions"] == {"contents": "read"}
@@ -230,15 +230,15 @@ def test_the_package_is_built_elsewhere() -> None:
 
 
 def test_the_package_outlasts_the_approval() -> None:
-    """GitHub waits up to 30 days for an approval, and then the package is still there."""
+    """The package is kept for 30 days, as long as GitHub waits for an approval."""
     steps = workflow("deploy-stage.yml")["jobs"]["package"]["steps"]
     (upload,) = (step for step in steps if "upload-artifact" in step.get("uses", ""))
     assert upload["with"]["retention-days"] == 30
 
 
 @pytest.mark.parametrize(("today", "status"), [("2027-09-15", 0), ("2027-09-16", 1)])
-def test_aurora_version_is_looked_at(tmp_path: Path, today: str, status: int) -> None:
-    """Weekly, and in no deployment's way, a workflow asks for a newer Aurora when it is time."""
+def test_aurora_reminder(tmp_path: Path, today: str, status: int) -> None:
+    """A weekly workflow fails when Aurora's version is due, without blocking deployments."""
     (step,) = workflow("databases.yml")["jobs"]["aurora"]["steps"]
     _program(tmp_path / "date", f"echo {today}")
     done = subprocess.run(
@@ -254,7 +254,7 @@ def test_aurora_version_is_looked_at(tmp_path: Path, today: str, status: int) ->
 
 @pytest.mark.parametrize("same", [True, False])
 def test_another_package(tmp_path: Path, *, same: bool) -> None:
-    """A package that is not the one that was built is not unpacked, and ends the job."""
+    """A package with another digest is not unpacked, and fails the job."""
     steps = workflow("deploy-stage.yml")["jobs"]["deploy"]["steps"]
     (check,) = (step for step in steps if "sha256sum" in step.get("run", ""))
     (tmp_path / "out").mkdir()
@@ -325,8 +325,8 @@ def test_a_tag_beside_main(tmp_path: Path, *, on_main: bool) -> None:
         ),
     ],
 )
-def test_going_back(tmp_path: Path, before: str, now: str, made: list[str], said: str) -> None:
-    """Players get the previous version back, unless there is none or it is the one that fails."""
+def test_rollback(tmp_path: Path, before: str, now: str, made: list[str], said: str) -> None:
+    """Players are moved back to the previous version, unless there is none or it is still live."""
     steps = workflow("deploy-stage.yml")["jobs"]["deploy"]["steps"]
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

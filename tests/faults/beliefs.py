@@ -1,4 +1,4 @@
-"""What players hold and believe: their devices, their accounts, and what should be dead by now."""
+"""The state players expect: their devices, their accounts, and the sessions that have ended."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from tests.faults.history import Call
 
 @dataclass(frozen=True)
 class Device:
-    """A session, as the one who is signed in holds it."""
+    """A session as its player's device holds it."""
 
     name: str
     account: str
@@ -24,7 +24,7 @@ class Device:
 
 @dataclass(frozen=True)
 class BelievedAccount:
-    """An account that is left at the end, with its password and its living sessions."""
+    """An account that exists at the end, with its password and its living sessions."""
 
     name: str
     password: str
@@ -32,9 +32,9 @@ class BelievedAccount:
 
 
 class Beliefs:
-    """What all players believe, to be put to the test at the end."""
+    """The beliefs of all players, tested at the end."""
 
     def __init__(self) -> None:
         self.accounts: list[BelievedAccount] = []
         self.ended: list[Device] = []
-        self.replaced: list[Device] = []  # living sessions, with a token from before a new password
+        self.replaced: list[Device] = []  # living sessions, with the token before a new password

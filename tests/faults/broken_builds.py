@@ -1,6 +1,6 @@
-"""Backends with one planted mistake each, which the checker has to catch.
+"""Backends with one planted mistake each, which the checker must catch.
 
-Planted in the handler processes alone, before the application is put together.
+The mistake is planted in the handler processes only, before the application is created.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from auth.store.records import Account, Session
 
 @dataclass(frozen=True)
 class BrokenBuild:
-    """A mistake, how it is planted, and what it has to be caught by: one of these properties."""
+    """A mistake, the function that plants it, and the properties of which one must catch it."""
 
     mistake: str
     plant: Callable[[], None]
@@ -72,7 +72,7 @@ def _autocommit_off() -> None:
 
 
 def _commit_again() -> None:
-    """Have a repeated transaction take what its first try committed for somebody else's."""
+    """Have a repeated transaction take the row of its own first try for another account's."""
     transact = Database.transact
 
     def transact_blindly(database: Database, *statements: Statement) -> None:
@@ -94,9 +94,9 @@ BROKEN_BUILDS = {
         ("one account per name",),
     ),
     "autocommit off": BrokenBuild(
-        "autocommit off", _autocommit_off, ("what was ended stays ended", "nobody is signed out")
+        "autocommit off", _autocommit_off, ("ended sessions stay ended", "no failure signs out")
     ),
     "commit again": BrokenBuild(
-        "an unknown COMMIT sent again blindly", _commit_again, ("nobody's own name is taken",)
+        "an unknown COMMIT sent again blindly", _commit_again, ("own name is never refused",)
     ),
 }

@@ -1,8 +1,8 @@
-"""What must be true of every history, whatever broke meanwhile.
+"""The properties that every history must have, under any fault.
 
-A pure function of the history. Each property below is a function that yields what speaks against
-it. None of them guesses: where a call had no answer, both outcomes count as possible, and where two
-calls overlapped, both orders.
+A pure function of the history. Each property below is a function that yields the evidence against
+it. None of them guesses: if a call had no answer, both outcomes count as possible; if two calls
+overlapped, both orders do.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ REPEATED = (
 
 @dataclass(frozen=True)
 class Violation:
-    """A property that does not hold, and what shows it."""
+    """A property that does not hold, and the evidence."""
 
     of: str
     evidence: str
@@ -39,7 +39,7 @@ class Violation:
 
 
 def violations(history: History) -> list[Violation]:
-    """Return all that speaks against a history; nothing: every property holds."""
+    """Return all violations in a history; none if every property holds."""
     return [
         Violation(name, evidence)
         for name, property_of in PROPERTIES.items()
@@ -47,7 +47,7 @@ def violations(history: History) -> list[Violation]:
     ]
 
 
-# How the service fails
+# Failures of the service
 
 
 def _only_503(history: History) -> Iterator[str]:
@@ -107,13 +107,13 @@ def _own_name_is_not_taken(history: History) -> Iterator[str]:
             if call.code == "username_taken" and not any(
                 _may_own(other, call) for other in calls if other is not call
             ):
-                yield f"nobody else wanted it: {call}"
+                yield f"no other registration wanted the name: {call}"
 
 
 def _may_own(other: Call, refused: Call) -> bool:
-    """Tell whether `other` can be why the name of `refused` was taken.
+    """Tell whether `other` can be the reason that the name of `refused` was taken.
 
-    By the contract a repeated registration is told so only where it has no key.
+    By the contract, a repeated registration gets this answer only if it has no key.
     """
     is_own = other.intent == refused.intent
     return other.began < refused.ended and not (is_own and refused.key)
@@ -121,7 +121,7 @@ def _may_own(other: Call, refused: Call) -> bool:
 
 @dataclass(frozen=True)
 class _Write:
-    """A call that made a password valid for a name; None: it made the name nobody's."""
+    """A call that made a password valid for a name, or freed the name if `password` is None."""
 
     password: str | None
     began: float
@@ -129,7 +129,7 @@ class _Write:
 
 
 def _passwords_are_kept(history: History) -> Iterator[str]:
-    """Each sign-in must fit what the name's password can have been at that moment."""
+    """Each sign-in must fit a password that the name can have had at that moment."""
     names = {c.gave_account: c.name for c in history.calls if c.gave_account and c.name}
     writes: dict[str, list[_Write]] = defaultdict(list)
     for call in history.calls:
@@ -140,16 +140,16 @@ def _passwords_are_kept(history: History) -> Iterator[str]:
             ended = call.ended if call.done else float("inf")
             writes[name].append(_Write(password, call.began, ended))
     for call in history.calls:
-        # Who owns an account has always sent its password, or the one that was to replace it.
+        # An owner always sends the account's password, or the one that was to replace it.
         owns = call.kind in (Action.CHANGE_PASSWORD, Action.DELETE)
         if owns and call.code == "invalid_credentials":
-            yield f"refused to its owner: {call}"
+            yield f"the owner's password was refused: {call}"
         if call.kind != Action.LOG_IN:
             continue
         if call.done and not _may_be(call, writes[call.name]):
-            yield f"a password that was not valid any more: {call}"
+            yield f"accepted an invalid password: {call}"
         elif call.code == "invalid_credentials" and not _may_not_be(call, writes[call.name]):
-            yield f"the password was valid: {call}"
+            yield f"refused a valid password: {call}"
 
 
 def _may_be(login: Call, writes: list[_Write]) -> bool:
@@ -178,7 +178,7 @@ def _may_not_be(login: Call, writes: list[_Write]) -> bool:
 
 
 class _Sessions:
-    """Who opened each session, which call gave each token, and who ended what."""
+    """For each session or token, the call that created it and the calls that ended it."""
 
     def __init__(self, history: History) -> None:
         self.opened: dict[str, Call] = {}
@@ -194,7 +194,7 @@ class _Sessions:
                 self.ends[call.account].append(call)
 
     def surely_ended(self, use: Call) -> Call | None:
-        """Return the acknowledged call that has ended the session in use, if there is one."""
+        """Return an acknowledged call that had ended the session in use, if there is one."""
         return next(
             (
                 end
@@ -211,7 +211,7 @@ class _Sessions:
         )
 
     def may_have_expired(self, use: Call) -> bool:
-        """Tell whether the access token in use can be too old: none is older than its session."""
+        """Tell whether the access token in use can have expired: none is older than its session."""
         return use.clock_ended - self.opened[use.session].clock_began >= ACCESS_SECONDS
 
     def _surely_ends(self, end: Call, use: Call) -> bool:
@@ -220,12 +220,12 @@ class _Sessions:
         if end.kind in ENDS_ONE:
             return end.session == use.session
         if end.kind == Action.LOG_OUT_EVERYWHERE and self._had_ended(end):
-            return False  # by the contract it then does nothing
+            return False  # by the contract, it has no effect then
         if end.session != use.session:
             return self.opened[use.session].ended < self.first_try[end.intent]
         if end.kind == Action.LOG_OUT_EVERYWHERE:
             return True
-        # The session that changed the password goes on; its old refresh token does not.
+        # The session that changed the password lives on; its old refresh token does not.
         given = self.gave.get(use.token)
         return given is not None and given.ended < self.first_try[end.intent]
 
@@ -239,7 +239,7 @@ class _Sessions:
         return end.kind not in ENDS_ONE and self.opened[use.session].began < end.ended
 
     def _had_ended(self, end: Call) -> bool:
-        """Tell whether the session that asked for it may have ended before."""
+        """Tell whether the session that sent `end` may have ended before."""
         return any(
             other.intent != end.intent and other.began < end.ended and self._may_end(other, end)
             for other in self.ends[end.account]
@@ -255,15 +255,15 @@ def _ended_sessions_stay_ended(history: History) -> Iterator[str]:
                 yield f"{call}, after {end}"
 
 
-def _nobody_is_signed_out(history: History) -> Iterator[str]:
+def _no_failure_signs_out(history: History) -> Iterator[str]:
     sessions = _Sessions(history)
     for call in history.calls:
-        # Of a call that ends another session the history has that one, not the caller's own.
+        # A call that ends another session is recorded with that session, not the caller's.
         refused = call.code == "invalid_token" and call.kind != Action.END_SESSION
         if refused and sessions.may_have_expired(call):
             continue
         if (refused or call.code == "session_ended") and not sessions.may_have_ended(call):
-            yield f"nobody had ended it: {call}"
+            yield f"no call had ended the session: {call}"
 
 
 def _one_successor(history: History) -> Iterator[str]:
@@ -287,7 +287,7 @@ def _unknown_outcomes_converge(history: History) -> Iterator[str]:
             continue
         if last.done or any(call.code == "username_taken" for call in calls):
             continue
-        # The token a repeated call needs is gone with what the first try has ended.
+        # The first try has ended the session or account, and with it the token of the retry.
         is_gone = last.kind == Action.DELETE and last.account not in there
         is_out = last.session in ended and last.kind in (
             Action.LOG_OUT,
@@ -305,14 +305,14 @@ def _unknown_outcomes_converge(history: History) -> Iterator[str]:
 PROPERTIES: dict[str, Callable[[History], Iterator[str]]] = {
     "the only 5xx is 503 with Retry-After": _only_503,
     "no answer later than 12 s": _in_time,
-    "the service is there": _serves,
+    "the service is available": _serves,
     "one account per name": _one_account_per_name,
     "no acknowledged registration is lost": _registrations_are_kept,
     "no acknowledged deletion is lost": _deletions_are_kept,
-    "nobody's own name is taken": _own_name_is_not_taken,
+    "own name is never refused": _own_name_is_not_taken,
     "no acknowledged password change is lost": _passwords_are_kept,
-    "what was ended stays ended": _ended_sessions_stay_ended,
-    "nobody is signed out": _nobody_is_signed_out,
+    "ended sessions stay ended": _ended_sessions_stay_ended,
+    "no failure signs out": _no_failure_signs_out,
     "a token has one successor": _one_successor,
     "unknown outcomes converge": _unknown_outcomes_converge,
     "guesses are bounded": guesses_are_bounded,

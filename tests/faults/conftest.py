@@ -19,8 +19,8 @@ from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
 
 PLAYERS = 5
-SETTLING_SECONDS = 40.0  # at most, for players to learn what came of their calls
-LOOKS = 150  # at accounts and sessions, in the end
+SETTLING_SECONDS = 40.0  # at most, for players to learn the outcome of their calls
+LOOKS = 150  # at accounts and sessions, at the end
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture
 def play(servers: Servers, tmp_path: Path) -> Play:
-    """Return a way to play while a fault is injected, and to have the history."""
+    """Return a function that plays while a fault is injected, and returns the history."""
 
     def play(
         fault: Fault, build: str = "", settling: float = SETTLING_SECONDS, looks: int = LOOKS
@@ -56,7 +56,7 @@ def play(servers: Servers, tmp_path: Path) -> Play:
             assert logged >= fault.times, f"{fault.logged!r} was logged {logged} times"
             run.settle(settling)
             look_at_the_end(run, beliefs, looks)
-            sys.stdout.write("\n".join(run.workers.log_lines(" 503 ")))  # shown where a test fails
+            sys.stdout.write("\n".join(run.workers.log_lines(" 503 ")))  # shown if a test fails
             return run.history()
         finally:
             run.stop()
@@ -66,7 +66,7 @@ def play(servers: Servers, tmp_path: Path) -> Play:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """End with the table."""
+    """Print the table at the end."""
     reports = [
         report
         for outcome in ("passed", "failed")

@@ -1,8 +1,8 @@
-"""The faults: what is broken, when, and how.
+"""The faults, each with its timing.
 
-Each is a function that does it to a run while it plays. What is inside `run.down()` may make calls
-fail; five seconds after it everything has to work again, and where there is no `run.down()` no
-call may fail at all.
+Each is a function that injects itself into a run while it plays. Inside `run.down()` calls may
+fail; five seconds after it everything must work again. A fault without `run.down()` may make no
+call fail at all.
 """
 
 import random
@@ -31,9 +31,9 @@ LOST, LOCK_WAIT = "connection lost", "lock wait"  # as auth.external.connection 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault by the name it has in the table; `prepare` starts the run, `inject` breaks it.
+    """A fault with its name in the table; `prepare` starts the run, `inject` breaks it.
 
-    What the handlers log of it, so often at least, shows that they have met with it.
+    The handlers must log `logged` at least `times` times: that proves that the fault reached them.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Fault:
 
 
 def nothing(run: Run) -> None:
-    """Break nothing: the load alone, which has to come to every limit on guesses."""
+    """Break nothing: the load alone, which must reach every limit on guesses."""
     run.play(5.0)
     end = time.monotonic() + 30.0
     while untried := limits_not_reached(run.calls):
@@ -56,7 +56,7 @@ def nothing(run: Run) -> None:
 
 
 def kill(run: Run) -> None:
-    """End the database as a power failure would, and start it again."""
+    """Kill the database, as a power failure would, and start it again."""
     for _ in range(3):
         run.play(WARM_SECONDS)
         with run.down():
@@ -67,7 +67,7 @@ def kill(run: Run) -> None:
 
 
 def freeze(run: Run) -> None:
-    """Have the database do nothing, its connections open."""
+    """Stop the database process while its connections stay open."""
     run.play(WARM_SECONDS)
     with run.down(), run.database.frozen():
         run.play(5.0)
@@ -75,7 +75,7 @@ def freeze(run: Run) -> None:
 
 
 def read_only(run: Run) -> None:
-    """Have the database refuse to write, as the reader of a failover does."""
+    """Have the database refuse writes, as the replica does during a failover."""
     run.play(WARM_SECONDS)
     with run.down(), run.database.set_to("read_only", 1):
         run.play(2.0)
@@ -83,7 +83,7 @@ def read_only(run: Run) -> None:
 
 
 def exhaust(run: Run) -> None:
-    """Take all connections that the database gives."""
+    """Use up the database's connections."""
     run.play(WARM_SECONDS)
     with run.down(), run.database.exhausted():
         run.play(3.0)
@@ -91,13 +91,13 @@ def exhaust(run: Run) -> None:
 
 
 def lock_rows(run: Run) -> None:
-    """Keep all rows of one table after another locked, for longer than anybody waits."""
+    """Lock all rows of one table after another, for longer than any lock wait."""
     for table in ("sessions", "accounts", "rate_limits"):
         run.play(WARM_SECONDS)
         before = run.logged(LOCK_WAIT)
         with run.down(), run.database.locked(table):
             run.play(4.2)
-        assert run.logged(LOCK_WAIT) > before, f"nobody wanted the rows of {table}"
+        assert run.logged(LOCK_WAIT) > before, f"no call waited for the rows of {table}"
     run.play(AFTER_SECONDS)
 
 
@@ -105,7 +105,7 @@ def lock_rows(run: Run) -> None:
 
 
 def kill_connections(run: Run) -> None:
-    """Close connections in the midst of whatever they do."""
+    """Close connections while they are in use."""
     run.play(WARM_SECONDS)
     with run.down():
         for _ in range(40):
@@ -116,7 +116,7 @@ def kill_connections(run: Run) -> None:
 
 
 def kill_idle(run: Run) -> None:
-    """Close all connections while nobody uses them."""
+    """Close all connections while they are idle."""
     for _ in range(10):
         run.play(0.5)
         with run.workers.all_idle():
@@ -127,7 +127,7 @@ def time_out(run: Run) -> None:
     """Have the database close connections that have been idle for a second."""
     with run.database.set_to("wait_timeout", 1):
         with run.workers.all_idle():
-            run.database.cut_all_of(APPLICATION)  # a connection keeps the value it began with
+            run.database.cut_all_of(APPLICATION)  # a connection keeps its initial value
         for _ in range(3):
             run.play(1.0)
             with run.workers.all_idle():
@@ -143,22 +143,22 @@ def _wait_until_timed_out(run: Run) -> None:
 
 
 def through_line(run: Run) -> None:
-    """Start a run whose handlers reach the database through a line that can be cut."""
+    """Start a run whose handlers reach the database through a proxy that can be cut."""
     secret = run.database.application
     run.start(msgspec.structs.replace(secret, port=run.line.port))
 
 
 def cut(run: Run, *, after: bool) -> None:
-    """Cut connections at statements that write, as a broken network does."""
+    """Cut connections at writing statements, as a broken network does."""
     run.play(WARM_SECONDS)
     with run.down(), run.line.cutting(Cut(after, share=0.25)):
         run.play(6.0)
-    assert run.line.cuts > 10, "hardly anything was cut"
+    assert run.line.cuts > 10, "too few connections were cut"
     run.play(AFTER_SECONDS)
 
 
 def another_ca(run: Run) -> None:
-    """Have somebody without the database's certificate answer in its place."""
+    """Have a server without the database's certificate answer in its place."""
     other = run.folder / "other-ca"
     make_certificates(other)
     run.play(WARM_SECONDS)
@@ -166,7 +166,7 @@ def another_ca(run: Run) -> None:
         run.play(0.5)
         before = run.line.statements
         run.play(2.5)
-        assert run.line.statements == before, "a server of another CA was sent a statement"
+        assert run.line.statements == before, "a statement was sent to a server of another CA"
     run.play(AFTER_SECONDS)
 
 
@@ -179,9 +179,9 @@ def rotating_user(run: Run) -> None:
 
 
 def rotate_one_user(run: Run) -> None:
-    """As AWS's single-user rotation: for a second AWSCURRENT is wrong and AWSPENDING right.
+    """Rotate as AWS does for a single user: for a second AWSCURRENT is wrong and AWSPENDING right.
 
-    No call lives through two of them, however slow the machine is.
+    No call spans two rotations, even on a slow machine.
     """
     secret = run.secret
     for _ in range(ROTATIONS):
@@ -196,7 +196,7 @@ def rotate_one_user(run: Run) -> None:
 
 
 def rotate_two_users(run: Run) -> None:
-    """As AWS's rotation by alternating users: what AWSCURRENT says is always right."""
+    """Rotate as AWS does for alternating users: AWSCURRENT is always right."""
     users = (run.database.new_user("rotating_b"), run.secret)
     for _, user in zip(range(ROTATIONS), cycle(users), strict=False):
         run.play(0.2)
@@ -212,14 +212,14 @@ def rotate_two_users(run: Run) -> None:
 
 
 def trouble_with_secrets(run: Run, trouble: Trouble) -> None:
-    """Warm handlers go on serving, with new connections too; cold ones do when it is over."""
+    """Warm handlers keep serving, even on new connections; cold ones serve after the fault."""
     run.play(WARM_SECONDS)
     with run.secrets_line.in_trouble(trouble):
         run.database.cut_all_of(APPLICATION)
         run.play(KEYS_SECONDS + 1.0)
         run.let_calls_end()
         assert run.logged("token keys could not be read again") >= WORKERS // 2, (
-            "hardly any handler has asked"
+            "too few handlers tried to read the keys"
         )
         with run.down():
             run.workers.start(3)
@@ -237,7 +237,7 @@ def step_clock(run: Run, seconds: float) -> None:
     run.play(3.0)
     span = "TIMESTAMPDIFF(SECOND, MIN(created_at), MAX(created_at))"
     (row,) = run.database.run(f"SELECT {span} AS seconds FROM accounts")
-    assert row["seconds"] > abs(seconds) / 2, "the handlers do not go by the clock that was set"
+    assert row["seconds"] > abs(seconds) / 2, "the handlers do not use the clock that was set"
 
 
 FAULTS = (
@@ -265,7 +265,7 @@ FAULTS = (
         rotate_two_users,
         rotating_user,
         "credentials refused",
-        ROTATIONS // 2,  # the password that the handlers know fails every other time
+        ROTATIONS // 2,  # every other time, the handlers' cached password still works
     ),
     *(
         Fault(name, partial(trouble_with_secrets, trouble=trouble), logged=logged)

@@ -1,6 +1,6 @@
-"""How many guesses may pass: burst, and rate times time, as docs/promises/security.md has them.
+"""The number of guesses that may pass: burst, and rate times time, as in docs/promises/security.md.
 
-One property of the checker's, apart because it counts where the others compare.
+One property of the checker, in its own module because it counts and the others compare.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +14,9 @@ ORDER_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class _Limit:
-    """A bucket: its subject, how many at once, then one every `seconds`.
+    """A bucket: its subject, its burst, then one guess every `seconds`.
 
-    `enough`: so many guesses show that it was used up, if that is fewer than `burst`.
+    `enough` guesses show that it was used up, if that is fewer than `burst`.
     """
 
     name: str
@@ -38,16 +38,16 @@ _LIMITS = (
 
 
 def guesses_are_bounded(history: History) -> Iterator[str]:
-    """Yield what was guessed more often than burst and rate times time allow."""
+    """Yield each subject with more guesses than burst and rate times time allow."""
     for limit in _LIMITS:
         for subject, calls in _guesses(limit, history.calls).items():
             count, allowed = _most_above(calls, limit, history.steps_back)
             if count > allowed:
-                yield f"by {limit.name}, {subject}: {count} guesses where {allowed:.1f} may pass"
+                yield f"by {limit.name}, {subject}: {count} guesses, {allowed:.1f} allowed"
 
 
 def limits_not_reached(calls: Iterable[Call]) -> list[str]:
-    """Return the limits that nobody used up: about those, so few guesses prove nothing."""
+    """Return the limits that were never used up: about those, so few guesses prove nothing."""
     seen = tuple(calls)
     return [
         limit.name
@@ -57,7 +57,7 @@ def limits_not_reached(calls: Iterable[Call]) -> list[str]:
 
 
 def _guesses(limit: _Limit, calls: Iterable[Call]) -> dict[str, list[Call]]:
-    """Return the guesses that one limit was to bound, by its subject."""
+    """Return the guesses that a limit applies to, by its subject."""
     wrong = (call for call in calls if call.code == "invalid_credentials")
     return grouped((call for call in wrong if call.kind == limit.kind), limit.subject)
 
@@ -69,7 +69,7 @@ def _most_above(calls: Iterable[Call], limit: _Limit, steps_back: int) -> tuple[
     for last, until in enumerate(ordered):
         for first, since in enumerate(ordered[: last + 1]):
             seconds = until.clock_ended - since.clock_began + ORDER_SECONDS
-            # A clock that is set back gives one guess more (docs/decisions/0004).
+            # A clock that is set back allows one more guess (docs/decisions/0004).
             span = (last - first + 1, limit.burst + steps_back + seconds / limit.seconds)
             worst = max(worst, span, key=lambda each: each[0] - each[1])
     return worst

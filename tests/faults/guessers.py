@@ -1,4 +1,4 @@
-"""Those who have no password, and one who only asks whether the service is there."""
+"""Attackers without a password, and a monitor of the service."""
 
 from random import Random
 
@@ -7,8 +7,8 @@ from tests.faults.history import Action
 from tests.faults.players import Actor, new_name, new_password
 from tests.faults.run import Run
 
-# Half of the guesses at one name come from the first address, which also tries one name after
-# another: so every limit of `guess_limits` is come to.
+# Half of the guesses at one name come from the first address, and SPRAYING tries one name after
+# another, so every limit of `guess_limits` is reached.
 ADDRESSES = ("192.0.2.1",) * 8 + tuple(f"192.0.2.{number}" for number in range(2, 10))
 SPRAYING = "192.0.2.100"
 WATCHING = "192.0.2.200"
@@ -17,7 +17,7 @@ WATCH_SECONDS = 0.05
 
 
 class Guesser:
-    """Guesses passwords as fast as it is let."""
+    """Guesses passwords without waiting for the limits."""
 
     def __init__(self, run: Run, seed: int) -> None:
         self._run = run
@@ -25,9 +25,9 @@ class Guesser:
         self._victim = Actor(run, Beliefs(), seed)
 
     def guess(self) -> None:
-        """Guess until the run ends: at one name, at many, and with another one's stolen tokens.
+        """Guess until the run ends: at one name, at many names, and with stolen tokens.
 
-        A device whose own bucket is empty goes on with its account's, so that is another account.
+        A device with an empty bucket uses its account's, so the stolen device has another account.
         """
         name = new_name()
         victim = self._victim.register(name, new_password(), keyless=0.0)
@@ -85,6 +85,6 @@ class Guesser:
 
 
 def watch(run: Run) -> None:
-    """Ask all the time whether the service is there."""
+    """Ask for the service's health all the time."""
     while not run.stopping.wait(WATCH_SECONDS):
         run.call(Action.HEALTH, "GET", "/v1/health", intent=run.new_intent(), address=WATCHING)

@@ -1,4 +1,4 @@
-"""What happened in a run: every call with its answer, and what the database held at the end."""
+"""The history of a run: every call with its answer, and the accounts in the database at the end."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ V = TypeVar("V")
 
 
 class Action(StrEnum):
-    """What a call asked for."""
+    """The request that a call makes."""
 
     REGISTER = "register"
     LOG_IN = "log in"
@@ -31,9 +31,9 @@ class Action(StrEnum):
 class Call:
     """One call and its answer, as the caller saw them.
 
-    `began` and `ended` are seconds since the run began. `clock_began` and `clock_ended` say how far
-    the clock of the handlers had gone forward by then, steps included. Calls of one `intent` are
-    one wish of a player, repeated until the outcome is known.
+    `began` and `ended` are seconds since the run began. `clock_began` and `clock_ended` are the
+    seconds that the handlers' clock had advanced by then, steps included. Calls of one `intent` are
+    tries of one action, repeated until the outcome is known.
     """
 
     kind: Action
@@ -42,11 +42,11 @@ class Call:
     ended: float
     clock_began: float
     clock_ended: float
-    status: int  # 0: none came
+    status: int  # 0: no answer
     code: str = ""
     retry_after: int = 0
-    # What was sent; the account and the session are those the token was given for, but of another
-    # session to be ended it is that one.
+    # The request. The account and the session are those of the token, except that a call that ends
+    # another session has that session.
     name: str = ""
     password: str = ""
     address: str = ""
@@ -54,7 +54,7 @@ class Call:
     account: str = ""
     session: str = ""
     token: str = ""
-    # What came back.
+    # The answer.
     gave_account: str = ""
     gave_session: str = ""
     gave_token: str = ""
@@ -62,17 +62,17 @@ class Call:
 
     @property
     def failed(self) -> bool:
-        """Tell whether the service did not do its work; what came of the call is unknown then."""
+        """Tell whether the service failed, so that the outcome of the call is unknown."""
         return self.status == 0 or self.status >= 500
 
     @property
     def done(self) -> bool:
-        """Tell whether it was acknowledged."""
+        """Tell whether the call was acknowledged."""
         return self.status in (200, 201)
 
     @property
     def may_have_happened(self) -> bool:
-        """Tell whether it may have taken effect."""
+        """Tell whether the call may have taken effect."""
         return self.done or self.failed
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Window:
-    """A span of a run in which the service has to serve: no call in it may fail."""
+    """A span of a run in which the service must serve: no call in it may fail."""
 
     began: float
     ended: float
@@ -100,17 +100,17 @@ class History:
 
     @property
     def failures(self) -> int:
-        """Return how many calls failed."""
+        """Return the number of failed calls."""
         return sum(call.failed for call in self.calls)
 
     @property
     def longest(self) -> float:
-        """Return how long the slowest answer took, in seconds."""
+        """Return the time of the slowest answer, in seconds."""
         return max((call.ended - call.began for call in self.calls), default=0.0)
 
 
 def grouped(values: Iterable[V], key: Callable[[V], K]) -> dict[K, list[V]]:
-    """Return values by what `key` says of them."""
+    """Return values grouped by their key."""
     groups: dict[K, list[V]] = defaultdict(list)
     for value in values:
         groups[key(value)].append(value)

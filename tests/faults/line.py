@@ -1,7 +1,7 @@
-"""What lies between the handlers and the database: a TCP proxy that cuts around a statement.
+"""A TCP proxy between the handlers and the database that cuts connections at a statement.
 
-It ends the handlers' TLS with the server's own certificate, or with one of another CA, and so sees
-the statements of the MySQL protocol: packets of a length (3 bytes), a number and a payload.
+It terminates the handlers' TLS with the server's own certificate, or with one of another CA, and so
+sees the statements of the MySQL protocol: packets of a length (3 bytes), a number and a payload.
 """
 
 import random
@@ -17,16 +17,16 @@ from pathlib import Path
 QUERY = 3  # COM_QUERY
 PATIENCE_SECONDS = 10.0
 CHUNK = 65536
-# What changes something for good: a transaction's end, and statements that are one by themselves.
+# Statements that commit: the end of a transaction, and single statements in autocommit mode.
 WRITES = (b"COMMIT", b"UPDATE accounts", b"UPDATE sessions", b"DELETE FROM accounts")
 OPENS_SESSION = b"INSERT INTO sessions"
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Cuts a connection at a writing statement, so often: before it is sent, or after it is done.
+    """Cuts a share of the writing statements: before they are sent, or after they are done.
 
-    After means: the server has answered, and its answer is lost.
+    After means that the server has answered and its answer is lost.
     """
 
     after: bool
@@ -60,7 +60,7 @@ class Line:
 
     @contextmanager
     def with_certificates(self, folder: Path) -> Iterator[None]:
-        """Show another certificate for a while, from a cut of all connections on."""
+        """Show another certificate for a while; existing connections are cut first."""
         usual = self._context
         self._context = server_context(folder)
         self.cut_all()
@@ -75,7 +75,7 @@ class Line:
             _shut(end)
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop the proxy."""
         _shut(self._listener)
         self._listener.close()
         self._thread.join()
@@ -95,7 +95,7 @@ class Line:
             server = socket.create_connection(("127.0.0.1", self._port), PATIENCE_SECONDS)
             ends.append(server)
             client.sendall(_read_packet(server))  # the server's greeting, in the clear
-            server.sendall(_read_packet(client))  # the client's wish for TLS
+            server.sendall(_read_packet(client))  # the client's request for TLS
             plain, client = client, self._context.wrap_socket(client, server_side=True)
             ends[0] = client
             self._open.add(client)
@@ -109,7 +109,7 @@ class Line:
             end.close()
 
     def _relay(self, client: ssl.SSLSocket, server: ssl.SSLSocket) -> None:
-        """Pass everything on, until one end closes or the connection is to be cut."""
+        """Relay data until one end closes or the connection must be cut."""
         sent = bytearray()
         cut_at_answer = False
         while True:
@@ -135,7 +135,7 @@ class Line:
                     _send(server, packet)
 
     def _cut_for(self, packet: bytes) -> Cut | None:
-        """Return how to cut at this packet, if at all."""
+        """Return the cut to make at this packet, if any."""
         if packet[4] != QUERY:
             return None
         self.statements += 1
@@ -145,7 +145,7 @@ class Line:
 
 
 def server_context(folder: Path) -> ssl.SSLContext:
-    """Return the TLS of a server with the certificate of this folder."""
+    """Return the TLS context of a server with this folder's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context
@@ -179,7 +179,7 @@ def _readable(*ends: ssl.SSLSocket) -> list[ssl.SSLSocket]:
 
 
 def _available(end: ssl.SSLSocket) -> bytes | None:
-    """Return what there is to read; None: nothing but TLS's own messages."""
+    """Return the available data; None if there are only TLS's own messages."""
     end.settimeout(0)
     try:
         return end.recv(CHUNK)

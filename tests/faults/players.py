@@ -1,7 +1,7 @@
-"""Players: they register, come and go, and repeat what got no answer as the contract says.
+"""Players: they register, sign in and out, and retry unanswered calls as the contract says.
 
-Each player is a thread that lives through one account after another. At the end every one of them
-goes on until nothing is unknown to it, and what each believes is put to the test.
+Each player is a thread that uses one account after another. At the end every player retries until
+it knows all outcomes, and all their beliefs are tested.
 """
 
 import itertools
@@ -16,7 +16,7 @@ _numbers = itertools.count(1)
 
 
 class Actor:
-    """Somebody who plays until the run ends."""
+    """A player who plays until the run ends."""
 
     def __init__(self, run: Run, beliefs: Beliefs, seed: int) -> None:
         self.run = run
@@ -37,7 +37,7 @@ class Actor:
         )
 
     def live(self) -> None:
-        """Live through one account after another."""
+        """Use one account after another."""
         while not self.run.stopping.is_set():
             if self._random.random() < 0.3:
                 self._race_for_a_name()
@@ -56,10 +56,10 @@ class Actor:
             if self._name:
                 self._part()
 
-    # What a player does
+    # Actions of a player
 
     def register(self, name: str, password: str, *, keyless: float = 0.5) -> Device | None:
-        """Open an account; without an Idempotency-Key, signing in tells what came of it."""
+        """Open an account; without an Idempotency-Key, signing in shows the outcome."""
         run, intent, address = self.run, self.run.new_intent(), self._address()
         key = "" if self._random.random() < keyless else secrets.token_urlsafe(16)
         body = {"username": name, "password": password}
@@ -89,7 +89,7 @@ class Actor:
                 return None
 
     def log_in(self, name: str, password: str, intent: int = 0) -> Device | None:
-        """Sign in; None: refused."""
+        """Sign in; None if refused."""
         call = self._until_known(
             Action.LOG_IN,
             "POST",
@@ -102,7 +102,7 @@ class Actor:
         return Device.of(name, call) if call.done else None
 
     def refresh(self, device: Device, key: str | None = None) -> Device | None:
-        """Refresh a session, by a new key unless one is given (or "": none); None: it has ended."""
+        """Refresh a session with a key: a new one by default, none if "". None if it has ended."""
         call = self._until_known(
             Action.REFRESH,
             "POST",
@@ -117,7 +117,7 @@ class Actor:
         return Device.of(device.name, call) if call.done else None
 
     def me(self, device: Device) -> Call:
-        """Ask for the own account."""
+        """Fetch the account."""
         return self._until_known(
             Action.ME,
             "GET",
@@ -136,12 +136,12 @@ class Actor:
             self._keep(device, self.refresh(device))
 
     def _come_back(self) -> None:
-        """Refresh, sometimes without a key: whoever repeats it does so within the 60 s of grace."""
+        """Refresh, sometimes without a key: retries come within the grace period of 60 s."""
         device = self._any_device()
         self._keep(device, self.refresh(device, "" if self._random.random() < 0.3 else None))
 
     def _come_back_twice(self) -> None:
-        """Two copies of the game refresh one session at once, with one key."""
+        """Have two copies of the game refresh one session at once, with one key."""
         device, key = self._any_device(), secrets.token_urlsafe(16)
         other = self.run.together.submit(self.refresh, device, key)
         self._keep(device, self.refresh(device, key))
@@ -172,7 +172,7 @@ class Actor:
             self._end([other])
 
     def _end_during_refresh(self) -> None:
-        """One device refreshes at the very moment at which another ends its session."""
+        """Have one device refresh at the moment when another ends its session."""
         if len(self._devices) < 2:
             self._another_device()
         if len(self._devices) < 2:
@@ -187,10 +187,10 @@ class Actor:
         self._end([refreshing.result() or other])
 
     def _race_for_a_name(self) -> None:
-        """Some strangers want one name, in whatever spelling, at the same moment."""
-        name, strangers = new_name(), self._random.randint(2, 4)
+        """Have several players register one name, in different spellings, at the same moment."""
+        name, rivals = new_name(), self._random.randint(2, 4)
         spellings = [name, name.upper(), name.title(), name.swapcase()]
-        passwords = [new_password() for _ in range(strangers)]
+        passwords = [new_password() for _ in range(rivals)]
         tries = [
             self.run.together.submit(self.register, spelling, password)
             for spelling, password in zip(spellings, passwords, strict=False)
@@ -202,7 +202,7 @@ class Actor:
                 self._begin(device, password)
 
     def _part(self) -> None:
-        """Delete the account, or leave it to be looked at in the end."""
+        """Delete the account, or keep it for the checks at the end."""
         if self._devices and self._random.random() < 0.35:
             device = self._any_device()
             body = {"password": self._password}
@@ -213,7 +213,7 @@ class Actor:
             self._beliefs.accounts.append(account)
         self._begin(None)
 
-    # How
+    # Steps of the habits
 
     def _change_password(self, changing: Device) -> None:
         device: Device | None = changing
@@ -254,9 +254,9 @@ class Actor:
         intent: int = 0,
         **facts: str,
     ) -> tuple[Call, Device | None]:
-        """Send what needs an access token, with a new one when it has expired.
+        """Send a request with an access token, with a new one if it has expired.
 
-        Returns the last answer, and the device; None: its session has ended.
+        Returns the last answer and the device, or None if its session has ended.
         """
         intent = intent or self.run.new_intent()
         left: Device | None = device
@@ -281,14 +281,14 @@ class Actor:
     def _until_known(
         self, kind: Action, method: str, path: str, body: object = None, **facts: object
     ) -> Call:
-        """Send a request until it is known what came of it."""
+        """Send a request until its outcome is known."""
         while True:
             call = self.run.call(kind, method, path, body, address=self._address(), **facts)  # type: ignore[arg-type]
             if not (call.failed or call.status == 429) or not self.run.wait_after(call):
                 return call
 
     def _begin(self, device: Device | None, password: str = "") -> None:
-        """Go on as somebody else, or as nobody."""
+        """Switch to another account, or to none."""
         self._devices = [device] if device else []
         self._name = device.name if device else ""
         self._password = password
@@ -297,7 +297,7 @@ class Actor:
         return self._random.choice(self._devices)
 
     def _keep(self, old: Device, new: Device | None) -> None:
-        """Put a refreshed device in the place of the old one; None: it has gone."""
+        """Replace a device by its refreshed one, or remove it if None."""
         rest = [each for each in self._devices if each != old]
         self._devices = [*rest, new] if new else rest
 
@@ -311,9 +311,9 @@ class Actor:
 
 
 def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
-    """Put to the test what players believe: passwords and sessions that are good, and that are not.
+    """Test the players' beliefs: valid passwords, living sessions and ended ones.
 
-    Of each at most so many. The checker judges the answers.
+    Tests at most `most` of each. The checker judges the answers.
     """
     someone = Actor(run, beliefs, seed=0)
 
@@ -326,15 +326,15 @@ def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
     list(run.together.map(look_at, accounts))
     list(run.together.map(someone.me, beliefs.ended[-most:]))
     list(run.together.map(someone.refresh, beliefs.ended[-most:]))
-    # A token from before a new password is taken for a stolen one, so these come last.
+    # A token issued before the new password counts as stolen, so these come last.
     list(run.together.map(someone.refresh, beliefs.replaced[-most:]))
 
 
 def new_name() -> str:
-    """Return a name that nobody has had."""
+    """Return a name that was never used."""
     return f"player-{next(_numbers)}"
 
 
 def new_password() -> str:
-    """Return a password that cannot be guessed, and is quickly judged."""
+    """Return a password that cannot be guessed and whose strength is quick to estimate."""
     return secrets.token_urlsafe(9)

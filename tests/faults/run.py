@@ -1,4 +1,4 @@
-"""One run: handler processes, players and guessers, and the history of what they saw.
+"""One run: handler processes, players and guessers, and the history of their calls.
 
 A fault is something done to a run while it plays.
 """
@@ -27,17 +27,17 @@ from tests.play.events import http_event
 from tests.play.sources import created_tables
 
 WORKERS = 8
-BACK_SECONDS = 5.0  # so soon after the database the service is back
+BACK_SECONDS = 5.0  # from the recovery of the database to that of the service
 REFILL_SECONDS = 300.0
 
 Play = Callable[..., History]
-"""Plays while a fault is injected, and returns the history: a fixture."""
+"""The fixture that plays while a fault is injected, and returns the history."""
 
 _numbers = itertools.count(1)
 
 
 class Run:
-    """A game that is being played, and recorded."""
+    """A running game and its record."""
 
     def __init__(
         self, servers: Servers, secrets_line: SecretsLine, folder: Path, build: str = ""
@@ -69,7 +69,7 @@ class Run:
         }
         self.workers = Workers(environment, self._clock.ahead, folder, build)
 
-    # What faults do
+    # Used by faults
 
     def start(self, secret: DatabaseSecret | None = None) -> None:
         """Start the handlers, with this database secret if one is given."""
@@ -82,13 +82,13 @@ class Run:
 
     @property
     def line(self) -> Line:
-        """Return a line to the database that can be cut; it is for the secret to lead there."""
+        """Return a proxy to the database that can be cut; the secret must name its port."""
         if self._line is None:
             self._line = Line(self.database.port, self.database.ca_file.parent)
         return self._line
 
     def begin(self, *parts: Callable[[], None]) -> None:
-        """Have players and guessers play from now on."""
+        """Start players and guessers."""
         for part in parts:
             thread = threading.Thread(target=self._live, args=(part,), daemon=True)
             thread.start()
@@ -101,21 +101,21 @@ class Run:
             raise self._errors[0]
 
     def let_calls_end(self) -> None:
-        """Wait until every call that is under way now has ended."""
+        """Wait until every call now in progress has ended."""
         now = self._clock.now()
         while any(began <= now for began in list(self._under_way.values())):
             self.play(0.02)
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Break something meanwhile; some seconds afterwards all has to work again."""
+        """Allow failures meanwhile; `BACK_SECONDS` later everything must work again."""
         if self._clock.now() > self._window_began:
             self._windows.append(Window(self._window_began, self._clock.now()))
         yield
         self._window_began = self._clock.now() + BACK_SECONDS
 
     def logged(self, text: str) -> int:
-        """Return how many lines with a text the handlers have logged."""
+        """Return the number of lines in the handlers' logs that contain a text."""
         return len(self.workers.log_lines(text))
 
     def put_secret(self, secret: DatabaseSecret, stage: str = "AWSCURRENT") -> str:
@@ -142,10 +142,10 @@ class Run:
         """Set the clock of all handlers."""
         self._clock.step(seconds)
 
-    # What players do
+    # Used by players
 
     def new_intent(self) -> int:
-        """Return a number for a wish of a player."""
+        """Return the number of a new intent."""
         return next(self._intents)
 
     def call(
@@ -161,9 +161,9 @@ class Run:
         address: str,
         **facts: str,
     ) -> Call:
-        """Send one request, and record what came of it; `facts` are what the record says besides.
+        """Send one request, and record its outcome together with `facts`.
 
-        Waits for an idle handler first, which is no part of the answer's time.
+        Waits for an idle handler first; this wait does not count as time of the answer.
         """
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if bearer:
@@ -189,16 +189,16 @@ class Run:
             clock_ended=self._clock.forward(),
             address=address,
             key=key,
-            **facts,  # type: ignore[arg-type]  # they are all texts
+            **facts,  # type: ignore[arg-type]  # all are strings
             **_read(answer),
         )
         self.calls.append(call)
         return call
 
     def wait_after(self, call: Call) -> bool:
-        """Wait as long as an answer says; False: it is time to give up.
+        """Wait as long as an answer says; return False if it is time to give up.
 
-        At the end of a run nobody waits for a bucket to refill: time is let pass instead.
+        At the end of a run no player waits for a bucket to refill: the clock is set ahead instead.
         """
         if not self.stopping.wait(call.retry_after):
             return True
@@ -211,18 +211,18 @@ class Run:
     # The end
 
     def settle(self, seconds: float) -> None:
-        """Have all players learn what came of their calls, for so long at most, and stop."""
+        """Have all players learn the outcome of their calls within `seconds`, and stop."""
         self._give_up_at = self._clock.now() + seconds
         self.step_clock(REFILL_SECONDS)
         self.stopping.set()
         for thread in self._threads:
             thread.join(seconds + PATIENCE_SECONDS)
-            assert not thread.is_alive(), "a player does not come to an end"
+            assert not thread.is_alive(), "a player does not finish"
         if self._errors:
             raise self._errors[0]
 
     def history(self) -> History:
-        """Return the history, with what the database holds now."""
+        """Return the history, with the accounts now in the database."""
         rows = self.database.run("SELECT LOWER(HEX(id)) AS id, username FROM accounts")
         return History(
             calls=tuple(self.calls),
@@ -242,12 +242,12 @@ class Run:
     def _live(self, part: Callable[[], None]) -> None:
         try:
             part()
-        except BaseException as error:  # noqa: BLE001  # raised where the test sees it
+        except BaseException as error:  # noqa: BLE001  # raised again in the test's thread
             self._errors.append(error)
 
 
 class RunClock:
-    """The time of a run, and that of its handlers."""
+    """The clock of a run, and that of its handlers."""
 
     def __init__(self) -> None:
         self.ahead = multiprocessing.get_context("forkserver").Value("d", 0.0)
@@ -257,7 +257,7 @@ class RunClock:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._began = time.monotonic()
 
     def now(self) -> float:
@@ -265,7 +265,7 @@ class RunClock:
         return time.monotonic() - self._began
 
     def forward(self) -> float:
-        """Return how far the handlers' clock has gone forward."""
+        """Return the seconds that the handlers' clock has advanced."""
         return self.now() + self._stepped
 
     def step(self, seconds: float) -> None:
@@ -283,7 +283,7 @@ def _text(secret: DatabaseSecret) -> str:
 
 
 def _read(answer: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what counts of an answer."""
+    """Return the fields of an answer that a `Call` records."""
     if answer is None:
         return {"status": 0}
     body = json.loads(answer["body"])

@@ -1,4 +1,4 @@
-"""What lies between the handlers and Secrets Manager: an HTTP proxy that can fail as AWS does."""
+"""An HTTP proxy between the handlers and Secrets Manager that can fail as AWS does."""
 
 import http.client
 import json
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-SLOW_SECONDS = 5.0  # more than the handlers wait
+SLOW_SECONDS = 5.0  # longer than the handlers wait
 
 
 class Trouble(StrEnum):
-    """How Secrets Manager answers."""
+    """The ways in which Secrets Manager fails."""
 
     NONE = "none"
     SLOW = "slow"
@@ -30,7 +30,7 @@ class SecretsLine:
     def __init__(self, address: tuple[str, int]) -> None:
         self.trouble = Trouble.NONE
         self.alone = threading.Lock()  # the stand-in moves a label in two steps, AWS in one
-        self._mended = threading.Event()
+        self._recovered = threading.Event()
         line = self
 
         class Proxy(BaseHTTPRequestHandler):
@@ -46,13 +46,13 @@ class SecretsLine:
                 self.wfile.write(text)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
             def handle(self) -> None:
                 try:
                     super().handle()
                 except OSError:
-                    self.close_connection = True  # the caller did not wait
+                    self.close_connection = True  # the caller gave up
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
         self._server.daemon_threads = True
@@ -61,23 +61,23 @@ class SecretsLine:
 
     @property
     def endpoint(self) -> str:
-        """Return its URL."""
+        """Return the proxy's URL."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @contextmanager
     def in_trouble(self, trouble: Trouble) -> Iterator[None]:
         """Fail for a while."""
-        self._mended.clear()
+        self._recovered.clear()
         self.trouble = trouble
         try:
             yield
         finally:
             self.trouble = Trouble.NONE
-            self._mended.set()
+            self._recovered.set()
 
     def stop(self) -> None:
-        """Stop it."""
-        self._mended.set()
+        """Stop the proxy."""
+        self._recovered.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -89,7 +89,7 @@ class SecretsLine:
         if trouble in REFUSALS:
             return 400, json.dumps({"__type": REFUSALS[trouble], "message": "no"}).encode()
         if trouble == Trouble.SLOW:
-            self._mended.wait(SLOW_SECONDS)
+            self._recovered.wait(SLOW_SECONDS)
         with self.alone:
             status, text = _forward(address, headers, body)
         if trouble == Trouble.MALFORMED and "SecretString" in (secret := json.loads(text)):

@@ -1,6 +1,6 @@
-"""The database and the Secrets Manager stand-in of the fault tests, and what can be done to them.
+"""The database and the Secrets Manager stand-in of the fault tests, and ways to break them.
 
-Statements here are understood by MariaDB and MySQL alike.
+Both MariaDB and MySQL understand the statements here.
 """
 
 import os
@@ -22,20 +22,20 @@ from local.stack import Stack
 from tests.play.engines import RuledServer
 
 PATIENCE_SECONDS = 20.0
-GONE = 1094  # there is no such connection (any more)
+GONE = 1094  # unknown thread id: the connection has closed
 
 
 class Server(RuledServer):
     """A database server that can be broken."""
 
     def kill(self) -> None:
-        """End it as a power failure would."""
+        """Kill the server, as a power failure would."""
         os.kill(self.pid(), signal.SIGKILL)
         self.stop()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Have it do nothing, its connections open."""
+        """Stop the process while its connections stay open."""
         pid = self.pid()
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -52,7 +52,7 @@ class Server(RuledServer):
         return rows
 
     def connections_of(self, *users: str) -> list[int]:
-        """Return the connections that these users have."""
+        """Return the connections of these users."""
         with self.connect() as admin:
             return _connections_of(admin, *users)
 
@@ -62,13 +62,13 @@ class Server(RuledServer):
             _cut(admin, *numbers)
 
     def cut_all_of(self, *users: str) -> None:
-        """Close the connections of these users, who must have some."""
+        """Close the connections of these users; fail if they have none."""
         connections = self.connections_of(*users)
         assert connections, f"{' and '.join(users)} are not connected"
         self.cut(*connections)
 
     def new_user(self, username: str) -> DatabaseSecret:
-        """Create a user with the application's rights, new, and return its secret."""
+        """Create a user afresh with the application's rights, and return its secret."""
         secret = msgspec.structs.replace(
             self.application, username=username, password=secrets.token_urlsafe(16)
         )
@@ -102,15 +102,15 @@ class Server(RuledServer):
 
     @contextmanager
     def exhausted(self) -> Iterator[None]:
-        """Take all connections that the server gives, those of the handlers too."""
+        """Use up the server's connections, those of the handlers included."""
         tls, taken = tls_context(str(self.ca_file)), list[Connection]()
         user, handlers = self.new_user("glutton"), self.application.username
-        # The admin comes first: later, those who are turned away would be in the way.
+        # The admin connects first: later, the refused handlers would compete for its connection.
         with self.connect() as admin, self.set_to("max_connections", 10):
             try:
                 end = time.monotonic() + PATIENCE_SECONDS
                 while not taken or _connections_of(admin, handlers):
-                    assert time.monotonic() < end, "the handlers were always quicker"
+                    assert time.monotonic() < end, "could not take the handlers' connections"
                     _cut(admin, *_connections_of(admin, handlers))
                     with suppress(DatabaseFailure):
                         while True:
@@ -156,7 +156,7 @@ class Servers:
 
     @property
     def secrets_address(self) -> tuple[str, int]:
-        """Return where the Secrets Manager stand-in listens."""
+        """Return the address of the Secrets Manager stand-in."""
         port = self._stack.secrets_manager.endpoint.rpartition(":")[2]
         return "127.0.0.1", int(port)
 
@@ -166,5 +166,5 @@ class Servers:
         return self._stack.secrets_manager.client()
 
     def environment(self) -> dict[str, str]:
-        """Return what the handler needs in its environment."""
+        """Return the handler's environment."""
         return self._stack.environment()

@@ -1,22 +1,22 @@
-"""The table: what was broken, and how the service bore it."""
+"""The result table: each fault and its effect on the service."""
 
 from collections.abc import Sequence
 
 from tests.faults.checker import Violation
 from tests.faults.history import History
 
-ROW = "fault table row"  # the name under which a test leaves its row
+ROW = "fault table row"  # the report property that holds a test's row
 HEAD = ("fault", "requests", "failures", "longest answer", "verdict")
 
 
 def row(order: int, fault: str, history: History, verdict: str) -> str:
-    """Return a row as a text that a test report can carry; rows are sorted by `order`."""
+    """Return a row as a string for the test report; rows are sorted by `order`."""
     cells = (f"{order:03}", fault, str(len(history.calls)), str(history.failures))
     return "\t".join((*cells, f"{history.longest:.2f} s", verdict))
 
 
 def verdict(found: Sequence[Violation]) -> str:
-    """Return what is said of a history with these violations."""
+    """Return the verdict on a history with these violations."""
     return "BROKEN: " + ", ".join(sorted({each.of for each in found})) if found else "holds"
 
 

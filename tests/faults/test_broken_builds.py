@@ -16,7 +16,7 @@ from tests.faults.servers import Servers
 
 
 def kill_once(run: Run) -> None:
-    """Close all connections once: what was acknowledged and not committed is gone."""
+    """Close all connections once: acknowledged but uncommitted changes are lost."""
     run.play(3.0)
     with run.down():
         run.database.cut(*run.database.connections_of(APPLICATION))
@@ -24,7 +24,7 @@ def kill_once(run: Run) -> None:
 
 
 def cut_registrations(run: Run) -> None:
-    """Cut connections after COMMIT while some do nothing but register, without a key."""
+    """Cut connections after COMMIT while four players only register, without a key."""
 
     def register(seed: int) -> None:
         while not run.stopping.is_set():
@@ -34,7 +34,7 @@ def cut_registrations(run: Run) -> None:
     cut(run, after=True)
 
 
-# What brings each mistake to light.
+# The fault that reveals each mistake.
 FAULTS = {
     "limits in memory": Fault("none", nothing),
     "select then insert": Fault("none", nothing),
@@ -45,7 +45,7 @@ FAULTS = {
 
 @pytest.fixture
 def names_without_a_key(servers: Servers) -> Iterator[None]:
-    """Let two accounts have one name, as far as the database is concerned."""
+    """Let the database accept two accounts of one name."""
     servers.database.run(
         "DELETE FROM accounts",
         "ALTER TABLE accounts DROP KEY username_key, ADD KEY username_key (username_key)",
@@ -64,7 +64,7 @@ def test_broken_build(
     record_property: Callable[[str, object], None],
     build: str,
 ) -> None:
-    """A backend with this mistake does not get through, and for the right reason."""
+    """The checker rejects a backend with this mistake, for the right reason."""
     broken, fault = BROKEN_BUILDS[build], FAULTS[build]
     if build == "select then insert":
         request.getfixturevalue("names_without_a_key")

@@ -1,4 +1,4 @@
-"""The checker finds a violation planted in a small history, and takes nothing else for one."""
+"""The checker finds a violation planted in a small history, and reports no false one."""
 
 from dataclasses import replace
 from itertools import count
@@ -17,7 +17,7 @@ _intents = count(1)
 
 
 def call(kind: Action, began: float, status: int = 200, *, took: float = 0.1, **more: Any) -> Call:
-    """Return a call at a moment, with an intent of its own unless it says which."""
+    """Return a call at a moment, with an intent of its own by default."""
     code = more.pop("code", "unavailable" if status == 503 else "")
     more = {"intent": next(_intents), "retry_after": 2 if status == 503 else 0, **more}
     ended = began + took
@@ -59,7 +59,7 @@ def change(began: float, status: int = 200, **more: Any) -> Call:
 
 
 def found(*calls: Call, **more: Any) -> set[str]:
-    """Return which properties a history breaks, if Ada's account is there at the end."""
+    """Return the properties that a history breaks, if Ada's account exists at the end."""
     history = History(calls, **{"accounts": (("a1", "ada"),), **more})
     return {violation.of for violation in violations(history)}
 
@@ -76,11 +76,11 @@ def guesses_of(kind: Action, number: int) -> list[Call]:
     return [call(kind, 10 + n, 401, **facts) for n in range(number)]
 
 
-# What is no violation
+# Histories without a violation
 
 
-def test_a_life() -> None:
-    """A life in which all goes well breaks nothing."""
+def test_ordinary_play() -> None:
+    """Play without failures breaks no property."""
     assert not found(
         registration(),
         refresh(1, gave_token="t1", **GIVEN),
@@ -97,7 +97,7 @@ def test_a_life() -> None:
 
 
 def test_both_outcomes_of_an_unknown_call() -> None:
-    """What got no answer may have happened or not; both are believed."""
+    """A call without an answer may have taken effect or not; both are accepted."""
     unknown = change(3, 503, intent=7)
     done = change(20, intent=7, gave_token="t2", **GIVEN)
     for password, other in (("new", "old"), ("old", "new")):
@@ -106,7 +106,7 @@ def test_both_outcomes_of_an_unknown_call() -> None:
 
 
 def test_both_orders_of_calls_at_once() -> None:
-    """Of two calls at the same time either may come first."""
+    """Either of two overlapping calls may come first."""
     changing = change(3, took=2.0, gave_token="t2", **GIVEN)
     for password in ("old", "new"):
         for status in (200, 401):
@@ -114,13 +114,13 @@ def test_both_orders_of_calls_at_once() -> None:
 
 
 def test_an_old_access_token() -> None:
-    """An access token is refused when it is ten minutes old, as the handlers' clock goes."""
+    """An access token may be refused once it is ten minutes old by the handlers' clock."""
     facts = {"code": "invalid_token", "clock_began": 3608.0, "clock_ended": 3608.1, **ADA}
     assert not found(registration(), call(Action.ME, 8, 401, **facts))
 
 
 def test_guesses_as_time_passes() -> None:
-    """Guesses may go on as the buckets refill, and begin anew when the clock is set ahead."""
+    """Guesses may continue as buckets refill, and start afresh when the clock is set ahead."""
     slow = guesses(12, 60.0, address="192.0.2.1")
     assert not found(registration(), *slow)
     quick = guesses(5, 0.1)
@@ -132,7 +132,7 @@ def test_guesses_as_time_passes() -> None:
 
 
 def test_another_session_that_was_ended_before() -> None:
-    """Who does not know whether it ended a session learns it: it is not there any more."""
+    """A retry of ending another session may get 404: the first try has ended it."""
     of_second: dict[str, Any] = {"account": "a1", "session": "s2"}
     second = log_in(1, "old", gave_account="a1", gave_session="s2", gave_token="u0")
     unknown = call(Action.END_SESSION, 2, 503, intent=7, **of_second)
@@ -145,7 +145,7 @@ def test_another_session_that_was_ended_before() -> None:
 
 
 def planted() -> dict[str, list[set[str]]]:
-    """Return what the checker finds in histories with one violation, by the property broken."""
+    """Return the checker's findings in histories with one violation, by the property broken."""
     gone = call(Action.DELETE, 5, **ADA)
     everywhere = call(Action.LOG_OUT_EVERYWHERE, 5, **ADA)
     second: dict[str, Any] = {"gave_account": "a1", "gave_session": "s2", "gave_token": "u0"}
@@ -160,7 +160,7 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, call(Action.HEALTH, 2, 0)),
         ],
         "no answer later than 12 s": [found(start, call(Action.HEALTH, 2, took=12.1))],
-        "the service is there": [
+        "the service is available": [
             found(start, call(Action.HEALTH, 2, 503), windows=(Window(0, 10),)),
             found(start, windows=(Window(5, 10),)),
         ],
@@ -170,7 +170,7 @@ def planted() -> dict[str, list[set[str]]]:
         ],
         "no acknowledged registration is lost": [found(start, accounts=())],
         "no acknowledged deletion is lost": [found(start, gone)],
-        "nobody's own name is taken": [
+        "own name is never refused": [
             found(registration(status=409, code="username_taken")),
             found(
                 registration(status=503, intent=7),
@@ -185,7 +185,7 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, change(3, 401, code="invalid_credentials")),
             found(start, gone, log_in(9, "old"), accounts=()),
         ],
-        "what was ended stays ended": [
+        "ended sessions stay ended": [
             found(start, call(Action.LOG_OUT, 5, **ADA), refresh(8, gave_token="t1", **GIVEN)),
             found(start, call(Action.LOG_OUT, 5, **ADA), me),
             found(start, log_in(2, "old", **second), everywhere, refresh(8, **of_second)),
@@ -194,7 +194,7 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, change(5, gave_token="t2", **GIVEN), refresh(8)),
             found(start, gone, me, accounts=()),
         ],
-        "nobody is signed out": [
+        "no failure signs out": [
             found(start, refresh(3, 401)),
             found(
                 start,
@@ -229,29 +229,29 @@ def planted() -> dict[str, list[set[str]]]:
 
 @pytest.mark.parametrize("name", PROPERTIES)
 def test_planted_violation(name: str) -> None:
-    """A violation of each property is found, in each of its forms, and taken for nothing else."""
+    """Each form of each violation is found, and breaks no other property."""
     forms = planted()[name]
     assert forms
     for broken in forms:
         assert broken == {name}
 
 
-def test_guesses_from_everywhere() -> None:
-    """More guesses at one name than its own bucket holds are found, whatever their addresses."""
+def test_guesses_from_many_addresses() -> None:
+    """Guesses at one name beyond its bucket are found, even from different addresses."""
     many = [replace(each, address=f"10.0.0.{n}") for n, each in enumerate(guesses(21, 0.1))]
     assert found(registration(), *many) == {"guesses are bounded"}
     assert not found(registration(), *many[:20])
 
 
-def test_guesses_at_everybody() -> None:
-    """More guesses from one address than its bucket holds are found, whatever the names."""
+def test_guesses_at_many_names() -> None:
+    """Guesses from one address beyond its bucket are found, even at different names."""
     many = [replace(each, name=f"player-{n}") for n, each in enumerate(guesses(21, 0.1))]
     assert found(registration(), *many) == {"guesses are bounded"}
     assert not found(registration(), *many[:20])
 
 
 def test_too_few_guesses() -> None:
-    """Limits that nobody came to are named; a history says nothing of them."""
+    """Limits that were never reached are named: a history proves nothing about them."""
     everywhere = [replace(each, address=f"10.0.0.{n}") for n, each in enumerate(guesses(20, 0.1))]
     some = [*guesses_of(Action.GUESS_TO_DELETE, 5), *guesses_of(Action.GUESS_FROM_DEVICE, 9)]
     assert limits_not_reached([*everywhere, *some]) == [

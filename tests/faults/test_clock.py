@@ -1,4 +1,4 @@
-"""The clock that the fault tests set is the only one that the application goes by."""
+"""The application uses no clock except the one that the fault tests set."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ CLOCKS = re.compile(
     r"|\bNOW\(|CURRENT_TIME|UTC_TIME|UTC_DATE|SYSDATE|CURDATE|CURTIME|UNIX_TIMESTAMP",
     re.IGNORECASE,
 )
-# `times` has the clock itself, which is given from outside; `migrate` runs apart from any request.
+# `times` holds the clock that is passed in; `migrate` does not serve requests.
 ITS_OWN = {"times.py", "jobs/migrate.py"}
 
 
@@ -19,6 +19,6 @@ ITS_OWN = {"times.py", "jobs/migrate.py"}
     "path", sorted(AUTH.rglob("*.py")), ids=lambda path: str(path.relative_to(AUTH))
 )
 def test_no_other_clock(path: Path) -> None:
-    """Neither Python's clock nor the database's is asked for the time by anything but `times`."""
+    """Only `times` and `migrate` read a clock, be it Python's or the database's."""
     text = path.read_text()
     assert bool(CLOCKS.search(text)) == (str(path.relative_to(AUTH)) in ITS_OWN)

@@ -19,7 +19,7 @@ def test_fault(
     record_property: Callable[[str, object], None],
     number: int,
 ) -> None:
-    """Whatever breaks, what the service acknowledged is so, and it recovers by itself."""
+    """Under any fault, the service keeps all acknowledged changes, and recovers by itself."""
     fault = FAULTS[number]
     history = play(fault)
     found = violations(history)

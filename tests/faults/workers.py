@@ -1,9 +1,9 @@
-"""Handler processes: each a Lambda container of its own, sent API Gateway events through a pipe.
+"""Handler processes: each acts as a Lambda container and gets API Gateway events through a pipe.
 
-Three things differ from the real one: the clock, which can be set for all processes at once; Argon2
-parameters that cost little, so that two cores serve many requests; and the token keys, which are
-read again every two seconds, not every five minutes, so that warm processes need Secrets Manager
-too. A test sees to it that nothing else in `auth` asks for the time.
+Three things differ from production: the clock can be set for all processes at once; Argon2 has
+cheap parameters, so that two cores serve many requests; and the token keys are read again every two
+seconds, not every five minutes, so that warm processes need Secrets Manager too. A test ensures
+that `auth` reads the time from no other clock.
 """
 
 import multiprocessing
@@ -50,12 +50,12 @@ class Worker:
         theirs.close()
 
     def wait_until_ready(self) -> None:
-        """Wait until it has imported the handler."""
-        assert self._pipe.poll(PATIENCE_SECONDS), "a handler process does not start"
+        """Wait until the process has imported the handler."""
+        assert self._pipe.poll(PATIENCE_SECONDS), "a handler process did not start"
         assert self._pipe.recv() == "ready"
 
     def send(self, event: Event) -> Answer | None:
-        """Send an event and return the answer; None: the process gives none."""
+        """Send an event and return the answer; None if the process gives none."""
         try:
             self._pipe.send(event)
             if self._pipe.poll(PATIENCE_SECONDS):
@@ -66,7 +66,7 @@ class Worker:
         return None
 
     def stop(self) -> None:
-        """End it."""
+        """End the process."""
         self._pipe.close()
         self._process.join(2.0)
         if self._process.exitcode is None:
@@ -94,7 +94,7 @@ class Workers:
         self._open.set()
 
     def start(self, number: int) -> None:
-        """Start so many more, which are cold: they have neither connection nor secrets yet."""
+        """Start more processes, which are cold: they have neither connection nor secrets yet."""
         started = [
             Worker(*self._arguments, self._folder / f"worker-{len(self._all) + n}.log", self._build)
             for n in range(number)
@@ -105,33 +105,33 @@ class Workers:
             self._idle.put(worker)
 
     def log_lines(self, text: str) -> list[str]:
-        """Return the lines of all logs that hold a text."""
+        """Return the lines of all logs that contain a text."""
         lines = [
             line for log in self._folder.glob("*.log") for line in log.read_text().splitlines()
         ]
         return [line for line in lines if text in line]
 
     def warm_up(self) -> None:
-        """Have each sign a request's way through: it has secrets and a connection then."""
+        """Send a request through each process, so that it has its secrets and a connection."""
         with self.all_idle():
             for worker in self._all:
                 for path in ("/v1/health", "/.well-known/jwks.json"):
                     answer = worker.send(http_event("GET", path))
-                    assert answer is not None, "a handler process gives no answer"
+                    assert answer is not None, "a handler process gave no answer"
                     assert answer["statusCode"] == 200, answer
 
     def take(self) -> Worker:
-        """Return an idle one, as soon as there is one."""
+        """Wait for an idle process and return it."""
         self._open.wait()
         return self._idle.get(timeout=2 * PATIENCE_SECONDS)
 
     def give_back(self, worker: Worker) -> None:
-        """Let the next call have it."""
+        """Return a process to the idle ones."""
         self._idle.put(worker)
 
     @contextmanager
     def all_idle(self) -> Iterator[None]:
-        """Wait until all are idle, and keep them so meanwhile."""
+        """Wait until all are idle, and keep them idle meanwhile."""
         self._open.clear()
         try:
             taken = [self._idle.get(timeout=2 * PATIENCE_SECONDS) for _ in self._all]
@@ -154,7 +154,7 @@ def _serve(
     log: str,
     build: str,
 ) -> None:
-    """Be one process."""
+    """Run one handler process."""
     with Path(log).open("ab") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
     os.environ.update(environment)

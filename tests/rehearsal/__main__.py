@@ -1,4 +1,4 @@
-"""Rehearses a deployment: a line a step, with what it has shown; the exit status says the rest."""
+"""Rehearses a deployment: prints one line per step, with its result; exits with 1 on failure."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ BEFORE: Sequence[Step] = (
 )
 DEPLOYED: Sequence[Step] = (
     ("deploy dev", Rehearsal.deploy),
-    ("look at the routes", Rehearsal.routes),
+    ("check the routes", Rehearsal.routes),
     ("fetch the package", Rehearsal.fetch_package),
     ("play", Rehearsal.play),
     ("read the logs", Rehearsal.logs),
@@ -36,19 +36,19 @@ AGAIN: Sequence[Step] = (
     ("change the database", Rehearsal.change_database),
     ("deploy a change", Rehearsal.deploy_changed),
     ("fail to migrate", Rehearsal.deploy_failing),
-    ("mend and deploy", Rehearsal.deploy_mended),
+    ("fix and deploy", Rehearsal.deploy_mended),
     ("roll back", Rehearsal.roll_back),
     ("prune old versions", Rehearsal.prune),
-    ("take short cuts", Rehearsal.shortcuts),
-    ("ask for info", Rehearsal.info),
+    ("try bypass commands", Rehearsal.shortcuts),
+    ("show the info", Rehearsal.info),
     ("remove dev", Rehearsal.remove),
     ("fail to deploy prod", Rehearsal.fail_production),
-    ("mend and deploy prod", Rehearsal.deploy_production),
+    ("fix and deploy prod", Rehearsal.deploy_production),
 )
 
 
 def rehearse(folder: Path, steps: Sequence[Step], stages: Sequence[str] = STAGES) -> int:
-    """Take the steps; return the exit status."""
+    """Run the steps; return the exit status."""
     end_leftovers(folder)
     shutil.rmtree(folder, ignore_errors=True)
     began = time.monotonic()
@@ -60,12 +60,12 @@ def rehearse(folder: Path, steps: Sequence[Step], stages: Sequence[str] = STAGES
     finally:
         rehearsal.stop()
     seconds = time.monotonic() - began
-    say(f"rehearsed in {seconds:.0f} s; docs/promises/rehearsal.md says what that shows")
+    say(f"rehearsed in {seconds:.0f} s; docs/promises/rehearsal.md lists its limits")
     return 0
 
 
 def _take(title: str, rehearsal: Rehearsal, step: Callable[[Rehearsal], str]) -> bool:
-    """Take a step and say what it has shown; tell whether all was well."""
+    """Run a step and print its result; tell whether it succeeded."""
     began = time.monotonic()
     sys.stdout.write(f"{title:<26} ")
     sys.stdout.flush()
@@ -73,7 +73,7 @@ def _take(title: str, rehearsal: Rehearsal, step: Callable[[Rehearsal], str]) ->
         shown = step(rehearsal)
     except Problem as problem:
         say(f"FAILED after {time.monotonic() - began:.1f} s: {problem}")
-        say(f"What was deployed, and every log, is in {rehearsal.folder}")
+        say(f"The uploads and all logs are in {rehearsal.folder}")
         return False
     say(f"{time.monotonic() - began:5.1f} s  {shown}")
     return True

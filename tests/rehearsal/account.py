@@ -1,7 +1,7 @@
-"""What AWS answers to the questions before a deployment, and moto does not (deploy/preflight.py).
+"""Answers to the questions of deploy/preflight.py that moto lacks.
 
-The account has upgraded from the free plan, may run a thousand functions at once, and its RDS has
-the engines that the templates ask for.
+The account is on the paid plan, may run a thousand functions at once, and its RDS has the engines
+of the templates.
 """
 
 import importlib
@@ -22,14 +22,14 @@ VERSIONS = {"mariadb": "11.8.99", "mysql": "8.4.99", "aurora-mysql": "8.0.mysql_
 
 
 def install() -> None:
-    """Have moto's RDS name engines and classes."""
+    """Have moto's RDS list engines and classes."""
     responses: Any = importlib.import_module("moto.rds.responses").RDSResponse
     responses.describe_db_engine_versions = _versions
     responses.describe_orderable_db_instance_options = _options
 
 
 def answer(environ: Mapping[str, Any]) -> bytes | None:
-    """Return the answer to a question that moto knows nothing of, or None for any other."""
+    """Return the answer to a question that moto lacks, or None for any other."""
     if environ["PATH_INFO"] == LAMBDA_SETTINGS:
         functions = lambda_backends[ACCOUNT][REGION].list_functions()
         reserved = sum(int(function.reserved_concurrency or 0) for function in functions)

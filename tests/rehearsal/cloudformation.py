@@ -1,11 +1,11 @@
-"""Applies a template as CloudFormation does; moto has the API, the functions and the conditions.
+"""Applies a template as CloudFormation does; moto provides the API, functions and conditions.
 
-New and changed things come in the order in which they need one another, what is gone from the
-template goes last and backwards, and what says `Retain` stays. A type of resource that nobody here
-knows, a change that cannot be made, an attribute that is not there: refused, not passed over.
+New and changed resources are applied in the order of their dependencies. Resources gone from the
+template are removed last, in reverse order, unless they say `Retain`. Unknown types, impossible
+changes and missing attributes are refused, not ignored.
 
-An update that fails is rolled back: what it changed is changed back, and what it made is deleted.
-If that says `Retain` or is protected against deletion, it is left behind, and no stack knows it.
+A failed update is rolled back: changes are undone and new resources are deleted. A new resource
+that says `Retain` or is protected against deletion is left behind, and belongs to no stack.
 """
 
 import importlib
@@ -19,12 +19,12 @@ from moto.cloudformation.exceptions import ValidationError
 
 from tests.rehearsal.resources import LIVING, Resource, resource_types
 
-# Any, since what is here replaces parts of them.
+# Any, since this module replaces parts of them.
 models: Any = importlib.import_module("moto.cloudformation.models")
 parsing: Any = importlib.import_module("moto.cloudformation.parsing")
 responses: Any = importlib.import_module("moto.cloudformation.responses")
 
-# moto's own are good enough for these.
+# The types for which moto's own classes suffice.
 OF_MOTO = {
     "AWS::Events::Rule",
     "AWS::IAM::Role",
@@ -45,12 +45,12 @@ def install() -> None:
     models.ResourceMap = Resources
     models.ChangeSet.apply = _apply
     responses.CloudFormationResponse.update_termination_protection = _protect
-    # It takes warnings for errors; cfn-lint has a step of its own.
+    # moto's check treats warnings as errors; cfn-lint has a step of its own.
     models.validate_template_cfn_lint = lambda _: []
 
 
 def _apply(change_set: Any) -> None:
-    """Carry a change set out, and have the stack know of it."""
+    """Execute a change set, and update the stack's own record."""
     stack = change_set.stack
     try:
         stack.resource_map.update(change_set.template_dict, change_set.parameters)
@@ -74,7 +74,7 @@ def _protect(response: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Applied:
-    """A resource as it was made: its part of the template, and what that came to."""
+    """A resource as applied: its part of the template, and the resolved properties."""
 
     body: Mapping[str, Any]
     properties: Mapping[str, Any]
@@ -88,7 +88,7 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
         self._applied: dict[str, _Applied] = {}
 
     def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
-        """Bring what is there to what the template says, or leave it as it was."""
+        """Bring the resources to the template's state, or leave them as they were."""
         before = self._template, self.input_parameters, dict(self._applied)
         try:
             self._read(template, dict(parameters or {}))
@@ -121,7 +121,7 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
     def _roll_back(
         self, template: dict[str, Any], parameters: dict[str, Any], before: Mapping[str, _Applied]
     ) -> None:
-        """Change back what was changed; delete what was made, or forget what stays."""
+        """Undo the changes; delete new resources, and forget those that stay."""
         made = [name for name in reversed(self._applied) if name not in before]
         if before:
             self._read(template, parameters)
@@ -129,7 +129,7 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
                 self._bring(name, applied.body)
         for name in made:
             if self._applied[name].body.get("DeletionPolicy") != "Retain":
-                with suppress(ValidationError):  # three tries, and then CloudFormation goes on
+                with suppress(ValidationError):  # after three tries, CloudFormation continues
                     self._remove(name)
             self._forget(name)
 
@@ -138,23 +138,23 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
         self._parsed_resources.pop(name, None)
 
     def known(self) -> list[Any]:
-        """Return the resources that are the stack's."""
+        """Return the stack's resources."""
         return [self._parsed_resources[name] for name in self._applied]
 
     def create(self, template: dict[str, Any]) -> bool:
-        """Make a stack at once."""
+        """Create a stack immediately."""
         self.update(template, self.input_parameters)
         return True
 
     def delete(self) -> None:
-        """Remove all but what is to stay."""
+        """Remove all resources except those to keep."""
         for name in reversed(list(self._applied)):
             if self._applied[name].body.get("DeletionPolicy") not in KEPT:
                 self._remove(name)
         self._applied = {}
 
     def _wanted(self) -> dict[str, Mapping[str, Any]]:
-        """Return what there should be, what others need first."""
+        """Return the wanted resources, each after its dependencies."""
         bodies = {
             name: body
             for name, body in self._resource_json_map.items()
@@ -175,7 +175,7 @@ class Resources(parsing.ResourceMap):  # type: ignore[misc]  # it is Any
         properties = parsing.clean_json(body.get("Properties", {}), self)
         if name not in self._applied:
             if self[name] is None:
-                raise ValidationError(message=f"{name} cannot be made")
+                raise ValidationError(message=f"{name} cannot be created")
         elif properties != self._applied[name].properties:
             changed = parsing.parse_and_update_resource(
                 name, dict(body), self, self._account_id, self._region_name
@@ -202,7 +202,7 @@ def _order(
     ordered: dict[str, Mapping[str, Any]],
     way: tuple[str, ...],
 ) -> None:
-    """Put a resource after all that it needs."""
+    """Append a resource after its dependencies."""
     if name in way:
         raise ValidationError(message=f"Circular dependency between resources: {list(way)}")
     if name in ordered or name not in bodies:

@@ -1,4 +1,4 @@
-"""What the stand-in is told when it starts, and its way to its own API."""
+"""The configuration of the stand-in, and clients for its API."""
 
 import functools
 import json
@@ -13,15 +13,15 @@ ACCOUNT = "123456789012"  # moto's
 
 @dataclass(frozen=True)
 class Configuration:
-    """Where things are on this machine."""
+    """The ports, folders and passwords of this machine."""
 
     port: int
-    folder: str  # for what the functions log, and for their code
+    folder: str  # for the functions' logs and code
     python: str  # the Lambda runtime's
     database_host: str
     database_port: int
     database_ca_file: str
-    admin_password: str  # of the user that RDS makes
+    admin_password: str  # of the user that RDS creates
 
     @property
     def endpoint(self) -> str:
@@ -29,13 +29,13 @@ class Configuration:
         return f"http://127.0.0.1:{self.port}"
 
     def write(self, path: Path) -> None:
-        """Put it into a file for the stand-in to read."""
+        """Write it to a file for the stand-in."""
         path.touch(mode=0o600)
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> "Configuration":
-        """Return what is in the file."""
+        """Read it from a file."""
         return cls(**json.loads(path.read_text()))
 
 

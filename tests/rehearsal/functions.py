@@ -1,8 +1,8 @@
-"""Runs deployed functions: what was uploaded, with the settings it was deployed with.
+"""Runs deployed functions: the uploaded code with its deployed settings.
 
 Each version of a function is one process of `deploy.lambda_runtime`, started by its first event and
-kept. Two things are the machine's: the address of the stand-in, and the CA of its database, which
-takes the place of Amazon's in the file that the function was told to read it from.
+kept. Two things belong to this machine: the address of the stand-in, and the CA of its database,
+which replaces Amazon's in the function's CA file.
 """
 
 import atexit
@@ -75,7 +75,7 @@ class _Instance:
 
 
 def install() -> None:
-    """Have moto's Lambda keep all properties and run what was deployed."""
+    """Have moto's Lambda keep all properties and run the deployed code."""
     function = models.LambdaFunction
     create = function.create_from_cloudformation_json.__func__
     update = function.update_from_cloudformation_json.__func__
@@ -108,7 +108,7 @@ def install() -> None:
 
 
 def stop() -> None:
-    """End all that runs."""
+    """Stop all running functions."""
     with _LOCK:
         for instance in _RUNNING.values():
             instance.function.stop()
@@ -116,7 +116,7 @@ def stop() -> None:
 
 
 def run(deployed: Any, event: object) -> tuple[bool, object]:
-    """Give an event to a function; return whether that went well, and its answer or its error."""
+    """Send an event to a function; return whether it succeeded, and its answer or error."""
     try:
         with _LOCK:
             instance = _RUNNING.get(_key(deployed)) or _Instance(deployed)
@@ -132,7 +132,7 @@ def run(deployed: Any, event: object) -> tuple[bool, object]:
 
 
 def unzip_into(code: bytes, folder: Path) -> None:
-    """Unzip a package that was uploaded."""
+    """Unzip an uploaded package."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     zipped = folder.with_suffix(".zip")
     zipped.write_bytes(code)
@@ -140,13 +140,13 @@ def unzip_into(code: bytes, folder: Path) -> None:
 
 
 def put_to_sleep() -> None:
-    """Put all functions to sleep, as Lambda does with those not called for some weeks."""
+    """Put all functions to sleep, as Lambda does after some weeks without a call."""
     for name in _moto_functions():
         _set_state(name, "Inactive")
 
 
 def _wake(function: Any) -> None:
-    """Refuse what wakes a function up, and all until it is awake."""
+    """Refuse the call that wakes a function, and all others until it is awake."""
     name = function.function_name
     if function.state == "Inactive":
         _set_state(name, "Pending")
@@ -157,14 +157,14 @@ def _wake(function: Any) -> None:
 
 
 def _set_state(name: str, state: str) -> None:
-    """Give a function's versions one state: moto runs the newest, whichever is called by number."""
+    """Set the state of all versions: moto runs the newest even if another number is called."""
     kept = _moto_functions()[name]
     for version in (kept["latest"], *kept["versions"]):
         version.state = state
 
 
 def _moto_functions() -> dict[str, Any]:
-    """Return the functions themselves; moto's lists are of copies."""
+    """Return the functions themselves; moto's lists contain copies."""
     kept: dict[str, Any] = models.lambda_backends[ACCOUNT][REGION]._lambdas._functions  # noqa: SLF001
     return kept
 
@@ -181,7 +181,7 @@ def _invoked(self: Any, body: Any, _headers: Any, response_headers: Any) -> byte
 
 
 def _key(deployed: Any) -> str:
-    """Return what tells one running version from another."""
+    """Return a key that identifies a running version."""
     what = [deployed.function_arn, deployed.code_sha_256, deployed.properties]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 

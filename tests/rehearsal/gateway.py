@@ -1,8 +1,8 @@
-"""The HTTP APIs of the stand-in: a request goes by its route and integration to a function.
+"""The HTTP APIs of the stand-in: they route a request by its integration to a function.
 
 `/_http/<id of the API>/<path>` is the request `/<path>`; `/_code/<function>/<version>` is the zip
-of a version; `/_left` lists what stacks have made and not removed, `/_unknown` what of that no
-stack knows any more; `/_sleep` puts all functions to sleep. All else is moto's.
+of a version; `/_left` lists all resources that stacks have created and not removed, `/_unknown`
+those of them that belong to no stack; `/_sleep` puts all functions to sleep. moto answers the rest.
 """
 
 import base64
@@ -70,7 +70,7 @@ def _answered(environ: dict[str, Any], path: str) -> tuple[int, dict[str, str], 
     try:
         arn = _target(api, f"{environ['REQUEST_METHOD']} /{rest}")
     except (LookupError, ValidationError) as error:
-        # As the gateway does: what is wrong is for its log, not for the caller.
+        # Like the gateway, which reports the reason in its log, not to the caller.
         return 500, {"X-Rehearsal-Error": str(error)}, b'{"message":"Internal Server Error"}'
     _, _, qualified = arn.rpartition(":function:")
     name, _, qualifier = qualified.partition(":")
@@ -84,14 +84,14 @@ def _answered(environ: dict[str, Any], path: str) -> tuple[int, dict[str, str], 
 
 
 def _target(api: str, asked: str) -> str:
-    """Return the ARN that a request leads to.
+    """Return the ARN of the function that a request calls.
 
     Raises:
-        LookupError: there is no such route or stage, or the API may not call it.
+        LookupError: no such route or stage exists, or the API may not call the function.
     """
     service = aws("apigatewayv2")
     if not any(stage["AutoDeploy"] for stage in service.get_stages(ApiId=api)["Items"]):
-        raise LookupError("no stage that is deployed by itself")
+        raise LookupError("no stage is deployed automatically")
     routes = {route["RouteKey"]: route for route in service.get_routes(ApiId=api)["Items"]}
     route = routes.get(asked) or routes.get("$default")
     if route is None:
@@ -111,7 +111,7 @@ def _target(api: str, asked: str) -> str:
 
 
 def _known() -> set[int]:
-    """Return the identities of what the stacks have."""
+    """Return the identities of the stacks' resources."""
     stacks: Any = cloudformation_backends[ACCOUNT][REGION].stacks
     return {id(one) for stack in stacks.values() for one in stack.resource_map.known()}
 
@@ -121,7 +121,7 @@ def _function(name: str, qualifier: str | None) -> Any:
 
 
 def _event(environ: dict[str, Any], api: str, path: str) -> dict[str, Any]:
-    """Return the request as a function gets it, with an id of its own."""
+    """Return the request as a function's event, with an id of its own."""
     event = wsgi_event(environ, path)
     event["requestContext"] |= {"apiId": api, "requestId": uuid.uuid4().hex[:16]}
     return event

@@ -1,14 +1,14 @@
-"""The HTTP API of a rehearsed stage, as its players reach it."""
+"""The HTTP API of a rehearsed stage, as players use it."""
 
 from local.terminal import Problem
 from operate.http_client import Deployment, HttpAnswer
 
-SECONDS = 30.0  # for a function that starts first
-PASSWORD = "correct horse battery staple"  # of players who are none
+SECONDS = 30.0  # includes the start of a function
+PASSWORD = "correct horse battery staple"  # of rehearsed players
 
 
 class RehearsedApi(Deployment):
-    """It asks once, says why a request failed, and keeps all tokens that were ever given."""
+    """Sends each request once, reports the reason of a failure, and keeps all issued tokens."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, SECONDS)
@@ -18,7 +18,7 @@ class RehearsedApi(Deployment):
         """Send a request.
 
         Raises:
-            Problem: the deployment failed; with the reason that no player is told.
+            Problem: the answer was 5xx; names the reason that players do not see.
         """
         answer = self.ask_once(method, path, body, **headers)
         if answer.status >= 500:

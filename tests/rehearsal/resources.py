@@ -1,7 +1,7 @@
-"""What a template of ours has and moto's CloudFormation has not, or not well enough.
+"""The resource types of our templates that moto's CloudFormation lacks or does not do well enough.
 
-Most are made by the stand-in's own API, which takes no property that it does not know. What nothing
-in the rehearsal relies on is only kept, under the names and with the attributes listed here.
+Most are created through the stand-in's own API, which refuses unknown properties. Resources that
+the rehearsal does not rely on are only stored, with the types and attributes listed here.
 """
 
 import json
@@ -15,7 +15,7 @@ from moto.cloudformation.exceptions import ValidationError
 
 from tests.rehearsal.configuration import Configuration, client
 
-# The attributes that the templates may ask for. What they come to is a name, no more.
+# The attributes that the templates may use. Their values are mere names.
 ONLY_KEPT: dict[str, tuple[str, ...]] = {
     "AWS::Budgets::Budget": (),
     "AWS::CertificateManager::Certificate": (),
@@ -42,22 +42,22 @@ ONLY_KEPT: dict[str, tuple[str, ...]] = {
 }
 LETTERS = string.ascii_letters + string.digits
 
-LIVING: list["Resource"] = []  # all that have been made and not removed
+LIVING: list["Resource"] = []  # all that were created and not removed
 _configuration: list[Configuration] = []
 
 
 def configure(given: Configuration) -> None:
-    """Take what the stand-in was told, before anything is made."""
+    """Set the stand-in's configuration, before any resource is created."""
     _configuration[:] = [given]
 
 
 def configuration() -> Configuration:
-    """Return what the stand-in was told when it started."""
+    """Return the stand-in's configuration."""
     return _configuration[0]
 
 
 class Resource:
-    """One resource, in the form in which moto's CloudFormation deals with it."""
+    """One resource, with the interface that moto's CloudFormation expects."""
 
     attributes: Mapping[str, str]
 
@@ -69,19 +69,19 @@ class Resource:
         self.attributes = {}
 
     def make(self) -> None:
-        """Make it."""
+        """Create the resource."""
 
     def change(self, properties: Mapping[str, Any]) -> None:
-        """Make what it is now into what it shall be."""
+        """Change the resource to new properties."""
         raise ValidationError(
             message=f"the stand-in cannot change {self.logical_id}, an {self.type}, to {properties}"
         )
 
     def remove(self) -> None:
-        """Remove it."""
+        """Remove the resource."""
 
     def is_there(self) -> bool:
-        """Tell whether it is still there, though its stack may be gone."""
+        """Tell whether the resource still exists, even without its stack."""
         return True
 
     def get_cfn_attribute(self, name: str) -> str:
@@ -92,18 +92,18 @@ class Resource:
 
     @classmethod
     def has_cfn_attr(cls, _: str) -> bool:
-        """Let a template name any attribute: `get_cfn_attribute` refuses what is not there."""
+        """Let a template name any attribute: `get_cfn_attribute` refuses missing ones."""
         return True
 
     def is_created(self) -> bool:
-        """Tell that nothing here takes its time."""
+        """Report that creation is immediate."""
         return True
 
     @classmethod
     def create_from_cloudformation_json(
         cls, _name: str, body: Mapping[str, Any], _account: str, _region: str, **named: Any
     ) -> "Resource":
-        """Make one."""
+        """Create a resource."""
         resource = cls(named["LogicalId"], body["Type"], body["Properties"])
         resource.make()
         LIVING.append(resource)
@@ -111,7 +111,7 @@ class Resource:
 
     @classmethod
     def update_from_cloudformation_json(cls, **named: Any) -> "Resource":
-        """Change one."""
+        """Change a resource."""
         resource: Resource = named["original_resource"]
         properties = named["cloudformation_json"]["Properties"]
         resource.change(properties)
@@ -120,7 +120,7 @@ class Resource:
 
 
 class Kept(Resource):
-    """Something that the rehearsal does not rely on."""
+    """A resource that the rehearsal stores but does not rely on."""
 
     def make(self) -> None:
         self.attributes = {
@@ -128,17 +128,17 @@ class Kept(Resource):
         }
 
     def change(self, properties: Mapping[str, Any]) -> None:
-        """Let it be anything."""
+        """Accept any properties."""
 
 
 class ByApi(Resource):
-    """Something that the stand-in's own API makes, changes and removes."""
+    """A resource that the stand-in's own API creates, changes and removes."""
 
     service: ClassVar[str]
     thing: ClassVar[str]
-    identifier: ClassVar[str]  # what the API calls the name of it
-    belongs: ClassVar[tuple[str, ...]] = ()  # what else names it
-    fixed: ClassVar[tuple[str, ...]] = ()  # what no update takes
+    identifier: ClassVar[str]  # the API's name for the identifier
+    belongs: ClassVar[tuple[str, ...]] = ()  # further identifiers
+    fixed: ClassVar[tuple[str, ...]] = ()  # properties that cannot be updated
 
     def make(self) -> None:
         answer = self._call("create", self.properties)
@@ -170,28 +170,28 @@ class GatewayApi(ByApi):
 
 
 class GatewayIntegration(ByApi):
-    """What an HTTP API calls."""
+    """The function that an HTTP API calls."""
 
     service, thing, identifier = "apigatewayv2", "integration", "IntegrationId"
     belongs = ("ApiId",)
 
 
 class GatewayRoute(ByApi):
-    """What an HTTP API calls it for."""
+    """A route of an HTTP API to its integration."""
 
     service, thing, identifier = "apigatewayv2", "route", "RouteId"
     belongs = ("ApiId",)
 
 
 class GatewayStage(ByApi):
-    """Where an HTTP API is served, with its throttling and its log."""
+    """A stage of an HTTP API, with its throttling and its log."""
 
     service, thing, identifier = "apigatewayv2", "stage", "StageName"
     belongs = ("ApiId",)
 
 
 class LogGroup(Resource):
-    """A log, kept for so many days."""
+    """A log with its retention."""
 
     def make(self) -> None:
         self.physical_resource_id = self.properties["LogGroupName"]
@@ -210,7 +210,7 @@ class LogGroup(Resource):
 
 
 class ManagedPolicy(Resource):
-    """A policy that roles share."""
+    """A policy shared by roles."""
 
     def make(self) -> None:
         made = aws("iam").create_policy(
@@ -231,7 +231,7 @@ class ManagedPolicy(Resource):
 
 
 class Version(Resource):
-    """A published version of a function: its code and configuration as they are now, for good."""
+    """A published version of a function: an immutable copy of its code and configuration."""
 
     def make(self) -> None:
         backend = _functions()
@@ -244,13 +244,13 @@ class Version(Resource):
                 message="A version for this Lambda function exists"
                 f" ( {published[-1].version} ). Modify the function to create a new version."
             )
-        latest.code_or_config_updated = True  # that is settled above
+        latest.code_or_config_updated = True  # checked above
         version = backend.publish_version(latest.function_name)
         self.physical_resource_id = version.function_arn
         self.attributes = {"Version": str(version.version)}
 
     def is_there(self) -> bool:
-        """Tell whether its function is still there: it goes with that."""
+        """Tell whether its function still exists: a version is deleted with it."""
         names = {function.function_name for function in _functions().list_functions()}
         return self.physical_resource_id.split(":")[6] in names
 
@@ -259,7 +259,7 @@ class Version(Resource):
 
 
 class Alias(Resource):
-    """A name for a version that can be given to another."""
+    """A name for a version that can be moved to another."""
 
     def make(self) -> None:
         self.physical_resource_id = aws("lambda").create_alias(**self.properties)["AliasArn"]
@@ -273,11 +273,11 @@ class Alias(Resource):
 
 
 class Permission(Resource):
-    """Who may call a function, or an alias of it; `gateway` asks."""
+    """A right to call a function or its alias; `gateway` checks it."""
 
 
 class StackSecret(Resource):
-    """A secret, its value made here or left out."""
+    """A secret, with a generated value or none."""
 
     def make(self) -> None:
         value = self._value(self.properties)
@@ -316,7 +316,7 @@ class StackSecret(Resource):
 
 
 class SecretTargetAttachment(Resource):
-    """Puts into a secret what the database says of itself."""
+    """Writes the database's address into a secret."""
 
     def make(self) -> None:
         self.physical_resource_id = self.properties["SecretId"]
@@ -327,7 +327,7 @@ class SecretTargetAttachment(Resource):
         (database,) = (
             one for one in LIVING if one.physical_resource_id == self.properties["TargetId"]
         )
-        # As AWS does; for a cluster, the last of them is dbClusterIdentifier.
+        # As AWS does; for a cluster, the last key is dbClusterIdentifier.
         said = {
             "engine": database.properties["Engine"],
             "host": configuration().database_host,
@@ -341,7 +341,7 @@ class SecretTargetAttachment(Resource):
         )
 
     def change(self, properties: Mapping[str, Any]) -> None:
-        """Stay attached: there is one database here."""
+        """Change nothing: there is one database here."""
 
 
 class StackDatabase(Resource):
@@ -366,7 +366,7 @@ class StackDatabase(Resource):
             self.attributes["MasterUserSecret.SecretArn"] = made["ARN"]
 
     def change(self, properties: Mapping[str, Any]) -> None:
-        """Stay the MariaDB on this machine."""
+        """Change nothing: it is always the MariaDB on this machine."""
 
     def remove(self) -> None:
         if self.properties.get("DeletionProtection") is True:
@@ -379,7 +379,7 @@ class StackDatabase(Resource):
 
 
 def resource_types() -> dict[str, type[Resource]]:
-    """Return what is here by the names that CloudFormation has for it."""
+    """Return the classes here by their CloudFormation types."""
     return {
         **dict.fromkeys(ONLY_KEPT, Kept),
         "AWS::ApiGatewayV2::Api": GatewayApi,
@@ -412,7 +412,7 @@ def _functions() -> Any:
 
 
 def _contents(function: Any) -> tuple[str, dict[str, Any]]:
-    """Return what makes a version another one."""
+    """Return the code and configuration that distinguish versions."""
     about_function = ("Code", "ReservedConcurrentExecutions", "Tags")
     properties = {
         name: value for name, value in function.properties.items() if name not in about_function

@@ -1,4 +1,4 @@
-"""The real `serverless` command, in a copy of the project that may be changed."""
+"""The real `serverless` command, run in a copy of the project that steps can change."""
 
 import os
 import re
@@ -22,13 +22,13 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command has come to."""
+    """The result of a command."""
 
     status: int
     output: str
 
     def line(self, begin: str) -> str:
-        """Return what follows on the line that begins so.
+        """Return the rest of the line that begins with `begin`.
 
         Raises:
             Problem: there is none.
@@ -43,7 +43,7 @@ class Project:
     """A copy of the project in a folder."""
 
     def __init__(self, folder: Path, endpoint: str = "") -> None:
-        """Copy the project; `endpoint` is where its commands find AWS, or what stands in for it."""
+        """Copy the project; `endpoint` is the address of the stand-in for AWS."""
         self.folder = folder
         self.endpoint = endpoint
         shutil.rmtree(folder, ignore_errors=True)
@@ -54,7 +54,7 @@ class Project:
             (folder / name).symlink_to(ROOT / name)
 
     def serverless(self, *arguments: str) -> CommandResult:
-        """Run the command and return what it came to, whether well or not."""
+        """Run the command and return its result, even if it failed."""
         done = self._run(arguments)
         return CommandResult(done.returncode, _COLOURS.sub("", done.stdout))
 
@@ -78,7 +78,7 @@ class Project:
         file = self.folder / path
         text = file.read_text()
         if old not in text:
-            raise Problem(f"{path} has no {old!r} to change any more: mend tests/rehearsal")
+            raise Problem(f"{path} has no {old!r} to change any more: update tests/rehearsal")
         file.write_text(text.replace(old, new))
 
     def add_migration(self, name: str, sql: str) -> str:
@@ -94,13 +94,13 @@ class Project:
             **without_aws(os.environ),
             **(CREDENTIALS | {"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}),
             **NO_PROXY,
-            # Whatever goes wrong, no account of the user's is touched.
+            # Even a faulty step cannot reach an account of the user's.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
             "SLS_TELEMETRY_DISABLED": "1",
-            "SLS_AWS_MONITORING_FREQUENCY": "500",  # milliseconds: nothing takes its time here
+            "SLS_AWS_MONITORING_FREQUENCY": "500",  # milliseconds: operations here are immediate
         }
         try:
             return subprocess.run(  # our own command
@@ -119,5 +119,5 @@ class Project:
 
 
 def last_lines(text: str, count: int = 15) -> str:
-    """Return the end of what a command printed."""
+    """Return the end of a command's output."""
     return "\n".join(f"    {line}" for line in text.strip().splitlines()[-count:])

@@ -15,17 +15,17 @@ READY_SECONDS = 60.0
 
 
 class StandIn(Program):
-    """The stand-in, in a process of its own, with all functions that it runs."""
+    """The stand-in in a process of its own, with the functions that it runs."""
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self.endpoint = configuration.endpoint
 
     def start(self) -> None:
-        """Start it.
+        """Start the stand-in.
 
         Raises:
-            Problem: it does not start.
+            Problem: it did not start.
         """
         folder = Path(self.configuration.folder)
         path = folder / "configuration.json"
@@ -46,7 +46,7 @@ class StandIn(Program):
         return client(service, self.endpoint)
 
     def get(self, path: str) -> bytes:
-        """Return what is at a path of its own."""
+        """Return the content of one of its own paths."""
         with urllib.request.urlopen(f"{self.endpoint}{path}", timeout=10) as answer:
             content: bytes = answer.read()
             return content
@@ -60,7 +60,7 @@ class StandIn(Program):
 
 
 def serve(configuration: Configuration) -> None:
-    """Be the stand-in until told to stop."""
+    """Serve until stopped."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import run_simple
 

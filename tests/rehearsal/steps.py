@@ -1,4 +1,4 @@
-"""The steps of a rehearsal, in their order. Each raises a Problem, or says what it has shown."""
+"""The steps of a rehearsal, in order. Each returns its result, or raises a Problem."""
 
 import base64
 import hashlib
@@ -28,30 +28,30 @@ STAGES = ("dev", "prod")
 DATABASE_HOST = "localhost"  # a name, so that the certificate's is checked
 CREATE = "CREATE TABLE rehearsed_{} (id INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
 EXTENSIONS = "  - extensions:"
-# It needs the last of all others, and has a name that is taken.
+# It depends on the last resources, and its name is taken.
 FAILS_LAST = """  - Resources:
       FailsLast:
         Type: AWS::Logs::LogGroup
         DependsOn: [Database, DatabaseSecretRotation, HttpApiStage, HttpLiveAlias, TokenSecret]
         Properties: {LogGroupName: /aws/lambda/game-login-prod-http, RetentionInDays: 1}
 """
-# What `serverless` makes before all else: the stack, with a bucket for the packages.
+# The resources that `serverless` creates first: the stack, with a bucket for the packages.
 BEFORE_THE_FIRST = re.compile("serverlessdeploymentbucket|: game-login-prod$", re.IGNORECASE)
 EVENTS = {"registered", "signed_in", "refreshed", "sign_in_failed"}
 
 
 def require(holds: object, otherwise: str) -> None:
-    """See that something holds.
+    """Check a condition.
 
     Raises:
-        Problem: it does not.
+        Problem: it does not hold.
     """
     if not holds:
         raise Problem(otherwise)
 
 
 class Rehearsal:
-    """One rehearsal, with all it needs in one folder."""
+    """One rehearsal, with all its files in one folder."""
 
     def __init__(self, folder: Path, stages: Sequence[str] = STAGES) -> None:
         self.folder = folder
@@ -64,7 +64,7 @@ class Rehearsal:
         self._started: list[DatabaseServer | StandIn] = []
 
     def stop(self) -> None:
-        """Stop all that was started."""
+        """Stop the servers."""
         while self._started:
             self._started.pop().stop()
 
@@ -78,28 +78,28 @@ class Rehearsal:
         return ", ".join(said)
 
     def lint(self) -> str:
-        """Have cfn-lint read the templates."""
+        """Run cfn-lint on the templates."""
         paths = [self._template(stage) for stage in self.stages]
         done = lint(paths)
         require(done.returncode == 0, f"cfn-lint:\n{last_lines(done.stdout + done.stderr)}")
-        return f"nothing to say about {len(paths)} templates"
+        return f"no findings in {len(paths)} templates"
 
     def assertions(self) -> str:
-        """Look for the mistakes that no scanner looks for."""
+        """Run the checks that no scanner makes."""
         found = []
         for stage in self.stages:
             template = json.loads(self._template(stage).read_text())
             checks = [*CHECKS.values(), *([careless_production] if stage == "prod" else [])]
             found += [f"{stage}: {text}" for check in checks for text in check(template)]
         require(not found, "\n    ".join(["mistakes in the compiled template:", *found]))
-        return f"{len(CHECKS) + 1} kinds of mistakes looked for, none found"
+        return f"{len(CHECKS) + 1} checks, no mistakes found"
 
     def start(self) -> str:
         """Start the database, the Lambda runtime and the stand-in."""
         python = find_python()
         if python is None:
             raise Problem(
-                f"no Python {VERSION}, which the functions run on: install it (`pyenv install"
+                f"no Python {VERSION}, which the functions need: install it (`pyenv install"
                 f" {VERSION}`, or your system's python{VERSION} and python{VERSION}-venv)"
             )
         users = Users(secrets.token_urlsafe(24), secrets.token_urlsafe(24))
@@ -127,17 +127,17 @@ class Rehearsal:
         return f"MariaDB {server}, the Lambda runtime for Python {VERSION}, and moto"
 
     def deploy(self) -> str:
-        """Deploy for the first time, what has been packaged and checked."""
+        """Deploy the checked packages for the first time."""
         done = self.project.must("deploy", "--stage", "dev", "--package", "out-dev")
         migrations = done.line("migrations: ").split(", ")
         require(len(migrations) >= 3, f"not all migrations were applied: {migrations}")
         require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
         tables = self._tables()
-        require("accounts" in tables, f"there is no table of accounts: {tables}")
+        require("accounts" in tables, f"the table accounts is missing: {tables}")
         return f"{len(migrations)} migrations applied by the function itself, version 1 is live"
 
     def routes(self) -> str:
-        """Look at the HTTP API as it was deployed."""
+        """Check the deployed HTTP API."""
         service = self._stand_in.client("apigatewayv2")
         (api,) = service.get_apis()["Items"]
         (stage,) = service.get_stages(ApiId=api["ApiId"])["Items"]
@@ -155,7 +155,7 @@ class Rehearsal:
         return f"{len(routes)} routes, {len(throttled)} throttled below {rate:g}/s, all to `live`"
 
     def fetch_package(self) -> str:
-        """Fetch the package of the live version and see that it is the one that was built."""
+        """Fetch the package of the live version and compare it with the built one."""
         function = self._stand_in.client("lambda").get_function(
             FunctionName="game-login-dev-http", Qualifier="live"
         )
@@ -163,14 +163,16 @@ class Rehearsal:
         fetched = self._stand_in.get(location)
         digest = base64.b64encode(hashlib.sha256(fetched).digest()).decode()
         built = (self.project.folder / "out-dev" / "game-login.zip").read_bytes()
-        require(fetched == built, "the deployed package is not the one that was built")
-        require(digest == function["Configuration"]["CodeSha256"], "CodeSha256 is another's")
+        require(fetched == built, "the deployed package differs from the built one")
+        require(
+            digest == function["Configuration"]["CodeSha256"], "CodeSha256 is not the package's"
+        )
         names = zipfile.ZipFile(io.BytesIO(fetched)).namelist()
-        require("handler.py" in names, "there is no handler.py in the package")
+        require("handler.py" in names, "the package has no handler.py")
         return f"{len(fetched) / 1e6:.1f} MB, {len(names)} files, as built"
 
     def play(self) -> str:
-        """Register, sign in, come back: through the API, by the deployed package and secrets."""
+        """Register, sign in and refresh through the API, with the deployed package and secrets."""
         self.player = RemotePlayer(self._api, "Ada", PASSWORD)
         expect(201, self.player.register())
         expect(200, self.player.log_in())
@@ -181,11 +183,11 @@ class Rehearsal:
         return "register 201, login 200, refresh 200, me 200, wrong password 401"
 
     def _refresh(self) -> None:
-        """See that Ada is still signed in."""
+        """Check that Ada is still signed in."""
         expect(200, self.player.refresh())
 
     def logs(self) -> str:
-        """Read what the functions logged."""
+        """Check the logs of the functions."""
         written = [
             (path, line)
             for path in sorted((self.folder / "aws" / "log").rglob("*.log"))
@@ -201,20 +203,20 @@ class Rehearsal:
         text = "\n".join(line for _, line in written)
         for secret in (PASSWORD, *self._api.tokens, *self._secret_values()):
             require(secret not in text, "a password, a key or a token is in a log")
-        return f"{len(written)} lines, all JSON, no secret in any"
+        return f"{len(written)} lines, all JSON, without secrets"
 
     def deploy_unchanged(self) -> str:
-        """Deploy what is there already, a month later: Lambda has put all functions to sleep."""
+        """Deploy the same version a month later: Lambda has put all functions to sleep."""
         self._keep_awake("rotate")
         self._stand_in.get("/_sleep")
         done = self.project.must("deploy", "--stage", "dev")
-        require("No changes to deploy" in done.output, "it was deployed again:\n" + done.output)
+        require("No changes to deploy" in done.output, "deployed without changes:\n" + done.output)
         require(done.line("migrations: ") == "none to apply", done.output)
         require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
         return "a sleeping `migrate` woken; no changes, no migration, version 1 stays"
 
     def _keep_awake(self, function: str) -> None:
-        """Send a function what its schedule sends it, so that Lambda does not put it to sleep."""
+        """Send a function the event of its schedule, which keeps it awake."""
         events = self._stand_in.client("events")
         names = [str(rule["Name"]) for rule in events.list_rules()["Rules"]]
         (name,) = (name for name in names if function in name.lower())
@@ -226,12 +228,12 @@ class Rehearsal:
         require("FunctionError" not in answer, f"`{function}` cannot be kept awake: {said}")
 
     def change_database(self) -> str:
-        """Deploy the same stage with another database: refused before anything is built."""
+        """Deploy the same stage with another database, which is refused before the build."""
         done = self.project.serverless("deploy", "--stage", "dev", "--param", "database=mysql")
         require(done.status != 0, "a change of database was deployed")
         require("this stage was deployed with mariadb" in done.output, last_lines(done.output))
         require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
-        return "refused before anything is built: it would begin empty"
+        return "refused before the build: the new database would be empty"
 
     def deploy_changed(self) -> str:
         """Deploy more memory, and a migration."""
@@ -251,7 +253,7 @@ class Rehearsal:
         self.project.replace("serverless.yml", "memorySize: 640", "memorySize: 768")
         name = self.project.add_migration("rehearsed_bad", CREATE.format("good"))
         done = self.project.serverless("deploy", "--stage", "dev")
-        require(done.status != 0, "a deployment whose migration fails was called good")
+        require(done.status != 0, "a deployment succeeded although its migration failed")
         said = done.line("the migration failed: ")
         require(name in said and "Version 2 continues to serve" in said, said)
         require(self._live("dev") == "2", f"version {self._live('dev')} is live, not 2")
@@ -261,9 +263,9 @@ class Rehearsal:
         )
 
     def deploy_mended(self) -> str:
-        """Deploy again with that migration mended."""
+        """Deploy again with that migration fixed."""
         (bad,) = (self.project.folder / "auth" / "store" / "migrations").glob("*_rehearsed_bad.sql")
-        bad.write_text(CREATE.format("mended"))
+        bad.write_text(CREATE.format("fixed"))
         done = self.project.must("deploy", "--stage", "dev")
         require(done.line("migrations: ") == bad.name, done.output)
         require(done.line("live: ") == "version 4, before: 2", done.output)
@@ -271,20 +273,20 @@ class Rehearsal:
         return "version 4 live, before: 2"
 
     def roll_back(self) -> str:
-        """Go back to the version before, and forward by a deployment."""
+        """Roll back to the previous version, and forward by a deployment."""
         back = self.project.must("rollback-live", "--stage", "dev")
         require(back.line("live: ") == "version 2, rolled back from: 4", back.output)
         self._refresh()
         again = self.project.serverless("rollback-live", "--stage", "dev")
-        require(again.status != 0, "a second rollback goes on by itself:\n" + again.output)
+        require(again.status != 0, "a second rollback succeeded without --to:\n" + again.output)
         self.project.must("rollback-live", "--stage", "dev", "--to", "1")
         require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
         forward = self.project.must("deploy", "--stage", "dev")
         require(forward.line("live: ") == "version 4, before: 1", forward.output)
-        return "4 to 2 at once, to 1 by name, and to 4 by a deployment"
+        return "from 4 to 2 at once, to 1 with --to, and to 4 by a deployment"
 
     def prune(self) -> str:
-        """Deploy after many deployments: of their versions only some are kept."""
+        """Deploy after many deployments, which keeps only some of their versions."""
         service = self._stand_in.client("lambda")
         name = "game-login-dev-http"
         before = self._live("dev")
@@ -297,9 +299,9 @@ class Rehearsal:
         versions = [int(one["Version"]) for one in published if one["Version"] != "$LATEST"]
         live = int(self._live("dev"))
         kept = sorted({1, int(before), live - 2, live - 1, live})
-        require(sorted(versions) == kept, f"versions {versions} are there, not {kept}")
+        require(sorted(versions) == kept, f"versions {versions} exist, not {kept}")
         deleted = done.line("old versions: ")
-        return f"{deleted}; of {live} versions {len(kept)} are kept"
+        return f"{deleted}; {len(kept)} of {live} versions are kept"
 
     def shortcuts(self) -> str:
         """Try the commands that would bypass the migrations."""
@@ -310,14 +312,14 @@ class Rehearsal:
         return "`deploy function` and `rollback` refused"
 
     def info(self) -> str:
-        """Ask what is deployed."""
+        """Show the deployed stage."""
         done = self.project.must("info", "--stage", "dev")
         for text in ("endpoint", "https://", "game-login-dev-http", "game-login-dev-migrate"):
             require(text in done.output, f"`info` does not name {text}:\n{done.output}")
         return "the endpoint and the functions"
 
     def remove(self) -> str:
-        """Remove the stage, and look for what is left."""
+        """Remove the stage, and look for leftovers."""
         self.project.must("remove", "--stage", "dev")
         left = self._left()
         require(not left, f"left behind: {left}")
@@ -326,34 +328,32 @@ class Rehearsal:
     def fail_production(self) -> str:
         """Deploy `prod` for the first time, with a resource that fails after all others."""
         unchanged = self.project.serverless("deploy", "--stage", "prod")
-        require(unchanged.status != 0, "a placeholder was deployed as an allowed origin")
+        require(unchanged.status != 0, "a placeholder was deployed as allowed origin")
         require("corsOrigins" in unchanged.output, last_lines(unchanged.output))
         self.project.replace("serverless.yml", "https://game.example.com", "https://game.test")
         self._leave_secret("game-login/prod/tokens")
         self.project.replace("serverless.yml", EXTENSIONS, FAILS_LAST + EXTENSIONS)
         done = self.project.serverless("deploy", "--stage", "prod")
-        require(
-            done.status != 0, "a deployment with a resource that cannot be made was called good"
-        )
+        require(done.status != 0, "a deployment succeeded although a resource cannot be created")
         require("specified log group already exists" in done.output, last_lines(done.output))
         left = [name for name in self._left() if not BEFORE_THE_FIRST.search(name)]
         require(not left, f"left behind by a first deployment that failed: {left}")
         self.project.replace("serverless.yml", FAILS_LAST, "")
-        return "placeholder and leftover secret refused; the last resource fails: all is taken back"
+        return "placeholder and leftover secret refused; last resource failed: all rolled back"
 
     def _leave_secret(self, name: str) -> None:
-        """Deploy where a secret has been left over from an earlier stage."""
+        """Deploy while a secret is left over from an earlier stage."""
         service = self._stand_in.client("secretsmanager")
         service.create_secret(Name=name, SecretString="{}")
         done = self.project.serverless("deploy", "--stage", "prod")
-        require(done.status != 0, f"deployed though {name} is there already")
+        require(done.status != 0, f"deployed although {name} exists already")
         require(
             f"{name} is there already, and belongs to no" in done.output, last_lines(done.output)
         )
         service.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 
     def deploy_production(self) -> str:
-        """Deploy `prod` again, mended; its database cannot be removed by mistake then."""
+        """Deploy `prod` again, fixed; then its database cannot be removed by mistake."""
         done = self.project.must("deploy", "--stage", "prod")
         require(done.line("live: ") == "version 1", done.output)
         require(done.line("database: ") == "protected against deletion", done.output)
@@ -363,12 +363,12 @@ class Rehearsal:
         require(refused.status != 0, "a protected stage was removed")
         require("deletion protection is enabled" in refused.output, last_lines(refused.output))
         unknown = json.loads(self._stand_in.get("/_unknown"))
-        require(not unknown, f"no stack knows {unknown}")
+        require(not unknown, f"in no stack: {unknown}")
         self._try_to_delete("prod")
-        return "version 1 live; `remove` refused, and so is deleting the database: protected"
+        return "version 1 live; `remove` and the deletion of the database refused"
 
     def _try_to_delete(self, stage: str) -> None:
-        """Delete the stack past its own protection; the database's has to hold."""
+        """Delete the stack without `serverless`; the database's protection must refuse it."""
         service = self._stand_in.client("cloudformation")
         try:
             service.delete_stack(StackName=f"game-login-{stage}")
@@ -398,7 +398,7 @@ class Rehearsal:
             return {str(name) for row in cursor.fetchall() for name in row.values()}
 
     def _secret_values(self) -> list[str]:
-        """Return the passwords and the keys that are deployed."""
+        """Return the deployed passwords and keys."""
         service = self._stand_in.client("secretsmanager")
         values: list[str] = []
         for secret in service.list_secrets()["SecretList"]:
@@ -409,7 +409,7 @@ class Rehearsal:
         return values
 
     def _left(self) -> list[str]:
-        """Return what is there, of all that a stage has."""
+        """Return all existing resources of the kinds that a stage has."""
         lists = {
             ("lambda", "list_functions", "Functions"): "FunctionName",
             ("s3", "list_buckets", "Buckets"): "Name",
