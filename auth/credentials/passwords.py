@@ -68,7 +68,7 @@ def check_password(password: str, username: str) -> None:
     """Check length and characters of a new password; `refuse_guessable` checks the rest.
 
     Raises:
-        WeakPassword: with a reason that tells the player what to change.
+        WeakPassword: with a reason that the player can act on.
     """
     text = _normalised(password)
     if len(text) < MIN_LENGTH:
