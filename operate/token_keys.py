@@ -166,7 +166,7 @@ def _refuse_other_kind(value: Value, kind: str | None) -> None:
     there = ring_of(value).signing_keys[published.signing].kind
     if kind and kind != there:
         raise Problem(
-            f"{published.signing} is published already, as a key of the kind {there}: finish that"
+            f"{published.signing} is published already, and its kind is {there}: finish that"
             f" rotation without KIND=, then rotate again with KIND={kind}"
         )
 
@@ -249,7 +249,7 @@ def _kind(named: str | None, *, tidy: bool) -> str | None:
     if tidy:
         raise Problem("KIND= is for new keys, but TIDY=yes makes none: leave one of them out")
     if named.lower() not in ALGORITHMS:
-        raise Problem(f"KIND={named} is not a kind of key: use one of {', '.join(ALGORITHMS)}")
+        raise Problem(f"KIND={named}: no such kind of key; use one of {', '.join(ALGORITHMS)}")
     return named.lower()
 
 

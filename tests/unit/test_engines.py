@@ -38,7 +38,7 @@ def test_the_usual(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that we do not know is answered with those that we do."""
     monkeypatch.setenv("DATABASE", "postgres")
-    with pytest.raises(Problem, match=r"is one of mariadb, mariadb-11\.8, mysql"):
+    with pytest.raises(Problem, match=r"use one of mariadb, mariadb-11\.8, mysql"):
         chosen()
 
 

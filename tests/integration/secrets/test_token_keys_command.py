@@ -15,7 +15,7 @@ from tests.integration.secrets.studio import NAME, STAGE, Studio
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
-        (["--stage", "nowhere"], 1, "no keys in game-login/nowhere/tokens in us-east-1"),
+        (["--stage", "nowhere"], 1, "game-login/nowhere/tokens in us-east-1 does not exist"),
         (["--stage", "nowhere", "--region", "no region"], 1, "cannot call AWS"),
         (["--stage", "nowhere", "--emergency"], 1, "not confirmed"),
         (["--stage", STAGE, "--kind", "dsa"], 1, "KIND=dsa: .* one of es256, rsa, ed25519"),
