@@ -1,5 +1,5 @@
-"""What a deployment uploads, and a Lambda on this machine to try it in.
+"""The package that a deployment uploads, and a Lambda runtime on this machine to run it in.
 
-`package` builds the zip, with the fast Argon2 of `argon2`; `plugin.js` has the serverless command
-use it; `lambda_runtime` runs it as AWS Lambda would, on the Python that `python` finds.
+`package` builds the zip, with the fast Argon2 of `argon2`; `plugin.js` makes `serverless` use it;
+`lambda_runtime` runs it as AWS Lambda would, with the Python that `python` finds.
 """

@@ -1,7 +1,7 @@
-"""The AVX2 build of Argon2: the same hash in little more than half the time of the stock wheel.
+"""Builds Argon2 with AVX2: the same hash in little more than half the time of the stock wheel.
 
-Every x86_64 processor of Lambda has AVX2, but a wheel for everybody cannot count on it. It is built
-here where there is a compiler, and used only if it is seen to be what it should be.
+Every x86_64 processor of Lambda has AVX2, but a public wheel cannot assume it. The build needs a
+compiler on this machine, and is checked before it is used.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 BUILD_TOOLS = ROOT / "deploy" / "argon2-build.txt"
 DISTRIBUTION = "argon2-cffi-bindings"
 FLAGS = "-O3 -mavx2"
-NEWEST_GLIBC = (2, 34)  # that of Amazon Linux 2023, on which the runtime stands
+NEWEST_GLIBC = (2, 34)  # of Amazon Linux 2023, which the runtime uses
 
 # Argon2's multiplication, four at a time: only AVX2 has it in this width.
 _AVX2 = re.compile(r"\bvpmuludq\b.*%ymm")
@@ -29,22 +29,22 @@ _GLIBC = re.compile(r"\bGLIBC_(\d+)\.(\d+)")
 
 
 class Unusable(Exception):
-    """There is no AVX2 build to be had; says why."""
+    """No AVX2 build can be made; the text has the cause."""
 
 
 def fast_library(version: str, folder: Path) -> Path:
-    """Return the AVX2 build of the library, made in this folder unless it is there already.
+    """Return the AVX2 build of the library, built in this folder unless it exists already.
 
     Raises:
-        Unusable: it cannot be built here, or what was built is not what it should be.
+        Unusable: it cannot be built here, or the build fails the checks.
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise Unusable("this machine is not x86_64 Linux")
     compiler = os.environ.get("CC", "cc").split()[0]
     for program in (compiler, "objdump"):
         if shutil.which(program) is None:
-            raise Unusable(f"{program} is missing")
-    tools = hashlib.sha256(BUILD_TOOLS.read_bytes()).hexdigest()[:12]  # others build it anew
+            raise Unusable(f"{program} is missing: install it and build again")
+    tools = hashlib.sha256(BUILD_TOOLS.read_bytes()).hexdigest()[:12]  # other tools: build again
     library = folder / f"{DISTRIBUTION}-{version}-{tools}-avx2.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -55,29 +55,31 @@ def fast_library(version: str, folder: Path) -> Path:
 
 
 def check(library: Path) -> None:
-    """Check that it holds AVX2 instructions and runs on the glibc of Lambda.
+    """Check that the library has AVX2 instructions and runs on Lambda's glibc.
 
     Raises:
-        Unusable: it does not.
+        Unusable: one of them is not the case.
     """
     if not _AVX2.search(_objdump("--disassemble", library)):
-        raise Unusable("the build holds no AVX2 instructions")
+        raise Unusable("the build has no AVX2 instructions")
     needed = max(
         ((int(major), int(minor)) for major, minor in _GLIBC.findall(_objdump("-T", library))),
         default=(0, 0),
     )
     if needed > NEWEST_GLIBC:
-        raise Unusable(f"the build needs glibc {needed[0]}.{needed[1]}")
+        raise Unusable(
+            f"the build needs glibc {needed[0]}.{needed[1]}, which is newer than Lambda's"
+        )
 
 
 def _build(folder: Path) -> Path:
-    """Build the wheel with tools that are pinned as all else is: pip would fetch the newest."""
+    """Build the wheel with pinned tools: by itself pip would fetch the newest."""
     tools, source = folder / "tools", folder / "source.txt"
     source.write_text(hashed(ROOT / "requirements.txt", {DISTRIBUTION}))
     _pip("install", "--no-deps", f"--target={tools}", f"--requirement={BUILD_TOOLS}")
     _pip(
         *("wheel", "--no-build-isolation", "--no-deps", f"--no-binary={DISTRIBUTION}"),
-        "--no-cache-dir",  # or pip takes, and leaves to others, a wheel of other flags
+        "--no-cache-dir",  # otherwise pip may use or cache a wheel built with other flags
         *(f"--wheel-dir={folder}", f"--requirement={source}"),
         CFLAGS=FLAGS,
         PYTHONPATH=str(tools),
@@ -99,8 +101,8 @@ def _pip(command: str, *options: str, **environment: str) -> None:
         check=False,
     )
     if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise Unusable(f"it could not be built: {reason}")
+        reason = (done.stderr.strip().splitlines() or ["no error text"])[-1]
+        raise Unusable(f"the AVX2 build failed: {reason}")
 
 
 def _objdump(option: str, library: Path) -> str:

@@ -1,7 +1,7 @@
-"""AWS Lambda on this machine: the unzipped package, Amazon's own runtime client, our Runtime API.
+"""AWS Lambda on this machine: the unzipped package, Amazon's runtime client, our own Runtime API.
 
-The client (`awslambdaric`) asks the Runtime API for the next event and posts the answer there.
-Python and boto3 are the machine's, as in Lambda; all else comes from the package.
+The client (`awslambdaric`) requests the next event from the Runtime API and posts the answer there.
+As in Lambda, Python and boto3 belong to the runtime; everything else comes from the package.
 """
 
 import fcntl
@@ -37,7 +37,7 @@ _API = "/2018-06-01/runtime"
 
 
 class FunctionError(Exception):
-    """The function raised, at its start or at an event: what Lambda shows of it."""
+    """The function raised an exception, at its start or for an event, as Lambda reports it."""
 
     def __init__(self, error: Mapping[str, Any]) -> None:
         super().__init__(f"{error.get('errorType')}: {error.get('errorMessage')}")
@@ -47,7 +47,7 @@ class FunctionError(Exception):
 
 @dataclass(frozen=True)
 class _Invocation:
-    """One event on its way, and its answer once there is one."""
+    """One event, and later its answer."""
 
     event: bytes
     deadline: float
@@ -56,13 +56,13 @@ class _Invocation:
     answers: list[tuple[bool, bytes]] = field(default_factory=list)
 
     def answer(self, body: bytes, *, well: bool) -> None:
-        """Take the function's answer, or the error that it raised."""
+        """Store the function's answer, or the error that it raised."""
         self.answers.append((well, body))
         self.answered.set()
 
 
 class _RuntimeApi(ThreadingHTTPServer):
-    """The HTTP server that a function's process talks to."""
+    """The HTTP server that a function's process calls."""
 
     daemon_threads = True
 
@@ -75,7 +75,7 @@ class _RuntimeApi(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Let the one that asks for an event go, and stop."""
+        """End the waiting request for an event, and stop."""
         self.waiting.put(None)
         self.shutdown()
         self.server_close()
@@ -104,7 +104,7 @@ class _Request(BaseHTTPRequestHandler):
         self._reply(200, invocation.event, headers)
 
     def do_POST(self) -> None:
-        """Take the answer to an event, the error that it raised, or why there is no function."""
+        """Take the answer to an event, its error, or the error of the initialisation."""
         body = self._body()
         what = self.path.removeprefix(_API).strip("/").split("/")
         if what == ["init", "error"]:
@@ -121,7 +121,7 @@ class _Request(BaseHTTPRequestHandler):
         self._reply(202, b'{"status": "OK"}')
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
@@ -146,12 +146,12 @@ class _Request(BaseHTTPRequestHandler):
 
 
 class Function(Program):
-    """One function of the package, in a process of its own, as one Lambda instance."""
+    """One function of the package in its own process, like one Lambda instance."""
 
     def __init__(
         self, name: str, package: Path, python: Path, folder: Path, settings: Mapping[str, str]
     ) -> None:
-        """Take a function of `handler.py` by name, and its settings."""
+        """Take the name of a function in `handler.py`, and its settings."""
         self._name = name
         self._package = package
         self._python = python
@@ -160,11 +160,11 @@ class Function(Program):
         self._api: _RuntimeApi | None = None
 
     def start(self) -> None:
-        """Start it and wait for the end of its initialisation.
+        """Start the function and wait until it is initialised.
 
         Raises:
-            FunctionError: it raised.
-            Problem: it does not start.
+            FunctionError: the function raised an exception.
+            Problem: the process did not start.
         """
         self._api = api = _RuntimeApi()
 
@@ -173,7 +173,7 @@ class Function(Program):
                 raise FunctionError(json.loads(api.init_error))
             return api.asked.is_set()
 
-        # -B, since /var/task cannot be written to; -s for no packages of the user's own.
+        # -B, since /var/task is read-only; -s excludes the user's own packages.
         command = [str(self._python), "-B", "-s", "-m", "awslambdaric", f"handler.{self._name}"]
         try:
             self._process = Process.ready(
@@ -190,18 +190,18 @@ class Function(Program):
             raise
 
     def stop(self) -> None:
-        """End it; its log stays."""
+        """Stop the function; its log is kept."""
         super().stop()
         if self._api is not None:
             self._api.close()
             self._api = None
 
     def invoke(self, event: object, seconds: float = 10.0) -> Any:
-        """Return what it answers to an event.
+        """Return the function's answer to an event.
 
         Raises:
-            FunctionError: it raised.
-            Problem: it ended, or did not answer in time.
+            FunctionError: the function raised an exception.
+            Problem: the process ended, or did not answer in time.
         """
         assert self._api is not None
         assert self._process is not None
@@ -209,7 +209,7 @@ class Function(Program):
         self._api.waiting.put(invocation)
         while not invocation.answered.wait(0.1):
             if not self._process.is_running():
-                raise Problem(f"{self._name} ended:\n{self._process.last_lines()}")
+                raise Problem(f"{self._name} stopped:\n{self._process.last_lines()}")
             if time.time() > invocation.deadline:
                 raise Problem(f"{self._name} did not answer within {seconds:.0f} s")
         well, body = invocation.answers[0]
@@ -218,10 +218,10 @@ class Function(Program):
         return json.loads(body)
 
     def log(self) -> list[dict[str, Any]]:
-        """Return what it has logged: JSON objects, as Lambda passes them on to CloudWatch.
+        """Return the function's log: JSON objects, as Lambda sends them to CloudWatch.
 
         Raises:
-            ValueError: a line is no JSON.
+            ValueError: a line is not JSON.
         """
         lines = (self._folder / f"{self._name}.log").read_text().splitlines()
         return [json.loads(line) for line in lines]
@@ -252,20 +252,20 @@ def unzip(package: Path, folder: Path) -> Path:
 
 
 def _platforms() -> list[str]:
-    """Return this machine's kinds of wheels, since here it runs."""
+    """Return the platform tags of wheels for this machine, since the runtime runs here."""
     return [f"--platform={name}_{os.uname().machine}" for name in PLATFORMS]
 
 
 def lambda_runtime(python: str) -> Path:
-    """Return the Python of the runtime, with boto3 and the runtime's client beside it.
+    """Return the runtime's Python, with boto3 and the runtime's client.
 
-    It is made once for a Python and a list of versions, and kept.
+    It is built once for each Python and each list of versions.
 
     Raises:
-        Problem: it cannot be had.
+        Problem: the runtime cannot be built on this machine.
     """
     if sys.platform != "linux":
-        raise Problem("no Lambda runtime: its client, awslambdaric, is for Linux only")
+        raise Problem("Lambda's runtime client, awslambdaric, runs on Linux only: test it there")
     names = ("requirements.txt", "requirements-dev.txt")
     versions = b"".join((ROOT / name).read_bytes() for name in names)
     folder = RUNTIMES / hashlib.sha256(versions + python.encode()).hexdigest()[:12]
@@ -290,7 +290,8 @@ def _make_runtime(python: str, folder: Path) -> Path:
     for command in (install, compile_all):
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode != 0:
-            raise Problem(f"no Lambda runtime:\n{(done.stderr or done.stdout).strip()}")
+            said = (done.stderr or done.stdout).strip()
+            raise Problem(f"the Lambda runtime could not be built:\n{said}")
     own = folder / "python"
     path = f'"${{PYTHONPATH:+$PYTHONPATH:}}"{shlex.quote(str(packages))}'
     own.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {shlex.quote(python)} "$@"\n')

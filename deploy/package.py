@@ -1,8 +1,8 @@
 """Builds the zip that a deployment uploads: `python -m deploy.package [--architecture] ZIP`.
 
-The handler, the application, its CA certificates and the pinned dependencies, and nothing else;
-compiled for the runtime's Python, so that no cold start compiles them. The same sources give the
-same bytes, so a deployment of what is deployed already changes nothing. No Docker.
+It has the handler, the application, its CA certificates and the pinned dependencies, and nothing
+else; compiled for the runtime's Python, so that no cold start compiles them. The same sources give
+the same bytes, so deploying an unchanged version changes nothing. No Docker.
 """
 
 import argparse
@@ -23,26 +23,26 @@ from local.terminal import Problem, say
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".local" / "build"
-# Each folder with the files of it that a function needs; in Lambda all are below /var/task.
+# The folders, each with the files that a function needs; in Lambda all are below /var/task.
 SOURCES = (
     (ROOT, ("handler.py", "auth/**/*.py", "auth/store/migrations/*.sql")),
     (ROOT / "deploy", ("certificates/*.pem",)),
 )
 
-# The runtime has boto3 and all that it needs.
+# boto3 and its dependencies, which the runtime has.
 IN_RUNTIME = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
 
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
-# Of the dependencies: commands, C sources and type hints, and pip's notes on this installation.
+# Left out of the dependencies: commands, C sources, type hints, and pip's installation records.
 NOT_NEEDED = (
     *("bin", "**/__pycache__", "**/tests", "**/*.c", "**/*.h", "**/*.pyi", "**/py.typed"),
     *("*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED"),
     *("*.dist-info/direct_url.json", "*.dist-info/sboms"),
 )
 
-IN_LAMBDA = "/var/task"  # where the package is unzipped to
+IN_LAMBDA = "/var/task"  # the folder with the unzipped package
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 _PIN = re.compile(r"([A-Za-z0-9._-]+)(\[[a-z,]+\])?==(\S+)")
@@ -63,10 +63,10 @@ def main() -> int:
 
 
 def build(target: Path, architecture: str = "x86_64") -> None:
-    """Build the zip and say what it holds.
+    """Build the zip and print a summary of it.
 
     Raises:
-        Problem: the dependencies cannot be had.
+        Problem: the dependencies cannot be installed.
     """
     pins = {
         name: version
@@ -87,7 +87,7 @@ def build(target: Path, architecture: str = "x86_64") -> None:
 
 
 def pinned(requirements: Path) -> dict[str, str]:
-    """Return the distributions that a list of requirements pins, and their versions."""
+    """Return the distributions that a requirements file pins, with their versions."""
     matches = (_PIN.match(line) for line in requirements.read_text().splitlines())
     return {match[1].lower(): match[3] for match in matches if match}
 
@@ -109,7 +109,7 @@ def _install(pins: dict[str, str], folder: Path, architecture: str) -> None:
     )
     wanted.unlink()
     if done.returncode != 0:
-        raise Problem(f"the dependencies cannot be installed:\n{done.stderr.strip()}")
+        raise Problem(f"pip could not install the dependencies:\n{done.stderr.strip()}")
     for pattern in NOT_NEEDED:
         for path in list(folder.glob(pattern)):
             if path.is_dir():
@@ -119,13 +119,13 @@ def _install(pins: dict[str, str], folder: Path, architecture: str) -> None:
 
 
 def _speed_up(folder: Path, version: str, architecture: str) -> str:
-    """Replace the stock Argon2 by its AVX2 build; return which of them is in."""
+    """Replace the stock Argon2 by its AVX2 build, if possible; return a label of the one used."""
     if architecture != "x86_64":
         return "stock Argon2"
     try:
         library = argon2.fast_library(version, CACHE)
     except argon2.Unusable as reason:
-        say(f"WARNING: the package has the stock Argon2, at half the speed: {reason}")
+        say(f"WARNING: the package has the stock Argon2, with half the speed: {reason}")
         return "stock Argon2"
     (stock,) = folder.glob("_argon2_cffi_bindings/*.so")
     shutil.copyfile(library, stock)
@@ -141,16 +141,17 @@ def _copy_sources(folder: Path) -> None:
 
 
 def _compile(folder: Path) -> str:
-    """Compile all with the runtime's Python, if there is one; return what to say of it.
+    """Compile everything with the runtime's Python, if found; return the words for the summary.
 
-    By hash, since the times of files do not survive the zip, and unchecked, since nothing changes
-    them in Lambda: what is checked by time would be compiled again by each cold start.
+    The files refer to their sources by hash, since the zip does not keep file times and every cold
+    start would compile them again. The hashes are unchecked, since no file changes in Lambda.
     """
     python = find_python()
     if python is None:
         say(
-            f"WARNING: there is no python{VERSION} here (PATH, pyenv), so the package is not"
-            " compiled, and each cold start will do it"
+            f"WARNING: python{VERSION} was found neither on PATH nor in pyenv, so the package is"
+            " not compiled and each cold start takes longer: install it, or fetch it with"
+            " `.venv/bin/python -m deploy.python`, then build again"
         )
         return ", not compiled"
     subprocess.run(  # noqa: S603  # our own command

@@ -1,8 +1,9 @@
-"""Asks AWS, before anything is made, for what it would refuse after a quarter of an hour.
+"""Asks AWS before a deployment whether it would fail, usually after a quarter of an hour.
 
-`deploy/preflight.js` gives the stage, the region and the parameters as JSON on the standard input.
-Each line on the standard output is a refusal, with the way out; without any, the deployment goes
-on. If AWS does not answer a question, as when a role may not ask it, the standard error names it.
+`deploy/preflight.js` passes the stage, the region and the parameters as JSON on standard input.
+Each line on standard output is a reason to stop, with its remedy; without any, the deployment
+continues. If AWS does not answer a question, for example for lack of permission, standard error
+names it.
 """
 
 import json
@@ -23,8 +24,8 @@ from botocore.parsers import ResponseParserError
 CERTIFICATES = Path(__file__).parent / "certificates" / "rds.pem"
 IN_LAMBDA = "/var/task/certificates/rds.pem"
 PATIENCE = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
-KEPT_FOR_OTHERS = 100  # runs that cannot be reserved, or all of them where the quota is smaller
-# What AWS's free plan takes: https://github.com/yc-software/qm/issues/352 has the two refusals.
+KEPT_FOR_OTHERS = 100  # runs that cannot be reserved; with a smaller quota, all of them
+# The limits of AWS's free plan: https://github.com/yc-software/qm/issues/352 has both refusals.
 FREE_CLASSES = {"db.t3.micro", "db.t4g.micro"}
 FREE_BACKUP_DAYS = 1
 BUDGET = "AWS::Budgets::Budget"
@@ -35,7 +36,7 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Target:
-    """What is about to be deployed, and where."""
+    """The deployment that is about to start."""
 
     stage: str
     region: str
@@ -49,7 +50,7 @@ class Target:
 
     @property
     def on_rds(self) -> bool:
-        """Tell whether a database is made."""
+        """Tell whether the deployment creates a database."""
         return str(self.parameters["database"]) != "existing"
 
     @property
@@ -61,17 +62,17 @@ class Target:
 
     @property
     def instance_class(self) -> str:
-        """Return the class of the database's servers."""
+        """Return the instance class of the database."""
         aurora = self.parameters["database"] == "aurora"
         return "db.serverless" if aurora else str(self.parameters["databaseClass"])
 
     @cached_property
     def deployed(self) -> Mapping[str, Any]:
-        """Return the deployed template; an empty one before the first deployment."""
+        """Return the deployed template; {} before the first deployment."""
         try:
             answer = self.client("cloudformation").get_template(StackName=self.stack)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ValidationError":  # that is: no such stack
+            if error.response["Error"]["Code"] != "ValidationError":  # means: no such stack
                 raise
             return {}
         body = answer["TemplateBody"]
@@ -79,23 +80,23 @@ class Target:
         return template
 
     def client(self, service: str, region: str = "") -> Any:
-        """Return a client of a service."""
+        """Return a client for a service."""
         return boto3.client(service, region_name=region or self.region, config=PATIENCE)
 
 
 def too_many_runs(parameters: Parameters, limit: int, free: int) -> Iterator[str]:
-    """Lambda keeps 100 runs for functions that reserve none, or all where the quota is smaller."""
+    """Lambda keeps 100 runs for functions without a reservation; of a smaller quota, all."""
     wanted, most = int(parameters["concurrency"]), free - min(KEPT_FOR_OTHERS, limit)
     if str(parameters["reserveConcurrency"]).lower() == "true" and wanted > most:
         yield (
-            f"concurrency is {wanted}, and of the {limit} concurrent runs of this account"
+            f"concurrency is {wanted}, but of this account's {limit} concurrent runs only"
             f" {max(most, 0)} can be reserved: ask AWS for more (Service Quotas, Lambda, concurrent"
             " executions), or set reserveConcurrency: false until you have them"
         )
 
 
 def on_the_free_plan(parameters: Parameters, plan: str) -> Iterator[str]:
-    """AWS's free plan has small databases only, with a day of backups."""
+    """AWS's free plan allows only small databases, with one day of backups."""
     if plan != "FREE" or parameters["database"] not in ("mariadb", "mysql"):
         return
     wrong = []
@@ -106,69 +107,72 @@ def on_the_free_plan(parameters: Parameters, plan: str) -> Iterator[str]:
     if wrong:
         yield (
             f"this account is on AWS's free plan, which refuses {' and '.join(wrong)}: upgrade it"
-            " (`aws freetier upgrade-account-plan --account-plan-type PAID`) or give"
-            f" db.t4g.micro and {FREE_BACKUP_DAYS} day"
+            " (`aws freetier upgrade-account-plan --account-plan-type PAID`), or set databaseClass:"
+            f" db.t4g.micro and backupDays: {FREE_BACKUP_DAYS}"
         )
 
 
 def no_such_engine(target: Target, versions: Sequence[str]) -> Iterator[str]:
-    """RDS offers each version for a year or so."""
+    """RDS offers each version for about a year."""
     wanted = target.database["version"]
     if not fitting(wanted, versions):
         yield (
             f"RDS has no {target.engine} {wanted} in {target.region}"
-            f" (it has {', '.join(versions) or 'none of that family'}): name another version in"
+            f" (it has {', '.join(versions) or 'none of that family'}): set another version in"
             f" deploy/infrastructure/database/{target.parameters['database']}.yml"
         )
 
 
 def fitting(wanted: str, versions: Sequence[str]) -> list[str]:
-    """Return the versions that a version, or the beginning of one, stands for."""
+    """Return the versions that match a version number or the beginning of one."""
     return [version for version in versions if f"{version}.".startswith(f"{wanted}.")]
 
 
 def no_certificate(region: str, known: Sequence[str]) -> Iterator[str]:
-    """The functions trust the databases of the regions whose certificates the package carries."""
+    """The functions trust only databases of regions with a root certificate in the package."""
     if region not in known:
         yield (
             f"deploy/certificates/rds.pem has no root certificate of RDS for {region}, so the"
-            " functions would refuse the database: add it as the head of that file says, or choose"
-            " another region"
+            " functions would refuse the database: add it as the head of that file describes, or"
+            " choose another region"
         )
 
 
 def regions_in(bundle: str) -> list[str]:
-    """Return the regions of a bundle of RDS's certificates."""
+    """Return the regions in a bundle of RDS's certificates."""
     return sorted(set(re.findall(r"^# Amazon RDS (\S+) Root CA", bundle, re.MULTILINE)))
 
 
 def left_over(name: str, *, deleted: bool) -> str:
-    """Return what to do about a secret that is in the way."""
+    """Return the remedy for a secret that exists although the stack does not have it."""
+    delete = (
+        f"`aws secretsmanager delete-secret --secret-id {name} --force-delete-without-recovery`"
+    )
     if deleted:
         return (
-            f"the secret {name} is deleted, and keeps its name for some days: `aws secretsmanager"
-            f" delete-secret --secret-id {name} --force-delete-without-recovery` frees it, for good"
+            f"the secret {name} is deleted, and keeps its name for some days: to delete it"
+            f" irrevocably and free the name now, run {delete}"
         )
     return (
-        f"the secret {name} is there already, and belongs to no stack: docs/run/operate.md (The"
-        " whole database is gone) says how to keep what is in it; if no one needs it, `aws"
-        f" secretsmanager delete-secret --secret-id {name} --force-delete-without-recovery`"
+        f"the secret {name} is there already, and belongs to no stack: to keep its value, see"
+        " docs/run/restore.md (The whole database is gone); if it is not needed, delete it with"
+        f" {delete}"
     )
 
 
 def another_database(wanted: str, template: Mapping[str, Any]) -> Iterator[str]:
-    """CloudFormation would make a new, empty database and leave the players' behind."""
+    """CloudFormation would create a new, empty database without the players' accounts."""
     deployed = deployed_database(template)
     if deployed and deployed != wanted:
         yield (
-            f"database is {wanted}, and this stage was deployed with {deployed}: a change would"
-            " begin with an empty database. Deploy another stage with it and move the players there"
-            " (docs/run/parameters.md)"
+            f"database is {wanted}, but this stage was deployed with {deployed}: the change would"
+            " start with an empty database. Deploy another stage with the new database and move"
+            " the players there (docs/run/parameters.md)"
         )
 
 
 def deployed_database(template: Mapping[str, Any]) -> str:
-    """Return the parameter `database` that a template was compiled with; "" before the first."""
+    """Return a template's value of the parameter `database`; "" before the first deployment."""
     resources = template.get("Resources", {})
     if "HttpLambdaFunction" not in resources:
         return ""
@@ -181,7 +185,7 @@ def deployed_database(template: Mapping[str, Any]) -> str:
 
 
 def deployed_engine(template: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the engine version and the class that were deployed; "" without a database."""
+    """Return the deployed engine version and instance class; "" without a database."""
     database = template.get("Resources", {}).get("Database")
     if database is None:
         return "", ""
@@ -209,7 +213,7 @@ def _plan(target: Target) -> Iterator[str]:
 
 
 def _engine(target: Target) -> Iterator[str]:
-    """A version that RDS has retired for new databases may stay in use: only changes are judged."""
+    """Only changes are checked: a version that RDS has retired may stay in use."""
     version, size = deployed_engine(target.deployed)
     unchanged = version == target.database["version"]
     if not target.on_rds or (unchanged and size == target.instance_class):
@@ -231,7 +235,7 @@ def _engine(target: Target) -> Iterator[str]:
         if not options:
             yield (
                 f"RDS has no {target.instance_class} for {target.engine} {fits[-1]} in"
-                f" {target.region}: give another databaseClass, or choose another region"
+                f" {target.region}: set another databaseClass, or choose another region"
             )
 
 
@@ -257,7 +261,7 @@ def _secrets(target: Target) -> Iterator[str]:
 
 
 def _owned(target: Target) -> set[str]:
-    """Return what the stack has."""
+    """Return the logical ids of the stack's resources."""
     pages = target.client("cloudformation").get_paginator("list_stack_resources")
     try:
         return {
@@ -267,7 +271,7 @@ def _owned(target: Target) -> set[str]:
             if one["ResourceStatus"] != "DELETE_COMPLETE"
         }
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":  # that is: no such stack
+        if error.response["Error"]["Code"] != "ValidationError":  # means: no such stack
             raise
         return set()
 
@@ -284,8 +288,8 @@ def _budget(target: Target) -> Iterator[str]:
         registry.describe_type(Type="RESOURCE", TypeName=BUDGET)
     except registry.exceptions.TypeNotFoundException:
         yield (
-            f"CloudFormation makes no budgets in {target.region}: set monthlyBudget: 0, and make"
-            " one by hand (docs/run/deploy.md, Be told about money)"
+            f"CloudFormation makes no budgets in {target.region}: set monthlyBudget: 0, and create"
+            " one by hand (docs/run/deploy.md, Set a budget)"
         )
         return
     account = target.client("sts").get_caller_identity()["Account"]
@@ -294,9 +298,9 @@ def _budget(target: Target) -> Iterator[str]:
         service.describe_budgets(AccountId=account, MaxResults=1)
     except service.exceptions.AccessDeniedException:
         yield (
-            "monthlyBudget makes a budget, and this user or role may not see the account's: have"
-            " the root user switch on `IAM user and role access to Billing information` (Account),"
-            " or set monthlyBudget: 0"
+            "monthlyBudget creates a budget, but this user or role may not see the account's"
+            " budgets: as the root user, turn on `IAM user and role access to Billing information`"
+            " (Account), or set monthlyBudget: 0"
         )
 
 
@@ -312,7 +316,7 @@ QUESTIONS: Mapping[str, Callable[[Target], Iterator[str]]] = {
 
 
 def ask(target: Target) -> tuple[list[str], list[str]]:
-    """Return the refusals, and the questions that were not answered."""
+    """Return the reasons to stop, and the questions that AWS did not answer."""
     refusals: list[str] = []
     unanswered: list[str] = []
     for name, question in QUESTIONS.items():
@@ -326,13 +330,13 @@ def ask(target: Target) -> tuple[list[str], list[str]]:
 
 
 def main() -> None:
-    """Read what is to be deployed, and say what speaks against it."""
+    """Read the deployment from standard input, and print the reasons to stop it."""
     given = json.load(sys.stdin)
     target = Target(given["stage"], given["region"], given["parameters"], given["database"])
     refusals, unanswered = ask(target)
     sys.stdout.writelines(f"{line}{os.linesep}" for line in refusals)
     if unanswered:
-        sys.stderr.write(f"not checked, AWS gave no answer: {', '.join(unanswered)}\n")
+        sys.stderr.write(f"not checked, since AWS gave no answer: {', '.join(unanswered)}\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The Python of Lambda's runtime: found on this machine, or Debian's, unpacked beside the system.
+"""The Python of Lambda's runtime: found on this machine, or unpacked from Debian's packages.
 
-`python -m deploy.python` sees that there is one, and says where it is.
+`python -m deploy.python` finds or fetches it, and prints its path.
 """
 
 import os
@@ -14,7 +14,7 @@ from local import debian
 from local.engines import ROOT
 from local.terminal import Problem, say
 
-VERSION = "3.13"  # as `runtime` in serverless.yml says
+VERSION = "3.13"  # the same as `runtime` in serverless.yml
 
 _CHECK = (
     "import sys; sys.exit(sys.implementation.name != 'cpython'"
@@ -25,15 +25,15 @@ _UNPACKED = ROOT / ".local" / "build" / f"python{VERSION}"
 
 
 def find_python() -> str | None:
-    """Return the path of a CPython of that version: this one, PATH's, pyenv's or Debian's."""
+    """Return the path of a CPython of that version: this one, or PATH's, pyenv's or Debian's."""
     return next((path for path in _candidates() if _is_right(path)), None)
 
 
 def find_or_fetch_python() -> str:
-    """Return the path of a CPython of that version, fetched from Debian where there is none.
+    """Return the path of a CPython of that version, fetched from Debian if none is found.
 
     Raises:
-        Problem: it cannot be had.
+        Problem: none is found, and it cannot be fetched.
     """
     return find_python() or _fetched()
 
@@ -55,28 +55,29 @@ def main() -> int:
         say(f"Python {VERSION}: {find_or_fetch_python()}")
     except Problem as problem:
         say(
-            f"\nNO PYTHON {VERSION}, WHICH LAMBDA RUNS, SO THE PACKAGE CANNOT BE RUN: {problem}."
-            f"\nInstall python{VERSION}, on PATH or with pyenv.\n"
+            f"\nPython {VERSION}, which Lambda uses, is missing, so the package cannot be run on"
+            f" this machine: {problem}.\nInstall python{VERSION} on PATH or with pyenv, then run"
+            " this again.\n"
         )
         return 1
     return 0
 
 
 def _fetched() -> str:
-    """Return the path of Debian's, as a script that runs it by its own loader."""
+    """Return the path of a script that runs Debian's Python with its own loader."""
     packages = [f"python{VERSION}-minimal", f"python{VERSION}", f"libpython{VERSION}-stdlib"]
     root = debian.unpack(f"Python {VERSION}", packages, _UNPACKED)
     script = write_script(_UNPACKED)
     if not _is_right(str(script)):
-        raise Problem(f"what Debian calls python{VERSION} does not run here")
-    # Installed by apt, it would be compiled: without that, each start takes twice as long.
+        raise Problem(f"Debian's python{VERSION} does not run on this machine")
+    # apt would compile the library during installation; uncompiled, each start takes twice as long.
     library = root / f"usr/lib/python{VERSION}"
     subprocess.run([str(script), "-m", "compileall", "-q", str(library)], check=False)  # noqa: S603
     return str(script)
 
 
 def write_script(folder: Path) -> Path:
-    """Write what runs the Python unpacked in a folder, wherever the folder is moved to."""
+    """Write a script that runs the Python unpacked in a folder, even after the folder is moved."""
     root = Path("$root")
     program = str(root / f"usr/bin/python{VERSION}")
     command = " ".join(f'"{part}"' for part in [*debian.loader(root, program), program])
@@ -90,7 +91,7 @@ def write_script(folder: Path) -> Path:
 
 def _is_right(path: str) -> bool:
     try:
-        # pyenv's commands are on PATH even for versions that are not switched on: so run it.
+        # Run it, since pyenv has commands on PATH even for versions that are not enabled.
         done = subprocess.run([path, "-c", _CHECK], capture_output=True, check=False)  # noqa: S603
     except OSError:
         return False

@@ -27,19 +27,19 @@ FOLDER = ROOT / ".local"
 STACK_FOLDER = FOLDER / "stack"
 ENVIRONMENT_FILE = FOLDER / "env"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-RATE_LIMIT_SCALE = "20"  # playing with it does not run into limits
+RATE_LIMIT_SCALE = "20"  # so high that trying things out does not reach the limits
 
 SEED = "from local.seed import add_test_player; add_test_player()"
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 
 RUNNING = """
-Game Login is running on {url} ({database} on port {port}; the log is in .local/stack).
-{game}Try it, from another terminal:
+Game Login is running on {url} ({database} on port {port}; logs are in .local/stack).
+{game}Try it from another terminal:
 
   curl {url}/login -H 'Content-Type: application/json' \\
     -d '{{"username": "{username}", "password": "{password}"}}'
 
-Ctrl-C stops it. What is registered stays until `make reset`. Requests:
+Press Ctrl-C to stop. Accounts are kept until you run `make reset`. Requests:
 """
 
 GAME_RUNNING = """The example game server is on {url} (clients/game_server/socket_server.py).
@@ -51,9 +51,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local")
     parser.add_argument("command", choices=("run", "install", "reset"))
     parser.add_argument("--port", default="3000")
-    parser.add_argument("--game-port", help="run the example game server there too")
+    parser.add_argument("--game-port", help="also run the example game server, on this port")
     arguments = parser.parse_args()
-    # Ctrl-C also where a script started us in the background, killed, the terminal closed.
+    # Ctrl-C (even if a script started us in the background), kill, and a closed terminal.
     for sign in SIGNALS:
         signal.signal(sign, _interrupt)
     keep_proxies_out(os.environ)
@@ -68,7 +68,7 @@ def main() -> int:
         elif arguments.command == "reset":
             reset()
         else:
-            say(f"the database is {install_server()}")
+            say(f"database server: {install_server()}")
     except Problem as problem:
         say(f"\n{problem}")
         return 1
@@ -81,10 +81,10 @@ def main() -> int:
 
 
 def run(port: int, game_port: int | None = None) -> None:
-    """Run the local stack until Ctrl-C, and the example game server where it gets a port.
+    """Run the local stack until Ctrl-C, with the example game server if it has a port.
 
     Raises:
-        Problem: something does not start, or ends by itself.
+        Problem: a server does not start, or stops unexpectedly.
     """
     refuse_same(port, game_port)
     with _only_one(), ExitStack() as running:
@@ -127,10 +127,10 @@ def run(port: int, game_port: int | None = None) -> None:
 
 
 def reset() -> None:
-    """Forget the local database and the keys.
+    """Delete the local database and the keys.
 
     Raises:
-        Problem: the folder is not one that `make run` made, or it cannot be removed.
+        Problem: the folder was not created by `make run`, or cannot be deleted.
     """
     with _only_one():
         _refuse_foreign()
@@ -139,22 +139,25 @@ def reset() -> None:
         try:
             _remove(STACK_FOLDER)
         except OSError as error:
-            raise Problem(f"cannot remove {error.filename}: {error.strerror}") from None
-    say("the local database and its keys are forgotten")
+            raise Problem(f"cannot delete {error.filename}: {error.strerror}") from None
+    say("deleted the local database and its keys")
 
 
 def _refuse_foreign() -> None:
-    """Refuse a data folder that `make run` did not make, before anything in it changes."""
+    """Refuse a data folder that `make run` did not create, before anything in it changes."""
     if STACK_FOLDER.is_dir() and not STACK_FOLDER.is_symlink():
         if (STACK_FOLDER / KEPT).exists() or not any(STACK_FOLDER.iterdir()):
             return
     elif not os.path.lexists(STACK_FOLDER):
         return
-    raise Problem(f"`make run` did not make {STACK_FOLDER}: move it away, or remove it yourself")
+    raise Problem(
+        f"`make run` did not create {STACK_FOLDER}, so it does not touch it: move it away, or"
+        " delete it yourself"
+    )
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder of ours; its mark goes last, so that half of it is still known as ours."""
+    """Delete a folder of ours, its mark last: so a partly deleted folder is still known as ours."""
     if not folder.exists():
         return
     for path in sorted(folder.iterdir(), key=lambda path: path.name == KEPT):
@@ -166,7 +169,7 @@ def _remove(folder: Path) -> None:
 
 
 def _follow(stack: Stack, offline: Offline, game: GameServer | None) -> None:
-    """Show the handler's log, and the game server's, until something ends."""
+    """Print the logs of the handler and of the game server until one of the servers stops."""
     with ExitStack() as opened:
         logs = [opened.enter_context(offline.log.open("rb"))]
         logs[0].seek(0, os.SEEK_END)
@@ -177,25 +180,29 @@ def _follow(stack: Stack, offline: Offline, game: GameServer | None) -> None:
                 _show(log)
             if not stack.database.is_running():
                 raise Problem(
-                    f"{stack.database.title} ended by itself:\n{stack.database.last_lines()}\n"
-                    "`make run` starts it again, on the same data."
+                    f"{stack.database.title} stopped unexpectedly:\n{stack.database.last_lines()}\n"
+                    "Run `make run` to start it again; the accounts are kept."
                 )
             if not (offline.is_running() and stack.secrets_manager.is_running()):
                 ended = "the Secrets Manager stand-in" if offline.is_running() else "serverless"
                 raise Problem(
-                    f"{ended} ended by itself, see {STACK_FOLDER}: `make run` starts it again"
+                    f"{ended} stopped unexpectedly: see the logs in {STACK_FOLDER}, and run"
+                    " `make run` to start it again"
                 )
             if game is not None and not game.is_running():
-                raise Problem(f"the game server ended by itself:\n{game.last_lines()}")
+                raise Problem(
+                    f"the game server stopped unexpectedly:\n{game.last_lines()}\n"
+                    "Run `make run-game` to start it again."
+                )
             time.sleep(0.1)
 
 
 def _show(log: BinaryIO) -> None:
-    """Show the lines of ours; serverless offline says the same again in three of its own."""
+    """Print our own log lines; serverless offline repeats each in three lines of its own."""
     while True:
         position = log.tell()
         line = log.readline().decode(errors="replace")
-        if not line.endswith("\n"):  # nothing, or half a line: the rest comes with the next look
+        if not line.endswith("\n"):  # nothing or half a line: read it again later
             log.seek(position)
             return
         if LOG_LINE.match(line):
@@ -203,7 +210,7 @@ def _show(log: BinaryIO) -> None:
 
 
 def _write_environment(environment: dict[str, str]) -> None:
-    """Write what `handler.py` needs, for whoever wants to call it in a process of their own."""
+    """Write the environment of `handler.py` to a file, for running it in a debugger."""
     ENVIRONMENT_FILE.touch(mode=0o600)
     lines = (f"{name}={value}\n" for name, value in environment.items())
     ENVIRONMENT_FILE.write_text("".join(lines))
@@ -211,14 +218,16 @@ def _write_environment(environment: dict[str, str]) -> None:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
-    """Keep a second run off the same folder."""
+    """Prevent a second run on the same folder."""
     with ExitStack() as opened:
         try:
             FOLDER.mkdir(exist_ok=True)
             lock = opened.enter_context((FOLDER / "lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Problem("Game Login is running already: stop it first (Ctrl-C)") from None
+            raise Problem(
+                "Game Login is running already: stop it first, with Ctrl-C in its terminal"
+            ) from None
         except PermissionError as error:
             raise Problem(_not_permitted(error)) from None
         except OSError as error:
@@ -227,15 +236,15 @@ def _only_one() -> Iterator[None]:
 
 
 def _not_permitted(error: PermissionError) -> str:
-    """Say what to do about a file that belongs to another user, as after `sudo make run`."""
+    """Return the remedy for a file of another user, as after `sudo make run`."""
     return (
-        f"you may not use {error.filename or FOLDER}: if `make` was run with sudo before,"
-        f' `sudo chown -R "$(id -un)" {shlex.quote(str(ROOT))}` gives the folder back to you'
+        f"no permission to use {error.filename or FOLDER}: if `make` was run with sudo before,"
+        f' run `sudo chown -R "$(id -un)" {shlex.quote(str(ROOT))}` to own the folder again'
     )
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
-    for sign in SIGNALS:  # stopping everything takes a moment, and is not to be interrupted
+    for sign in SIGNALS:  # stopping everything takes a moment, and must not be interrupted
         signal.signal(sign, signal.SIG_IGN)
     raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""A certificate authority of our own, and the database server's certificate from it."""
+"""Creates a certificate authority, and with it the database server's certificate."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -13,7 +13,7 @@ VALID_FOR = timedelta(days=3650)
 
 
 def make_certificates(folder: Path) -> None:
-    """Write ca.pem, cert.pem and key.pem for a server on this machine, unless they are there."""
+    """Write ca.pem, cert.pem and key.pem for a server on this machine, unless they exist."""
     if all((folder / name).exists() for name in ("ca.pem", "cert.pem", "key.pem")):
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""A private MariaDB or MySQL: its own folder and port, TLS with its own CA; no system service.
+"""Runs a private MariaDB or MySQL: its own folder and port, TLS with its own CA, no system service.
 
-`engines` says which server that is; `docker_image` runs MariaDB if this machine has no server.
+`engines` chooses the server; `docker_image` runs MariaDB if this machine has no server.
 """
 
 import os
@@ -23,7 +23,7 @@ from local.terminal import Problem
 SCHEMA = "game_login"
 READY_SECONDS = 30.0
 
-# As in the parameter group of the deployed database.
+# The same as in the parameter group of the deployed database.
 SERVER_OPTIONS = (
     "--require-secure-transport=ON",
     "--skip-name-resolve",
@@ -34,7 +34,7 @@ SERVER_OPTIONS = (
     "--skip-log-bin",
 )
 
-# The server's own root user: only from this machine, by its socket, or not at all.
+# Limits the server's own root user: in MariaDB to the socket on this machine, in MySQL entirely.
 _ROOT_AWAY = {
     "mariadb": "DELETE FROM mysql.global_priv WHERE User = '';\n"
     "DELETE FROM mysql.global_priv WHERE User = 'root' AND Host != 'localhost';\n"
@@ -46,30 +46,30 @@ _MAY_KILL = {"mariadb": "CONNECTION ADMIN", "mysql": "CONNECTION_ADMIN"}
 
 @dataclass(frozen=True)
 class Users:
-    """The passwords of the two database users: the one that migrates, and the application's."""
+    """The passwords of the two database users: the administrator's and the application's."""
 
     admin_password: str
     application_password: str
 
 
 class DatabaseServer(Program):
-    """One server with its data in a folder; start it again on that folder to find them again."""
+    """One server with its data in a folder, which it uses again at the next start."""
 
     def __init__(self, folder: Path, users: Users) -> None:
         self.folder = folder
         self.port = 0
         self._users = users
         self._kind = "mysql" if chosen() == "mysql" else "mariadb"
-        self.title = TITLES[self._kind]  # with its version, once it has started
+        self.title = TITLES[self._kind]  # includes the version after the start
 
     @property
     def ca_file(self) -> Path:
-        """Return the certificate of the CA that signed the server's."""
+        """Return the path of the CA's certificate."""
         return plain(self.folder) / "tls" / "ca.pem"
 
     @property
     def admin(self) -> DatabaseSecret:
-        """Return the secret of the user that may change the schema."""
+        """Return the secret of the administrator, which may change the schema."""
         return self._secret("game_login_admin", self._users.admin_password)
 
     @property
@@ -78,10 +78,10 @@ class DatabaseServer(Program):
         return self._secret("game_login", self._users.application_password)
 
     def start(self) -> None:
-        """Start the server and wait until it can be used.
+        """Start the server and wait until it accepts connections.
 
         Raises:
-            Problem: it does not start, or there is no server on this machine.
+            Problem: the server does not start, or none is installed.
         """
         make_certificates(self.folder / "tls")
         engine = find_engine()
@@ -96,10 +96,10 @@ class DatabaseServer(Program):
             setup.unlink()
 
     def connect(self) -> Connection:
-        """Return a connection of the admin.
+        """Connect as the administrator.
 
         Raises:
-            DatabaseFailure: it is not there.
+            DatabaseFailure: the server does not accept the connection.
         """
         return connect(self.admin, tls_context(str(self.ca_file)))
 
@@ -107,7 +107,7 @@ class DatabaseServer(Program):
         folder = plain(self.folder)
         data = folder / "data"
         if not (data / "mysql").is_dir():
-            shutil.rmtree(data, ignore_errors=True)  # half made by a run that was killed
+            shutil.rmtree(data, ignore_errors=True)  # incomplete, from a run that was killed
             _make(engine, data, self._temporary())
         self.port = self.port or free_port()
         command = [
@@ -126,7 +126,7 @@ class DatabaseServer(Program):
         self._run(command, READY_SECONDS)
 
     def _temporary(self) -> Path:
-        """Return a folder for temporary tables: a server removes all that it finds there."""
+        """Return the folder for temporary tables; the server deletes everything in it."""
         folder = plain(self.folder) / "tmp"
         folder.mkdir(exist_ok=True)
         return folder
@@ -144,8 +144,8 @@ class DatabaseServer(Program):
                 self._kind, command, self.folder, until=self._answers, seconds=seconds
             )
         except Problem as problem:
-            way_out = "If its data are damaged, `make reset` starts afresh."
-            raise Problem(f"{problem}\n{way_out}") from None
+            remedy = "If its data is damaged, run `make reset` to start with an empty database."
+            raise Problem(f"{problem}\n{remedy}") from None
 
     def _answers(self) -> bool:
         if not accepts(self.port):
@@ -156,9 +156,9 @@ class DatabaseServer(Program):
         return False
 
     def _setup_file(self) -> Path:
-        """Write the statements that the server runs at each start, before it takes connections.
+        """Write the statements that the server runs at each start, before it accepts connections.
 
-        The admin has what RDS gives to its master user: everything but the server itself.
+        The administrator gets the privileges of a master user in RDS: all but those on the server.
         """
         admin = f"'{self.admin.username}'@'%'"
         schema = SCHEMA.replace("_", r"\_")
@@ -180,7 +180,7 @@ class DatabaseServer(Program):
 
 
 def _make(engine: Engine, data: Path, temporary: Path) -> None:
-    """Make an empty data folder."""
+    """Create an empty data folder."""
     data.mkdir(parents=True)
     options = [f"--datadir={data}", f"--tmpdir={temporary}", *_as_root()]
     sql = b"".join(path.read_bytes() for path in engine.maker_reads)
@@ -194,7 +194,7 @@ def _make(engine: Engine, data: Path, temporary: Path) -> None:
     if made.returncode != 0:
         shutil.rmtree(data, ignore_errors=True)
         said = (made.stderr or made.stdout).decode(errors="replace")
-        raise Problem(f"no empty database can be made:\n{said}")
+        raise Problem(f"the database server could not create an empty database:\n{said}")
 
 
 def _as_root() -> list[str]:

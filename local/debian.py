@@ -1,7 +1,7 @@
-"""Programs of Debian's newest packages, unpacked beside the system and run by their own loader.
+"""Unpacks programs from Debian's newest packages into a folder, and runs them with their loader.
 
-Nothing is installed: apt downloads with settings of our own, into a folder of our own. So programs
-that are newer than this system's C library run here too.
+Nothing is installed: apt downloads with our own settings into our own folder. With their own loader
+and libraries, programs run here even if they are newer than this system's C library.
 """
 
 import fcntl
@@ -45,10 +45,10 @@ Signed-By: {keyring}
 
 
 def unpack(what: str, packages: Sequence[str], folder: Path) -> Path:
-    """Return the folder with these packages and all they need, downloaded if they are not there.
+    """Return the folder with these packages and their dependencies; download them if missing.
 
     Raises:
-        Problem: they cannot be had here; says why.
+        Problem: this machine cannot use them, or the download failed.
     """
     root = folder / "root"
     done = folder / UNPACKED
@@ -69,7 +69,7 @@ def unpack(what: str, packages: Sequence[str], folder: Path) -> Path:
 
 
 def loader(root: Path, name: str, *more_libraries: str) -> list[str]:
-    """Return what to put before a program's path, to run it under a name with its own libraries."""
+    """Return the command prefix that runs a program by this name, with its own libraries."""
     libraries = (root / LIBRARIES, root / "usr/lib", *(root / more for more in more_libraries))
     return [
         str(root / "usr/lib64/ld-linux-x86-64.so.2"),
@@ -79,7 +79,7 @@ def loader(root: Path, name: str, *more_libraries: str) -> list[str]:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Let others who want the same wait for it."""
+    """Make other processes wait that unpack into the same folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -87,13 +87,15 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 
 def _refuse(what: str) -> None:
-    """Refuse a machine where it cannot work."""
+    """Refuse a machine that cannot download or run the packages."""
     machine = os.uname().machine
     if machine != "x86_64":
-        raise Problem(f"{what} is fetched from Debian for x86_64 only, and this is {machine}")
+        raise Problem(
+            f"{what} is fetched from Debian for x86_64 only, but this machine is {machine}"
+        )
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
-            raise Problem(f"{what} is fetched from Debian, and {program} is missing here")
+            raise Problem(f"{what} is fetched from Debian, but this machine has no {program}")
     if not KEYRING.exists():
         raise Problem(f"{what} is fetched from Debian: install debian-archive-keyring first")
 
@@ -122,8 +124,9 @@ def _call(command: Sequence[str], environment: dict[str, str] | None = None) -> 
         )
     except subprocess.TimeoutExpired:
         raise Problem(
-            f"`{command[0]}` gave up after {DOWNLOAD_SECONDS} s: is the network up?"
+            f"`{command[0]}` did not finish within {DOWNLOAD_SECONDS} s: check the network, and run"
+            " it again"
         ) from None
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        lines = done.stderr.strip().splitlines() or ["no error text"]
         raise Problem(f"`{' '.join(command[:2])} ...` failed: {lines[-1]}")

@@ -1,7 +1,7 @@
-"""MariaDB from a Docker image, for a machine without a server of its own.
+"""Runs MariaDB from a Docker image, if this machine has no server.
 
-A container outlives a run that is killed, and locks its data. So a note in the data's folder names
-the container, and the next run removes it.
+After a run is killed, its container keeps running and locks the data. So a file in the server's
+folder names the container, and the next run removes it.
 """
 
 import os
@@ -15,9 +15,9 @@ from local.plain import plain
 from local.processes import identity
 
 IMAGE = "mariadb:10.11"
-IMAGE_USER = 999  # of the image's own user
-READY_SECONDS = 300.0  # it may have to be pulled first
-TLS = Path("/tls")  # the folder of the certificates, as the image sees it
+IMAGE_USER = 999  # the id of the image's own user
+READY_SECONDS = 300.0  # includes pulling the image
+TLS = Path("/tls")  # the folder of the certificates inside the container
 
 
 def has_docker_engine() -> bool:
@@ -29,10 +29,10 @@ def has_docker_engine() -> bool:
 
 
 def image_command(folder: Path, setup: Path, port: int, options: Sequence[str]) -> list[str]:
-    """Return the command that runs the image on a server's folder, with its data in there.
+    """Return the command that runs the image with the data in a server's folder.
 
-    The image runs as the owner of that folder. If that is root, the image takes its own user, who
-    has to be able to read the files it is given.
+    The image runs as the current user. For root it switches to its own user, which must be able to
+    read the mounted files.
     """
     data = plain(folder) / "data"
     data.mkdir(parents=True, exist_ok=True)
@@ -60,18 +60,18 @@ def image_command(folder: Path, setup: Path, port: int, options: Sequence[str]) 
 
 
 def name_container(folder: Path) -> str:
-    """Return a name that no other container has, noted in the folder for the next run."""
+    """Return a unique container name, and write it to the folder for the next run."""
     name = f"game-login-{secrets.token_hex(8)}"
     _note(folder).write_text(f"{name} {identity(folder)}")
     return name
 
 
 def remove_container(folder: Path) -> None:
-    """End a container that an earlier run of this folder left behind."""
+    """Remove a container that an earlier run on this folder left running."""
     if not _note(folder).exists():
         return
     name, _, noted = _note(folder).read_text().partition(" ")
-    if name and noted == identity(folder):  # a copied folder brings the note along
+    if name and noted == identity(folder):  # in a copied folder the note is the original's
         command = ["docker", "rm", "--force", name]
         subprocess.run(command, capture_output=True, check=False)  # noqa: S603
     _note(folder).unlink()

@@ -1,7 +1,7 @@
-"""Which database server runs: DATABASE names it.
+"""Chooses the database server, by the environment variable DATABASE.
 
-`mariadb` (if nothing is named) is the system's own MariaDB; `mariadb-11.8` and `mysql` are Debian's
-newest, unpacked beside the system. RDS offers all three, and so do we.
+`mariadb` (the default) is the system's own MariaDB; `mariadb-11.8` and `mysql` are Debian's newest,
+unpacked into a folder. RDS offers all three, and so do we.
 """
 
 import os
@@ -32,13 +32,13 @@ class Engine:
 
     kind: str  # `engine` in the secret: mariadb or mysql
     version: str  # such as 9.7.4
-    server: list[str]  # the command, to which options are added
-    maker: list[str]  # the command that makes an empty data folder
+    server: list[str]  # the command, without options
+    maker: list[str]  # the command that creates an empty data folder
     maker_reads: tuple[Path, ...] = ()  # SQL files for the maker's standard input
 
     @property
     def title(self) -> str:
-        """Return what people call it."""
+        """Return the product's name and version."""
         return f"{TITLES[self.kind]} {self.version}"
 
 
@@ -46,20 +46,20 @@ def chosen() -> str:
     """Return the name of the engine to run.
 
     Raises:
-        Problem: there is none of that name.
+        Problem: DATABASE is not the name of an engine.
     """
     name = os.environ.get("DATABASE") or DEFAULT
     if name != DEFAULT and name not in FETCHED:
         names = ", ".join((DEFAULT, *FETCHED))
-        raise Problem(f"there is no database {name!r}: DATABASE is one of {names}")
+        raise Problem(f"DATABASE={name!r} is unknown: use one of {names}")
     return name
 
 
 def find_engine() -> Engine | None:
-    """Return the engine to run, or None where the system has no MariaDB.
+    """Return the engine to run; None: the system's MariaDB was chosen, but is not installed.
 
     Raises:
-        Problem: another one was chosen and cannot be had.
+        Problem: the chosen engine cannot be fetched or does not run.
     """
     name = chosen()
     return _system_mariadb() if name == DEFAULT else FETCHED[name](name)
@@ -71,7 +71,10 @@ def _system_mariadb() -> Engine | None:
         return None
     maker = _program("mariadb-install-db")
     if maker is None:
-        raise Problem("mariadb-install-db is missing, though the server is there: reinstall it.")
+        raise Problem(
+            "MariaDB is installed without mariadb-install-db: reinstall it (mariadb-server-core on"
+            " Debian and Ubuntu, mariadb from Homebrew on macOS)"
+        )
     command = [server, "--no-defaults"]
     return Engine("mariadb", _version(command), command, [maker, "--no-defaults", *_MARIADB_MAKER])
 
@@ -84,7 +87,7 @@ def _newer_mariadb(name: str) -> Engine:
         *(str(root / "usr/sbin/mariadbd"), "--no-defaults"),
         *(f"--basedir={root / 'usr'}", f"--lc-messages-dir={share}"),
     ]
-    # Its mariadb-install-db would call programs that need the loader too; this is what it does.
+    # mariadb-install-db calls programs that need the loader too, so do its steps here.
     maker = [*server, "--bootstrap", "--enforce-storage-engine=", "--max-allowed-packet=8M"]
     version = known("MariaDB", _version(server), MARIADB_FROM, MARIADB_BEFORE)
     return Engine("mariadb", version, server, maker, tuple(share / file for file in _SYSTEM_TABLES))
@@ -103,27 +106,30 @@ def _mysql(name: str) -> Engine:
 
 
 def _version(server: Sequence[str]) -> str:
-    """Return the version that a server says it is."""
+    """Return the version that a server reports."""
     said = subprocess.run(  # noqa: S603  # our own command
         [*server, "--version"], capture_output=True, text=True, check=False
     )
     found = re.search(r"Ver (\d+\.\d+\.\d+)", said.stdout)
     if found is None:
-        lines = said.stderr.strip().splitlines() or ["it does not tell its version"]
-        raise Problem(f"{server[0]} does not run here: {lines[-1]}")
+        lines = said.stderr.strip().splitlines() or ["it printed no version"]
+        raise Problem(f"{server[0]} does not run on this machine: {lines[-1]}")
     return found[1]
 
 
 def known(title: str, version: str, first: Release, end: Release) -> str:
-    """Return a version if it is one that we know: Debian's newest moves on.
+    """Return the version if it is a tested one, since Debian's newest version changes.
 
     Raises:
-        Problem: it is another one; says which.
+        Problem: the version is not a tested one.
     """
     major, minor = version.split(".")[:2]
     if not first <= (int(major), int(minor)) < end:
         span = f"{first[0]}.{first[1]} to below {end[0]}.{end[1]}"
-        raise Problem(f"Debian has {title} {version} by now; tested is {span} (local/engines.py)")
+        raise Problem(
+            f"Debian has {title} {version} by now, but only {span} is tested: change the range in"
+            " local/engines.py and run the tests"
+        )
     return version
 
 

@@ -1,4 +1,4 @@
-"""The example game server, run beside the local stack."""
+"""Runs the example game server together with the local stack."""
 
 import sys
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class GameServer(Program):
         self._port = port
         self._folder = folder
         self.url = f"ws://127.0.0.1:{port}"
-        # Of the stack's environment no more than this: a game server needs no secret.
+        # Only this part of the stack's environment, since a game server needs no secret.
         self._environment = {
             "GAME_LOGIN_URL": backend,
             "TOKEN_ISSUER": environment["TOKEN_ISSUER"],
@@ -31,14 +31,14 @@ class GameServer(Program):
 
     @property
     def log(self) -> Path:
-        """Return the file that it logs to."""
+        """Return the path of the log file."""
         return self._folder / "game.log"
 
     def start(self) -> None:
-        """Start it and wait until players can connect.
+        """Start the server and wait until players can connect.
 
         Raises:
-            Problem: it does not start.
+            Problem: the server does not start.
         """
         command = [sys.executable, "-u", str(ROOT / "clients" / "game_server" / "socket_server.py")]
         self._process = Process.ready(

@@ -1,4 +1,4 @@
-"""The real `serverless offline`: Lambda on this machine, and API Gateway by `offline.js`."""
+"""Runs the real `serverless offline`: Lambda on this machine, and API Gateway by `offline.js`."""
 
 import os
 import signal
@@ -17,8 +17,8 @@ READY_SECONDS = 60.0
 
 def without_serverless(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without the user's own settings of `serverless`, Node and Python."""
-    strangers = ("SLS_", "SERVERLESS_", "NODE_", "PYTHON")
-    return {name: value for name, value in environment.items() if not name.startswith(strangers)}
+    removed = ("SLS_", "SERVERLESS_", "NODE_", "PYTHON")
+    return {name: value for name, value in environment.items() if not name.startswith(removed)}
 
 
 class Offline(Program):
@@ -30,19 +30,19 @@ class Offline(Program):
         self._port = port
         self._folder = folder
         self._environment = stack_environment
-        # Not `localhost`: some take that for ::1 alone, where nothing listens.
+        # Not `localhost`: some programs resolve it to ::1 only, but the server listens on IPv4.
         self.url = f"http://127.0.0.1:{port}"
 
     @property
     def log(self) -> Path:
-        """Return the file that it and the handler log to."""
+        """Return the path of the log file, which the handler shares."""
         return self._folder / "serverless.log"
 
     def start(self) -> None:
-        """Start it and wait for the first answer.
+        """Start the command and wait for the first answer.
 
         Raises:
-            Problem: it does not start.
+            Problem: the command does not start, or the backend answers with an error.
         """
         command = [
             "node",
@@ -50,10 +50,10 @@ class Offline(Program):
             *("offline", "start"),
             f"--stage={STAGE}",
             "--host=127.0.0.1",
-            "--noTimeout",  # what timed out it would answer with 200
+            "--noTimeout",  # it would answer 200 after a time-out
             f"--httpPort={self._port}",
             f"--lambdaPort={free_port()}",
-            f"--corsAllowOrigin={self.url}",  # on that port; its default is every origin
+            f"--corsAllowOrigin={self.url}",  # the default allows every origin
             "--corsDisallowCredentials",
         ]
         virtual_environment = Path(sys.prefix)
@@ -83,6 +83,8 @@ class Offline(Program):
             with urllib.request.urlopen(f"{self.url}/v1/health", timeout=15):  # noqa: S310
                 return True
         except urllib.error.HTTPError as error:
-            raise Problem(f"the backend answers {error.code}; see {self.log}") from None
+            raise Problem(
+                f"the backend answers {error.code} to /v1/health: see the log {self.log}"
+            ) from None
         except (urllib.error.URLError, OSError):
             return False

@@ -1,7 +1,8 @@
 """`make openapi`: writes docs/contract/openapi.json from the route table.
 
 Paths come from the routes, bodies and answers from their structs, errors from their classes.
-`openapi_base.json` has the parts that no code has: headers, links, examples, the gateway's answers.
+`openapi_base.json` has everything that is not in the code: headers, links, examples, and the
+gateway's answers.
 """
 
 import inspect
@@ -33,9 +34,9 @@ FILE = ROOT / "docs" / "contract" / "openapi.json"
 BASE = Path(__file__).with_name("openapi_base.json")
 WIDTH = 97
 
-# API Gateway sends these itself, too, with a body of its own and without our headers.
+# API Gateway sends these too, with its own body and without our headers.
 GATEWAY_STATUSES = {400, 403, 404, 413, 429, 500, 503}
-# Members of larger answers; on the wire they have no name.
+# Shorter schema names for members of larger answers; the names never appear in an answer.
 NAMES = {"AccountMember": "Account", "SessionMember": "Session"}
 SCHEMAS = "#/components/schemas/"
 LINKS = {SessionBody: "refresh", SessionList: "endSession"}
@@ -46,7 +47,7 @@ WAIT = {
         "description": "Seconds to wait; also in Retry-After.",
     }
 }
-# What an error adds to its code, its message and the id of the request.
+# The members of an error in addition to its code, its message and the request id.
 DETAILS: dict[type[ApiError], dict[str, Any]] = {
     FieldError: {
         "fields": {
@@ -69,7 +70,7 @@ DETAILS: dict[type[ApiError], dict[str, Any]] = {
 
 
 def document() -> dict[str, Any]:
-    """Return the whole description."""
+    """Return the whole OpenAPI document."""
     base = json.loads(BASE.read_text())
     examples, components = base.pop("examples"), base["components"]
     errors: dict[str, type[ApiError]] = {}
@@ -150,7 +151,7 @@ def _success(route: Route) -> dict[str, Any]:
 
 
 def _tutorial_responses(responses: dict[str, Any], route: Route) -> dict[str, Any]:
-    """Return the responses of a route of the tutorial: most errors have its own form."""
+    """Return the responses of a tutorial route: most errors have the tutorial's own form."""
     kept = {status: responses[status] for status in (str(route.status), "500")}
     kept["400"] = _reference("responses", "TutorialInvalid")
     if route.limits:
@@ -201,7 +202,7 @@ def _error_schema(error: type[ApiError]) -> dict[str, Any]:
 
 
 def _bodies() -> dict[str, Any]:
-    """Return the schemas of all bodies that go in or out."""
+    """Return the schemas of all request and response bodies."""
     structs = {
         struct
         for route in (*ROUTES, *TUTORIAL)
@@ -216,7 +217,7 @@ def _bodies() -> dict[str, Any]:
 
 
 def _example(schema: Any) -> dict[str, Any]:
-    """Return a body with the required fields, for which no better example is written down."""
+    """Return an example with the required fields, for a body without an example in the base."""
     values = {"string": "text", "integer": 1, "number": 1.5, "boolean": True}
     members = {name: schema["properties"][name] for name in schema.get("required", ())}
     return {
@@ -226,7 +227,7 @@ def _example(schema: Any) -> dict[str, Any]:
 
 
 def _plain(part: Any) -> Any:
-    """Return a schema of msgspec's as this document writes it."""
+    """Return a schema from msgspec in this document's style."""
     if isinstance(part, list):
         return [_plain(one) for one in part]
     if not isinstance(part, dict):
@@ -262,10 +263,10 @@ def _json(schema: Any) -> dict[str, Any]:
 
 
 def text_of(part: Any, indent: int = 0, used: int = 0) -> str:
-    """Return JSON in which whatever fits on a line stands on one."""
+    """Return JSON text; each value that fits on one line gets one line."""
     short = json.dumps(part, ensure_ascii=False)
     is_short = not isinstance(part, dict | list) or indent + used + len(short) <= WIDTH
-    if is_short and indent:  # the document itself is never one line
+    if is_short and indent:  # the whole document is never on one line
         return short
     space = " " * (indent + 2)
     if isinstance(part, list):

@@ -1,7 +1,7 @@
-"""Paths of plain characters, for programs that cannot take others.
+"""Short paths of plain characters, for programs that fail with others.
 
-mariadb-install-db passes its arguments through a shell, apt and the dynamic loader give quotes,
-semicolons and dollar signs a meaning, and the system cuts off the paths of sockets.
+mariadb-install-db passes its arguments through a shell, apt and the dynamic loader interpret
+quotes, semicolons and dollar signs, and the system limits the length of a socket's path.
 """
 
 import atexit
@@ -12,19 +12,19 @@ from functools import cache
 from pathlib import Path
 
 PLAIN = re.compile(r"[A-Za-z0-9/._+-]+")
-LONGEST = 80  # a socket's path may have 104 characters on macOS, the file's own name included
+LONGEST = 80  # macOS limits a socket's path to 104 characters, including the file name
 
 
 @cache
 def plain(folder: Path) -> Path:
-    """Return a short path of plain characters that leads to a folder, as long as we run."""
+    """Return a short plain path to a folder, valid until this process ends."""
     if _is_plain(folder):
         return folder
     temporary = Path(tempfile.mkdtemp(prefix="game-login-"))
     if not _is_plain(temporary):
         temporary.rmdir()
         temporary = Path(tempfile.mkdtemp(prefix="game-login-", dir="/tmp"))
-    atexit.register(shutil.rmtree, temporary, ignore_errors=True)  # removes the link alone
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)  # removes only the link
     link = temporary / "it"
     link.symlink_to(folder.absolute())
     return link

@@ -1,9 +1,9 @@
-"""Child processes: started with a log file, waited for, and stopped whatever happens.
+"""Child processes: started with a log file, awaited until ready, and always stopped.
 
-A parent that is killed leaves its children behind. A note in the folder names each of them, so the
-next run can end them. A process id alone says nothing: the system gives it to another process
-later, and a copied folder holds the notes of the original. So a note also says when the process
-started and which folder it belongs to.
+If the parent is killed, its children keep running. A note in the folder names each child, so that
+the next run can end it. A process id alone is not enough: the system reuses it for another process,
+and a copied folder has the notes of the original. So a note also has the start time of the process
+and the identity of the folder.
 """
 
 import json
@@ -47,7 +47,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 cwd=directory,
-                start_new_session=True,  # Ctrl-C is for us to pass on, in the right order
+                start_new_session=True,  # Ctrl-C reaches only us, so that we stop all in order
             )
         self._note.write_text(
             json.dumps(
@@ -71,10 +71,10 @@ class Process:
         until: Callable[[], bool],
         seconds: float,
     ) -> "Process":
-        """Start a process and wait until it is ready; stop it if it does not get ready.
+        """Start a process and wait until it is ready; stop it if that fails.
 
         Raises:
-            Problem: it ended or took too long; with the last lines of its log.
+            Problem: the process ended or took too long; the text has the last lines of its log.
         """
         process = cls(name, command, folder, environment, directory)
         try:
@@ -90,38 +90,38 @@ class Process:
         return self._popen.pid
 
     def is_running(self) -> bool:
-        """Tell whether it still runs."""
+        """Tell whether the process still runs."""
         if self._popen.returncode is not None:
             return False
         if self._popen.poll() is None:
             return True
-        # Now, and never again: from here on its id may become that of another process.
+        # End its group now and never later, since its id may soon belong to another process.
         _signal_group(self._popen.pid, signal.SIGKILL)
         return False
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Wait until it is ready.
+        """Wait until the process is ready.
 
         Raises:
-            Problem: it ended or took too long; with the last lines of its log.
+            Problem: the process ended or took too long; the text has the last lines of its log.
         """
         end = time.monotonic() + seconds
         while not ready():
             if not self.is_running():
-                raise Problem(f"{self.name} ended while starting:\n{self.last_lines()}")
+                raise Problem(f"{self.name} stopped while starting:\n{self.last_lines()}")
             if time.monotonic() > end:
                 raise Problem(
-                    f"{self.name} is not ready after {seconds:.0f} s:\n{self.last_lines()}"
+                    f"{self.name} was not ready within {seconds:.0f} s:\n{self.last_lines()}"
                 )
             time.sleep(0.05)
 
     def last_lines(self) -> str:
-        """Return the end of its log."""
+        """Return the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        return "\n".join(f"    {line}" for line in lines) + f"\n    (all of it: {self.log})"
+        return "\n".join(f"    {line}" for line in lines) + f"\n    (full log: {self.log})"
 
     def stop(self, first: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it and all it started: politely, then not."""
+        """Stop the process and its children: first by a request, then by SIGKILL."""
         for sign, seconds in ((first, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
             if not self.is_running():
                 break
@@ -133,38 +133,38 @@ class Process:
 
 
 class Program:
-    """A program of ours that runs as one child process, and may be started again."""
+    """A program that runs as one child process, and can be started again."""
 
     stopped_by = signal.SIGTERM
     _process: Process | None = None
 
     def stop(self) -> None:
-        """Stop it and all it started."""
+        """Stop the program and its children."""
         if self._process is not None:
             self._process.stop(self.stopped_by)
             self._process = None
 
     def is_running(self) -> bool:
-        """Tell whether it runs."""
+        """Tell whether the program runs."""
         return self._process is not None and self._process.is_running()
 
     def last_lines(self) -> str:
-        """Return the end of its log."""
+        """Return the last lines of the log."""
         return "" if self._process is None else self._process.last_lines()
 
 
 def end_leftovers(folder: Path) -> None:
-    """End the processes that an earlier run of this folder left behind when it was killed.
+    """End the processes that an earlier run on this folder left running when it was killed.
 
-    A process that no note describes exactly is not ours, and is left alone. So is a file that only
-    has the name of a note.
+    A process that no note describes exactly is not ours and keeps running. A file that only has the
+    name of a note is kept.
     """
     for note in folder.rglob(f"*{NOTE}"):
         if _read(note) is None:
             continue
         pid = _noted(note)
         if pid is not None:
-            say(f"ending {note.stem}, which an earlier run left behind (process {pid})")
+            say(f"stopping {note.stem}, left running by an earlier run (process {pid})")
             _signal_group(pid, signal.SIGTERM)
             end = time.monotonic() + STOP_SECONDS
             while _noted(note) is not None and time.monotonic() < end:
@@ -175,13 +175,13 @@ def end_leftovers(folder: Path) -> None:
 
 
 def identity(folder: Path) -> str:
-    """Return what tells a folder from its copies, and stays the same when it is moved."""
+    """Return the folder's device and inode: different for a copy, the same after a move."""
     found = folder.stat()
     return f"{found.st_dev}:{found.st_ino}"
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return an unused port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -189,7 +189,7 @@ def free_port() -> int:
 
 
 def accepts(port: int) -> bool:
-    """Tell whether something on this machine listens on a port, on either loopback address."""
+    """Tell whether a program listens on a port of this machine, on either loopback address."""
     for address in ("127.0.0.1", "::1"):
         with suppress(OSError):
             socket.create_connection((address, port), timeout=1).close()
@@ -198,7 +198,7 @@ def accepts(port: int) -> bool:
 
 
 def _noted(note: Path) -> int | None:
-    """Return the process of a note, if it still runs and belongs to the note's folder."""
+    """Return the process id in a note, if the process still runs and belongs to this folder."""
     noted = _read(note)
     if noted is None:
         return None
@@ -209,11 +209,11 @@ def _noted(note: Path) -> int | None:
 
 
 def _read(note: Path) -> tuple[int, str, str] | None:
-    """Return the process, start and folder that a note names, or nothing if it is no note of ours.
+    """Return the process id, start time and folder in a note; None: the file is not a note.
 
     Raises:
-        PermissionError: it belongs to another user.
-        Problem: it cannot be read.
+        PermissionError: the file belongs to another user.
+        Problem: the file cannot be read.
     """
     try:
         match json.loads(note.read_text()):
@@ -229,10 +229,10 @@ def _read(note: Path) -> tuple[int, str, str] | None:
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, or nothing if there is no such process."""
+    """Return the start time of a process; "" if it does not exist."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-        # The name is in brackets and may hold anything; the start is the 22nd field of all.
+        # The name is in brackets and may have any characters; the start time is the 22nd field.
         fields = status.rpartition(")")[2].split()
         boot = BOOT.read_text().strip() if BOOT.exists() else ""
         return "" if fields[0] == "Z" else f"{boot} {fields[19]}"

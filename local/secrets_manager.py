@@ -1,7 +1,7 @@
-"""A stand-in for AWS Secrets Manager (moto's server), with the secrets in it.
+"""Runs a stand-in for AWS Secrets Manager (moto's server).
 
-The stand-in forgets everything when it stops, so what the secrets hold is kept on file here: only
-so do players stay signed in over a restart of the local stack.
+The stand-in loses its data when it stops. So `stack` stores the secrets in a file, and players stay
+signed in after a restart of the local stack.
 """
 
 import json
@@ -17,7 +17,7 @@ from local.processes import Process, Program, free_port
 READY_SECONDS = 30.0
 REGION = "us-east-1"
 
-# The stand-in asks for credentials as AWS does, and takes any.
+# The stand-in requires credentials, as AWS does, but accepts any.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -27,28 +27,28 @@ CREDENTIALS = {
 
 
 class SecretsManager(Program):
-    """The stand-in's server; it forgets its secrets when it stops."""
+    """The stand-in's server, which loses its secrets when it stops."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.endpoint = ""
 
     def start(self) -> None:
-        """Start it.
+        """Start the server and wait until it answers.
 
         Raises:
-            Problem: it does not start.
+            Problem: the server does not start.
         """
         port = free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
-        # Not the command of that name: it holds the path at which it was installed.
+        # Not the command `moto_server`, which has the path of its installation inside.
         command = [sys.executable, "-m", "moto.server", "--host=127.0.0.1", f"--port={port}"]
         self._process = Process.ready(
             "moto_server", command, self._folder, until=self._answers, seconds=READY_SECONDS
         )
 
     def client(self) -> Any:
-        """Return a boto3 client of it."""
+        """Return a boto3 client for the stand-in."""
         import boto3
 
         return boto3.client(
@@ -56,7 +56,7 @@ class SecretsManager(Program):
             endpoint_url=self.endpoint,
             region_name=REGION,
             aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106  # it takes any
+            aws_secret_access_key="local",  # noqa: S106  # any is accepted
         )
 
     def put(self, name: str, value: Mapping[str, object]) -> None:

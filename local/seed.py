@@ -1,4 +1,4 @@
-"""The tutorial's test player, so that its client has somebody to sign in with."""
+"""Adds the tutorial's test player, so that the tutorial's client has an account to sign in with."""
 
 import os
 
@@ -14,11 +14,11 @@ from auth.store.accounts import AccountTable
 from auth.times import system_clock
 
 USERNAME = "Test"
-PASSWORD = "Test"  # noqa: S105  # the tutorial's; the policy would refuse it
+PASSWORD = "Test"  # noqa: S105  # the tutorial's password; registration would refuse it
 
 
 def add_test_player() -> None:
-    """Add the test player, unless it is there."""
+    """Add the test player, unless it exists."""
     settings = Settings.from_environment(os.environ)
     database = Database(SecretStore(), settings.database_secret_id, settings.database_ca_file)
     now = system_clock()

@@ -1,4 +1,4 @@
-"""The database and the Secrets Manager stand-in, migrated and ready for `handler.py`."""
+"""Runs the database and the Secrets Manager stand-in, and prepares them for `handler.py`."""
 
 import json
 import os
@@ -19,27 +19,27 @@ from local.terminal import Problem, step
 
 ROOT = Path(__file__).parent.parent
 STAGE = "local"
-KEPT = "secrets.json"  # made first of all: a folder without it is not ours
+KEPT = "secrets.json"  # created before everything else: a folder without it is not ours
 SECRET_PREFIX = f"game-login/{STAGE}"
 
-# Settings of a deployment that are not for here: whatever the shell has of that name is left out.
+# Settings for deployments only: empty here, even if the shell sets them.
 DEFAULTS = (
     "DATABASE_PROXY_HOST",
     "SESSION_HISTORY_DAYS",
     "TRUSTED_PROXY_SECRET_ID",
     "TRUSTED_PROXY_HEADER",
 )
-# What decides how AWS is reached; a file of the user's may be damaged, or lead to the real AWS.
+# No AWS configuration files: the user's own may be damaged, or lead to the real AWS.
 NO_AWS_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 NO_PROXY = {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
 
-# Run in a process of its own, since it needs the stack's environment from its first import on.
+# Run in a separate process, since the imports already need the stack's environment.
 MIGRATE = "import handler; print(handler.migrate({}, None)['applied'])"
 IMPORT_HANDLER = "import handler, sys; sys.exit(handler.start_error or None)"
 
 
 class Stack:
-    """The two servers, with their data in one folder."""
+    """The database server and the stand-in, with their data in one folder."""
 
     def __init__(self, folder: Path, rate_limit_scale: str) -> None:
         self._folder = folder
@@ -52,28 +52,28 @@ class Stack:
         self.secrets_manager = SecretsManager(folder / "moto")
 
     def start(self) -> None:
-        """Start both, put the secrets there, bring the schema up to date.
+        """Start both servers, store the secrets, migrate the schema, and try to import the handler.
 
         Raises:
-            Problem: something does not start; says what.
+            Problem: one of these steps failed.
         """
         with step(f"starting {self.database.title}"):
             self.database.start()
         with step("starting the Secrets Manager stand-in"):
             self.secrets_manager.start()
             self._put_secrets()
-        with step("bringing the database schema up to date"):
+        with step("migrating the database schema"):
             self.run_python(MIGRATE)
         with step("importing the handler"):
             self.run_python(IMPORT_HANDLER)
 
     def stop(self) -> None:
-        """Stop both; the data stay."""
+        """Stop both servers; the data is kept."""
         self.secrets_manager.stop()
         self.database.stop()
 
     def environment(self) -> dict[str, str]:
-        """Return what `handler.py` needs in its environment."""
+        """Return the environment variables for `handler.py`."""
         return {
             **CREDENTIALS,
             **NO_AWS_FILES,
@@ -91,10 +91,10 @@ class Stack:
         }
 
     def run_python(self, code: str, *arguments: str) -> str:
-        """Run Python code with the stack's environment and return what it prints.
+        """Run Python code with the stack's environment and return its output.
 
         Raises:
-            Problem: it fails; with the last line of its error.
+            Problem: the code fails; the text is the last line of the error.
         """
         done = subprocess.run(  # noqa: S603  # our own code
             [sys.executable, "-c", code, *arguments],
@@ -105,7 +105,7 @@ class Stack:
             check=False,
         )
         if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ["no reason given"]
+            lines = done.stderr.strip().splitlines() or ["no error text"]
             raise Problem(lines[-1])
         return done.stdout
 
@@ -117,31 +117,34 @@ class Stack:
 
 
 def keep_proxies_out(environment: MutableMapping[str, str]) -> None:
-    """Let nothing that talks to this machine go through the user's proxy."""
+    """Exclude connections to this machine from the user's proxy."""
     for name, addresses in NO_PROXY.items():
         kept = [environment[name]] if environment.get(name) else []
         environment[name] = ",".join([*kept, addresses])
 
 
 def keep_aws_out(environment: MutableMapping[str, str]) -> None:
-    """Let nothing of the user's own AWS account in."""
+    """Remove all settings of the user's own AWS account."""
     for name in set(environment) - set(without_aws(environment)):
         del environment[name]
     environment.update(NO_AWS_FILES)
 
 
 def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the user's own AWS settings: a real account is not for here."""
+    """Return an environment without AWS settings, so that no real account is used."""
     return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
 
 
 def _kept_secrets(path: Path) -> dict[str, Any]:
-    """Return what the secrets hold, made at the first run and kept for the next."""
+    """Return the values of the secrets, generated at the first run and kept in a file."""
     if path.exists():
         try:
             kept: dict[str, Any] = json.loads(path.read_text())
         except ValueError:
-            raise Problem(f"{path} is damaged: `make reset` starts afresh") from None
+            raise Problem(
+                f"{path} is damaged: run `make reset` to delete the local database and its keys,"
+                " and start again"
+            ) from None
         return kept
     kept = {
         "admin_password": secrets.token_urlsafe(24),

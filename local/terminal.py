@@ -1,4 +1,4 @@
-"""What the commands say: one line a step, and one line when something is wrong."""
+"""The terminal output of the commands: one line per step, and one for an error."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Problem(Exception):
-    """Something the user has to know: what is wrong, and what to do."""
+    """An error for the user: the cause and the remedy."""
 
 
 def say(text: str) -> None:
@@ -17,7 +17,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Say what begins, and how long it took when it is done."""
+    """Print the step's name at its start, and its duration at the end."""
     began = time.monotonic()
     sys.stdout.write(f"{text} ... ")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The commands of an operator against a stage: `smoke`, `token_keys`, `versions`.
+"""The operator's commands for a stage: `smoke`, `token_keys`, `versions`.
 
-Thin callers over HTTP or the AWS API; the rules are in `auth`.
+They only call HTTP or the AWS API; the rules are in `auth`.
 """

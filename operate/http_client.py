@@ -1,7 +1,7 @@
-"""One deployment over HTTP, asked as docs/contract/http-api.md has a client ask it.
+"""An HTTP client for one deployment, with the retries that docs/contract/http-api.md describes.
 
-It knows no route: `player` does. No redirect is followed, no proxy is used, and what describes an
-answer never quotes it.
+The routes are in `player`. The client follows no redirect and uses no proxy, and the description of
+an answer never quotes its content.
 """
 
 import http.client
@@ -16,21 +16,21 @@ from urllib.parse import urlsplit
 
 from local.terminal import Problem
 
-REQUEST_SECONDS = 13.0  # what docs/contract/http-api.md has a client wait for an answer
+REQUEST_SECONDS = 13.0  # a client's time-out in docs/contract/http-api.md
 MOST_BYTES = 64 * 1024
 ATTEMPTS = 5
-RETRY_SECONDS = 2.0  # where an answer does not say how long to wait
-LATER = {429, 502, 503, 504}  # 502 and 504 are the gateway's: nobody knows what became of the call
+RETRY_SECONDS = 2.0  # if an answer has no Retry-After
+LATER = {429, 502, 503, 504}  # 502 and 504 are the gateway's: the outcome of the call is unknown
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 class NoAnswer(Problem):
-    """The connection gave nothing, or nothing whole: what became of the call is unknown."""
+    """No complete answer arrived, so the outcome of the call is unknown."""
 
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What came back over HTTP; the names of its headers are in lower case."""
+    """An HTTP answer; the names of its headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,12 +38,12 @@ class HttpAnswer:
 
     @property
     def is_json(self) -> bool:
-        """Tell whether the body is a JSON object, as every answer of ours is."""
+        """Tell whether the body is a JSON object, as in all our answers."""
         return self._parsed() is not None
 
     @property
     def body(self) -> dict[str, Any]:
-        """Return the JSON object, or an empty one where there is none."""
+        """Return the JSON object; {} if the body is not one."""
         return self._parsed() or {}
 
     def _parsed(self) -> dict[str, Any] | None:
@@ -55,13 +55,13 @@ class HttpAnswer:
 
     @property
     def code(self) -> str:
-        """Return the error's code, if it is one of ours."""
+        """Return the error's code; "" if the body has none."""
         error = self.body.get("error")
         code = error.get("code") if isinstance(error, dict) else None
         return code if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code) else ""
 
     def __str__(self) -> str:
-        """Describe it without quoting anything that might be a token."""
+        """Describe the answer without quoting anything that may be a token."""
         words = [str(self.status)]
         if self.code:
             words.append(self.code)
@@ -74,33 +74,35 @@ class HttpAnswer:
 
 
 class Deployment:
-    """The server: one connection a request, no redirect followed, no answer without end."""
+    """The server: one connection per request, no redirects, and answers of limited length."""
 
     def __init__(self, url: str, seconds: float = REQUEST_SECONDS) -> None:
-        """Take its address, and how long to wait for an answer.
+        """Take the server's address and the time-out of a request.
 
         Raises:
-            Problem: the address cannot be right.
+            Problem: the address is not valid, or a password would be sent over HTTP.
         """
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            raise Problem(f"not an address: {url}") from None
+            raise Problem(
+                f"not an address: {url}; it must look like https://game.example.com"
+            ) from None
         if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
             raise Problem("the address must look like https://game.example.com")
         if parts.scheme == "http" and host not in LOCAL:
-            raise Problem("a password travels: the address must begin with https://")
+            raise Problem("the address must begin with https://, since the test sends a password")
         self._host, self._port, self._base = host, port, parts.path.rstrip("/")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._seconds = seconds
         self.retries = 0
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> HttpAnswer:
-        """Send a request, and again as docs/contract/http-api.md has a client do it.
+        """Send a request, and retry it as docs/contract/http-api.md describes.
 
         Raises:
-            Problem: no attempt got an answer that settles it.
+            Problem: every attempt failed, or got an answer that asks for a retry.
         """
         last = ""
         for attempt in range(1, ATTEMPTS + 1):
@@ -119,7 +121,7 @@ class Deployment:
             if attempt < ATTEMPTS:
                 self.retries += 1
                 time.sleep(wait)
-        raise Problem(f"{last}, {ATTEMPTS} times")
+        raise Problem(f"{last}, in each of {ATTEMPTS} attempts")
 
     def ask_once(self, method: str, path: str, body: object = None, **headers: str) -> HttpAnswer:
         """Send one request.
@@ -141,7 +143,9 @@ class Deployment:
         except TimeoutError:
             raise NoAnswer(f"no answer within {self._seconds:g} s") from None
         except ssl.SSLCertVerificationError as error:
-            raise Problem(f"the certificate is not good: {error.verify_message}") from None
+            raise Problem(
+                f"the server's certificate is not valid: {error.verify_message}"
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             raise NoAnswer(f"no answer ({type(error).__name__})") from None
         finally:
@@ -158,5 +162,5 @@ class Deployment:
 
 
 def _plain(text: str) -> str:
-    """Return what of a header may be printed."""
+    """Return the printable part of a header."""
     return re.sub(r"[^\w./;= -]", "?", text)[:80]

@@ -1,7 +1,7 @@
-"""When which token key may be used, and when it may go: what to do to the secret's value.
+"""The schedule of a token key rotation: changes to the secret's value, and their times.
 
-Nothing here talks to AWS. A value goes in and another comes out; the times are kept in the secret
-itself, as `rotation`, which the functions do not read.
+Nothing here calls AWS: each function takes a value of the secret and returns another. The times
+are stored in the secret itself, as `rotation`, which the deployed functions ignore.
 """
 
 import re
@@ -19,11 +19,11 @@ from auth.flows.sessions import IDLE_LIFETIME
 Value = dict[str, Any]
 
 KINDS = {"mac": "mac_keys", "signing": "signing_keys"}
-# Functions keep the keys for five minutes, and game servers what a function told them for as long;
-# one more for what takes its time on the way there.
+# Functions cache the keys for five minutes, and game servers cache a function's answer for five
+# more; one minute is spare.
 PUBLISHED = timedelta(seconds=2 * CACHE_SECONDS + 60)
-# How long a key is good for after the next one has become the current one: until all functions know
-# that, and then as long as what it made lives, and some to spare.
+# How long a key is kept after the next one became current: until all functions use the next one,
+# then for the lifetime of its tokens, and some time to spare.
 KEPT = {
     "mac": IDLE_LIFETIME + timedelta(days=1),
     "signing": timedelta(seconds=CACHE_SECONDS + LIFETIME_SECONDS + 300),
@@ -31,7 +31,7 @@ KEPT = {
 
 
 class Next(msgspec.Struct, frozen=True):
-    """The keys that are published and not used yet."""
+    """The keys that are published but not used yet."""
 
     mac: str
     signing: str
@@ -39,7 +39,7 @@ class Next(msgspec.Struct, frozen=True):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """What the secret says of its keys besides the keys: the next, and since when one is retired.
+    """The rotation's state in the secret: the next keys, and since when old keys are retired.
 
     `retired` has names such as `mac_keys.mac-1`.
     """
@@ -49,21 +49,21 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 def schedule_of(value: Value) -> Schedule:
-    """Return what a value says of its keys.
+    """Return the schedule in a value of the secret.
 
     Raises:
-        ValueError: it says it in no form of ours, or a key is malformed.
+        ValueError: the schedule or a key is malformed.
     """
     ring_of(value)
     found = msgspec.convert(value.get("rotation", {}), Schedule, strict=False)
     next_keys = found.next
     if next_keys and not all(getattr(next_keys, kind) in value[KINDS[kind]] for kind in KINDS):
-        next_keys = None  # somebody took them out by hand
+        next_keys = None  # they were removed by hand
     return Schedule(next_keys, found.retired)
 
 
 def ring_of(value: Value) -> KeyRing:
-    """Return the keys of a value, checked as the functions check them.
+    """Return the keys in a value, checked as in the deployed functions.
 
     Raises:
         ValueError: a key is malformed or missing.
@@ -72,7 +72,7 @@ def ring_of(value: Value) -> KeyRing:
 
 
 def publish(value: Value, now: datetime, kind: str | None = None) -> Value:
-    """Add the next keys; the signing key is of the kind named, or else of the current one's."""
+    """Add the next keys; without `kind`, the signing key has the kind of the current one."""
     old = ring_of(value).current_signing
     names = [name for key in KINDS.values() for name in value[key]]
     numbers = [int(found[0]) for name in names if (found := re.search(r"\d+\Z", name))]
@@ -93,7 +93,7 @@ def publish(value: Value, now: datetime, kind: str | None = None) -> Value:
 
 
 def switch(value: Value, now: datetime) -> Value:
-    """Make the next keys the current ones, and keep those they replace."""
+    """Make the next keys current, and keep the previous ones."""
     chosen = schedule_of(value).next
     assert chosen, "nothing is published"
     current = {"mac": chosen.mac, "signing": chosen.signing}
@@ -101,7 +101,7 @@ def switch(value: Value, now: datetime) -> Value:
 
 
 def tidy(value: Value, now: datetime) -> Value:
-    """Drop the keys whose tokens have all run out."""
+    """Delete the keys with no valid tokens left."""
     schedule = schedule_of(value)
     tidied = dict(value)
     for kind, field in KINDS.items():
@@ -114,7 +114,7 @@ def tidy(value: Value, now: datetime) -> Value:
 
 
 def replace_all(value: Value, now: datetime, kind: str | None = None) -> Value:
-    """Return a value with fresh keys and no other; the kind is as for `publish`."""
+    """Return a value with new keys only; `kind` is as for `publish`."""
     fresh = switch(publish(value, now, kind), now)
     for use, field in KINDS.items():
         name = fresh["current"][use]
@@ -123,7 +123,7 @@ def replace_all(value: Value, now: datetime, kind: str | None = None) -> Value:
 
 
 def _noted(value: Value, schedule: Schedule, now: datetime) -> Value:
-    """Return the value with its schedule; a key that nothing says anything of is retired now."""
+    """Return the value with its schedule; an unused key without a date is retired from now on."""
     retired = {}
     for kind, field in KINDS.items():
         used = {value["current"][kind], getattr(schedule.next, kind, None)}

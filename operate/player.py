@@ -1,4 +1,4 @@
-"""A player of a deployment: one account and its requests, as docs/contract/http-api.md has them."""
+"""A player of a deployment: one account and its requests (docs/contract/http-api.md)."""
 
 import secrets
 from typing import Any
@@ -8,7 +8,7 @@ from operate.http_client import Deployment, HttpAnswer
 
 
 class RemotePlayer:
-    """One account, and the tokens of its last session."""
+    """One account, and the tokens of its latest session."""
 
     def __init__(self, deployment: Deployment, username: str, password: str) -> None:
         self._deployment = deployment
@@ -19,18 +19,18 @@ class RemotePlayer:
         self.refresh_token = ""
 
     def register(self) -> HttpAnswer:
-        """Open the account; an answer that was lost does not make its name taken."""
+        """Register the account; the key makes it safe to repeat if an answer is lost."""
         key = secrets.token_hex(16)
         body = self._credentials(self._password)
         return self._keep(self._deployment.ask("POST", "/v1/register", body, Idempotency_Key=key))
 
     def log_in(self, password: str | None = None) -> HttpAnswer:
-        """Sign in, with another password if one is given."""
+        """Sign in, with the account's password or the one given."""
         body = self._credentials(self._password if password is None else password)
         return self._keep(self._deployment.ask("POST", "/v1/login", body))
 
     def refresh(self) -> HttpAnswer:
-        """Come back without a password."""
+        """Renew the session with its refresh token."""
         key, body = secrets.token_hex(16), {"refresh_token": self.refresh_token}
         return self._keep(self._deployment.ask("POST", "/v1/refresh", body, Idempotency_Key=key))
 
@@ -50,7 +50,7 @@ class RemotePlayer:
         return {"Authorization": f"Bearer {self.access_token}"}
 
     def _keep(self, answer: HttpAnswer) -> HttpAnswer:
-        """Keep the tokens of an answer that opened or renewed a session."""
+        """Store the tokens of an answer that opened or renewed a session."""
         if answer.status not in (200, 201):
             return answer
         match answer.body:
@@ -67,11 +67,11 @@ class RemotePlayer:
 
 
 def expect(status: int, answer: HttpAnswer) -> dict[str, Any]:
-    """Return the body of an answer that must be a JSON object, with this status.
+    """Return the body of an answer that must have this status and a JSON object.
 
     Raises:
-        Problem: the answer is another one.
+        Problem: the answer has another status or no JSON object.
     """
     if answer.status != status or not answer.is_json:
-        raise Problem(f"{answer}, where {status} with a JSON object was expected")
+        raise Problem(f"{answer}, but expected {status} with a JSON object")
     return answer.body

@@ -1,8 +1,8 @@
-"""`make smoke URL=https://...`: does a deployment work, as a player would see it?
+"""`make smoke URL=https://...`: tests a deployment as a player would use it.
 
-A canary account is registered, signs in, comes back by its refresh token, and is deleted, whatever
-happened in between. Nothing that could sign anybody in is printed: a step's line has its name and
-its time, a failure has a status, a code and a request id.
+It registers a canary account, signs in, refreshes the session, and always deletes the account, even
+after a failure. It prints no passwords or tokens: each step has a line with its name and its time,
+and a failure has a status, a code and a request id.
 """
 
 import argparse
@@ -21,15 +21,16 @@ from operate.player import RemotePlayer, expect
 
 ALL_SECONDS = 90.0
 CLEANUP_SECONDS = 30.0
+TIME_IS_UP = "the time for all steps is up (--seconds gives more)"
 ALGORITHMS = ["RS256", "ES256", "EdDSA"]
 
 
 class OutOfTime(Exception):
-    """The clock for all steps together ran out."""
+    """The time limit for all steps together is reached."""
 
 
 class Canary:
-    """An account that exists for as long as the steps take."""
+    """An account that exists only during the test."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -43,29 +44,29 @@ class Canary:
         """The database answers."""
         answer = self._deployment.ask("GET", "/v1/health")
         if expect(200, answer).get("status") != "ok":
-            raise Problem(f"{answer}, but not healthy")
+            raise Problem(f"{answer}, but its `status` is not `ok`")
 
     def register(self) -> None:
-        """An account can be opened."""
+        """An account can be registered."""
         self.may_exist = True
         answer = self._player.register()
         expect(201, answer)
         if not self._player.id:
-            raise Problem(f"{answer}, but without an account")
+            raise Problem(f"{answer}, but without an account id")
 
     def log_in(self) -> None:
-        """It can sign in."""
+        """The account can sign in."""
         expect(200, self._player.log_in())
 
     def me(self) -> None:
-        """The access token says who it is."""
+        """The access token identifies the account."""
         answer = self._player.me()
         account = expect(200, answer).get("account")
         if not isinstance(account, dict) or account.get("username") != self.username:
-            raise Problem(f"{answer}, but it is another account")
+            raise Problem(f"{answer}, but with another account")
 
     def refresh(self) -> None:
-        """It comes back without a password, and gets a new refresh token."""
+        """The session can be refreshed, with a new refresh token."""
         before = self._player.refresh_token
         answer = self._player.refresh()
         expect(200, answer)
@@ -91,35 +92,35 @@ class Canary:
         except (jwt.PyJWTError, TypeError, AttributeError) as error:
             raise Problem(f"the access token does not verify: {type(error).__name__}") from None
         if header.get("typ") != "at+jwt" or claims["sub"] != self._player.id:
-            raise Problem("the access token is of another kind, or somebody else's")
+            raise Problem("the access token has a wrong type, or belongs to another account")
 
     def delete(self) -> None:
-        """The account can be deleted. If an answer was lost, it may be gone already."""
+        """The account can be deleted. If an answer was lost, it may already be deleted."""
         if not self._player.access_token:
             answer = self._player.log_in()
             if answer.code == "invalid_credentials":
-                self.may_exist = False  # it was never opened
+                self.may_exist = False  # it was never registered
                 return
             expect(200, answer)
         answer = self._player.delete()
         if answer.code == "invalid_token":
             again = self._player.log_in()
             if again.code != "invalid_credentials":
-                raise Problem(f"{answer}, and signing in gives {again}")
+                raise Problem(f"{answer}, but signing in gives {again}")
         else:
             expect(200, answer)
         self.may_exist = False
 
     def gone(self) -> None:
-        """Its access token is good for nothing now."""
+        """The access token is no longer accepted."""
         answer = self._player.me()
         if answer.code != "invalid_token":
-            raise Problem(f"{answer}, but the account was deleted")
+            raise Problem(f"{answer}, but expected invalid_token, since the account was deleted")
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """End what runs inside after some seconds, whatever it waits for."""
+    """Interrupt the code inside after some seconds, even while it waits."""
 
     def end(*_: object) -> None:
         raise OutOfTime
@@ -134,7 +135,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def run(deployment: Deployment, step: Callable[[], None]) -> None:
-    """Do a step and print its line."""
+    """Run a step and print its line."""
     retries, begin = deployment.retries, time.monotonic()
     name = step.__name__
     try:
@@ -142,14 +143,14 @@ def run(deployment: Deployment, step: Callable[[], None]) -> None:
     except Problem as problem:
         raise Problem(f"{name}: {problem}") from None
     except OutOfTime:
-        raise Problem(f"{name}: the time for all steps is up") from None
+        raise Problem(f"{name}: {TIME_IS_UP}") from None
     more = deployment.retries - retries
-    tried = f"  after {more} more attempts" if more else ""
+    tried = f"  after {more} {'retry' if more == 1 else 'retries'}" if more else ""
     say(f"{name:<9} ok {(time.monotonic() - begin) * 1000:7.0f} ms{tried}")
 
 
 def smoke(url: str, seconds: float) -> int:
-    """Run all steps against a deployment and return how the command exits."""
+    """Run all steps against a deployment and return the exit status."""
     deployment = Deployment(url)
     canary = Canary(deployment)
     steps = [canary.health, canary.register, canary.log_in, canary.me, canary.refresh, canary.jwks]
@@ -157,14 +158,16 @@ def smoke(url: str, seconds: float) -> int:
     if canary.may_exist:
         failures += attempt(deployment, [canary.delete], CLEANUP_SECONDS)
     if canary.may_exist:
-        failures.append(f"the account {canary.username} may be left over")
+        failures.append(
+            f"the account {canary.username} may be left over: delete it (docs/run/players.md)"
+        )
     for text in failures:
         say(f"FAILED    {text}")
     return 1 if failures else 0
 
 
 def attempt(deployment: Deployment, steps: list[Callable[[], None]], seconds: float) -> list[str]:
-    """Run steps until one fails, and return why."""
+    """Run steps until one fails; return the failure, if any."""
     try:
         with time_limit(seconds):
             for step in steps:
@@ -172,15 +175,17 @@ def attempt(deployment: Deployment, steps: list[Callable[[], None]], seconds: fl
     except Problem as problem:
         return [str(problem)]
     except OutOfTime:
-        return ["the time for all steps is up"]
+        return [TIME_IS_UP]
     return []
 
 
 def main() -> int:
-    """Read the command line."""
+    """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="make smoke URL=https://...", description=__doc__)
-    parser.add_argument("url", help="where the deployment answers; `serverless info` shows it")
-    parser.add_argument("--seconds", type=float, default=ALL_SECONDS, help="for all steps together")
+    parser.add_argument("url", help="the deployment's address, as `serverless info` shows it")
+    parser.add_argument(
+        "--seconds", type=float, default=ALL_SECONDS, help="time limit for all steps together"
+    )
     arguments = parser.parse_args()
     try:
         return smoke(arguments.url, arguments.seconds)

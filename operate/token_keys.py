@@ -1,8 +1,8 @@
 """Rotates the token keys of a deployment: `make rotate-token-keys STAGE=prod`.
 
-In three steps, so that nobody notices: publish the next keys, wait until everybody knows them, use
-them. It may be stopped anywhere; the next run goes on where this one was. Nothing is written over
-what somebody else wrote meanwhile.
+Players notice nothing, since it takes three steps: publish the next keys, wait until all functions
+and game servers have them, then use them. It may be stopped at any time; the next run continues.
+It never overwrites a change that was made to the secret meanwhile.
 """
 
 import argparse
@@ -32,9 +32,10 @@ from operate.key_schedule import (
 )
 
 DEFAULT_REGION = "us-east-1"  # as in serverless.yml
-CLAIM = "GAMELOGIN_NEXT"  # the label of a value that is about to become the current one
+CLAIM = "GAMELOGIN_NEXT"  # the label of a value that is about to become current
 TALK_SECONDS = 60.0
 SOON_SECONDS = 10.0
+CHANGED = "the token keys were changed by another run meanwhile: nothing was done; run it again"
 
 
 class Secret:
@@ -45,25 +46,25 @@ class Secret:
         self._name = name
 
     def read(self) -> tuple[Value, str, datetime]:
-        """Return the value, its version, and what time it is by the clock of AWS.
+        """Return the value, its version, and the time by AWS's clock.
 
         Raises:
-            Problem: it cannot be read.
+            Problem: the secret cannot be read.
         """
         answer = self._ask("get_secret_value", VersionStage="AWSCURRENT")
         try:
             value = json.loads(answer["SecretString"])
             schedule_of(value)
         except (ValueError, KeyError, msgspec.MsgspecError) as error:  # they quote no values
-            raise Problem(f"{self._name} is not what it should be: {error}") from None
+            raise Problem(f"the secret {self._name} is malformed: {error}") from None
         date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
         return value, answer["VersionId"], parsedate_to_datetime(date).astimezone(UTC)
 
     def replace(self, value: Value, instead_of: str) -> None:
-        """Make this the current value, if the current version still is the one given.
+        """Make this the current value, if the version `instead_of` still is current.
 
         Raises:
-            Problem: it is not, or it cannot be done.
+            Problem: another version is current by now, or the call failed.
         """
         put = self._ask("put_secret_value", SecretString=json.dumps(value), VersionStages=[CLAIM])
         try:
@@ -74,7 +75,7 @@ class Secret:
                 RemoveFromVersionId=instead_of,
             )
         except Problem:
-            # The answer to a first try may have been lost: then it is there.
+            # The first attempt may have succeeded with its answer lost: then the value is current.
             if self.read()[1] != put["VersionId"]:
                 raise
 
@@ -89,19 +90,19 @@ class Secret:
             cause = error.response.get("Error", {}).get("Code", "unknown")
             raise Problem(self._explained(operation, cause)) from None
         except BotoCoreError as error:
-            raise Problem(f"AWS cannot be asked: {error}") from None
+            raise Problem(f"cannot call AWS: {error}") from None
         return answer
 
     def _explained(self, operation: str, cause: str) -> str:
         if cause == "ResourceNotFoundException":
             region = self._client.meta.region_name
             return (
-                f"there are no keys in {self._name} in {region}: is that the stage and the region"
-                " (REGION=...), and has it been deployed and migrated?"
+                f"the secret {self._name} in {region} does not exist or has no keys: check STAGE="
+                " and REGION=, and that the stage is deployed and migrated"
             )
         if operation == "update_secret_version_stage" and cause.startswith("Invalid"):
-            return "somebody else changed the token keys meanwhile: nothing was done; run it again"
-        return f"{self._name}: {cause}"
+            return CHANGED
+        return f"AWS refused {operation} on {self._name}: {cause}"
 
 
 def rotate(
@@ -110,49 +111,53 @@ def rotate(
     monotonic: Callable[[], float] = time.monotonic,
     kind: str | None = None,
 ) -> None:
-    """Rotate the keys, going on where an earlier run was stopped.
+    """Rotate the keys, or continue an earlier run that was stopped.
 
-    The next signing key is of the kind named, or else of the current one's.
+    Without `kind`, the next signing key has the kind of the current one.
 
     Raises:
-        Problem: it cannot be done; the keys that are there stay good.
+        Problem: the rotation failed; the existing keys stay valid.
     """
     value, version, now = secret.read()
     if schedule_of(value).next is None:
         value = publish(_tidied(value, now), now, kind)
         secret.replace(value, version)
-        say("published the next keys; the current ones go on making tokens")
+        say("published the next keys; new tokens still use the current ones")
         value, version, now = secret.read()
     else:
         _refuse_other_kind(value, kind)
-        say("the next keys are published already: going on from there")
+        say("the next keys are published already: continuing that rotation")
     published = schedule_of(value).next
     assert published, "just seen"
     _wait((published.at + PUBLISHED - now).total_seconds(), sleep, monotonic)
     value, version, now = secret.read()
     if schedule_of(value).next != published or now < published.at + PUBLISHED:
-        raise Problem("somebody else changed the token keys meanwhile: nothing was done")
+        raise Problem(CHANGED)
     secret.replace(switch(value, now), version)
     algorithm = ring_of(value).signing_keys[published.signing].algorithm
     say(f"now in use: {published.mac} and {published.signing} ({algorithm})")
     say(
-        f"the previous keys stay good for what they made, {KEPT['mac'].days} days at most; a later"
-        " run drops them (TIDY=yes does only that)"
+        f"tokens of the previous keys stay valid, for up to {KEPT['mac'].days} days; a later run"
+        " deletes these keys (TIDY=yes does nothing else)"
     )
 
 
 def drop_old(secret: Secret) -> None:
-    """Drop the keys whose tokens have run out, and do nothing else.
+    """Delete the keys with no valid tokens left, and do nothing else.
 
     Raises:
-        Problem: it cannot be done.
+        Problem: the secret cannot be read or changed.
     """
     value, version, now = secret.read()
     tidied = _tidied(value, now)
     if tidied != value:
         secret.replace(tidied, version)
     left = schedule_of(tidied).retired
-    say(f"kept for now: {', '.join(sorted(left))}" if left else "no previous key is left")
+    say(
+        f"kept, since their tokens may still be valid: {', '.join(sorted(left))}"
+        if left
+        else "no previous key is left"
+    )
 
 
 def _refuse_other_kind(value: Value, kind: str | None) -> None:
@@ -161,7 +166,7 @@ def _refuse_other_kind(value: Value, kind: str | None) -> None:
     there = ring_of(value).signing_keys[published.signing].kind
     if kind and kind != there:
         raise Problem(
-            f"{published.signing} is published already and is of the kind {there}: finish that"
+            f"{published.signing} is published already, and its kind is {there}: finish that"
             f" rotation without KIND=, then rotate again with KIND={kind}"
         )
 
@@ -169,19 +174,19 @@ def _refuse_other_kind(value: Value, kind: str | None) -> None:
 def rotate_at_once(
     secret: Secret, stage: str, confirm: Callable[[str], str], kind: str | None = None
 ) -> None:
-    """Replace all keys: for a key that has leaked. Ends every session.
+    """Replace all keys after one has leaked. Ends every session.
 
     Raises:
-        Problem: it was not confirmed, or cannot be done.
+        Problem: it was not confirmed, or the secret cannot be changed.
     """
-    say(f"This replaces all token keys of {stage} at once, for a key that has leaked.")
-    say("Every session ends: each player has to sign in again, with the password.")
-    say("Functions forget the old keys within five minutes, game servers within ten.")
+    say(f"This replaces all token keys of {stage} at once. Do it after a key has leaked.")
+    say("Every session ends: each player has to sign in again with the password.")
+    say("Functions stop accepting the old keys within five minutes, game servers within ten.")
     if confirm(f"Type {stage} to do it: ").strip() != stage:
         raise Problem("not confirmed: nothing was done")
     value, version, now = secret.read()
     secret.replace(replace_all(value, now, kind), version)
-    say("done: no key of before is left.")
+    say("done: all keys are new, and the old ones are deleted")
 
 
 def _tidied(value: Value, now: datetime) -> Value:
@@ -189,20 +194,20 @@ def _tidied(value: Value, now: datetime) -> Value:
     gone = {*value["mac_keys"], *value["signing_keys"]}
     gone -= {*tidied["mac_keys"], *tidied["signing_keys"]}
     if gone:
-        say(f"dropped, since all they made has run out: {', '.join(sorted(gone))}")
+        say(f"deleted, since all their tokens have expired: {', '.join(sorted(gone))}")
     return tidied
 
 
 def _wait(seconds: float, sleep: Callable[[float], None], monotonic: Callable[[], float]) -> None:
-    """Wait, saying from time to time how long still."""
+    """Wait, and print the remaining time now and then."""
     end = monotonic() + seconds
     if seconds > 0:
-        say("waiting until all functions and game servers know them; Ctrl-C is safe")
+        say("waiting until all functions and game servers have the next keys (Ctrl-C is safe)")
     while (left := end - monotonic()) > 0:
         say(f"  {timedelta(seconds=round(left))} to go")
         sleep(min(left, TALK_SECONDS if left > TALK_SECONDS else SOON_SECONDS))
     if seconds > 0:
-        sleep(1.0)  # the clock of AWS is told in whole seconds
+        sleep(1.0)  # AWS gives its time in whole seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -210,13 +215,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="operate.token_keys", description=__doc__)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--region")
-    parser.add_argument("--kind", help=f"of the next signing key: {', '.join(ALGORITHMS)}")
+    parser.add_argument("--kind", help=f"the kind of the next signing key: {', '.join(ALGORITHMS)}")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--tidy", action="store_true", help="only drop keys that are no longer needed")
-    how.add_argument("--emergency", action="store_true", help="replace all: ends every session")
+    how.add_argument("--tidy", action="store_true", help="only delete keys no longer needed")
+    how.add_argument(
+        "--emergency", action="store_true", help="replace all keys; ends every session"
+    )
     options = parser.parse_args(arguments)
     if not options.stage:
-        parser.error("which stage? make rotate-token-keys STAGE=prod")
+        parser.error("STAGE is missing: make rotate-token-keys STAGE=prod")
     try:
         kind = _kind(options.kind, tidy=options.tidy)
         secret = Secret(_client(options.region), f"game-login/{options.stage}/tokens")
@@ -230,19 +237,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{problem}\n")
         return 1
     except (KeyboardInterrupt, EOFError):
-        sys.stderr.write("\nstopped; all keys in use stay good. Run it again to go on.\n")
+        sys.stderr.write("\nstopped; all keys in use stay valid. Run it again to continue.\n")
         return 130
     return 0
 
 
 def _kind(named: str | None, *, tidy: bool) -> str | None:
-    """Return the kind that was asked for, if one was."""
+    """Return the kind from the command line, checked."""
     if named is None:
         return None
     if tidy:
-        raise Problem("KIND= is for new keys, and TIDY=yes makes none: leave one of them out")
+        raise Problem("KIND= is for new keys, but TIDY=yes makes none: leave one of them out")
     if named.lower() not in ALGORITHMS:
-        raise Problem(f"KIND={named}: there is no such kind; take one of {', '.join(ALGORITHMS)}")
+        raise Problem(f"KIND={named}: no such kind of key; use one of {', '.join(ALGORITHMS)}")
     return named.lower()
 
 
@@ -260,7 +267,7 @@ def _client(region: str | None) -> Any:
             or DEFAULT_REGION,
         )
     except (BotoCoreError, ValueError) as error:
-        raise Problem(f"AWS cannot be asked: {error}") from None
+        raise Problem(f"cannot call AWS: {error}") from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The version and the URL of a stage in AWS, in the form of a workflow: `version=7`."""
+"""Prints the live version or the URL of a stage in AWS, as a workflow's output: `version=7`."""
 
 import argparse
 import sys
@@ -6,11 +6,11 @@ from typing import Any
 
 import boto3
 
-ALIAS = "live"  # of the function that players reach
+ALIAS = "live"  # points to the version that players reach
 
 
 def live_version(client: Any, stage: str) -> str:
-    """Return the version that players reach; nothing before the first deployment."""
+    """Return the version that players reach; "" before the first deployment."""
     try:
         alias = client.get_alias(FunctionName=f"game-login-{stage}-http", Name=ALIAS)
     except client.exceptions.ResourceNotFoundException:
@@ -19,7 +19,7 @@ def live_version(client: Any, stage: str) -> str:
 
 
 def url(client: Any, stage: str) -> str:
-    """Return where players reach it: the gateway's own address, or the custom domain."""
+    """Return the address for players: the gateway's own, or the custom domain."""
     (stack,) = client.describe_stacks(StackName=f"game-login-{stage}")["Stacks"]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
     if "BaseUrl" not in outputs:
@@ -28,7 +28,7 @@ def url(client: Any, stage: str) -> str:
 
 
 def main() -> None:
-    """Read the command line and say what was asked for."""
+    """Print the version or the URL, as the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["version", "url"])
     parser.add_argument("--stage", required=True)

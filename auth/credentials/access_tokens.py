@@ -1,7 +1,7 @@
 """Access tokens: JWTs that a game server can verify offline (RFC 7519, RFC 9068).
 
-PyJWT checks the signature. The rest of RFC 8725 is checked here, since PyJWT accepts any
-`typ`, a list as `aud` and a string as `exp`. Whether the session still lives is for `sessions`.
+PyJWT checks the signature. This module checks the rest of RFC 8725, since PyJWT accepts any `typ`,
+a list as `aud` and a string as `exp`. `sessions` checks that the session is still usable.
 """
 
 import base64
@@ -33,7 +33,7 @@ _REFUSALS = (
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The header of our tokens, and no other: nothing like jku, x5u, jwk or crit is followed."""
+    """The only header we accept: a token with jku, x5u, jwk, crit or any other field is refused."""
 
     typ: str
     alg: str
@@ -57,7 +57,7 @@ class Realm:
 
 
 def issue(ring: KeyRing, realm: Realm, claims: Claims, username: str, now: datetime) -> str:
-    """Return a signed token that is good for ten minutes."""
+    """Return a signed token that is valid for ten minutes."""
     issued_at = int(now.timestamp())
     key = ring.current_signing
     payload = {
@@ -76,10 +76,10 @@ def issue(ring: KeyRing, realm: Realm, claims: Claims, username: str, now: datet
 
 
 def verify(text: str, keys: TokenKeys, realm: Realm, now: datetime) -> Claims:
-    """Return the claims of a token, if it is one of ours and has not expired.
+    """Return the claims of a token that is one of ours and has not expired.
 
     Raises:
-        InvalidToken: it is not.
+        InvalidToken: the token is not one of ours, or has expired.
         Unavailable: the keys cannot be read.
     """
     if len(text) > MAX_LENGTH:
@@ -99,7 +99,7 @@ def verify(text: str, keys: TokenKeys, realm: Realm, now: datetime) -> Claims:
 def _signed_claims(text: str, keys: TokenKeys) -> dict[str, object]:
     segments = text.split(".")
     if not all(_is_canonical(segment) for segment in segments):
-        raise ValueError("padded, or not in the one spelling that base64url has")
+        raise ValueError("not canonical base64url")
     header = _header(segments[0])
     if header.typ != TYPE:
         raise InvalidToken(Reason.CLAIMS)
@@ -114,16 +114,16 @@ def _signed_claims(text: str, keys: TokenKeys) -> dict[str, object]:
 
 
 def _is_canonical(segment: str) -> bool:
-    """Tell whether a segment is spelled as RFC 7515, section 2 has it; PyJWT takes more."""
+    """Tell whether a segment is canonical base64url (RFC 7515, section 2); PyJWT accepts more."""
     decoded = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     return base64.urlsafe_b64encode(decoded).rstrip(b"=") == segment.encode()
 
 
-@lru_cache(maxsize=32)  # one for each key there is
+@lru_cache(maxsize=32)  # one entry per key
 def _header(encoded: str) -> Header:
     """Return the header, to choose the key by; PyJWT reads it again with that key.
 
-    Its own reading of a header alone looks through the whole token, and takes longer than RSA.
+    PyJWT's function for the header alone parses the whole token, and takes longer than RSA.
     """
     padding = "=" * (-len(encoded) % 4)
     return msgspec.json.decode(base64.urlsafe_b64decode(encoded + padding), type=Header)

@@ -1,8 +1,8 @@
-"""How easy a password is to guess: zxcvbn's patterns and estimates, at a bounded cost.
+"""Estimates how easy a password is to guess, with zxcvbn's patterns, in a limited time.
 
 zxcvbn looks for the cheapest way to build a password from words, dates, keyboard walks and other
-patterns. It adds at least 10^8 guesses for a third part. A password is refused below 10^6, so only
-patterns that touch its beginning or its end can refuse it, and only they are scored here.
+patterns. A third part adds at least 10^8 guesses. A password is refused below 10^6 guesses, so only
+patterns at its beginning or its end can matter, and only these are scored here.
 """
 
 import re
@@ -17,7 +17,7 @@ JUDGED_LENGTH = 32
 LONGEST_WORD = 24  # of zxcvbn's dictionaries, and the longest username
 NO_REASON_GIVEN = "This is easy to guess. Add another word or two; uncommon words are better."
 
-# The letters that a digit or sign may stand for: i and l for "1".
+# The letters that a digit or sign may replace: i and l for "1".
 _LETTERS = {
     sign: [letter for letter, signs in matching.L33T_TABLE.items() if sign in signs]
     for sign in chain.from_iterable(matching.L33T_TABLE.values())
@@ -31,7 +31,7 @@ Dictionaries = dict[str, dict[str, int]]
 
 
 def why_guessable(password: str, username: str) -> str | None:
-    """Return the reason why a password is easy to guess, or None if it is not."""
+    """Return the reason why a password is easy to guess; None: it is hard to guess."""
     dictionaries = {**matching.RANKED_DICTIONARIES, "user_inputs": {username.lower(): 1}}
     estimate = _estimate(password[:JUDGED_LENGTH], dictionaries)
     score = time_estimates.guesses_to_score(estimate["guesses"])
@@ -44,8 +44,8 @@ def why_guessable(password: str, username: str) -> str | None:
 def l33t_readings(text: str) -> list[str]:
     """Return the text in lower case, with digits and signs read as letters in every way.
 
-    In zxcvbn only one sign at a time stands for a letter, which makes up to thousands of readings.
-    Here all signs for a letter may stand for it together, and there are 288 readings at most.
+    zxcvbn lets only one sign at a time replace a letter, which gives up to thousands of readings.
+    Here several signs may replace the same letter together, so there are at most 288 readings.
     """
     present = [sign for sign in _LETTERS if sign in text]
     if not present:
@@ -56,10 +56,10 @@ def l33t_readings(text: str) -> list[str]:
 
 
 def _meanings(sign: str, present: list[str]) -> list[str]:
-    """Return the letters for a sign; a digit may also stay if other signs stand for its letters.
+    """Return the letters for a sign; a digit may stay itself if other signs have its letters.
 
-    The 1 of "wr!nk731" may stay: "!" may be the i, and 7 the l. Other signs never stay, since only
-    two dozen common passwords contain one.
+    In "wr!nk731" the 1 may stay, since "!" may be the i and 7 the l. Other signs never stay, since
+    only two dozen common passwords contain one.
     """
     letters = _LETTERS[sign]
     elsewhere = {letter for other in present if other != sign for letter in _LETTERS[other]}
@@ -68,7 +68,7 @@ def _meanings(sign: str, present: list[str]) -> list[str]:
 
 
 def _estimate(text: str, dictionaries: Dictionaries) -> dict[str, Any]:
-    """Return zxcvbn's estimate if it is below 10^8 guesses, and otherwise a number above."""
+    """Return zxcvbn's estimate if it is below 10^8 guesses, otherwise some higher number."""
     cheapest: dict[tuple[int, int], Match] = {}
     for match in _matches(text, dictionaries):
         span = first, last = match["i"], match["j"]
@@ -81,7 +81,7 @@ def _estimate(text: str, dictionaries: Dictionaries) -> dict[str, Any]:
 
 
 def _matches(text: str, dictionaries: Dictionaries) -> Iterator[Match]:
-    """Find the patterns that zxcvbn finds, with l33t words and repetitions at the ends only."""
+    """Find zxcvbn's patterns, but l33t words and repetitions only at the ends."""
     yield from matching.dictionary_match(text, dictionaries)
     yield from matching.reverse_dictionary_match(text, dictionaries)
     yield from _l33t_matches(text, dictionaries)
@@ -93,7 +93,7 @@ def _matches(text: str, dictionaries: Dictionaries) -> Iterator[Match]:
 
 
 def _l33t_matches(text: str, dictionaries: Dictionaries) -> Iterator[Match]:
-    """Find the words at the text's ends that are in one of its readings, but not in the text."""
+    """Find words at the ends that appear in a reading of the text, but not in the text itself."""
     readings = l33t_readings(text)
     plain = text.lower()
     for first, end in _end_spans(len(text)):
@@ -117,7 +117,7 @@ def _l33t_matches(text: str, dictionaries: Dictionaries) -> Iterator[Match]:
 
 
 def _end_spans(length: int) -> Iterator[tuple[int, int]]:
-    """Return the spans that touch an end and may hold a word: two characters or more."""
+    """Return the spans at either end that may be a word: two characters or more."""
     for size in range(2, min(length, LONGEST_WORD) + 1):
         yield 0, size
         if size < length:

@@ -1,8 +1,8 @@
-"""The token keys, as the secret holds them and as tokens are signed with them.
+"""The token keys: their form in the secret, and the parsed keys that sign and verify.
 
 The secret is `{"mac_keys": {kid: base64}, "signing_keys": {kid: PEM}, "current": {"mac": kid,
-"signing": kid}}`. A key that is listed but not current is either the next one, already published
-so that every verifier knows it before it is used, or the previous one, still valid for its tokens.
+"signing": kid}}`. A listed key that is not current is either the next one, published early so that
+every verifier knows it before it is used, or the previous one, still valid for its tokens.
 """
 
 import base64
@@ -31,7 +31,7 @@ ALGORITHMS = {"es256": "ES256", "rsa": "RS256", "ed25519": "EdDSA"}
 
 
 class CurrentKeys(msgspec.Struct, frozen=True):
-    """Which keys make new tokens."""
+    """The names of the keys for new tokens."""
 
     mac: str
     signing: str
@@ -50,7 +50,7 @@ class TokenSecret(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class MacKey:
-    """A key that authenticates refresh tokens; `key_id` is its id inside a token."""
+    """A key that authenticates refresh tokens; tokens contain its `key_id`."""
 
     key_id: bytes
     secret: bytes = field(repr=False)
@@ -58,7 +58,7 @@ class MacKey:
 
 @dataclass(frozen=True)
 class SigningKey:
-    """A key that signs access tokens; its type decides the algorithm."""
+    """A key that signs access tokens; its type determines the algorithm."""
 
     kid: str
     algorithm: str
@@ -66,12 +66,12 @@ class SigningKey:
 
     @property
     def kind(self) -> str:
-        """Return the name of its kind."""
+        """Return the key's kind, as in `ALGORITHMS`."""
         return next(kind for kind, name in ALGORITHMS.items() if name == self.algorithm)
 
     @property
     def rsa_bits(self) -> int:
-        """Return the size of an RSA key, and 0 for others."""
+        """Return the size of an RSA key; 0 for other kinds."""
         return self.private_key.key_size if isinstance(self.private_key, RSAPrivateKey) else 0
 
     def jwk(self) -> dict[str, str]:
@@ -87,7 +87,7 @@ Key = TypeVar("Key", MacKey, SigningKey)
 
 @dataclass(frozen=True)
 class KeyRing:
-    """All keys of one reading of the secret."""
+    """All keys of the secret, as read at one time."""
 
     mac_keys: Mapping[bytes, MacKey]
     signing_keys: Mapping[str, SigningKey]
@@ -100,27 +100,27 @@ class KeyRing:
 
 
 def key_ring(secret: TokenSecret) -> KeyRing:
-    """Return the keys of a secret, ready for use.
+    """Return the parsed keys of a secret.
 
     Raises:
-        ValueError: a key is malformed or missing; names its field, never its value.
+        ValueError: a key is malformed or missing; the text names its field, never its value.
     """
     mac_keys = {kid: mac_key(kid, text) for kid, text in secret.mac_keys.items()}
     signing_keys = {kid: signing_key(kid, pem) for kid, pem in secret.signing_keys.items()}
     if secret.current.mac not in mac_keys:
-        raise ValueError("current.mac names no key of mac_keys")
+        raise ValueError("current.mac is not the name of a key in mac_keys")
     if secret.current.signing not in signing_keys:
-        raise ValueError("current.signing names no key of signing_keys")
+        raise ValueError("current.signing is not the name of a key in signing_keys")
     by_key_id = {key.key_id: key for key in mac_keys.values()}
     if len(by_key_id) < len(mac_keys):
-        raise ValueError("mac_keys has two names with one key id; rename one of them")
+        raise ValueError("two names in mac_keys give the same key id: rename one of them")
     return KeyRing(
         by_key_id, signing_keys, mac_keys[secret.current.mac], signing_keys[secret.current.signing]
     )
 
 
 def mac_key(kid: str, text: str) -> MacKey:
-    """Return the MAC key written as base64 in the secret."""
+    """Return the MAC key that is base64 in the secret."""
     try:
         secret = base64.b64decode(text, validate=True)
     except ValueError:
@@ -131,9 +131,9 @@ def mac_key(kid: str, text: str) -> MacKey:
 
 
 def signing_key(kid: str, pem: str) -> SigningKey:
-    """Return the signing key written as PEM in the secret."""
+    """Return the signing key that is PEM in the secret."""
     try:
-        # Skipping the primality checks saves 46 ms at start; the key is our own.
+        # Skipping the primality checks saves 46 ms at start-up, and the key is our own.
         key = load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError(f"signing_keys.{kid} is not a PEM private key") from None

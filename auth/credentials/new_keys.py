@@ -1,4 +1,4 @@
-"""Fresh token keys, in the form in which the secret holds them."""
+"""Generates token keys, in the form that the secret has."""
 
 import base64
 import secrets
@@ -16,7 +16,7 @@ DEFAULT_KIND = "es256"
 
 
 def new_token_secret(kind: str = DEFAULT_KIND) -> dict[str, object]:
-    """Return a token secret with a fresh MAC key and a fresh signing key of a kind."""
+    """Return a token secret with a new MAC key and a new signing key of this kind."""
     return {
         "mac_keys": {"mac-1": new_mac_secret()},
         "signing_keys": {"signing-1": new_signing_pem(kind)},
@@ -25,12 +25,12 @@ def new_token_secret(kind: str = DEFAULT_KIND) -> dict[str, object]:
 
 
 def new_mac_secret() -> str:
-    """Return a fresh MAC key as it is written in the secret."""
+    """Return a new MAC key, base64 as in the secret."""
     return base64.b64encode(secrets.token_bytes(MIN_MAC_KEY_BYTES)).decode()
 
 
 def new_signing_pem(kind: str = DEFAULT_KIND, at_least_rsa_bits: int = 0) -> str:
-    """Return a fresh signing key of a kind, as PEM."""
+    """Return a new signing key of this kind, as PEM."""
     new: PrivateKey
     if kind == "es256":
         new = generate_curve_key(SECP256R1())
@@ -39,5 +39,5 @@ def new_signing_pem(kind: str = DEFAULT_KIND, at_least_rsa_bits: int = 0) -> str
     elif kind == "ed25519":
         new = Ed25519PrivateKey.generate()
     else:
-        raise ValueError(f"{kind!r} is no kind of signing key; there are {', '.join(ALGORITHMS)}")
+        raise ValueError(f"{kind!r} is no kind of signing key: use one of {', '.join(ALGORITHMS)}")
     return new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

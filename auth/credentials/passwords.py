@@ -1,7 +1,7 @@
 """Passwords: hashing with Argon2id, and the rules for a new one.
 
-Only `Passwords` knows Argon2. Only `guessability` knows zxcvbn, which is imported when the first
-password is chosen: signing in never needs it.
+Only `Passwords` uses Argon2. Only `guessability` uses zxcvbn, which is imported when the first
+player chooses a password, since signing in never needs it.
 """
 
 import secrets
@@ -21,18 +21,18 @@ LANES = 1
 MIN_LENGTH = 8
 MAX_LENGTH = 128
 
-# NFC makes one character of four code points at most, so a text of more is too long in NFC as well.
+# NFC combines at most four code points into one, so a longer text is too long in NFC as well.
 MAX_CODE_POINTS = 4 * MAX_LENGTH
 
 
 class Passwords:
-    """Hashes and verifies; both take as long for an account that does not exist."""
+    """Hashes and verifies; verifying takes equally long if the account does not exist."""
 
     def __init__(self, memory_kib: int = MEMORY_KIB, iterations: int = ITERATIONS) -> None:
         self._hasher = PasswordHasher(
             time_cost=iterations, memory_cost=memory_kib, parallelism=LANES
         )
-        # Also warms the process up: its first two hashes fault memory pages in.
+        # This also warms up the process, since its first two hashes cause page faults.
         self._dummy = self.hash(secrets.token_urlsafe())
         self.verify(None, "")
 
@@ -41,9 +41,9 @@ class Passwords:
         return self._hasher.hash(_normalised(password))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Tell whether the password fits; None, for no such account, takes as long and never does.
+        """Tell whether the password matches; with None (no account) equally slow, and False.
 
-        To a hash that is not one of Argon2's, such as an empty one, no password fits.
+        No password matches a hash that is not Argon2's, such as an empty one.
         """
         if password_hash is None:
             self._fits(self._dummy, password)
@@ -60,15 +60,15 @@ class Passwords:
             return False
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Tell whether the hash was made with other parameters than today's."""
+        """Tell whether the hash was made with other parameters than the current ones."""
         return self._hasher.check_needs_rehash(password_hash)
 
 
 def check_password(password: str, username: str) -> None:
-    """Check length and characters of a new password; `refuse_guessable` judges the rest.
+    """Check length and characters of a new password; `refuse_guessable` checks the rest.
 
     Raises:
-        WeakPassword: with a reason the player can act on.
+        WeakPassword: with a reason that the player can act on.
     """
     text = _normalised(password)
     if len(text) < MIN_LENGTH:
@@ -82,7 +82,7 @@ def check_password(password: str, username: str) -> None:
 
 
 def same_password(one: str, other: str) -> bool:
-    """Tell whether two texts are one password, however their accents are typed."""
+    """Tell whether two texts are the same password, however the accents were typed."""
     return _normalised(one) == _normalised(other)
 
 
@@ -90,7 +90,7 @@ def refuse_guessable(password: str, username: str) -> None:
     """Refuse a password that is easy to guess. Slow, so charge a rate limit first.
 
     Raises:
-        WeakPassword: with a reason the player can act on.
+        WeakPassword: with advice for a better one.
     """
     from auth.credentials.guessability import why_guessable
 
@@ -100,10 +100,10 @@ def refuse_guessable(password: str, username: str) -> None:
 
 
 def _normalised(password: str) -> str:
-    """Return the NFC form, so that a password typed on two keyboards is one password.
+    """Return the NFC form, so that a password is the same on every keyboard.
 
-    A text that is too long to be a password stays as it is: the time to put accents in order grows
-    with the square of their number, and 4 000 of them take longer than Argon2.
+    A text too long to be a password stays unchanged: the time to sort accents grows with the square
+    of their number, and 4 000 of them take longer than Argon2.
     """
     if len(password) > MAX_CODE_POINTS:
         return password

@@ -1,10 +1,10 @@
-"""Refresh tokens: their format, their MAC, and the successor of each.
+"""Refresh tokens: their format, their MAC, and the successor of a token.
 
     base64url(version | key id[4] | account[16] | session[16] | counter[4] | tail[16] | MAC[32])
 
-The MAC is checked before anything else, so junk costs no database call and can end no player's
-session. The database holds a hash of the tail only: a leak of the database lacks the MAC key, a
-leak of the key lacks the tail. `sessions` decides about the use of a token.
+The MAC is checked first, so a forged token costs no database call and cannot end a session. The
+database has only a hash of the tail: a leak of the database lacks the MAC key, and a leak of the
+key lacks the tail. `sessions` decides whether a token may be used.
 """
 
 import base64
@@ -19,7 +19,7 @@ from auth.credentials.keys import KeyRing, MacKey
 from auth.credentials.token_keys import TokenKeys, UnknownKey
 from auth.errors import Reason
 
-PREFIX = "glrt_"  # lets secret scanners recognise one
+PREFIX = "glrt_"  # lets secret scanners recognise a token
 _VERSION = 1
 _PAYLOAD = struct.Struct(">B4s16s16sI16s")
 _MAC_BYTES = 32
@@ -28,7 +28,7 @@ _TEXT_LENGTH = len(PREFIX) + -(-(_PAYLOAD.size + _MAC_BYTES) * 8 // 6)
 
 
 class InvalidRefreshToken(Exception):
-    """Garbled, forged, or made with a key that is no longer known: `reason` says which."""
+    """The token is garbled or forged, or its key is no longer known; see `reason`."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -37,7 +37,7 @@ class InvalidRefreshToken(Exception):
 
 @dataclass(frozen=True)
 class RefreshToken:
-    """One link in a session's chain of tokens; it never prints its tail."""
+    """One token in the chain of a session. Never prints its tail."""
 
     account_id: bytes
     session_id: bytes
@@ -48,14 +48,14 @@ class RefreshToken:
         return f"RefreshToken(session_id={self.session_id.hex()}, counter={self.counter})"
 
     def tail_hash(self) -> bytes:
-        """Return the digest that the database keeps of this token."""
+        """Return the digest of this token that the database stores."""
         return hash_of(self.tail)
 
     def successor(self) -> "RefreshToken":
         """Return the token that replaces this one.
 
-        It depends on nothing but this one, so two calls get the same successor, also while the MAC
-        keys are rotated. It needs no key: without one, it cannot be presented.
+        It depends only on this token, so two calls get the same successor, even while the MAC keys
+        rotate. No key is needed here, since a token without a MAC is useless to an attacker.
         """
         link = self.account_id + self.session_id + self.counter.to_bytes(4, "big") + self.tail
         tail = hashlib.sha256(b"successor\0" + link).digest()[: len(self.tail)]
@@ -63,38 +63,38 @@ class RefreshToken:
 
 
 def new_tail() -> bytes:
-    """Return the secret part of a token that has no predecessor."""
+    """Return the secret part for the first token of a session."""
     return secrets.token_bytes(_TAIL_BYTES)
 
 
 def renewed_tail(key: MacKey, session_id: bytes, counter: int, password_hash: str) -> bytes:
-    """Return the secret part of the token that a password change gives.
+    """Return the secret part of the token that a password change issues.
 
-    No earlier token leads to it. It follows from the stored hash, so a repeated call finds
-    the same token; it needs the MAC key, so a leak of the database does not give it away.
+    It cannot be computed from earlier tokens. It derives from the stored hash, so that a repeated
+    call gets the same token, and from the MAC key, so that a leak of the database is not enough.
     """
     message = session_id + counter.to_bytes(4, "big") + password_hash.encode()
     return hmac.digest(key.secret, b"renew\0" + message, "sha256")[:_TAIL_BYTES]
 
 
 def hash_of(tail: bytes) -> bytes:
-    """Return the digest that the database keeps of a tail."""
+    """Return the digest of a tail that the database stores."""
     return hashlib.sha256(tail).digest()
 
 
 def encode(token: RefreshToken, ring: KeyRing) -> str:
-    """Return the token as the client keeps it, authenticated with the current MAC key."""
+    """Return the token's text for the client, authenticated with the current MAC key."""
     payload = _payload(token, ring.current_mac)
     mac = _mac(ring.current_mac, payload)
     return PREFIX + base64.urlsafe_b64encode(payload + mac).rstrip(b"=").decode()
 
 
 def decode(text: str, keys: TokenKeys) -> RefreshToken:
-    """Return the token of a text.
+    """Return the token in a text.
 
     Raises:
-        InvalidRefreshToken: not a token of ours.
-        Unavailable: it may be one, but its key cannot be looked up now.
+        InvalidRefreshToken: the text is not a token of ours.
+        Unavailable: the text may be a token, but its key cannot be read now.
     """
     raw = _raw(text)
     payload, mac = raw[: _PAYLOAD.size], raw[_PAYLOAD.size :]
@@ -111,7 +111,7 @@ def decode(text: str, keys: TokenKeys) -> RefreshToken:
 
 
 def _raw(text: str) -> bytes:
-    """Return the bytes of a token, refusing all spellings but the one `encode` writes."""
+    """Return the bytes of a token; accept only the spelling that `encode` writes."""
     if len(text) != _TEXT_LENGTH or not text.startswith(PREFIX):
         raise InvalidRefreshToken(Reason.GARBLED)
     body = text[len(PREFIX) :]

@@ -1,6 +1,6 @@
-"""The token keys that serve: read from Secrets Manager, cached, chosen by key id.
+"""The token keys in use: read from Secrets Manager, cached, chosen by key id.
 
-The keys rotate without downtime, since each is published before it is used.
+Rotating them causes no downtime, since each key is published before it is used.
 """
 
 import logging
@@ -22,15 +22,15 @@ from auth.external.secret_store import SecretStore
 logger = logging.getLogger(__name__)
 
 CACHE_SECONDS = 300.0
-REREAD_SECONDS = 60.0  # how often an unknown key id, or a failing store, may cost a read
+REREAD_SECONDS = 60.0  # between reads caused by unknown key ids or after failed reads
 
 
 class UnknownKey(Exception):
-    """No key of that id: the token is forged, or its key has been retired."""
+    """No key has this id: the token is forged, or its key was retired."""
 
 
 class TokenKeys:
-    """Hands out keys, reading the secret no more often than it has to."""
+    """Returns keys, and reads the secret as rarely as possible."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class TokenKeys:
         self._next_search_at = 0.0
 
     def ring(self) -> KeyRing:
-        """Return the keys, at most five minutes old, older only while they cannot be read.
+        """Return the keys, read at most five minutes ago, or earlier if reading them fails.
 
         Raises:
-            Unavailable: they have never been read, and cannot be now.
+            Unavailable: reading them fails, and no earlier keys are cached.
         """
         if self._ring is None:
             return self._read()
@@ -64,21 +64,21 @@ class TokenKeys:
             return self._ring
 
     def ring_in_memory(self) -> KeyRing | None:
-        """Return the keys if they have been read, however old; never reads the secret."""
+        """Return the cached keys of any age; never read the secret."""
         return self._ring
 
     def mac_key(self, key_id: bytes) -> MacKey:
-        """Return the MAC key a refresh token names.
+        """Return the MAC key that a refresh token names.
 
         Raises:
-            UnknownKey: there is none. Keys are published longer before they are used than they
-                are cached here, so a ring that is up to date has every key in use.
-            Unavailable: there is none here, and the ring is out of date and cannot be read again.
+            UnknownKey: no such key. Keys are published longer before their use than they are
+                cached here, so an up-to-date ring has every key in use.
+            Unavailable: no such key is cached, and the cache is out of date and cannot be re-read.
         """
         return self._found(lambda ring: ring.mac_keys.get(key_id))
 
     def signing_key(self, kid: str) -> SigningKey:
-        """Return the key an access token names.
+        """Return the key that an access token names.
 
         Raises:
             UnknownKey, Unavailable: as for `mac_key`.
@@ -98,7 +98,7 @@ class TokenKeys:
         raise Unavailable("unknown key id, and the token keys are out of date", retry_after=wait)
 
     def _searched(self, ring: KeyRing) -> KeyRing:
-        """Return the keys, read again if they can be: one may have been added meanwhile."""
+        """Re-read the keys, since one may have been added; if that fails, return the old ones."""
         self._next_search_at = self._monotonic() + REREAD_SECONDS
         try:
             return self._read()
@@ -122,7 +122,7 @@ class TokenKeys:
 
 def _log_stale(error: Unavailable) -> None:
     logger.warning(
-        "token keys could not be read again, so the old ones serve: %s",
+        "token keys could not be read again; the old ones stay in use: %s",
         error,
         extra={"event": "keys_stale"},
     )
@@ -131,7 +131,7 @@ def _log_stale(error: Unavailable) -> None:
 def _warn_of_small(key: SigningKey) -> None:
     if 0 < key.rsa_bits < NEW_RSA_BITS:
         logger.warning(
-            "signing key %s is RSA with %d bits: rotate the token keys (docs/run/rotation.md)",
+            "signing key %s is RSA with only %d bits: rotate the token keys (docs/run/rotation.md)",
             key.kid,
             key.rsa_bits,
             extra={"event": "small_signing_key"},

@@ -1,6 +1,7 @@
-"""The rules for usernames, and the canonical form that decides about ownership.
+"""The rules for usernames, and the canonical form that makes two names equal.
 
-The database's collations are never asked: they fold accents, trailing spaces and emoji together.
+The database's collations are never used: they treat different accents and emoji as equal, and
+ignore trailing spaces.
 """
 
 import re
@@ -12,7 +13,7 @@ MAX_LENGTH = 24
 
 _SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*[A-Za-z0-9]")
 
-# Names that would let a player pass for the studio, or that trip over code reading them.
+# Names with which a player could pose as the studio, or that code may mistake for a value.
 RESERVED = frozenset(
     (
         *("admin", "administrator", "root", "superuser", "system", "sys", "server", "console"),
@@ -24,19 +25,19 @@ RESERVED = frozenset(
 
 
 def username_key(username: str) -> bytes:
-    """Return the canonical form of a name: ASCII letters in lower case, all else as it is.
+    """Return the canonical form of a name: ASCII letters in lower case, all else unchanged.
 
-    Works for impossible names too, which have a key that no account can have: `bytes.lower` folds
-    ASCII only, while `str.lower` would turn the Kelvin sign into a k.
+    An invalid name never gets the key of an account: `bytes.lower` changes only ASCII letters,
+    while `str.lower` would turn the Kelvin sign into a k.
     """
     return username.encode().lower()
 
 
 def check_username(username: str) -> None:
-    """Check a name for a registration.
+    """Check a new username.
 
     Raises:
-        InvalidUsername: with the reason, to be shown to the player.
+        InvalidUsername: with a reason for the player.
     """
     if not MIN_LENGTH <= len(username) <= MAX_LENGTH:
         raise InvalidUsername(f"Use {MIN_LENGTH} to {MAX_LENGTH} characters.")

@@ -1,4 +1,4 @@
-"""The services that the product depends on: the database and AWS, each fenced in here.
+"""The external services: the database and AWS, each wrapped in one module.
 
-PyMySQL and botocore are imported in this room only. The errors that leave it are the project's own.
+Only this package imports PyMySQL and botocore. The errors that leave it are the project's own.
 """

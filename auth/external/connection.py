@@ -1,6 +1,6 @@
-"""One connection to MariaDB or MySQL: how it is opened, and the one way to run a statement.
+"""One connection to MariaDB or MySQL: opens it and runs statements on it.
 
-PyMySQL is fenced in here: its errors leave as a `DatabaseFailure`, which `database` deals with.
+Only this module uses PyMySQL. Its errors leave as a `DatabaseFailure`, which `database` handles.
 """
 
 import re
@@ -29,7 +29,7 @@ from auth.external.failures import (
 )
 from auth.settings import SettingError
 
-# Part of the request's budget; `database` has the whole of it.
+# Parts of the request's budget, which `database` defines.
 READ_SECONDS = 4.0
 CONNECT_SECONDS = 2.0
 STATEMENT_SECONDS = 3
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 else:
     _Connection = pymysql.connections.Connection
 
-_HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # in the handshake: a server that restarts
+_HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # during the handshake: the server restarts
 _KEY_NAME = re.compile(r"for key '(?:\w+\.)?(\w+)'\Z")
 _ON_THEIR_SIDE = (pymysql.OperationalError, pymysql.InternalError, pymysql.InterfaceError)
 
 
 class DatabaseSecret(msgspec.Struct, frozen=True):
-    """The secret's form: that of every RDS secret. It never prints its password."""
+    """The form of the application's secret, as in every RDS secret. Never prints the password."""
 
     username: str
     password: str
@@ -65,7 +65,7 @@ class DatabaseSecret(msgspec.Struct, frozen=True):
 
 
 class AdminSecret(msgspec.Struct, frozen=True):
-    """The form of a secret that RDS manages: no address. It never prints its password."""
+    """The form of a secret that RDS manages, without an address. Never prints the password."""
 
     username: str
     password: str
@@ -76,16 +76,16 @@ class AdminSecret(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Statement:
-    """One SQL statement with its parameters: in their order for `%s`, or named for `%(now)s`.
+    """One SQL statement with its parameters: a tuple for `%s`, a dict for `%(now)s`.
 
-    Without any it is sent as it stands, and a `%` is a `%`.
+    Without parameters the SQL is sent unchanged, and a `%` is a plain `%`.
     """
 
     sql: str
     parameters: tuple[Value, ...] | dict[str, Value] = ()
 
     def values(self) -> Iterable[Value]:
-        """Return the values of its parameters."""
+        """Return the values of the parameters."""
         if isinstance(self.parameters, dict):
             return self.parameters.values()
         return self.parameters
@@ -93,27 +93,27 @@ class Statement:
 
 @dataclass(frozen=True)
 class Result:
-    """What a statement gave: the rows read, and how many rows it changed."""
+    """The result of a statement: the rows read, and the number of rows changed."""
 
     rows: list[Row]
     changed: int
 
 
 class Connection(_Connection):
-    """A connection whose patience is set anew for each statement."""
+    """A connection with a time-out of its own for each statement."""
 
     def run(self, statement: Statement, seconds: float) -> Result:
-        """Run a statement, giving it `seconds` to be sent and answered.
+        """Run a statement, with a read and a write time-out of `seconds`.
 
         Raises:
-            Duplicate, MissingParent: a constraint refuses.
-            WrongStatement: it is no statement for this schema.
-            DatabaseFailure: the database did not do it, or its outcome is unknown.
+            Duplicate, MissingParent: a constraint was violated.
+            WrongStatement: the statement does not fit the schema.
+            DatabaseFailure: the statement failed, or its outcome is unknown.
         """
         for value in statement.values():
-            # PyMySQL would turn a list into SQL, and a bool or a float into a loose comparison.
+            # PyMySQL would expand a list into SQL, and a bool or a float compares loosely.
             if type(value) not in (str, bytes, int, datetime, type(None)):
-                raise TypeError(f"not a value for a query: {type(value).__name__}")
+                raise TypeError(f"not a value for a query parameter: {type(value).__name__}")
         self._read_timeout = self._write_timeout = seconds
         try:
             with self.cursor() as cursor:
@@ -123,7 +123,7 @@ class Connection(_Connection):
             raise _failure(error) from None
 
     def drop(self) -> None:
-        """Close at once, without a word to the server."""
+        """Close at once, without telling the server."""
         self._force_close()  # type: ignore[attr-defined]  # not in the stubs
 
 
@@ -137,14 +137,14 @@ def connect(
 ) -> Connection:
     """Return an open connection: TLS verified, autocommit, READ COMMITTED, strict, UTC.
 
-    The server itself bounds each statement too (0: it does not), since our own time-out leaves the
-    query running there. MySQL bounds a SELECT in all; a statement that writes, its waits for locks.
+    `statement_seconds` is a limit in the server itself (0: no limit), because our own time-out
+    leaves the query running there. MySQL limits only SELECTs, and otherwise the waits for locks.
 
-    With `proxy_host` it goes through RDS Proxy, which sets the session up by itself
-    (deploy/infrastructure/proxy.yml): if we did, a connection of the proxy would be bound to ours.
+    With `proxy_host` the connection goes through RDS Proxy, which sets up the session itself
+    (deploy/infrastructure/proxy.yml): settings of ours would pin a connection of the proxy.
 
     Raises:
-        DatabaseFailure: there is none to be had.
+        DatabaseFailure: the database cannot be reached, or refuses the connection.
     """
     try:
         connection = Connection(
@@ -155,7 +155,7 @@ def connect(
             database=secret.dbname,
             charset="utf8mb4",
             ssl=tls,
-            autocommit=True,  # or a warm container reads a frozen snapshot and sees no revocation
+            autocommit=True,  # otherwise a warm container reads an old snapshot: no revocations
             connect_timeout=connect_seconds,
             read_timeout=read_seconds,
             write_timeout=read_seconds,
@@ -164,9 +164,9 @@ def connect(
         )
     except (pymysql.OperationalError, pymysql.InternalError) as error:
         raise _failure(error) from None
-    except UnicodeEncodeError:  # a user or a password that cannot be one
+    except UnicodeEncodeError:  # an impossible user name or password
         raise DatabaseFailure(WRONG_CREDENTIALS) from None
-    except UnicodeError:  # a host name that cannot be one
+    except UnicodeError:  # an impossible host name
         raise DatabaseFailure(UNKNOWN_HOST) from None
     if proxy_host:
         return connection
@@ -180,19 +180,19 @@ def connect(
 
 
 def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Return a context that trusts this CA alone and checks the host name.
+    """Return a context that trusts only this CA and checks the host name.
 
     Built once: a context with the system's certificates costs 20 ms.
 
     Raises:
-        SettingError: the file holds no certificates.
+        SettingError: the file has no certificates.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_verify_locations(cafile=ca_file)
     except OSError:  # ssl.SSLError is one
-        raise SettingError(f"DATABASE_CA_FILE holds no certificates: {ca_file}") from None
+        raise SettingError(f"DATABASE_CA_FILE has no CA certificates: {ca_file}") from None
     return context
 
 
@@ -202,7 +202,7 @@ def _session_settings(connection: Connection, statement_seconds: int) -> tuple[s
     else:
         limit = f"max_execution_time = {statement_seconds * 1000}"
     if statement_seconds:
-        limit += f", lock_wait_timeout = {LOCK_WAIT_SECONDS}"  # for a table that is being changed
+        limit += f", lock_wait_timeout = {LOCK_WAIT_SECONDS}"  # during an ALTER TABLE
     variables = (
         "time_zone = '+00:00'",
         "sql_mode = 'TRADITIONAL'",
@@ -220,7 +220,7 @@ def _utc(text: str) -> datetime:
 
 
 def _number(error: pymysql.MySQLError) -> int:
-    # PyMySQL says 2003, "cannot connect", of a certificate that does not verify, too.
+    # PyMySQL reports 2003, "cannot connect", for an invalid certificate, too.
     cause = getattr(error, "original_exception", None)
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, _HUNG_UP):
         return TLS_FAILED

@@ -1,8 +1,8 @@
-"""The container's one connection to the database: opened late, reused, replaced when lost.
+"""The container's one connection to the database: opened on demand, reused, replaced when lost.
 
-Callers hand over statements, never cursors, so that each can be tried again as a whole. A
-`Database` serves one request at a time, as a Lambda container does. What is done about which
-failure is in docs/promises/security.md.
+Callers pass statements, never cursors, so that each can be retried as a whole. A `Database` serves
+one request at a time, as a Lambda container does. docs/promises/security.md lists how each failure
+is handled.
 """
 
 import logging
@@ -47,20 +47,20 @@ T = TypeVar("T")
 
 # The budget: client 13 s > gateway 12 s > Lambda 10 s > request 8 s > read 4 s > statement 3 s.
 REQUEST_SECONDS = 8.0
-LEAST_SECONDS = 0.2  # less than this is not worth a statement
-CONNECTION_ATTEMPTS = 3  # in one budget, whatever the reasons
+LEAST_SECONDS = 0.2  # with less time left, no statement is started
+CONNECTION_ATTEMPTS = 3  # per budget, for any reason
 
 
 @dataclass
 class _Budget:
-    """What is left for one piece of work."""
+    """The time and the connection attempts left for one piece of work."""
 
     deadline: float
     attempts_left: int = CONNECTION_ATTEMPTS
 
 
 class Database:
-    """Runs statements, and decides what a failure calls for."""
+    """Runs statements, and retries, reconnects or gives up after a failure."""
 
     def __init__(
         self,
@@ -84,9 +84,9 @@ class Database:
 
     @contextmanager
     def budget(self, seconds: float) -> Iterator[None]:
-        """Give the statements inside so much time together, and a few connection attempts.
+        """Limit the time of all statements inside together, and the connection attempts.
 
-        The secret is read in its first seconds only. Inside another budget, this one counts alone.
+        The secret is read only in the first seconds. A nested budget replaces the outer one.
         """
         before, self._budget = self._budget, _Budget(self._monotonic() + seconds)
         try:
@@ -96,14 +96,14 @@ class Database:
             self._budget = before
 
     def execute(self, sql: str, /, *parameters: Value, **named: Value) -> Result:
-        """Run one statement in a transaction of its own, with parameters of one kind or the other.
+        """Run one statement in its own transaction, with positional or named parameters.
 
-        It must be safe to repeat: it is sent again if the connection was lost, when no one knows
-        whether it took effect.
+        It must be safe to repeat: after a lost connection it is sent again, since it may or may not
+        have taken effect.
 
         Raises:
-            Duplicate, MissingParent: a constraint refuses.
-            Unavailable: the database cannot be reached, is too busy, or gave no answer.
+            Duplicate, MissingParent: a constraint was violated.
+            Unavailable: the database cannot be reached, is too busy, or did not answer.
         """
         return self._execute(Statement(sql, parameters or named), repeatable=True)
 
@@ -125,10 +125,10 @@ class Database:
         self.execute("SELECT 1")
 
     def transact(self, *statements: Statement) -> None:
-        """Run statements that take effect together or not at all.
+        """Run statements in one transaction: all take effect, or none.
 
-        They must be safe to repeat: if the answer to COMMIT is lost, all of them are sent again,
-        and their keys refuse the rows that are already there.
+        They must be safe to repeat: if the answer to COMMIT is lost, all are sent again, and unique
+        keys reject the rows that already exist.
 
         Raises:
             Duplicate, MissingParent, Unavailable: as for `execute`.
@@ -148,7 +148,7 @@ class Database:
             self._connection = None
 
     def _persist(self, work: Callable[[Connection], T], *, repeatable: bool) -> T:
-        """Do the work, and again if the failure allows it and asks for it."""
+        """Do the work, and retry it after failures that make a retry safe and useful."""
         failures: Counter[FailureKind] = Counter()
         while True:
             connection = self._connection or self._open()
@@ -183,21 +183,21 @@ class Database:
         return self._budget
 
     def _clear(self, connection: Connection, kind: FailureKind) -> None:
-        """Leave nothing of a failed piece of work behind."""
+        """Roll back failed work if the connection still works; otherwise close the connection."""
         if kind in CONNECTION_IS_GOOD:
             self._roll_back(connection)
         else:
             self.close()
 
     def _roll_back(self, connection: Connection) -> None:
-        """Roll the whole transaction back: on a lock wait, MySQL undoes only the statement."""
+        """Roll back the whole transaction: after a lock wait, MySQL undoes only the statement."""
         try:
             connection.run(Statement("ROLLBACK"), self._patience())
         except (DatabaseFailure, Unavailable):
             self.close()
 
     def _open(self) -> Connection:
-        """Return a new connection, with today's credentials."""
+        """Return a new connection, with the credentials that are valid now."""
         secret = self._secret or self._read_secret("AWSCURRENT")
         others = self._other_secrets(secret)
         tried_again = False
@@ -208,7 +208,7 @@ class Database:
                 if failure.kind == FailureKind.REFUSED:
                     secret = self._next_secret(others, failure)
                 elif tried_again:
-                    self._secret = None  # the database may have moved; look it up next time
+                    self._secret = None  # the database may have moved: re-read the secret next time
                     raise Unavailable(f"database: {failure}") from None
                 else:
                     tried_again = True
@@ -229,13 +229,13 @@ class Database:
         raise Unavailable(f"database: {failure}")
 
     def _other_secrets(self, tried: DatabaseSecret) -> Iterator[DatabaseSecret]:
-        """Yield what else the secret may be by now: re-read, then the one being rotated in."""
+        """Yield other values of the secret: the current one, re-read, then the pending one."""
         current = self._read_secret("AWSCURRENT")
         if current != tried:
             yield current
         try:
             pending = self._read_secret("AWSPENDING")
-        except Unavailable:  # no rotation is under way, or it has just ended: what was pending is
+        except Unavailable:  # no rotation is under way, or it just made the pending one current
             pending = self._read_secret("AWSCURRENT")
         if pending not in (tried, current):
             yield pending
@@ -258,9 +258,9 @@ class Database:
         )
 
     def _pause(self, seconds: tuple[float, float] = PAUSE_SECONDS) -> None:
-        """Wait a little, and not for as long as the other containers."""
+        """Wait for a short random time, so that containers do not retry together."""
         self._sleep(random.uniform(*seconds))  # noqa: S311  # nothing secret
 
 
 def _log_retry(failure: DatabaseFailure) -> None:
-    logger.warning("database: %s, trying again", failure, extra={"event": "database_retry"})
+    logger.warning("database: %s, retrying", failure, extra={"event": "database_retry"})

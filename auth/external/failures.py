@@ -1,6 +1,6 @@
-"""What a failure of the database means, by the number that the server gives it.
+"""The kinds of database failures, by the server's error number.
 
-The server's own text may hold values of a statement, so no error here keeps it.
+The server's own text may quote values of a statement, so no error here keeps it.
 """
 
 from enum import StrEnum
@@ -9,12 +9,12 @@ from pymysql.constants import ER
 
 
 class FailureKind(StrEnum):
-    """What a failure means, whichever number it has."""
+    """The meaning of a failure; several error numbers can share one."""
 
     UNREACHABLE = "unreachable"
     EXHAUSTED = "connections exhausted"
     REFUSED = "credentials refused"
-    TLS = "TLS failed"  # docs/promises/security.md says what to look at
+    TLS = "TLS failed"  # docs/promises/security.md lists the causes
     LOST = "connection lost"
     READ_ONLY = "read-only"
     DEADLOCK = "deadlock"
@@ -28,7 +28,7 @@ NUMBERS = {
     FailureKind.EXHAUSTED: (1040, 1203, 1226),
     FailureKind.REFUSED: (1044, 1045, 1698),
     FailureKind.TLS: (2026,),
-    # 0: PyMySQL's own, for a connection that failed before.
+    # 0: PyMySQL's own number, for a connection that failed earlier.
     FailureKind.LOST: (0, 1053, *range(1152, 1162), 1317, 1927, 2006, 2013, 2055, 3169, 4031),
     FailureKind.READ_ONLY: (1290, 1792, 1836),
     FailureKind.DEADLOCK: (1213,),
@@ -51,7 +51,7 @@ ER_NAMES = {
 
 
 class DatabaseFailure(Exception):
-    """The database did not do it; a subclass says that a repetition will not help."""
+    """A database operation failed. For the subclasses a retry does not help."""
 
     def __init__(self, number: int, key: str = "") -> None:
         self.number = number
@@ -60,24 +60,24 @@ class DatabaseFailure(Exception):
         super().__init__(f"{self.kind} ({number})")
 
     def in_full(self) -> str:
-        """Return its number, the server's name for it and the key that the server names."""
+        """Return the error's number, its name in MySQL, and the key that the server names."""
         parts = f"error {self.number}", ER_NAMES.get(self.number), self.key and f"on key {self.key}"
         return " ".join(part for part in parts if part)
 
 
 class Duplicate(DatabaseFailure):
-    """A UNIQUE key refuses a row; `key` is its name."""
+    """A row violates a UNIQUE key; `key` is its name."""
 
     def __init__(self, key: str) -> None:
         super().__init__(DUPLICATE, key)
 
 
 class MissingParent(DatabaseFailure):
-    """The row that a foreign key points to is gone."""
+    """The row that a foreign key refers to does not exist."""
 
     def __init__(self) -> None:
         super().__init__(NO_PARENT)
 
 
 class WrongStatement(DatabaseFailure):
-    """The statement or a value in it is wrong: a bug, or a migration with a mistake."""
+    """The statement or one of its values is invalid: a bug, or a faulty migration."""

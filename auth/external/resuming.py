@@ -1,7 +1,7 @@
-"""Waits for a database that is asleep, in functions that have the time for it.
+"""Waits for a paused database to resume, in functions that have the time for it.
 
-An Aurora that has paused takes some 15 s to resume, and 30 s or more after a day asleep. Until then
-it cannot be reached, or hangs up. What serves players does not wait: they get 503 and try again.
+A paused Aurora takes about 15 s to resume, and 30 s or more after a day. Until then it cannot be
+reached, or closes connections. Requests of players do not wait: they get 503 and try again.
 """
 
 import logging
@@ -23,10 +23,10 @@ def wait_for(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Connection:
-    """Return an open connection, waiting for a database that resumes.
+    """Return an open connection; wait if the database is resuming.
 
     Raises:
-        DatabaseFailure: it is still not there after RESUME_SECONDS, or refuses for another reason.
+        DatabaseFailure: still unreachable after RESUME_SECONDS, or refused for another reason.
     """
     end = monotonic() + RESUME_SECONDS
     while True:

@@ -1,10 +1,9 @@
-"""AWS Secrets Manager: reads one secret, checks its form, and says what is wrong with it.
+"""AWS Secrets Manager: reads a secret, checks its form, and names the fault if it has one.
 
-It writes in two cases only: a first value into a secret that has none, and the versions of a
-rotation.
+It writes in two cases only: the first value of an empty secret, and the versions of a rotation.
 
-botocore is fenced in here. Caching belongs to those who use a secret, since each knows when its own
-copy has gone stale.
+Only this module and the operator's commands use botocore. The users of a secret cache it, since
+each knows when its own copy is out of date.
 """
 
 import json
@@ -26,14 +25,14 @@ T = TypeVar("T")
 CONNECT_TIMEOUT_SECONDS = 1
 READ_TIMEOUT_SECONDS = 2
 ATTEMPTS = 2
-START_SECONDS = 3.0  # of a request; a read begun later might outlast Lambda's 10 s
+START_SECONDS = 3.0  # of a request; a read started later might exceed Lambda's 10 s
 FIRST_VERSION = "00000000-0000-4000-8000-000000000001"  # the id of a value put by `fill`
-DOWN_SECONDS = 2.0  # how long a store out of reach is not asked again
+DOWN_SECONDS = 2.0  # after a failed call, for so long no other call is made
 
 
 @dataclass(frozen=True)
 class Versions:
-    """What Secrets Manager tells of a secret without its values."""
+    """The description of a secret: its versions and labels, without values."""
 
     arn: str
     rotates: bool
@@ -55,9 +54,9 @@ class SecretStore:
         self._latest = math.inf
 
     def prepare(self) -> None:
-        """Load botocore and make its client, while Lambda still gives the start-up its full speed.
+        """Load botocore and create its client while Lambda runs the start-up at full speed.
 
-        What is wrong with AWS's own settings shows at the first read.
+        Mistakes in AWS's own settings show at the first read.
         """
         from botocore.exceptions import BotoCoreError
 
@@ -65,12 +64,12 @@ class SecretStore:
             self._connected()
 
     def forget(self) -> None:
-        """Give up the client, its connections and AWS credentials; the next use makes another."""
+        """Drop the client, its connections and AWS credentials; the next use creates another."""
         self._client = None
 
     @contextmanager
     def budget(self, seconds: float) -> Iterator[None]:
-        """Begin no read later than so many seconds from now; without a budget, any time will do."""
+        """Start no read later than `seconds` from now; without a budget there is no limit."""
         before, self._latest = self._latest, self._monotonic() + seconds
         try:
             yield
@@ -81,7 +80,7 @@ class SecretStore:
         """Return the secret's current value (or that of another `stage`) as a `form`.
 
         Raises:
-            Unavailable: it cannot be read, or does not have that form; the log text names the
+            Unavailable: the secret cannot be read, or has another form; the log text names the
                 secret and the field, never a value.
         """
         text = self._text(secret_id, stage)
@@ -93,44 +92,44 @@ class SecretStore:
             raise Unavailable(f"secret {secret_id} ({stage}) is not JSON") from None
 
     def fill(self, secret_id: str, make_value: Callable[[], Mapping[str, object]]) -> bool:
-        """Put a first value into a secret that has none, and tell whether this did it.
+        """Put the first value into an empty secret; return whether this call did it.
 
-        Needs no right to read the secret. When several do it at once, the first one wins: they all
-        give the version the same id, and Secrets Manager does not let a version be changed.
+        Needs no permission to read the secret. Of several simultaneous calls the first one wins:
+        all use the same version id, and Secrets Manager never changes an existing version.
 
         Raises:
-            Unavailable: it cannot be found out, or cannot be done.
+            Unavailable: Secrets Manager cannot be reached, or refuses.
         """
         if self.versions(secret_id).with_stage("AWSCURRENT"):
             return False
         return self._put(secret_id, make_value(), FIRST_VERSION, "AWSCURRENT")
 
     def versions(self, secret_id: str) -> Versions:
-        """Return which versions there are, and whether the secret is rotated.
+        """Return the secret's versions, and whether its rotation is turned on.
 
         Raises:
-            Unavailable: it cannot be found out.
+            Unavailable: Secrets Manager cannot be reached, or refuses.
         """
         found = self._ask(secret_id, "describe_secret")
-        # Where it says nothing of rotation, as while one is being set up, that is no "no".
+        # The field is missing while a rotation is being set up, so missing does not mean "off".
         rotates = found.get("RotationEnabled", True)
         return Versions(found["ARN"], rotates, found.get("VersionIdsToStages", {}))
 
     def created_at(self, secret_id: str) -> datetime:
-        """Return when the current value was put there.
+        """Return the creation time of the current value.
 
         Raises:
-            Unavailable: it cannot be found out.
+            Unavailable: Secrets Manager cannot be reached, or refuses.
         """
         found = self._ask(secret_id, "get_secret_value", VersionStage="AWSCURRENT")
         moment: datetime = found["CreatedDate"]
         return moment
 
     def has_value(self, secret_id: str, version: str) -> bool:
-        """Tell whether a version has a value yet; a rotation begins with one that has none.
+        """Tell whether a version has a value yet; a rotation begins with an empty version.
 
         Raises:
-            Unavailable: it cannot be found out.
+            Unavailable: Secrets Manager cannot be reached, or refuses.
         """
         answer = self._ask(
             secret_id, "get_secret_value", allowed="ResourceNotFoundException", VersionId=version
@@ -138,18 +137,18 @@ class SecretStore:
         return "SecretString" in answer
 
     def put_pending(self, secret_id: str, version: str, value: Mapping[str, object]) -> bool:
-        """Give the version its value and the label AWSPENDING; False: it has one already.
+        """Give the version its value and the label AWSPENDING; False: it has a value already.
 
         Raises:
-            Unavailable: it cannot be done.
+            Unavailable: Secrets Manager cannot be reached, or refuses.
         """
         return self._put(secret_id, value, version, "AWSPENDING")
 
     def promote(self, secret_id: str, version: str, instead_of: str) -> None:
-        """Move AWSCURRENT to a version, if it still is where the caller saw it.
+        """Move AWSCURRENT to a version, if the version `instead_of` still has it.
 
         Raises:
-            Unavailable: it cannot be done, or it is elsewhere by now.
+            Unavailable: another version has it by now, or the call failed.
         """
         self._ask(
             secret_id,
@@ -160,7 +159,7 @@ class SecretStore:
         )
 
     def _put(self, secret_id: str, value: Mapping[str, object], version: str, stage: str) -> bool:
-        """Put a version there; False: it is there already, since none can be changed."""
+        """Add a version; False: it exists already, and versions cannot be changed."""
         answer = self._ask(
             secret_id,
             "put_secret_value",
@@ -174,7 +173,7 @@ class SecretStore:
     def _ask(
         self, secret_id: str, operation: str, *, allowed: str = "", **parameters: object
     ) -> dict[str, Any]:
-        """Return Secrets Manager's answer, or nothing where it gives the error that is allowed."""
+        """Return Secrets Manager's answer, or {} if it gives the allowed error."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         call = getattr(self._connected(), operation)
@@ -195,7 +194,7 @@ class SecretStore:
         if self._monotonic() > self._latest:
             raise Unavailable(f"secret {secret_id} ({stage}): no time left to read it")
         if self._monotonic() < self._down_until:
-            raise Unavailable(f"secret {secret_id} ({stage}): the store was just out of reach")
+            raise Unavailable(f"secret {secret_id} ({stage}): AWS was just out of reach")
         try:
             answer = self._connected().get_secret_value(SecretId=secret_id, VersionStage=stage)
         except ClientError as error:
@@ -210,9 +209,9 @@ class SecretStore:
         return str(answer["SecretString"])
 
     def _connected(self) -> Any:
-        """Return the client, made once.
+        """Return the client, created once.
 
-        It is botocore's own, without boto3 around it, which would be a fifth of a cold start.
+        It is botocore's own, since boto3 around it would add a fifth to a cold start.
         """
         if self._client is None:
             from botocore.config import Config
@@ -229,6 +228,6 @@ class SecretStore:
                     retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                 ),
             )
-            # What it has read of botocore's own files, most of the work of making a client.
+            # The loader keeps botocore's parsed files: most of the work of creating a client.
             self._loader = session.get_component("data_loader")
         return self._client

@@ -1,4 +1,4 @@
-"""The database's admin, whose secret RDS manages: only jobs connect as it."""
+"""The database's administrator, with a secret that RDS manages. Only jobs connect as it."""
 
 import ssl
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ READ_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Admin:
-    """Connects as the admin."""
+    """Connects as the administrator."""
 
     secret_store: SecretStore
     secret_id: str
     tls: ssl.SSLContext
 
     def connect(self, user: DatabaseSecret) -> Connection:
-        """Return a connection to the database of `user`: the admin's secret holds no address.
+        """Connect to the database of `user`, since the administrator's secret has no address.
 
         Raises:
             Unavailable: the secret cannot be read.
-            DatabaseFailure: the database cannot be reached, or refuses.
+            DatabaseFailure: the database cannot be reached, or refuses the connection.
         """
         admin = self.secret_store.read(self.secret_id, AdminSecret)
         as_admin = msgspec.structs.replace(user, username=admin.username, password=admin.password)

@@ -1,6 +1,6 @@
-"""Deletes what has expired, in batches small enough to keep players' requests going.
+"""Deletes expired rows, in batches small enough not to block players' requests.
 
-Walks each table by its primary key, since an index on the expiry would cost more than the walk.
+Scans each table by its primary key, since an index on the expiry would cost more than the scan.
 """
 
 import time
@@ -28,13 +28,13 @@ def clean_up(
     *,
     history_days: int,
 ) -> dict[str, int]:
-    """Delete old sessions and full buckets for at most about `seconds`; return how many of each.
+    """Delete old sessions and full buckets for about `seconds` at most; return the numbers deleted.
 
     A session is old if it ended or expired `history_days` ago, or if its account has more than
-    `MAX_SESSIONS` and it is not among those used last. Each run begins at the first row again.
+    `MAX_SESSIONS` and it is not among the most recently used. Each run starts at the first row.
 
     Raises:
-        Unavailable: the database is out of reach.
+        Unavailable: the database cannot be reached.
     """
     expired, sessions = ExpiredRows(database), SessionTable(database)
     now = clock()
@@ -43,7 +43,7 @@ def clean_up(
     end = monotonic() + seconds
 
     def trim(after: bytes, to: bytes) -> int:
-        """Trim these accounts, a bounded number of rows each."""
+        """Delete the excess sessions of these accounts, a limited number of rows each."""
         trimmed = 0
         for account_id in expired.crowded_accounts(after, to):
             with database.budget(REQUEST_SECONDS):

@@ -1,7 +1,7 @@
-"""The application's users of the database: the admin creates them and sets their passwords.
+"""The application's two database users: the administrator creates them and sets their passwords.
 
-There are two. One serves; the other waits for the next rotation, which gives it a new password and
-makes it the one that serves. The secret says which is which.
+The application uses one of them. The next rotation gives the other a new password and switches to
+it. The secret names the user in use.
 """
 
 import ssl
@@ -14,7 +14,7 @@ from auth.external.connection import Connection, DatabaseSecret, Row, Statement,
 from auth.external.failures import DatabaseFailure
 
 PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE"
-CLONE = "_clone"  # the second user's name, as AWS's own rotation for alternating users has it
+CLONE = "_clone"  # suffix of the second user, as in AWS's own rotation with alternating users
 LOCK = "game_login_users"
 LOCK_WAIT_SECONDS = 20
 SECONDS = 30.0  # more than the wait for the lock
@@ -22,39 +22,39 @@ WRONG_PASSWORD = {1045, 1698}
 
 
 class UserError(Exception):
-    """A user of the database is not as it should be; says why, without a value of a secret."""
+    """A database user cannot be set up; the text has the cause and no value of a secret."""
 
 
 def other_user(username: str) -> str:
-    """Return the name of the user who takes turns with this one."""
+    """Return the name of the user that alternates with this one."""
     return username.removesuffix(CLONE) if username.endswith(CLONE) else username + CLONE
 
 
 def grant_application(admin: Connection, user: DatabaseSecret) -> None:
-    """Create the user, if it is missing, with rights to rows and no more."""
+    """Create the user if it is missing, with privileges on rows only."""
     _run(
         admin,
         "CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s REQUIRE SSL",
         user.username,
         user.password,
     )
-    # In a GRANT the underscore is a wildcard for other schemas' names.
+    # In a GRANT an unescaped underscore is a wildcard and would match other schemas.
     schema = user.dbname.replace("`", "``").replace("_", r"\_")
     _run(admin, f"GRANT {PRIVILEGES} ON `{schema}`.* TO %s@'%%'", user.username)
 
 
 def set_password(admin: Connection, user: DatabaseSecret) -> None:
-    """Give the user this password, and all else that `grant_application` gives."""
+    """Set the user's password, after `grant_application`."""
     grant_application(admin, user)
     sql = "ALTER USER %s@'%%' IDENTIFIED BY %s REQUIRE SSL"
     _run(admin, sql, user.username, user.password)
 
 
 def sign_in(user: DatabaseSecret, tls: ssl.SSLContext) -> None:
-    """Sign in over verified TLS, and read what the application reads.
+    """Sign in over verified TLS, and read from a table of the application.
 
     Raises:
-        DatabaseFailure: it does not work.
+        DatabaseFailure: signing in or reading failed.
     """
     with connect(user, tls) as connection:
         connection.run(Statement("SELECT 1 FROM accounts LIMIT 1"), SECONDS)
@@ -65,37 +65,43 @@ def let_in(
     read: Callable[[], tuple[DatabaseSecret, DatabaseSecret | None]],
     tls: ssl.SSLContext,
 ) -> bool:
-    """See that the application can sign in; tell whether its password had to be set.
+    """Make sure that the application can sign in; return whether its password had to be set.
 
-    `read` returns the current secret and the pending one. A password that fits is never touched,
-    nor is one that somebody is about to make the current one: where the pending secret has the same
-    user with a password that fits, a rotation of that user is under way and will end by itself.
+    `read` returns the current secret and the pending one. A password that works is never changed.
+    Neither is one that is about to become current: if the pending secret has the same user with a
+    password that works, a rotation of that user is under way and will finish.
 
     Raises:
-        UserError, DatabaseFailure: it cannot sign in after all.
+        UserError, DatabaseFailure: the application still cannot sign in.
     """
     with users_lock(admin):
-        current, pending = read()  # now, when nobody else changes a user
+        current, pending = read()  # under the lock, when no other job changes a user
         grant_application(admin, current)
         if _password_fits(current, tls):
             return False
         if pending is not None and pending.username == current.username:
-            # At today's address: the pending secret may be that of a database that has moved.
+            # With the current address: the pending secret may have an old one.
             same = msgspec.structs.replace(current, password=pending.password)
             if _password_fits(same, tls):
                 return False
         set_password(admin, current)
         if not _password_fits(current, tls):
-            raise UserError(f"{current.username} cannot sign in with the password just set")
+            raise UserError(
+                f"the database refuses {current.username} with the password just set:"
+                " it may have been changed meanwhile, so run it again"
+            )
         return True
 
 
 @contextmanager
 def users_lock(admin: Connection) -> Iterator[None]:
-    """Let nobody else change a user meanwhile: neither `migrate` nor a rotation."""
+    """Keep `migrate` and rotations from changing users at the same time."""
     (row,) = _run(admin, "SELECT GET_LOCK(%s, %s) AS locked", LOCK, LOCK_WAIT_SECONDS)
     if not row["locked"]:
-        raise UserError(f"somebody else has been changing users for {LOCK_WAIT_SECONDS} s")
+        raise UserError(
+            f"another job has been changing database users for {LOCK_WAIT_SECONDS} s:"
+            " run it again later"
+        )
     try:
         yield
     finally:

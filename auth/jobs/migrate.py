@@ -1,8 +1,9 @@
 """Brings the schema up to date: numbered SQL files, each applied once.
 
-One statement a file, since MySQL commits each DDL statement by itself: so a file is applied or it
-is not, wherever a runner is killed. It is noted as begun before and as finished after; what was
-begun and not finished is applied again by the next run, which finds it there already or not.
+Each file has one statement, since MySQL commits each DDL statement by itself: so a file is applied
+or not, even if the run is killed. The table `schema_migrations` records the start and the end of
+each file. The next run repeats a file that was started but not finished, and accepts that its
+change may exist already.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 FOLDER = Path(__file__).parents[1] / "store" / "migrations"
 LOCK = "game_login_migrations"
 LOCK_WAIT_SECONDS = 60
-SECONDS = 600.0  # of one statement: changing a large table takes its time
+SECONDS = 600.0  # for one statement: changing a large table takes long
 ALREADY_THERE = {1050, 1060, 1061, 1091, 1826}  # table, column, key; nothing to drop; foreign key
 
 _FILE_NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
@@ -35,47 +36,50 @@ _LOG_TABLE = """
 
 
 class MigrationError(Exception):
-    """The schema could not be brought up to date; names the file and the cause."""
+    """The schema could not be migrated; the text names the file and the cause."""
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One file."""
+    """One migration file."""
 
     name: str
     sql: str
 
     @property
     def checksum(self) -> str:
-        """Return the SHA-256 of the file, which must not change once it is applied."""
+        """Return the SHA-256 of the file, which must not change after it was applied."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def migrations_in(folder: Path) -> list[Migration]:
-    """Return a folder's migrations in their order.
+    """Return the migrations of a folder, in order.
 
     Raises:
-        MigrationError: a file has a name or a number that it cannot have.
+        MigrationError: a file has an invalid name, or a number that is used twice.
     """
     paths = sorted(folder.glob("*.sql"))
     for path in paths:
         if not _FILE_NAME.fullmatch(path.name):
-            raise MigrationError(f"{path.name}: name it like 0001_what_it_does.sql")
+            raise MigrationError(f"{path.name}: rename it like 0001_add_accounts.sql")
     if len({path.name[:4] for path in paths}) < len(paths):
-        raise MigrationError(f"two migrations in {folder.name} have the same number")
+        raise MigrationError(f"two files in {folder.name} have the same number: rename one of them")
     return [Migration(path.name, path.read_text()) for path in paths]
 
 
 def migrate(connection: Connection, migrations: Sequence[Migration]) -> list[str]:
-    """Apply what has not been applied, in order, and return the names of those files.
+    """Apply the pending migrations in order, and return the names of their files.
 
     Raises:
-        MigrationError: one failed (what was applied before it stays, and the next run goes on from
-            there), an applied one was edited, or another runner does not come to an end.
+        MigrationError: one failed (earlier ones stay applied, and the next run continues after
+            them), an applied one was edited, or another run does not finish.
     """
     locked = _run(connection, "SELECT GET_LOCK(%s, %s) AS locked", LOCK, LOCK_WAIT_SECONDS)
     if not locked[0]["locked"]:
-        raise MigrationError(f"another migration has been running for {LOCK_WAIT_SECONDS} s")
+        raise MigrationError(
+            f"another migration has been running for {LOCK_WAIT_SECONDS} s: wait for it to finish,"
+            " then run this one again"
+        )
     try:
         _run(connection, _LOG_TABLE)
         rows = _run(connection, "SELECT name, checksum, finished_at FROM schema_migrations")
@@ -87,11 +91,14 @@ def migrate(connection: Connection, migrations: Sequence[Migration]) -> list[str
 
 
 def _apply(connection: Connection, migration: Migration, noted: Row | None) -> bool:
-    """Apply one migration unless it is there; tell whether it was applied."""
+    """Apply one migration unless that was done earlier; return whether it was applied now."""
     name, checksum = migration.name, migration.checksum
     if noted and noted["finished_at"]:
         if noted["checksum"] != checksum:
-            raise MigrationError(f"{name} was edited after it was applied")
+            raise MigrationError(
+                f"{name} was edited after it was applied: restore the file, and put the change into"
+                " a new migration"
+            )
         return False
     _run(
         connection,
@@ -99,14 +106,14 @@ def _apply(connection: Connection, migration: Migration, noted: Row | None) -> b
         name,
         checksum,
     )
-    # DDL commits by itself; for anything else the note and the change are one transaction.
+    # DDL commits by itself; any other change and its record are one transaction.
     _run(connection, "BEGIN")
     try:
         _run(connection, migration.sql)
     except DatabaseFailure as failure:
         begun = noted is not None and noted["checksum"] == checksum
         if not (begun and failure.number in ALREADY_THERE):
-            with suppress(DatabaseFailure):  # the connection may be what failed
+            with suppress(DatabaseFailure):  # the connection itself may have failed
                 _run(connection, "ROLLBACK")
                 _run(connection, "DELETE FROM schema_migrations WHERE name = %s", name)
             raise MigrationError(f"{name}: {failure.in_full()}") from None
@@ -116,7 +123,7 @@ def _apply(connection: Connection, migration: Migration, noted: Row | None) -> b
         name,
     )
     _run(connection, "COMMIT")
-    logger.info("applied %s", name, extra={"event": "migrated"})
+    logger.info("applied the migration %s", name, extra={"event": "migrated"})
     return True
 
 

@@ -1,4 +1,4 @@
-"""What a deployment runs before players reach a new version: schema, database user, token keys."""
+"""Prepares a stage before players reach a new version: schema, database user, token keys."""
 
 import logging
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Preparation:
-    """The secrets of one stage, and the admin of its database."""
+    """The secrets of one stage, and the administrator of its database."""
 
     secret_store: SecretStore
     admin: Admin
@@ -24,31 +24,32 @@ class Preparation:
     token_secret_id: str
 
     def run(self) -> list[str]:
-        """Do all of it, as far as it is not done; return the migrations that were applied.
+        """Run the steps that are not done yet; return the migrations that were applied.
 
         Raises:
-            MigrationError, UserError, DatabaseFailure, Unavailable: it failed; the version that
-                serves goes on with the schema that is there.
+            MigrationError, UserError, DatabaseFailure, Unavailable: a step failed; the version in
+                use keeps serving with the existing schema.
         """
         user = self._read("AWSCURRENT")
         with self.admin.connect(user) as connection:
             applied = migrate(connection, migrations_in(FOLDER))
             if let_in(connection, self._users, self.admin.tls):
                 logger.warning(
-                    "the database refused the application's password: set it from the secret",
+                    "the database refused the application's password, so it was reset to the one in"
+                    " the secret",
                     extra={"event": "password_set"},
                 )
         if self.secret_store.fill(self.token_secret_id, new_token_secret):
-            logger.info("made the first token keys", extra={"event": "token_keys_made"})
+            logger.info("created the first token keys", extra={"event": "token_keys_made"})
         return applied
 
     def _users(self) -> tuple[DatabaseSecret, DatabaseSecret | None]:
-        """Return the user that serves, and the one that is being rotated in, if there is one."""
+        """Return the user in use, and the one being rotated in, if any."""
         current = self._read("AWSCURRENT")
         try:
             return current, self._read("AWSPENDING")
         except Unavailable:
-            return current, None  # no rotation is under way, or it has only begun
+            return current, None  # no rotation is under way, or it has just begun
 
     def _read(self, stage: str) -> DatabaseSecret:
         return self.secret_store.read(self.database_secret_id, DatabaseSecret, stage)

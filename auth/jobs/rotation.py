@@ -1,8 +1,8 @@
-"""The rotation of the application's database user, one step a call, as Secrets Manager asks.
+"""The rotation of the application's database user: Secrets Manager calls it for each step.
 
-Two users take turns: the one that waits gets a new password and becomes the one that serves; the
-one that serves is never touched, so no request notices. Each step may be repeated, and may be the
-first after a crash of any other. docs/decisions/0008 says why this is ours.
+Two users alternate: the unused one gets a new password, and then replaces the other. The password
+in use never changes, so no request fails. Every step is safe to repeat, and any step may follow a
+crash of another one. docs/decisions/0008 explains why we do not use AWS's own function.
 """
 
 import logging
@@ -21,18 +21,18 @@ from auth.jobs.database_users import other_user, set_password, sign_in, users_lo
 
 logger = logging.getLogger(__name__)
 
-PASSWORD_LETTERS = string.ascii_letters + string.digits  # they need no quoting anywhere
-# From a schedule, since Lambda puts a function to sleep that is not called for weeks.
+PASSWORD_LETTERS = string.ascii_letters + string.digits  # need no quoting anywhere
+# Sent by a schedule, since Lambda deactivates a function that is not called for weeks.
 WAKE = {"wake": True}
-PASSWORD_LENGTH = 40  # 238 bits, as the deployment's first one
+PASSWORD_LENGTH = 40  # 238 bits, like the first password that the deployment generates
 
 
 class RotationError(Exception):
-    """The step was not done; says why, without a value of the secret."""
+    """The step was not done; the text has the cause and no value of the secret."""
 
 
 class RotationEvent(msgspec.Struct, frozen=True, rename="pascal"):
-    """What Secrets Manager sends; more fields may come."""
+    """The event that Secrets Manager sends; unknown fields are ignored."""
 
     secret_id: str
     client_request_token: str
@@ -41,28 +41,33 @@ class RotationEvent(msgspec.Struct, frozen=True, rename="pascal"):
 
 @dataclass(frozen=True)
 class Rotation:
-    """One secret, and the way to the database it is for."""
+    """One secret, and the administrator of the database that it belongs to."""
 
     secret_store: SecretStore
     secret_id: str
     admin: Admin
 
     def run(self, raw: object) -> None:
-        """Do the step that an event asks for, or nothing if it is only to keep the function awake.
+        """Do the step that an event requests; do nothing for an event that keeps Lambda awake.
 
         Raises:
-            RotationError: it is no event of this secret's rotation, or comes at a wrong time.
-            Unavailable, DatabaseFailure, UserError: Secrets Manager or the database does not do it.
+            RotationError: the event is not for a rotation of this secret, or comes out of order.
+            Unavailable, DatabaseFailure, UserError: Secrets Manager or the database failed.
         """
         if raw == WAKE:
-            logger.info("rotation: awake", extra={"event": "rotation_awake"})
+            logger.info(
+                "rotation: called to keep it awake; nothing to do",
+                extra={"event": "rotation_awake"},
+            )
             return
         try:
             event = msgspec.convert(raw, RotationEvent)
         except msgspec.ValidationError:
-            raise RotationError("this is no event of a rotation by Secrets Manager") from None
+            raise RotationError("not a rotation event of Secrets Manager; did nothing") from None
         if not self._is_due(event):
-            logger.info("rotation: %s, done before", event.step, extra={"event": "rotation_step"})
+            logger.info(
+                "rotation: %s was already done", event.step, extra={"event": "rotation_step"}
+            )
             return
         steps = {
             "createSecret": self._create,
@@ -75,43 +80,45 @@ class Rotation:
         logger.info("rotation: %s done", event.step, extra={"event": done})
 
     def _is_due(self, event: RotationEvent) -> bool:
-        """Tell whether the version is the one being rotated in, and not in use already."""
+        """Tell whether the version is being rotated in, and is not in use yet."""
         versions = self.secret_store.versions(self.secret_id)
         if event.secret_id not in (versions.arn, self.secret_id):
-            raise RotationError(f"this is the rotation of another secret than {self.secret_id}")
+            raise RotationError(f"the event is for another secret, not for {self.secret_id}")
         if not versions.rotates:
-            raise RotationError(f"rotation is not turned on for {self.secret_id}")
+            raise RotationError(f"rotation is not turned on for {self.secret_id}: deploy again")
         stages = versions.stages.get(event.client_request_token)
         if stages is None:
-            raise RotationError(f"{self.secret_id} has no version of that token")
+            raise RotationError(f"{self.secret_id} does not have the version that the event names")
         if "AWSCURRENT" in stages:
             return False
         if "AWSPENDING" not in stages:
-            raise RotationError(f"that version of {self.secret_id} is not AWSPENDING")
+            raise RotationError(
+                f"the version of {self.secret_id} that the event names is not AWSPENDING"
+            )
         return True
 
     def _create(self, version: str) -> None:
-        """Put the other user, with a new password, into the version; only once."""
+        """Store the other user with a new password in the version, unless that was done."""
         if self.secret_store.has_value(self.secret_id, version):
             return
         current = self.secret_store.read(self.secret_id, dict[str, Any])
         user = self._read("AWSCURRENT")
         new = {"username": other_user(user.username), "password": new_password()}
-        # All the rest stays as it is: AWS puts more there than we read.
+        # Keep all other fields: AWS stores more than we read.
         self.secret_store.put_pending(self.secret_id, version, {**current, **new})
 
     def _set(self, version: str) -> None:
-        """Give the other user that password in the database."""
+        """Set the other user's new password in the database."""
         with self.admin.connect(self._read("AWSCURRENT")) as admin, users_lock(admin):
-            # Under the lock: a late repetition must not set a password that is out of date.
+            # Read under the lock: a late repetition must not set an outdated password.
             set_password(admin, self._other(version)[1])
 
     def _test(self, version: str) -> None:
         """Sign in as the other user.
 
-        Secrets Manager also asks this when a schedule is set that does not rotate at once, with a
-        version that it takes away again. That is a copy of the current value, or has none; and in a
-        first deployment its user does not exist yet. It tests the way, so that is what is tried.
+        Secrets Manager also requests this step when a schedule is set without an immediate
+        rotation, with a temporary version: empty, or a copy of the current value. In a first
+        deployment the user in that copy does not exist yet, so only the connection is tested.
         """
         current = self._read("AWSCURRENT")
         rehearsal = (
@@ -120,30 +127,36 @@ class Rotation:
         )
         if rehearsal:
             with self.admin.connect(current):
-                logger.info("rotation: ready to rotate", extra={"event": "rotation_ready"})
+                logger.info(
+                    "rotation: test only; the database accepts the administrator",
+                    extra={"event": "rotation_ready"},
+                )
             return
         sign_in(self._other(version)[1], self.admin.tls)
 
     def _finish(self, version: str) -> None:
-        """Make the other user the one that serves."""
+        """Switch to the other user."""
         before, other = self._other(version)
-        sign_in(other, self.admin.tls)  # once more: from here on everybody depends on it
+        sign_in(other, self.admin.tls)  # again, because every request depends on it from now on
         self.secret_store.promote(self.secret_id, version, before)
 
     def _other(self, version: str) -> tuple[str, DatabaseSecret]:
-        """Return which version is current, and the user to be rotated in, fit to take over."""
+        """Return the current version's id, and the pending user after checking it."""
         versions = self.secret_store.versions(self.secret_id)
         before = versions.with_stage("AWSCURRENT")
         if before is None or versions.with_stage("AWSPENDING") != version:
-            raise RotationError(f"another rotation of {self.secret_id} has overtaken this one")
+            raise RotationError(f"a newer rotation of {self.secret_id} has overtaken this one")
         current, pending = self._read("AWSCURRENT"), self._read("AWSPENDING")
         if pending.username != other_user(current.username):
-            raise RotationError("the pending version names a user who is not the one waiting")
+            raise RotationError(
+                "the pending version's user is not the one waiting to be rotated in: remove the"
+                " label AWSPENDING and rotate again (docs/run/rotation.md)"
+            )
         new = {"username": pending.username, "password": pending.password}
         if msgspec.structs.replace(current, **new) != pending:
             raise RotationError(
-                "the database has another address than when this rotation began; take the label"
-                " AWSPENDING away and rotate again (docs/run/rotation.md)"
+                "the database's address has changed since this rotation began: remove the label"
+                " AWSPENDING and rotate again (docs/run/rotation.md)"
             )
         return before, pending
 
@@ -152,12 +165,12 @@ class Rotation:
 
 
 def new_password() -> str:
-    """Return a password for a database user."""
+    """Return a new password for a database user."""
     return "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(PASSWORD_LENGTH))
 
 
 def report_age(secret_store: SecretStore, secret_id: str, now: datetime) -> int:
-    """Log how many days old the database password is, for the alarm of a rotation that never runs.
+    """Log the age of the database password in days, for the alarm about missed rotations.
 
     Raises:
         Unavailable: the secret cannot be read.

@@ -1,4 +1,4 @@
-"""Every SQL statement, one module for each table or aggregate, and the migrations.
+"""All SQL statements, one module per table or aggregate, and the migrations.
 
-A statement is written out; only lists of columns are derived, from the records.
+Statements are written out in full; only column lists are derived, from the records.
 """

@@ -1,4 +1,4 @@
-"""The statements on accounts: opened with a first session, found by a key, changed and deleted.
+"""The statements on accounts: create one with its first session, find, change and delete it.
 
 Every statement is safe to repeat (see `Database.execute`).
 """
@@ -22,7 +22,7 @@ from auth.store.records import (
 )
 
 _ADD = insert_into("accounts", (*ACCOUNT, "username_key", "registration_key"))
-# Here `s` is the session whose token is presented; inside parentheses, each of the account's.
+# `s` is the session of the presented token; inside the subqueries, every session of the account.
 _SIGN_IN = (
     f"SELECT a.id, {ACCOUNT_COLUMNS},"
     " (SELECT COUNT(*) FROM sessions s WHERE s.account_id = a.id) AS sessions,"
@@ -43,10 +43,10 @@ class AccountTable:
     def add(
         self, account: Account, key: bytes, registration_key: bytes | None, session: Session
     ) -> None:
-        """Add an account and its first session, both or none.
+        """Add an account and its first session in one transaction.
 
         Raises:
-            Duplicate: the name (`username_key`) or the `registration_key` is taken.
+            Duplicate: the name (`username_key`) or the `registration_key` exists already.
         """
         keys = {"username_key": key, "registration_key": registration_key}
         try:
@@ -55,14 +55,14 @@ class AccountTable:
                 Statement(ADD_SESSION, vars(session)),
             )
         except Duplicate as duplicate:
-            # Our own id is there already: the first try was committed and its answer lost.
+            # Our own id exists already: the first attempt was committed, but its answer was lost.
             if duplicate.key != "PRIMARY":
                 raise
 
     def by_username_key(
         self, key: bytes, presented: RefreshToken | None, now: datetime
     ) -> SignInRow | None:
-        """Return the account that owns a canonical name, and whether it gave out `presented`."""
+        """Return the account with a canonical name, and whether `presented` is a token of it."""
         return self._sign_in("a.username_key = %(key)s", key, presented, now)
 
     def by_registration_key(self, registration_key: bytes, now: datetime) -> SignInRow | None:
@@ -70,11 +70,11 @@ class AccountTable:
         return self._sign_in("a.registration_key = %(key)s", registration_key, None, now)
 
     def exists(self, account_id: bytes) -> bool:
-        """Tell whether an account is there."""
+        """Tell whether an account exists."""
         return bool(self._database.execute("SELECT 1 FROM accounts WHERE id = %s", account_id).rows)
 
     def replace_hash(self, account: Account, password_hash: str) -> None:
-        """Store a new hash of the same password, unless the password has changed meanwhile."""
+        """Store a new hash of the same password, unless the password was changed meanwhile."""
         self._database.execute(
             "UPDATE accounts SET password_hash = %(new_hash)s"
             " WHERE id = %(id)s AND password_hash = %(old_hash)s",
@@ -84,7 +84,7 @@ class AccountTable:
         )
 
     def delete(self, account: Account) -> bool:
-        """Delete an account and, by cascade, its sessions; False: not there as it was read."""
+        """Delete an account and, by cascade, its sessions; False: deleted or changed meanwhile."""
         result = self._database.execute(
             "DELETE FROM accounts WHERE id = %(id)s AND epoch = %(epoch)s"
             " AND password_hash = %(password_hash)s",
@@ -97,7 +97,7 @@ class AccountTable:
     def _sign_in(
         self, condition: str, key: bytes, presented: RefreshToken | None, now: datetime
     ) -> SignInRow | None:
-        token = presented or RefreshToken(b"", b"", 0, b"")  # which no row has
+        token = presented or RefreshToken(b"", b"", 0, b"")  # matches no row
         result = self._database.execute(
             f"{_SIGN_IN} WHERE {condition}",
             counter=token.counter,

@@ -1,6 +1,6 @@
 """The statements on rate limits: GCRA buckets, each charged atomically.
 
-Every statement is safe to repeat, except `refund`. A charge that is repeated counts twice, which is
+Every statement is safe to repeat, except `refund`. A repeated charge counts twice, which errs on
 the safe side.
 """
 
@@ -16,11 +16,11 @@ class BucketTable:
         self._database = database
 
     def charge(self, bucket: bytes, now: int, interval: int, tolerance: int, slack: int) -> bool:
-        """Charge a GCRA bucket once; False: refused. All times in microseconds.
+        """Charge a GCRA bucket once; False: the limit is reached. All times are in microseconds.
 
-        A `tat` further ahead than any charge can bring it (and `slack` for clocks that differ)
-        means that the clock was set back: the bucket then counts as just filled, or it would
-        refuse for as long as the step was.
+        A `tat` later than any charge can make it (plus `slack` for clocks that differ) means that
+        the clock was set back. The bucket then counts as used up just now; otherwise it would
+        refuse until the clock reaches the old time.
         """
         full = now + tolerance + interval
         result = self._database.execute(
@@ -38,12 +38,12 @@ class BucketTable:
         return result.changed > 0
 
     def arrival_time(self, bucket: bytes) -> int:
-        """Return a bucket's theoretical arrival time in microseconds; 0: it has none."""
+        """Return a bucket's theoretical arrival time in microseconds; 0: no such bucket."""
         result = self._database.execute("SELECT tat FROM rate_limits WHERE bucket = %s", bucket)
         return int(result.rows[0]["tat"]) if result.rows else 0
 
     def refund(self, charges: Mapping[bytes, int]) -> None:
-        """Take charges back: bucket -> microseconds. Sent once: a repetition would refund twice."""
+        """Refund charges (bucket -> microseconds). Sent once: a repetition would refund twice."""
         cases = " ".join("WHEN %s THEN %s" for _ in charges)
         self._database.execute_once(
             f"UPDATE rate_limits SET tat = tat - CASE bucket {cases} END"

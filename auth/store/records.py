@@ -1,7 +1,7 @@
-"""The rows of the tables as values: an account, and a session of it.
+"""The rows of the tables as values: accounts and sessions.
 
-A column has its name here, once. Lists of columns, INSERT statements and the values made of a row
-are derived from these names, and each condition on a session stands beside its twin in SQL.
+Each column is named once, here. Column lists, INSERT statements and the mapping of rows derive from
+these names. Each condition on a session is written in SQL and in Python, side by side.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ MAX_SESSIONS = 50  # rows of one account, lasting or not (OWASP ASVS 5.0, 7.1.2)
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """A row of `accounts`; it never prints its hash."""
+    """A row of `accounts`. Never prints the password hash."""
 
     id: bytes
     username: str
@@ -30,7 +30,7 @@ class Account:
         return f"Account(id={self.id.hex()})"
 
     def is_suspended(self, now: datetime) -> bool:
-        """Tell whether the account may not sign in at this time."""
+        """Tell whether the account is suspended at this time."""
         return self.suspended_until is not None and self.suspended_until > now
 
 
@@ -60,19 +60,19 @@ class Session:
     ended_at: datetime | None
 
     def ends_at(self) -> datetime:
-        """Return when it ends unless it is refreshed."""
+        """Return the time at which the session expires unless it is refreshed."""
         return min(self.idle_expires_at, self.expires_at)
 
     def lasts(self, account: Account, now: datetime) -> bool:
-        """Tell whether this session of `account` has not ended: `LASTS` says it in SQL."""
+        """Tell whether this session of `account` has not ended; in SQL: `LASTS`."""
         return self.ended_at is None and self.ends_at() > now and self.epoch == account.epoch
 
     def usable(self, account: Account, now: datetime) -> bool:
-        """Tell whether it lasts and the account is not suspended: `USABLE` says it in SQL."""
+        """Tell whether it lasts and the account is not suspended; in SQL: `USABLE`."""
         return self.lasts(account, now) and not account.is_suspended(now)
 
     def why_unusable(self, account: Account, now: datetime) -> Reason | None:
-        """Return the reason for the log; None: it is usable."""
+        """Return the reason for the log; None: the session is usable."""
         if self.usable(account, now):
             return None
         if self.lasts(account, now):
@@ -83,11 +83,11 @@ class Session:
 
 @dataclass(frozen=True)
 class SignInRow:
-    """All that a sign-in needs to know of an account, read by one statement.
+    """The data that a sign-in needs about an account, read by one statement.
 
-    `sessions` counts its sessions, lasting or not; `least_used` is the first to make room.
-    `device_is_known`: the refresh token presented is of a session with the account's epoch.
-    `session_goes_on`: it is the current one of a session that lasts.
+    `sessions` counts all sessions, ended ones included; `least_used` is the first to be replaced.
+    `device_is_known`: the presented refresh token belongs to a session with the account's epoch.
+    `session_goes_on`: it is also the current token of a session that lasts.
     """
 
     account: Account
@@ -99,13 +99,13 @@ class SignInRow:
 
 ACCOUNT = tuple(field.name for field in fields(Account))
 SESSION = tuple(field.name for field in fields(Session))
-# Those that are read: PyMySQL takes 10 us for each column, so the known ids are not among them.
+# The columns to read: PyMySQL takes 10 us per column, so ids that are known are left out.
 _ACCOUNT_READ = tuple(name for name in ACCOUNT if name != "id")
 _SESSION_READ = tuple(name for name in SESSION if name not in ("id", "account_id"))
 
 
 def _columns(table: str, names: Iterable[str]) -> str:
-    """Return a list for SELECT; the aliases keep apart the columns that both tables have."""
+    """Return a SELECT list; the aliases distinguish columns with one name in both tables."""
     return ", ".join(f"{table}.{name} AS {table}_{name}" for name in names)
 
 
@@ -114,18 +114,18 @@ SESSION_COLUMNS = _columns("s", _SESSION_READ)
 
 
 def account_of(row: Row, account_id: bytes) -> Account:
-    """Return the account of a row that has the ACCOUNT_COLUMNS."""
+    """Return the account in a row that has the ACCOUNT_COLUMNS."""
     return Account(id=account_id, **{name: row[f"a_{name}"] for name in _ACCOUNT_READ})
 
 
 def session_of(row: Row, session_id: bytes, account_id: bytes) -> Session:
-    """Return the session of a row that has the SESSION_COLUMNS."""
+    """Return the session in a row that has the SESSION_COLUMNS."""
     values = {name: row[f"s_{name}"] for name in _SESSION_READ}
     return Session(id=session_id, account_id=account_id, **values)
 
 
 def insert_into(table: str, names: Iterable[str]) -> str:
-    """Return the statement that adds a row; its parameters have the names of the columns."""
+    """Return the statement that inserts a row; its parameters are named like the columns."""
     places = ", ".join(f"%({name})s" for name in names)
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})"
 

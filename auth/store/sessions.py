@@ -1,6 +1,6 @@
-"""The statements on sessions, most of them together with their account.
+"""The statements on sessions, most of them joined with the account.
 
-A session ends by itself or, with all others of its account, by a new epoch of the account. Every
+A session ends alone, or with all other sessions of its account by a new epoch of the account. Every
 statement is safe to repeat (see `Database.execute`).
 """
 
@@ -40,12 +40,12 @@ class SessionTable:
         """Add a session.
 
         Raises:
-            MissingParent: its account is gone.
+            MissingParent: the account was deleted.
         """
         try:
             self._database.execute(ADD_SESSION, **vars(session))
         except Duplicate as duplicate:
-            if duplicate.key != "PRIMARY":  # our own id: the first of two tries took effect
+            if duplicate.key != "PRIMARY":  # our own id: the first attempt took effect
                 raise
 
     def find(self, session_id: bytes, account_id: bytes) -> tuple[Session, Account] | None:
@@ -76,7 +76,7 @@ class SessionTable:
     def lasting(
         self, account_id: bytes, current_id: bytes, now: datetime, limit: int
     ) -> list[Session]:
-        """Return an account's sessions that last: the current one, then the last used."""
+        """Return an account's sessions that last: the current one first, then by last use."""
         result = self._database.execute(
             f"SELECT s.id, {SESSION_COLUMNS} FROM sessions s JOIN accounts a ON a.id = s.account_id"
             f" WHERE s.account_id = %(account_id)s AND {LASTS}"
@@ -98,8 +98,8 @@ class SessionTable:
     ) -> bool:
         """Replace a session's refresh token by its successor: a compare-and-set.
 
-        False: the token is not the session's, or the session is not usable, or this
-        `rotation_key` made the token.
+        False: the token is not the session's current one, the session is not usable, or the token
+        was made by a rotation with this same `rotation_key`.
         """
         result = self._database.execute(
             "UPDATE sessions s JOIN accounts a ON a.id = s.account_id"
@@ -128,8 +128,8 @@ class SessionTable:
     ) -> None:
         """Give an account a new password and epoch, and one session that epoch and a new tail.
 
-        One statement, so that no session is ever between two epochs. Changes nothing unless
-        account and session are as they were read.
+        One statement, so that account and session get the new epoch together. Changes nothing if
+        account or session were changed since they were read.
         """
         self._database.execute(
             "UPDATE accounts a JOIN sessions s ON s.account_id = a.id"
@@ -153,11 +153,11 @@ class SessionTable:
         )
 
     def end(self, session_id: bytes, account_id: bytes, now: datetime) -> bool:
-        """End a session; False: it is not there, or has ended already."""
+        """End a session; False: it does not exist, or has already ended."""
         return self._end_if(_ID, now, id=session_id, account_id=account_id)
 
     def end_by_token(self, token: RefreshToken, now: datetime) -> bool:
-        """End a session if this is its current token; False: it is not, or it has ended already."""
+        """End a session if this is its current token; False: it is not, or has already ended."""
         return self._end_if(_CURRENT, now, **_current(token))
 
     def _end_if(self, condition: str, now: datetime, **named: Value) -> bool:
@@ -169,11 +169,11 @@ class SessionTable:
         return result.changed > 0
 
     def end_all(self, account_id: bytes, session_id: bytes, now: datetime) -> bool:
-        """End all sessions of an account by a new epoch, if this one of them lasts."""
+        """End all sessions of an account by a new epoch, if the given one lasts."""
         return self._end_all_if(_ID, now, id=session_id, account_id=account_id)
 
     def end_all_by_token(self, token: RefreshToken, now: datetime) -> bool:
-        """The same, if the token is the current one of a session that lasts."""
+        """End all sessions of an account, if the token is the current one of a lasting session."""
         return self._end_all_if(_CURRENT, now, **_current(token))
 
     def _end_all_if(self, condition: str, now: datetime, **named: Value) -> bool:
@@ -188,7 +188,7 @@ class SessionTable:
     def excess(self, account_id: bytes, spared: bytes, now: datetime) -> list[bytes]:
         """Return the sessions beyond `MAX_SESSIONS`: those that do not last, then the least used.
 
-        `spared` is never one of them. At most `TRIMMED_AT_ONCE`.
+        `spared` is never included. Returns at most `TRIMMED_AT_ONCE`.
         """
         result = self._database.execute(
             "SELECT s.id FROM sessions s JOIN accounts a ON a.id = s.account_id"
@@ -201,7 +201,7 @@ class SessionTable:
         return [row["id"] for row in result.rows]
 
     def delete(self, account_id: bytes, ids: Sequence[bytes], unused_since: datetime) -> int:
-        """Delete these sessions, except those used after a moment; return how many."""
+        """Delete these sessions, except those used after a moment; return the number deleted."""
         if not ids:
             return 0
         return self._database.execute(

@@ -131,7 +131,7 @@ def test_rotate_refuses(
     function = Function("rotate", task, python, tmp_path, stack.environment())
     function.start()
     try:
-        with pytest.raises(FunctionError, match="no event of a rotation") as raised:
+        with pytest.raises(FunctionError, match="not a rotation event") as raised:
             function.invoke({"Step": "createSecret"}, 60)
     finally:
         function.stop()

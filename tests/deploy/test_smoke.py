@@ -177,7 +177,7 @@ def test_retries(backend: Backend, tables: Tables) -> None:
     backend.plant = lambda path, times: busy if path == "/v1/login" and times <= 2 else None
     outcome = smoke(backend.url)
     assert outcome.code == 0, outcome.text
-    assert re.search(r"log_in +ok +2\d\d\d ms  after 2 more attempts", outcome.text)
+    assert re.search(r"log_in +ok +2\d\d\d ms  after 2 retries", outcome.text)
 
 
 @pytest.mark.parametrize("path", ["/v1/register", "/v1/refresh", "/v1/me/delete"])
@@ -186,7 +186,7 @@ def test_a_lost_answer(backend: Backend, tables: Tables, path: str) -> None:
     backend.lose = {path}
     outcome = smoke(backend.url)
     assert outcome.code == 0, outcome.text
-    assert outcome.text.count("after 1 more attempts") == 1
+    assert outcome.text.count("after 1 retry") == 1
     assert tables.count("accounts") == 0
 
 

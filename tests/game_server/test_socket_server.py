@@ -486,6 +486,6 @@ def test_stop(game: GameServer) -> None:
     process = game._process  # noqa: SLF001  # the test is about its signal
     assert process is not None
     os.kill(process.pid, signal.SIGINT)
-    with pytest.raises(Exception, match="ended while starting"):
+    with pytest.raises(Exception, match="stopped while starting"):
         process.wait_until(lambda: False, 15)
     assert "stopping" in game.log.read_text()

@@ -181,7 +181,7 @@ def test_one_setting_at_a_time(here: Path, decoy: Path, name: str) -> None:
     assert_set_up(tiny(here / "folder"), settings)
     assert untouched(decoy)
     refused = make(ROOT, "run", "PORT=0", **settings)
-    assert refused.stdout.strip() == "PORT is a number from 1 to 65535, and not '0'"
+    assert refused.stdout.strip() == "PORT must be a number from 1 to 65535, not '0'"
 
 
 @pytest.mark.long
@@ -330,12 +330,12 @@ def test_a_colon_in_the_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [
-        ("PORT=0", "PORT is a number from 1 to 65535, and not '0'"),
-        ("PORT=-1", "PORT is a number from 1 to 65535, and not '-1'"),
-        ("PORT=70000", "PORT is a number from 1 to 65535, and not '70000'"),
-        ("PORT=", "PORT is a number from 1 to 65535, and not ''"),
-        ("GAME_PORT=", "GAME_PORT is a number from 1 to 65535, and not ''"),
-        ("GAME_PORT=3000", "PORT and GAME_PORT are both 3000: take another one"),
+        ("PORT=0", "PORT must be a number from 1 to 65535, not '0'"),
+        ("PORT=-1", "PORT must be a number from 1 to 65535, not '-1'"),
+        ("PORT=70000", "PORT must be a number from 1 to 65535, not '70000'"),
+        ("PORT=", "PORT must be a number from 1 to 65535, not ''"),
+        ("GAME_PORT=", "GAME_PORT must be a number from 1 to 65535, not ''"),
+        ("GAME_PORT=3000", "PORT and GAME_PORT are both 3000: choose another port"),
     ],
 )
 def test_impossible_ports(setting: str, problem: str) -> None:

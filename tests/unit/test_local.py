@@ -48,7 +48,7 @@ def test_busy_port(busy_port: int) -> None:
 @pytest.mark.parametrize("text", ["0", "-1", "65536", "70000", "", "abc", "3e3", "30 00", "٣٠٠٠"])
 def test_impossible_port(text: str) -> None:
     """An invalid port is refused in one line that gives the valid range."""
-    with pytest.raises(Problem, match=r"GAME_PORT is a number from 1 to 65535, and not '.*'$"):
+    with pytest.raises(Problem, match=r"GAME_PORT must be a number from 1 to 65535, not '.*'$"):
         port_of(text, "GAME_PORT")
 
 
@@ -59,7 +59,7 @@ def test_privileged_port(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError
 
     monkeypatch.setattr(socket, "socket", type("Refusing", (socket.socket,), {"bind": refuse}))
-    with pytest.raises(Problem, match=r"you may not open port 80: .* `make run PORT=\.\.\.`$"):
+    with pytest.raises(Problem, match=r"no permission to open port 80: .* `make run PORT=\.\.\.`$"):
         port_of("80")
 
 
@@ -80,7 +80,7 @@ def test_a_process_that_ends_while_starting(tmp_path: Path) -> None:
     """The error shows the last output of the process instead of a time-out."""
     command = [sys.executable, "-c", "print('no space left'); raise SystemExit(1)"]
     began = time.monotonic()
-    with pytest.raises(Problem, match="failing ended while starting:\n    no space left"):
+    with pytest.raises(Problem, match="failing stopped while starting:\n    no space left"):
         Process.ready("failing", command, tmp_path, until=lambda: False, seconds=30)
     assert time.monotonic() - began < 10
 
@@ -94,7 +94,7 @@ def test_a_process_that_does_not_get_ready(tmp_path: Path) -> None:
         noted.update(json.loads(note.read_text()))
         return False
 
-    with pytest.raises(Problem, match="slow is not ready after 0 s"):
+    with pytest.raises(Problem, match="slow was not ready within 0 s"):
         Process.ready("slow", SLEEP, tmp_path, until=never, seconds=0.1)
     with pytest.raises(ProcessLookupError):
         os.kill(noted["process"], 0)
@@ -104,7 +104,7 @@ def test_a_process_that_does_not_get_ready(tmp_path: Path) -> None:
 def test_damaged_secrets(tmp_path: Path) -> None:
     """A damaged file of stored secrets is named, with the remedy."""
     (tmp_path / "secrets.json").write_text("{")
-    with pytest.raises(Problem, match=r"secrets.json is damaged: `make reset`"):
+    with pytest.raises(Problem, match=r"secrets.json is damaged: run `make reset`"):
         Stack(tmp_path, "1")
 
 
@@ -142,7 +142,7 @@ def test_a_folder_that_is_not_ours(
     else:
         stack_folder.symlink_to(tmp_path / "nowhere")
     before = found_in(tmp_path)
-    with pytest.raises(Problem, match=r"`make run` did not make .*stack: move it away"):
+    with pytest.raises(Problem, match=r"`make run` did not create .*stack, .*: move it away"):
         commands.run(free_port()) if command == "run" else commands.reset()
     assert found_in(tmp_path) == before
 
@@ -171,7 +171,7 @@ def test_reset_that_is_broken_off(stack_folder: Path, monkeypatch: pytest.Monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "rmtree", refuse)
-        with pytest.raises(Problem, match=r"^cannot remove .*: Permission denied$"):
+        with pytest.raises(Problem, match=r"^cannot delete .*: Permission denied$"):
             commands.reset()
     commands.reset()
     assert not stack_folder.exists()
@@ -191,7 +191,7 @@ def test_a_lock_of_another_user(stack_folder: Path, monkeypatch: pytest.MonkeyPa
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(Problem, match=r"^you may not use .*lock: if `make` was run with sudo"):
+    with pytest.raises(Problem, match=r"^no permission to use .*lock: if `make` was run with sudo"):
         commands.reset()
     assert not stack_folder.exists()
 
@@ -209,7 +209,9 @@ def test_after_sudo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     monkeypatch.setattr(os, "environ", dict(os.environ))
     assert commands.main() == 1
     said = capsys.readouterr().out.strip()
-    assert said.startswith("you may not use some/file: if `make` was run with sudo before, `sudo")
+    assert said.startswith(
+        "no permission to use some/file: if `make` was run with sudo before, run `sudo"
+    )
     assert "\n" not in said
 
 
@@ -218,7 +220,9 @@ def test_damaged_database(tmp_path: Path) -> None:
     server = DatabaseServer(tmp_path, Users("admin", "application"))
     (tmp_path / "data" / "mysql").mkdir(parents=True)
     (tmp_path / "data" / "ibdata1").write_text("not a database")
-    with pytest.raises(Problem, match=r"(mariadb|mysql) ended while starting:[\s\S]*`make reset`"):
+    with pytest.raises(
+        Problem, match=r"(mariadb|mysql) stopped while starting:[\s\S]*`make reset`"
+    ):
         server.start()
 
 

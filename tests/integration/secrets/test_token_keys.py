@@ -178,7 +178,7 @@ def test_two_at_once(studio: Studio) -> None:
         rotate(studio.secret(), studio.sleep, lambda: studio.now)
 
     studio.while_waiting = another
-    with pytest.raises(Problem, match="somebody else"):
+    with pytest.raises(Problem, match="another run"):
         studio.rotate()
     assert studio.value()["current"] == {"mac": "mac-2", "signing": "signing-2"}
     assert set(studio.value()["mac_keys"]) == {"mac-1", "mac-2"}

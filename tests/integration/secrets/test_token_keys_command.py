@@ -15,8 +15,8 @@ from tests.integration.secrets.studio import NAME, STAGE, Studio
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
-        (["--stage", "nowhere"], 1, "no keys in game-login/nowhere/tokens in us-east-1"),
-        (["--stage", "nowhere", "--region", "no region"], 1, "AWS cannot be asked"),
+        (["--stage", "nowhere"], 1, "game-login/nowhere/tokens in us-east-1 does not exist"),
+        (["--stage", "nowhere", "--region", "no region"], 1, "cannot call AWS"),
         (["--stage", "nowhere", "--emergency"], 1, "not confirmed"),
         (["--stage", STAGE, "--kind", "dsa"], 1, "KIND=dsa: .* one of es256, rsa, ed25519"),
         (["--stage", STAGE, "--kind", "rsa", "--tidy"], 1, "KIND= is for new keys"),
@@ -52,7 +52,7 @@ def test_ctrl_c_is_answered(
 
     monkeypatch.setattr("builtins.input", stopped)
     assert main(["--stage", "local", "--emergency"]) == 130
-    assert "Run it again to go on" in capsys.readouterr().err
+    assert "Run it again to continue" in capsys.readouterr().err
 
 
 def test_tidy_by_command(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +76,7 @@ def test_kind_by_command(studio: Studio, monkeypatch: pytest.MonkeyPatch, kind: 
 def test_malformed_secret(studio: Studio, text: str) -> None:
     """A malformed secret is reported by name and left unchanged."""
     studio.client.put_secret_value(SecretId=NAME, SecretString=text)
-    with pytest.raises(Problem, match=f"{NAME} is not what it should be") as problem:
+    with pytest.raises(Problem, match=f"{NAME} is malformed") as problem:
         studio.rotate()
     assert "4711" not in str(problem.value)
 
