@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import seed
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
 
@@ -89,6 +90,8 @@ class OurSideFailed(Exception):
     """An answer that shows no decision of the API, because the server failed."""
 
 
+# Without a seed the stories depend on this class's source, its docstrings included.
+@seed(2)
 class Machine(RuleBasedStateMachine):
     """Random calls of several players, each checked against the model."""
 
