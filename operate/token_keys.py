@@ -166,7 +166,7 @@ def _refuse_other_kind(value: Value, kind: str | None) -> None:
     there = ring_of(value).signing_keys[published.signing].kind
     if kind and kind != there:
         raise Problem(
-            f"{published.signing} is published already, and its kind is {there}: finish that"
+            f"{published.signing} is published already with the kind {there}: finish that"
             f" rotation without KIND=, then rotate again with KIND={kind}"
         )
 

@@ -250,9 +250,9 @@ def test_one_at_a_time(
     token = aws.begin()
     aws.call("createSecret", token)
     with stack.database.connect() as admin, users_lock(admin):
-        with pytest.raises(UserError, match="somebody else"):
+        with pytest.raises(UserError, match="another job"):
             aws.call("setSecret", token)
-        with pytest.raises(UserError, match="somebody else"):
+        with pytest.raises(UserError, match="another job"):
             handler.migrate({}, None)
     aws.call("setSecret", token)
     handler.migrate({}, None)
