@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pymysql
-from pymysql.constants import FIELD_TYPE
+from pymysql.constants import FIELD_TYPE, SERVER_STATUS
 from pymysql.cursors import DictCursor
 
 from auth.external.failures import (
     DUPLICATE,
     NO_PARENT,
     NO_TABLE,
+    OUT_OF_RANGE,
     TLS_FAILED,
     UNKNOWN_HOST,
     WRONG_CREDENTIALS,
     DatabaseFailure,
     Duplicate,
     MissingParent,
+    OutOfRange,
     WrongStatement,
 )
 from auth.settings import SettingError
@@ -107,6 +109,7 @@ class Connection(_Connection):
 
         Raises:
             Duplicate, MissingParent: a constraint was violated.
+            OutOfRange: a number became too large.
             WrongStatement: the statement does not fit the schema.
             DatabaseFailure: the statement failed, or its outcome is unknown.
         """
@@ -121,6 +124,11 @@ class Connection(_Connection):
                 return Result(list(cursor.fetchall()), changed)
         except pymysql.MySQLError as error:
             raise _failure(error) from None
+
+    def is_in_transaction(self) -> bool:
+        """Tell whether the last answer left a transaction open."""
+        status: int = self.server_status  # type: ignore[attr-defined]  # not in the stubs
+        return bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
 
     def drop(self) -> None:
         """Close at once, without telling the server."""
@@ -235,6 +243,8 @@ def _failure(error: pymysql.MySQLError) -> DatabaseFailure:
         return Duplicate(key)
     if number == NO_PARENT:
         return MissingParent()
+    if number == OUT_OF_RANGE:
+        return OutOfRange()
     if isinstance(error, _ON_THEIR_SIDE) or number == NO_TABLE:
         return DatabaseFailure(number, key)
     return WrongStatement(number, key)

@@ -31,6 +31,7 @@ from auth.external.failures import (
     Duplicate,
     FailureKind,
     MissingParent,
+    OutOfRange,
     WrongStatement,
 )
 from auth.external.retries import (
@@ -103,6 +104,7 @@ class Database:
 
         Raises:
             Duplicate, MissingParent: a constraint was violated.
+            OutOfRange: a number became too large.
             Unavailable: the database cannot be reached, is too busy, or did not answer.
         """
         return self._execute(Statement(sql, parameters or named), repeatable=True)
@@ -111,7 +113,7 @@ class Database:
         """Run one statement that must not take effect twice.
 
         Raises:
-            Duplicate, MissingParent, Unavailable: as for `execute`.
+            Duplicate, MissingParent, OutOfRange, Unavailable: as for `execute`.
         """
         return self._execute(Statement(sql, parameters or named), repeatable=False)
 
@@ -131,7 +133,7 @@ class Database:
         keys reject the rows that already exist.
 
         Raises:
-            Duplicate, MissingParent, Unavailable: as for `execute`.
+            Duplicate, MissingParent, OutOfRange, Unavailable: as for `execute`.
         """
         whole = (Statement("BEGIN"), *statements, Statement("COMMIT"))
 
@@ -154,8 +156,9 @@ class Database:
             connection = self._connection or self._open()
             try:
                 return work(connection)
-            except (Duplicate, MissingParent, WrongStatement):
-                self._roll_back(connection)
+            except (Duplicate, MissingParent, OutOfRange, WrongStatement):
+                if connection.is_in_transaction():
+                    self._roll_back(connection)
                 raise
             except DatabaseFailure as failure:
                 kind = failure.kind

@@ -39,6 +39,7 @@ _KIND_OF = {number: kind for kind, numbers in NUMBERS.items() for number in numb
 
 DUPLICATE = 1062
 NO_PARENT = 1452
+OUT_OF_RANGE = 1690
 NO_TABLE = 1146  # the migrations have not run yet
 UNKNOWN_HOST = 2005
 WRONG_CREDENTIALS = 1045
@@ -77,6 +78,13 @@ class MissingParent(DatabaseFailure):
 
     def __init__(self) -> None:
         super().__init__(NO_PARENT)
+
+
+class OutOfRange(DatabaseFailure):
+    """A number became too large, so nothing of the statement took effect."""
+
+    def __init__(self) -> None:
+        super().__init__(OUT_OF_RANGE)
 
 
 class WrongStatement(DatabaseFailure):

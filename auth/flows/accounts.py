@@ -29,13 +29,13 @@ from auth.flows.rate_limits import (
     LOGIN_FROM_KNOWN_DEVICE,
     PASSWORD_CHECK_BY_ACCOUNT,
     REGISTRATION_BY_ADDRESS,
-    Charge,
     RateLimits,
     network_of,
 )
 from auth.flows.sessions import Sessions, SignedIn
 from auth.logs import note
 from auth.store.accounts import AccountTable
+from auth.store.rate_limits import Charge
 from auth.store.records import Account, SignInRow
 from auth.times import Clock, id_text, new_id
 

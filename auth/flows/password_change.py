@@ -27,11 +27,11 @@ from auth.errors import (
 from auth.flows.rate_limits import (
     PASSWORD_CHANGE_BY_ACCOUNT,
     PASSWORD_CHECK_BY_ACCOUNT,
-    Charge,
     RateLimits,
 )
 from auth.flows.sessions import IDLE_LIFETIME, CallingSession, Sessions, SignedIn
 from auth.logs import note
+from auth.store.rate_limits import Charge
 from auth.store.records import Account
 from auth.store.sessions import SessionTable
 from auth.times import Clock

@@ -1,4 +1,4 @@
-"""Rate limits: GCRA buckets in the database, charged by one atomic statement each.
+"""Rate limits: GCRA buckets in the database; one atomic statement charges those of an attempt.
 
 No account is ever locked: a bucket refills with time, and strangers cannot use up the bucket of a
 device that the player already uses. Which limits apply when is for the flows.
@@ -15,7 +15,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from auth.credentials.keys import KeyRing
 from auth.credentials.token_keys import TokenKeys
 from auth.errors import TooManyAttempts, Unavailable
-from auth.store.rate_limits import BucketTable
+from auth.store.rate_limits import BucketTable, Charge
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +40,7 @@ REGISTRATION_BY_ADDRESS = Limit("registration address", burst=20, seconds=60)
 PASSWORD_CHECK_BY_ACCOUNT = Limit("password check", burst=5, seconds=60)
 PASSWORD_CHANGE_BY_ACCOUNT = Limit("password change", burst=5, seconds=600)  # those that succeed
 
-
-@dataclass(frozen=True)
-class Charge:
-    """A charge that was accepted, in the form that gives it back."""
-
-    bucket: bytes
-    microseconds: int
+Limited = Sequence[tuple[Limit, tuple[bytes, ...]]]  # limits, each with its subject
 
 
 class RateLimits:
@@ -64,35 +58,25 @@ class RateLimits:
             TooManyAttempts: the bucket is empty.
             Unavailable: the database cannot be asked; never taken for "unlimited".
         """
-        bucket = self._bucket(limit, subject)
-        interval = round(limit.seconds * 1_000_000 / self._scale)
-        tolerance = interval * (max(1, round(limit.burst * self._scale)) - 1)
-        # Requests reach their bucket out of order. Without this, a burst's last one would be
-        # refused if it read its clock before the others. Half an interval admits no attempt more.
-        tolerance += min(ORDER_SLACK_SECONDS * 1_000_000, interval // 2)
-        time = _microseconds(now)
-        slack = CLOCK_SLACK_SECONDS * 1_000_000
-        if not self._table.charge(bucket, time, interval, tolerance, slack):
-            wait = self._table.arrival_time(bucket) - tolerance - time
-            raise TooManyAttempts(max(1, -(-wait // 1_000_000)), limit.name)
-        return Charge(bucket, interval)
+        (charge,) = self.charge_all(((limit, subject),), now)
+        return charge
 
-    def charge_all(
-        self, limited: Sequence[tuple[Limit, tuple[bytes, ...]]], now: datetime
-    ) -> list[Charge]:
+    def charge_all(self, limited: Limited, now: datetime) -> list[Charge]:
         """Charge several buckets for one attempt, all or none.
 
         Raises:
-            TooManyAttempts, Unavailable: as for `charge`.
+            TooManyAttempts: a bucket is empty; if several are, it names the last to refill.
+            Unavailable: as for `charge`.
         """
-        charges: list[Charge] = []
-        try:
-            for limit, subject in limited:
-                charges.append(self.charge(limit, *subject, now=now))
-        except TooManyAttempts:
-            self.refund(charges)
-            raise
-        return charges
+        charges = [self._charge_of(limit, subject) for limit, subject in limited]
+        time = _microseconds(now)
+        if self._table.charge(charges, time, CLOCK_SLACK_SECONDS * 1_000_000):
+            return charges
+        arrivals = self._table.arrival_times(charges)
+        waits = [arrivals.get(one.bucket, 0) - one.tolerance - time for one in charges]
+        wait = max(waits)
+        limit, _ = limited[waits.index(wait)]
+        raise TooManyAttempts(max(1, -(-wait // 1_000_000)), limit.name)
 
     def refund(self, charges: Sequence[Charge]) -> None:
         """Refund charges.
@@ -103,7 +87,7 @@ class RateLimits:
             return
         owed: Counter[bytes] = Counter()
         for charge in charges:
-            owed[charge.bucket] += charge.microseconds
+            owed[charge.bucket] += charge.interval
         try:
             self._table.refund(owed)
         except Unavailable as error:
@@ -116,6 +100,14 @@ class RateLimits:
         """
         ring = self._keys.ring_in_memory()
         return _mac(ring, b"network", network_of(address)).hex() if ring else ""
+
+    def _charge_of(self, limit: Limit, subject: tuple[bytes, ...]) -> Charge:
+        interval = round(limit.seconds * 1_000_000 / self._scale)
+        tolerance = interval * (max(1, round(limit.burst * self._scale)) - 1)
+        # Requests reach their bucket out of order. Without this, a burst's last one would be
+        # refused if it read its clock before the others. Half an interval admits no attempt more.
+        tolerance += min(ORDER_SLACK_SECONDS * 1_000_000, interval // 2)
+        return Charge(self._bucket(limit, subject), interval, tolerance)
 
     def _bucket(self, limit: Limit, subject: tuple[bytes, ...]) -> bytes:
         """Return the bucket's key: a MAC, so that no name and no address is at rest."""

@@ -1,12 +1,28 @@
-"""The statements on rate limits: GCRA buckets, each charged atomically.
+"""The statements on rate limits: GCRA buckets, charged together by one atomic statement.
 
 Every statement is safe to repeat, except `refund`. A repeated charge counts twice, which errs on
-the safe side.
+the safe side. Each statement takes its buckets in the order of their keys, or two could deadlock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
 
+from auth.external.connection import Value
 from auth.external.database import Database
+from auth.external.failures import OutOfRange
+
+# Above what a BIGINT holds, so the statement fails, and InnoDB undoes its other rows.
+_REFUSAL = "tat + 9223372036854775807"
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One charge of one bucket: by how much, and how far ahead its `tat` may be. Microseconds."""
+
+    bucket: bytes
+    interval: int
+    tolerance: int
 
 
 class BucketTable:
@@ -15,32 +31,38 @@ class BucketTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def charge(self, bucket: bytes, now: int, interval: int, tolerance: int, slack: int) -> bool:
-        """Charge a GCRA bucket once; False: the limit is reached. All times are in microseconds.
+    def charge(self, charges: Iterable[Charge], now: int, slack: int) -> bool:
+        """Charge different buckets, all or none; False: one of them refused.
 
         A `tat` later than any charge can make it (plus `slack` for clocks that differ) means that
         the clock was set back. The bucket then counts as used up just now; otherwise it would
         refuse until the clock reaches the old time.
         """
-        full = now + tolerance + interval
-        result = self._database.execute(
-            "INSERT INTO rate_limits (bucket, tat) VALUES (%(bucket)s, %(now)s + %(interval)s)"
-            " ON DUPLICATE KEY UPDATE tat = IF(tat > %(impossible)s, %(full)s,"
-            " IF(GREATEST(tat, %(now)s) <= %(latest)s, GREATEST(tat, %(now)s) + %(interval)s,"
-            " tat))",
-            bucket=bucket,
-            now=now,
-            interval=interval,
-            latest=now + tolerance,
-            full=full,
-            impossible=full + slack,
-        )
-        return result.changed > 0
+        rows, cases = [], []
+        parameters: dict[str, Value] = {"now": now}
+        for number, charge in enumerate(sorted(charges, key=attrgetter("bucket"))):
+            rows.append(f"(%(bucket{number})s, %(now)s + %(interval{number})s)")
+            cases.append(_case(number))
+            parameters |= _parameters(number, charge, now, slack)
+        try:
+            self._database.execute(
+                f"INSERT INTO rate_limits (bucket, tat) VALUES {', '.join(rows)}"
+                f" ON DUPLICATE KEY UPDATE tat = CASE bucket {' '.join(cases)} END",
+                **parameters,
+            )
+        except OutOfRange:
+            return False
+        return True
 
-    def arrival_time(self, bucket: bytes) -> int:
-        """Return a bucket's theoretical arrival time in microseconds; 0: no such bucket."""
-        result = self._database.execute("SELECT tat FROM rate_limits WHERE bucket = %s", bucket)
-        return int(result.rows[0]["tat"]) if result.rows else 0
+    def arrival_times(self, charges: Iterable[Charge]) -> dict[bytes, int]:
+        """Return the buckets' theoretical arrival times in microseconds, of those that have one."""
+        buckets = [charge.bucket for charge in charges]
+        result = self._database.execute(
+            "SELECT bucket, tat FROM rate_limits"
+            f" WHERE bucket IN ({', '.join('%s' for _ in buckets)})",
+            *buckets,
+        )
+        return {row["bucket"]: row["tat"] for row in result.rows}
 
     def refund(self, charges: Mapping[bytes, int]) -> None:
         """Refund charges (bucket -> microseconds). Sent once: a repetition would refund twice."""
@@ -51,3 +73,23 @@ class BucketTable:
             *(value for charge in charges.items() for value in charge),
             *charges,
         )
+
+
+def _case(number: int) -> str:
+    """Return the new `tat` of a charged bucket; its parameters have this number."""
+    return (
+        f"WHEN %(bucket{number})s THEN IF(tat > %(impossible{number})s, %(full{number})s,"
+        f" IF(GREATEST(tat, %(now)s) <= %(latest{number})s,"
+        f" GREATEST(tat, %(now)s) + %(interval{number})s, {_REFUSAL}))"
+    )
+
+
+def _parameters(number: int, charge: Charge, now: int, slack: int) -> dict[str, Value]:
+    full = now + charge.tolerance + charge.interval
+    return {
+        f"bucket{number}": charge.bucket,
+        f"interval{number}": charge.interval,
+        f"latest{number}": now + charge.tolerance,
+        f"full{number}": full,
+        f"impossible{number}": full + slack,
+    }

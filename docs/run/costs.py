@@ -64,7 +64,7 @@ class RouteCost:
 HASH_MS = {"AVX2, x86_64": 10.3, "stock wheel, x86_64": 18.6}  # measured, one core
 ROUTES = {
     "register": RouteCost(0.2, HASH_MS["AVX2, x86_64"] + 6.6, 6, 1407, 384),
-    "login": RouteCost(1, HASH_MS["AVX2, x86_64"] + 2.1, 6, 1400, 376),
+    "login": RouteCost(1, HASH_MS["AVX2, x86_64"] + 2.1, 4, 1400, 376),
     "refresh": RouteCost(72, 2.4, 2, 1400, 432),
     "me": RouteCost(12, 1.2, 1, 322, 300),
 }

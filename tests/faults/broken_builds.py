@@ -3,7 +3,7 @@
 The mistake is planted in the handler processes only, before the application is created.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from auth.external.connection import Connection, Statement
 from auth.external.database import Database
 from auth.external.failures import Duplicate
 from auth.store.accounts import AccountTable
-from auth.store.rate_limits import BucketTable
+from auth.store.rate_limits import BucketTable, Charge
 from auth.store.records import Account, Session
 
 
@@ -27,13 +27,12 @@ class BrokenBuild:
 def _limits_in_memory() -> None:
     buckets: dict[bytes, int] = {}
 
-    def charge(
-        _: BucketTable, bucket: bytes, now: int, interval: int, tolerance: int, slack: int
-    ) -> bool:
-        arrival = max(buckets.get(bucket, 0), now)
-        if arrival - now > tolerance:
+    def charge(_: BucketTable, charges: Sequence[Charge], now: int, slack: int) -> bool:
+        arrivals = [max(buckets.get(one.bucket, 0), now) for one in charges]
+        charged = tuple(zip(charges, arrivals, strict=True))
+        if any(arrival - now > one.tolerance for one, arrival in charged):
             return False
-        buckets[bucket] = arrival + interval
+        buckets.update({one.bucket: arrival + one.interval for one, arrival in charged})
         return True
 
     def refund(_: BucketTable, charges: dict[bytes, int]) -> None:
@@ -41,7 +40,7 @@ def _limits_in_memory() -> None:
             buckets[bucket] -= microseconds
 
     BucketTable.charge = charge  # type: ignore[assignment,method-assign]
-    BucketTable.arrival_time = lambda _, bucket: buckets[bucket]  # type: ignore[assignment,method-assign]
+    BucketTable.arrival_times = lambda *_: buckets  # type: ignore[method-assign]
     BucketTable.refund = refund  # type: ignore[assignment,method-assign]
 
 

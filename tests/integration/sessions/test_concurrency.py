@@ -302,6 +302,34 @@ def test_guesses_from_everywhere(crowd: Crowd, tables: Tables, ada: Player) -> N
     assert statuses(crowd.send(requests)) == {401: 20, 429: WORKERS - 20}
 
 
+def test_charges_that_cross(crowd: Crowd, tables: Tables) -> None:
+    """Charges of buckets that cross, three a statement, are never a deadlock for a player.
+
+    Sixty rounds, each with names and addresses of its own, so that rows are new and then shared.
+    Of each, no more is charged than its bucket holds, and a charge that is refused leaves nothing.
+    """
+    for number in range(60):
+        tables.run("DELETE FROM rate_limits")
+        names = [f"nobody-{number}-{n % 4}" for n in range(WORKERS)]
+        requests = [
+            Request(
+                *("POST", "/v1/login", {"username": name, "password": "not the password"}),
+                {"address": address(n % 3)},
+            )
+            for n, name in enumerate(names)
+        ]
+        given = crowd.send(requests)
+        assert set(statuses(given)) <= {401, 429}
+        # Twelve pairs with four or five guesses each; an address has 16 or 17 of 20.
+        assert statuses(given) == {401: WORKERS}
+        again = crowd.send(requests)
+        assert set(statuses(again)) <= {401, 429}
+        passed = Counter(n % 3 for n, one in enumerate(again) if one.status == 401)
+        assert all(count + (17 if n < 2 else 16) <= 20 for n, count in passed.items())
+        per_pair = Counter((n % 3, n % 4) for n, one in enumerate(again) if one.status == 401)
+        assert all(count <= 1 for count in per_pair.values())
+
+
 def test_guesses_from_a_session(crowd: Crowd, tables: Tables, ada: Player) -> None:
     """Of fifty guesses at the password with a stolen access token only five are checked."""
     body = {"password": "not the password"}
