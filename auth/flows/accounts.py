@@ -158,7 +158,8 @@ class Accounts:
             note(account_id=id_text(sign_in.account.id))
         charges = self._charge_login(attempt, sign_in, presented)
         password_hash = sign_in.account.password_hash if sign_in else None
-        fits = self._passwords.verify(password_hash, attempt.password)
+        with self._rate_limits.refunded_if_unavailable(charges):
+            fits = self._passwords.verify(password_hash, attempt.password)
         if sign_in is None or not fits:
             note("sign_in_failed")
             raise InvalidCredentials
@@ -212,10 +213,10 @@ class Accounts:
         if not self._passwords.verify(account.password_hash, password):
             note("password_check_failed")
             raise WrongPassword
+        self._rate_limits.refund([charge])
         # If nothing was deleted, our own first try may have done it, and its answer was lost.
         if not self._table.delete(account) and self._table.exists(account.id):
             raise Unavailable("the account changed while it was deleted")
-        self._rate_limits.refund([charge])
         note("account_deleted")
 
     def _refuse_guessable(self, attempt: Attempt, charge: Charge) -> None:

@@ -69,13 +69,15 @@ class PasswordChanges:
         """
         account = calling.account
         _check_rules(current, new, account.username)
-        attempt = self._charge_check(account)
+        limited = (
+            (PASSWORD_CHECK_BY_ACCOUNT, (account.id,)),
+            (PASSWORD_CHANGE_BY_ACCOUNT, (account.id,)),
+        )
         try:
-            success = self._rate_limits.charge(
-                PASSWORD_CHANGE_BY_ACCOUNT, account.id, now=self._clock()
-            )
+            attempt, success = self._rate_limits.charge_all(limited, self._clock())
         except TooManyAttempts:
-            if repeated := self._repeated(calling, new, [attempt]):
+            # A repetition is no further change, and a guess at the new password alone.
+            if repeated := self._repeated(calling, new, [self._charge_check(account)]):
                 return repeated
             raise
         try:
@@ -96,8 +98,8 @@ class PasswordChanges:
                 return repeated
             note("password_check_failed")
             raise WrongCurrentPassword
-        changed = self._changed(calling, new)
         self._rate_limits.refund([attempt])
+        changed = self._changed(calling, new)
         note("password_changed")
         return changed
 

@@ -7,7 +7,8 @@ device that the player already uses. Which limits apply when is for the flows.
 import hmac
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -77,6 +78,15 @@ class RateLimits:
         wait = max(waits)
         limit, _ = limited[waits.index(wait)]
         raise TooManyAttempts(max(1, -(-wait // 1_000_000)), limit.name)
+
+    @contextmanager
+    def refunded_if_unavailable(self, charges: Sequence[Charge]) -> Iterator[None]:
+        """Refund charges if the work inside ends in 503, which is no fault of the player's."""
+        try:
+            yield
+        except Unavailable:
+            self.refund(charges)
+            raise
 
     def refund(self, charges: Sequence[Charge]) -> None:
         """Refund charges.

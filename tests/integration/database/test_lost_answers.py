@@ -247,3 +247,37 @@ def test_refund_is_never_sent_twice(warm: Database, tables: Tables, wire: Wire) 
     after = tables.run("SELECT bucket, tat FROM rate_limits ORDER BY bucket")
     assert [row["bucket"] for row in after] == [row["bucket"] for row in before]
     assert all(old["tat"] <= new["tat"] for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(
+    "statement", ["INSERT INTO rate_limits", "INSERT INTO sessions", "SELECT a.id"]
+)
+def test_failed_sign_ins_cost_no_guess(warm: Database, wire: Wire, statement: str) -> None:
+    """A player whose sign-in failed five times for our fault is not told to wait."""
+    player = Player()
+    player.register()
+    wire.cut_at(statement, answered=False, times=10)
+    for _ in range(5):
+        assert is_unavailable(player.log_in())
+    assert wire.cuts == 10
+    assert player.log_in().status == 200
+
+
+def test_failed_deletions_cost_no_guess(warm: Database, wire: Wire) -> None:
+    """A player whose deletion failed five times for our fault is not told to wait."""
+    player = Player()
+    player.register()
+    wire.cut_at("DELETE FROM accounts", answered=False, times=10)
+    for _ in range(5):
+        assert is_unavailable(player.delete())
+    assert player.delete().status == 200
+
+
+def test_failed_password_changes_cost_no_guess(warm: Database, wire: Wire) -> None:
+    """A player whose password change failed five times for our fault is not told to wait."""
+    player = Player()
+    player.register()
+    wire.cut_at("UPDATE accounts a JOIN sessions s", answered=False, times=10)
+    for _ in range(5):
+        assert is_unavailable(player.change_password(NEW_PASSWORD))
+    assert player.change_password(NEW_PASSWORD).status == 200
