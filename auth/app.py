@@ -59,7 +59,7 @@ def create_app(
     sessions = Sessions(session_table, keys, realm, clock)
     limits = RateLimits(BucketTable(database), keys, settings.rate_limit_scale)
     passwords = passwords or Passwords()
-    admission = Admission(account_table, session_table, sessions, clock)
+    admission = Admission(account_table, session_table, sessions, limits, clock)
     accounts = Accounts(account_table, sessions, admission, limits, passwords, clock)
     changes = PasswordChanges(session_table, sessions, keys, limits, passwords, clock)
     proxy = TrustedProxy(

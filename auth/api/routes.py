@@ -29,6 +29,7 @@ from auth.flows.rate_limits import (
     PASSWORD_CHANGE_BY_ACCOUNT,
     PASSWORD_CHECK_BY_ACCOUNT,
     REGISTRATION_BY_ADDRESS,
+    SESSIONS_BY_ACCOUNT,
 )
 from auth.flows.sessions import Sessions
 
@@ -49,7 +50,7 @@ ROUTES = (
             InvalidUsername,
             WeakPassword,
         ),
-        limits=(REGISTRATION_BY_ADDRESS, LOGIN_BY_ACCOUNT),
+        limits=(REGISTRATION_BY_ADDRESS, LOGIN_BY_ACCOUNT, SESSIONS_BY_ACCOUNT),
     ),
     Route(
         *("POST", "/v1/login", AccountViews.log_in, SessionBody),
@@ -61,6 +62,7 @@ ROUTES = (
             LOGIN_BY_ACCOUNT_AND_ADDRESS,
             LOGIN_BY_ACCOUNT,
             LOGIN_FROM_KNOWN_DEVICE,
+            SESSIONS_BY_ACCOUNT,
         ),
     ),
     Route(

@@ -122,9 +122,7 @@ class Accounts:
         if not self._passwords.verify(account.password_hash, attempt.password):
             note("sign_in_failed")
             raise IdempotencyKeyReused
-        self._admission.refuse_suspended(account)
-        self._rate_limits.refund([charge])
-        return self._admission.admit(sign_in, attempt.device)
+        return self._admission.admit(sign_in, attempt.device, [charge])
 
     def log_in(self, attempt: Attempt, known_device: str | None) -> SignedIn:
         """Sign a player in.
@@ -137,8 +135,8 @@ class Accounts:
             InvalidCredentials, AccountSuspended, TooManyAttempts.
         """
         presented = self._sessions.presented(known_device)
-        sign_in = self._proven(attempt, presented)
-        return self._admission.admit(sign_in, attempt.device, presented)
+        sign_in, charges = self._proven(attempt, presented)
+        return self._admission.admit(sign_in, attempt.device, charges, presented)
 
     def check_credentials(self, attempt: Attempt) -> Account:
         """Return the account that name and password belong to, and open no session.
@@ -146,12 +144,18 @@ class Accounts:
         Raises:
             InvalidCredentials, AccountSuspended, TooManyAttempts.
         """
-        account = self._proven(attempt, None).account
+        sign_in, charges = self._proven(attempt, None)
+        self._rate_limits.refund(charges)
         note("signed_in")
-        return account
+        return sign_in.account
 
-    def _proven(self, attempt: Attempt, presented: RefreshToken | None) -> SignInRow:
-        """Return the account, if the password fits; takes as long for an unknown name."""
+    def _proven(
+        self, attempt: Attempt, presented: RefreshToken | None
+    ) -> tuple[SignInRow, list[Charge]]:
+        """Return the account, if the password fits, and the charges to refund.
+
+        It takes as long for an unknown name.
+        """
         key = username_key(attempt.username)
         sign_in = self._table.by_username_key(key, presented, self._clock())
         if sign_in is not None:
@@ -160,14 +164,14 @@ class Accounts:
         password_hash = sign_in.account.password_hash if sign_in else None
         with self._rate_limits.refunded_if_unavailable(charges):
             fits = self._passwords.verify(password_hash, attempt.password)
-        if sign_in is None or not fits:
-            note("sign_in_failed")
-            raise InvalidCredentials
-        self._admission.refuse_suspended(sign_in.account)
-        self._rate_limits.refund(charges)
-        if self._passwords.needs_rehash(sign_in.account.password_hash):
-            return replace(sign_in, account=self._rehash(sign_in.account, attempt.password))
-        return sign_in
+            if sign_in is None or not fits:
+                note("sign_in_failed")
+                raise InvalidCredentials
+            self._admission.refuse_suspended(sign_in.account)
+            if self._passwords.needs_rehash(sign_in.account.password_hash):
+                account = self._rehash(sign_in.account, attempt.password)
+                sign_in = replace(sign_in, account=account)
+        return sign_in, charges
 
     def _charge_login(
         self, attempt: Attempt, sign_in: SignInRow | None, presented: RefreshToken | None

@@ -5,15 +5,18 @@ that presents its last session's token has one session, not two.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 
 from auth.credentials import refresh_tokens
 from auth.credentials.refresh_tokens import RefreshToken
 from auth.errors import AccountSuspended, InvalidCredentials, Unavailable
 from auth.external.failures import MissingParent
+from auth.flows.rate_limits import SESSIONS_BY_ACCOUNT, RateLimits
 from auth.flows.sessions import IDLE_LIFETIME, LIFETIME, Sessions, SignedIn
 from auth.logs import note
 from auth.store.accounts import AccountTable
+from auth.store.rate_limits import Charge
 from auth.store.records import MAX_SESSIONS, Account, Session, SignInRow
 from auth.store.sessions import SessionTable
 from auth.times import Clock, id_text, new_id
@@ -31,28 +34,36 @@ class Admission:
         account_table: AccountTable,
         session_table: SessionTable,
         sessions: Sessions,
+        rate_limits: RateLimits,
         clock: Clock,
     ) -> None:
         self._account_table = account_table
         self._session_table = session_table
         self._sessions = sessions
+        self._rate_limits = rate_limits
         self._clock = clock
 
     def admit(
-        self, sign_in: SignInRow, device: str | None, presented: RefreshToken | None = None
+        self,
+        sign_in: SignInRow,
+        device: str | None,
+        charges: Sequence[Charge],
+        presented: RefreshToken | None = None,
     ) -> SignedIn:
-        """Sign in a player, after the proof.
+        """Sign in a player, after the proof, whose `charges` are refunded.
 
         If `presented` is the current token of a session that lasts, that session ends, after the
         new one is stored.
 
         Raises:
             AccountSuspended: the account is suspended.
+            TooManyAttempts: the account opens sessions too fast.
             InvalidCredentials: the account was deleted meanwhile.
             Unavailable: the database did not do it.
         """
         self.refuse_suspended(sign_in.account)  # again: a flow may have forgotten
         now, account = self._clock(), sign_in.account
+        self._rate_limits.exchange(charges, SESSIONS_BY_ACCOUNT, account.id, now=now)
         session, token = new_session(account, device, now)
         try:
             self._session_table.add(session)

@@ -21,6 +21,7 @@ from auth.store.rate_limits import BucketTable, Charge
 logger = logging.getLogger(__name__)
 
 CLOCK_SLACK_SECONDS = 60  # how far the clocks of two containers may differ
+CLOCK_SLACK = CLOCK_SLACK_SECONDS * 1_000_000
 ORDER_SLACK_SECONDS = 1  # how much later than it read its clock a request may reach its bucket
 
 
@@ -40,6 +41,7 @@ LOGIN_FROM_KNOWN_DEVICE = Limit("login known device", burst=10, seconds=60)
 REGISTRATION_BY_ADDRESS = Limit("registration address", burst=20, seconds=60)
 PASSWORD_CHECK_BY_ACCOUNT = Limit("password check", burst=5, seconds=60)
 PASSWORD_CHANGE_BY_ACCOUNT = Limit("password change", burst=5, seconds=600)  # those that succeed
+SESSIONS_BY_ACCOUNT = Limit("sessions opened", burst=60, seconds=60)
 
 Limited = Sequence[tuple[Limit, tuple[bytes, ...]]]  # limits, each with its subject
 
@@ -71,13 +73,37 @@ class RateLimits:
         """
         charges = [self._charge_of(limit, subject) for limit, subject in limited]
         time = _microseconds(now)
-        if self._table.charge(charges, time, CLOCK_SLACK_SECONDS * 1_000_000):
+        if self._table.charge(charges, time, CLOCK_SLACK):
             return charges
+        raise self._refusal(limited, charges, time)
+
+    def exchange(
+        self, refunded: Sequence[Charge], limit: Limit, *subject: bytes, now: datetime
+    ) -> None:
+        """Refund charges and charge another limit, by one statement.
+
+        Raises:
+            TooManyAttempts: the bucket is empty; the refund is made all the same.
+            Unavailable: as for `charge`.
+        """
+        charge, time = self._charge_of(limit, subject), _microseconds(now)
+        try:
+            accepted = self._table.exchange(_owed(refunded), charge, time, CLOCK_SLACK)
+        except Unavailable as error:
+            _log_kept(error)
+            self.charge(limit, *subject, now=now)  # which is safe to repeat, unlike the refund
+            return
+        if not accepted:
+            self.refund(refunded)
+            raise self._refusal(((limit, subject),), [charge], time)
+
+    def _refusal(self, limited: Limited, charges: Sequence[Charge], time: int) -> TooManyAttempts:
+        """Read which limit refused, and for how long."""
         arrivals = self._table.arrival_times(charges)
         waits = [arrivals.get(one.bucket, 0) - one.tolerance - time for one in charges]
         wait = max(waits)
         limit, _ = limited[waits.index(wait)]
-        raise TooManyAttempts(max(1, -(-wait // 1_000_000)), limit.name)
+        return TooManyAttempts(max(1, -(-wait // 1_000_000)), limit.name)
 
     @contextmanager
     def refunded_if_unavailable(self, charges: Sequence[Charge]) -> Iterator[None]:
@@ -95,13 +121,10 @@ class RateLimits:
         """
         if not charges:
             return
-        owed: Counter[bytes] = Counter()
-        for charge in charges:
-            owed[charge.bucket] += charge.interval
         try:
-            self._table.refund(owed)
+            self._table.refund(_owed(charges))
         except Unavailable as error:
-            logger.warning("charge not refunded: %s", error, extra={"event": "charge_kept"})
+            _log_kept(error)
 
     def network_digest(self, address: str) -> str:
         """Return the log's name for an address: a MAC of its network.
@@ -122,6 +145,18 @@ class RateLimits:
     def _bucket(self, limit: Limit, subject: tuple[bytes, ...]) -> bytes:
         """Return the bucket's key: a MAC, so that no name and no address is at rest."""
         return _mac(self._keys.ring(), b"bucket", limit.name.encode(), *subject)
+
+
+def _owed(charges: Sequence[Charge]) -> Counter[bytes]:
+    """Return the microseconds to refund, by bucket."""
+    owed: Counter[bytes] = Counter()
+    for charge in charges:
+        owed[charge.bucket] += charge.interval
+    return owed
+
+
+def _log_kept(error: Unavailable) -> None:
+    logger.warning("charge not refunded: %s", error, extra={"event": "charge_kept"})
 
 
 def _mac(ring: KeyRing, *parts: bytes) -> bytes:

@@ -1,12 +1,12 @@
 """The statements on rate limits: GCRA buckets, charged together by one atomic statement.
 
-Every statement is safe to repeat, except `refund`. A repeated charge counts twice, which errs on
-the safe side. Each statement takes its buckets in the order of their keys, or two could deadlock.
+Every statement is safe to repeat, except those that refund. A repeated charge counts twice, which
+errs on the safe side. Each statement takes its buckets in the order of their keys, or two could
+deadlock.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 
 from auth.external.connection import Value
 from auth.external.database import Database
@@ -38,14 +38,35 @@ class BucketTable:
         the clock was set back. The bucket then counts as used up just now; otherwise it would
         refuse until the clock reaches the old time.
         """
+        return self._change({one.bucket: one for one in charges}, now, slack, once=False)
+
+    def exchange(self, refunds: Mapping[bytes, int], charge: Charge, now: int, slack: int) -> bool:
+        """Refund some buckets (bucket -> microseconds) and charge another; False: it refused.
+
+        Both or none. Sent once, as a refund.
+        """
+        return self._change({**refunds, charge.bucket: charge}, now, slack, once=True)
+
+    def _change(
+        self, changes: Mapping[bytes, Charge | int], now: int, slack: int, *, once: bool
+    ) -> bool:
         rows, cases = [], []
         parameters: dict[str, Value] = {"now": now}
-        for number, charge in enumerate(sorted(charges, key=attrgetter("bucket"))):
-            rows.append(f"(%(bucket{number})s, %(now)s + %(interval{number})s)")
-            cases.append(_case(number))
-            parameters |= _parameters(number, charge, now, slack)
+        for number, bucket in enumerate(sorted(changes)):
+            change = changes[bucket]
+            parameters[f"bucket{number}"] = bucket
+            if isinstance(change, Charge):
+                rows.append(f"(%(bucket{number})s, %(now)s + %(interval{number})s)")
+                cases.append(_case(number))
+                parameters |= _parameters(number, change, now, slack)
+            else:
+                # A row that is gone has nothing to refund.
+                rows.append(f"(%(bucket{number})s, 0)")
+                cases.append(f"WHEN %(bucket{number})s THEN tat - %(refund{number})s")
+                parameters[f"refund{number}"] = change
+        run = self._database.execute_once if once else self._database.execute
         try:
-            self._database.execute(
+            run(
                 f"INSERT INTO rate_limits (bucket, tat) VALUES {', '.join(rows)}"
                 f" ON DUPLICATE KEY UPDATE tat = CASE bucket {' '.join(cases)} END",
                 **parameters,
@@ -87,7 +108,6 @@ def _case(number: int) -> str:
 def _parameters(number: int, charge: Charge, now: int, slack: int) -> dict[str, Value]:
     full = now + charge.tolerance + charge.interval
     return {
-        f"bucket{number}": charge.bucket,
         f"interval{number}": charge.interval,
         f"latest{number}": now + charge.tolerance,
         f"full{number}": full,

@@ -39,8 +39,17 @@ def _limits_in_memory() -> None:
         for bucket, microseconds in charges.items():
             buckets[bucket] -= microseconds
 
+    def exchange(
+        table: BucketTable, refunds: dict[bytes, int], one: Charge, now: int, slack: int
+    ) -> bool:
+        accepted = charge(table, [one], now, slack)
+        if accepted:
+            refund(table, refunds)
+        return accepted
+
     BucketTable.charge = charge  # type: ignore[assignment,method-assign]
     BucketTable.arrival_times = lambda *_: buckets  # type: ignore[method-assign]
+    BucketTable.exchange = exchange  # type: ignore[assignment,method-assign]
     BucketTable.refund = refund  # type: ignore[assignment,method-assign]
 
 

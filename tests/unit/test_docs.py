@@ -76,6 +76,7 @@ def test_rate_limits() -> None:
         rate_limits.REGISTRATION_BY_ADDRESS,
         rate_limits.PASSWORD_CHECK_BY_ACCOUNT,
         rate_limits.PASSWORD_CHANGE_BY_ACCOUNT,
+        rate_limits.SESSIONS_BY_ACCOUNT,
     )
     assert documented == [(str(limit.burst), str(limit.seconds)) for limit in limits]
     assert set(limits) == {limit for route in (*ROUTES, *TUTORIAL) for limit in route.limits}

@@ -11,7 +11,7 @@ from auth.store.records import MAX_SESSIONS
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.play.events import is_unavailable
-from tests.play.players import PASSWORD, Player
+from tests.play.players import PASSWORD, Player, call
 
 KEY = "a-key-of-the-client-0001"
 NEW_PASSWORD = "seven wooden ladders tonight"
@@ -28,13 +28,20 @@ class Wire:
         self.cuts = 0
         self._monkeypatch = monkeypatch
 
-    def cut_at(self, beginning: str, *, answered: bool, times: int = 1) -> None:
-        """Cut the connection at the next statements that begin like this, so many times."""
-        query = Connection.query
+    def cut_at(self, beginning: str, *, answered: bool, times: int = 1, after: int = 0) -> None:
+        """Cut the connection at the next statements that begin like this, so many times.
+
+        The first `after` of them pass.
+        """
+        query, passed = Connection.query, iter(range(after))
 
         def fragile_query(connection: Connection, sql: str, unbuffered: bool = False) -> int:  # noqa: FBT001, FBT002
             text = sql.decode(errors="replace") if isinstance(sql, bytes) else sql
-            if self.cuts >= times or not text.startswith(beginning):
+            if (
+                self.cuts >= times
+                or not text.startswith(beginning)
+                or next(passed, None) is not None
+            ):
                 return query(connection, sql, unbuffered)
             self.cuts += 1
             if not answered:
@@ -235,22 +242,44 @@ def test_log_out_loses_its_answer(
     assert player.refresh().code == "session_ended"
 
 
-def test_refund_is_never_sent_twice(warm: Database, tables: Tables, wire: Wire) -> None:
+@pytest.mark.parametrize("route", ["/login", "/v1/login"])
+def test_refund_is_never_sent_twice(warm: Database, tables: Tables, wire: Wire, route: str) -> None:
     """A refund that lost its answer is made at most once."""
     player = Player()
     player.register()
     assert player.log_in("not the password").status == 401  # charged once and not refunded
     before = tables.run("SELECT bucket, tat FROM rate_limits ORDER BY bucket")
-    wire.cut_at("UPDATE rate_limits", answered=True)
-    assert player.log_in().status in (200, 503)
+    body = {"username": player.username, "password": player.password}
+    if route == "/login":  # which opens no session
+        wire.cut_at("UPDATE rate_limits", answered=True)
+    else:
+        wire.cut_at("INSERT INTO rate_limits", answered=True, after=1)
+    assert call("POST", route, body, address=player.address).status in (200, 503)
     assert wire.cuts == 1
-    after = tables.run("SELECT bucket, tat FROM rate_limits ORDER BY bucket")
+    rows = tables.run("SELECT bucket, tat FROM rate_limits ORDER BY bucket")
+    charged = {row["bucket"] for row in before}
+    after = [row for row in rows if row["bucket"] in charged]
+    assert len(rows) == len(before) + (0 if route == "/login" else 1)
     assert [row["bucket"] for row in after] == [row["bucket"] for row in before]
     assert all(old["tat"] <= new["tat"] for old, new in zip(before, after, strict=True))
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_opened_sessions_are_charged(
+    warm: Database, tables: Tables, wire: Wire, *, answered: bool
+) -> None:
+    """If the refund's answer is lost, the session that opens is charged all the same."""
+    player = Player()
+    player.register()
+    before = tables.count("rate_limits")
+    wire.cut_at("INSERT INTO rate_limits", answered=answered, after=1)
+    assert player.log_in().status == 200
+    assert wire.cuts == 1
+    assert tables.count("rate_limits") == before + 4
+
+
 @pytest.mark.parametrize(
-    "statement", ["INSERT INTO rate_limits", "INSERT INTO sessions", "SELECT a.id"]
+    "statement", ["SELECT a.id", "INSERT INTO rate_limits", "INSERT INTO sessions"]
 )
 def test_failed_sign_ins_cost_no_guess(warm: Database, wire: Wire, statement: str) -> None:
     """A player whose sign-in failed five times for our fault is not told to wait."""

@@ -327,3 +327,40 @@ def test_a_refused_guess_charges_no_name(tables: Tables) -> None:
     assert [stranger.log_in("wrong").status for _ in range(30)] == [429] * 30
     tries = [owner.on_another_device().log_in("wrong").status for _ in range(6)]
     assert tries == [401] * 5 + [429]
+
+
+# Sessions opened
+
+
+def test_sixty_sessions(player: Player, clock: FakeClock) -> None:
+    """An account opens sixty sessions at once, from wherever, then one a minute."""
+    devices = [player.on_another_device() for _ in range(61)]
+    assert [device.log_in().status for device in devices[:60]] == [200] * 60
+    answer = devices[60].log_in()
+    assert (answer.status, answer.code) == (429, "too_many_attempts")
+    retry_after = answer.json["error"]["retry_after"]
+    assert 30 <= retry_after <= 60
+    assert answer.headers["retry-after"] == str(retry_after)
+    assert devices[59].refresh().status == 200
+    clock.advance(seconds=retry_after)
+    assert player.log_in().status == 200
+
+
+def test_sessions_refused_cost_no_guess(player: Player, tables: Tables, clock: FakeClock) -> None:
+    """If an account has opened too many sessions, right passwords are refused at no charge."""
+    for _ in range(60):
+        assert player.log_in().status == 200
+    for _ in range(10):
+        assert player.log_in().status == 429
+    body = {"username": player.username, "password": PASSWORD}
+    assert call("POST", "/login", body, address=player.address).json == {"status": True}
+    assert [player.log_in(WRONG).status for _ in range(6)] == [401] * 5 + [429]
+
+
+def test_sessions_of_other_accounts(player: Player) -> None:
+    """The sessions that one account opened are no charge to another."""
+    other = Player()
+    assert other.register().status == 201
+    for _ in range(61):
+        player.log_in()
+    assert other.log_in().status == 200
