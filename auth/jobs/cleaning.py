@@ -19,7 +19,7 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class CleanUp:
-    """The outcome of a run: rows deleted by table, and the tables whose walk reached its end."""
+    """The outcome of a run: rows deleted by table, and for each table if its walk was completed."""
 
     deleted: dict[str, int]
     completed: dict[str, bool]

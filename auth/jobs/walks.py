@@ -60,7 +60,7 @@ class Walk:
     def step(self) -> None:
         """Clean the next batch, or at the end of the table one that was busy before.
 
-        A batch whose rows are locked for long is put aside. If it is busy again it waits for the
+        A batch with rows that stay locked is put aside. If it is busy again it waits for the
         next walk: a lock that lasts must not keep the walk from its end.
         """
         if self.position == LAST_KEY:

@@ -71,7 +71,7 @@ class ExpiredRows:
         if not keys:
             return 0
         places = ", ".join(f"%({name})s" for name in keys)
-        # By their keys, whatever the optimizer thinks: it would lock every row that it reads.
+        # FORCE INDEX: if the optimizer chose a scan, every row that it reads would be locked.
         return self._database.execute(
             f"DELETE t FROM {table} t FORCE INDEX (PRIMARY)"
             f" WHERE {key} IN ({places}) AND {expired}",

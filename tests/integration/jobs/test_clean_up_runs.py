@@ -21,6 +21,7 @@ from auth.settings import Settings
 from auth.times import system_clock
 from local.stack import Stack
 from tests.conftest import Tables
+from tests.play.sources import ROOT
 
 ROWS_AT_ONCE = 20_000
 SESSIONS_EACH = 40
@@ -112,7 +113,7 @@ def position(tables: Tables, table: str) -> bytes:
 def kill_a_run(tables: Tables, batch: int) -> None:
     """Start a run in a process of its own, and kill it as soon as it has come further."""
     before = {table: position(tables, table) for table in ("sessions", "rate_limits")}
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(batch)])
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(batch)], cwd=ROOT)
     try:
         while process.poll() is None and any(
             position(tables, table) == before[table] for table in before
@@ -243,7 +244,7 @@ def test_locked_rows(
 def test_locked_rows_in_use(
     tables: Tables, database: Database, stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A row that stays is not waited for: a player's transaction may hold it."""
+    """The clean-up does not wait for a row that stays, if a player's transaction holds it."""
     add_expired(tables, 6)
     tables.run("UPDATE sessions SET ended_at = NULL WHERE id = %s", _id(3))
     with stack.database.connect() as other, caplog.at_level(logging.WARNING):
