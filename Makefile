@@ -48,9 +48,9 @@ test: check  ## run the backend's tests on a private MariaDB (DATABASE=mysql: on
 	$(PYTEST) -m "not search and not long" tests/unit tests/integration tests/stories tests/game_server --cov
 	$(if $(filter-out mariadb,$(DATABASE)),@$(MAKE) --no-print-directory test-faults)
 
-long: setup  ## run the slow tests: setup from nothing, and under one bad setting at a time
+long: setup  ## run the slow tests: setup from nothing or under one bad setting, a large clean-up
 	@$(PYTHON) -m local install
-	$(PYTEST) -m long tests/stories
+	$(PYTEST) -m long tests/stories tests/integration
 
 test-search: setup  ## compare the API with its description and a model, send hostile events, generate clients
 	@$(PYTHON) -m local install

@@ -99,14 +99,16 @@ def clean_up(environment: Mapping[str, str], seconds: float) -> dict[str, int]:
     secret_store = SecretStore()
     database = _database(settings, secret_store)
     try:
-        deleted = delete_expired(
+        done = delete_expired(
             database, system_clock, seconds, history_days=settings.session_history_days
         )
     finally:
         database.close()
-    logger.info("cleaned up: %s", deleted, extra={"event": "cleaned_up", **deleted})
+    completed = {f"{table}_completed": value for table, value in done.completed.items()}
+    fields = {"event": "cleaned_up", **done.deleted, **completed}
+    logger.info("cleaned up: %s", done.deleted, extra=fields)
     report_age(secret_store, settings.database_secret_id, system_clock())
-    return deleted
+    return done.deleted
 
 
 def rotate(environment: Mapping[str, str], event: object) -> None:

@@ -278,3 +278,7 @@ class Unavailable(ApiError):
 
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after)}
+
+
+class RowsBusy(Unavailable):
+    """Other work holds the rows for too long; the database itself can be reached."""

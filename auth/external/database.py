@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from auth.errors import Unavailable
+from auth.errors import RowsBusy, Unavailable
 from auth.external.connection import (
     CONNECT_SECONDS,
     READ_SECONDS,
@@ -165,7 +165,7 @@ class Database:
                 failures[kind] += 1
                 self._clear(connection, kind)
                 if failures[kind] >= tries_of(kind, repeatable=repeatable):
-                    raise Unavailable(f"database: {failure}") from None
+                    raise _unavailable(failure) from None
                 _log_retry(failure)
                 if kind == FailureKind.DEADLOCK:
                     self._pause(deadlock_pause(failures[kind]))
@@ -263,6 +263,11 @@ class Database:
     def _pause(self, seconds: tuple[float, float] = PAUSE_SECONDS) -> None:
         """Wait for a short random time, so that containers do not retry together."""
         self._sleep(random.uniform(*seconds))  # noqa: S311  # nothing secret
+
+
+def _unavailable(failure: DatabaseFailure) -> Unavailable:
+    error = RowsBusy if failure.kind in CONNECTION_IS_GOOD else Unavailable
+    return error(f"database: {failure}")
 
 
 def _log_retry(failure: DatabaseFailure) -> None:

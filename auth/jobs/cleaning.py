@@ -5,19 +5,24 @@ Scans each table by its primary key, since an index on the expiry would cost mor
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
-from functools import partial
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from auth.external.database import REQUEST_SECONDS, Database
-from auth.store.expired import ExpiredRows
+from auth.jobs.walks import Cleaned, Walk, walk_on
+from auth.store.expired import CROWDED_AT_ONCE, ExpiredRows
 from auth.store.sessions import SessionTable
 from auth.times import Clock
 
 BATCH = 500
-ACCOUNTS = ("accounts", "id")
-SESSIONS = ("sessions", "id")
-BUCKETS = ("rate_limits", "bucket")
-_LAST_KEY = b"\xff" * 16
+
+
+@dataclass(frozen=True)
+class CleanUp:
+    """The outcome of a run: rows deleted by table, and for each table if its walk was completed."""
+
+    deleted: dict[str, int]
+    completed: dict[str, bool]
 
 
 def clean_up(
@@ -27,45 +32,55 @@ def clean_up(
     monotonic: Callable[[], float] = time.monotonic,
     *,
     history_days: int,
-) -> dict[str, int]:
-    """Delete old sessions and full buckets for about `seconds` at most; return the numbers deleted.
+) -> CleanUp:
+    """Delete old sessions and full buckets for at most about `seconds`.
 
     A session is old if it ended or expired `history_days` ago, or if its account has more than
-    `MAX_SESSIONS` and it is not among the most recently used. Each run starts at the first row.
+    `MAX_SESSIONS` and it is not among the most recently used. Each run continues where the previous
+    one stopped.
 
     Raises:
         Unavailable: the database cannot be reached.
     """
-    expired, sessions = ExpiredRows(database), SessionTable(database)
     now = clock()
-    microseconds = int(now.timestamp() * 1_000_000)
-    kept_since = now - timedelta(days=history_days)
-    end = monotonic() + seconds
-
-    def trim(after: bytes, to: bytes) -> int:
-        """Delete the excess sessions of these accounts, a limited number of rows each."""
-        trimmed = 0
-        for account_id in expired.crowded_accounts(after, to):
-            with database.budget(REQUEST_SECONDS):
-                excess = sessions.excess(account_id, b"", now)
-                trimmed += sessions.delete(account_id, excess, unused_since=now)
-            if monotonic() > end:
-                break
-        return trimmed
-
-    walks: tuple[tuple[tuple[str, str], str, Callable[[bytes, bytes], int]], ...] = (
-        (SESSIONS, "sessions", partial(expired.delete_sessions, moment=kept_since)),
-        (BUCKETS, "rate_limits", partial(expired.delete_buckets, now=microseconds)),
-        (ACCOUNTS, "sessions", trim),
+    sessions, buckets, accounts = walks = _walks(database, now, history_days)
+    walk_on(database, walks, seconds, monotonic)
+    return CleanUp(
+        {"sessions": sessions.deleted + accounts.deleted, "rate_limits": buckets.deleted},
+        {walk.name: walk.completed for walk in walks},
     )
-    deleted = {"sessions": 0, "rate_limits": 0}
-    for (table, key), what, delete in walks:
-        after: bytes | None = b""
-        while after is not None:
-            with database.budget(REQUEST_SECONDS):
-                to = expired.batch_end(table, key, after, BATCH)
-                deleted[what] += delete(after, to or _LAST_KEY)
-            if monotonic() > end:
-                return deleted
-            after = to
-    return deleted
+
+
+def _walks(database: Database, now: datetime, history_days: int) -> tuple[Walk, Walk, Walk]:
+    expired = ExpiredRows(database)
+    kept_since = now - timedelta(days=history_days)
+    microseconds = int(now.timestamp() * 1_000_000)
+
+    def walk(table: str, key: str, clean: Callable[[bytes, bytes], Cleaned]) -> Walk:
+        return Walk(table, lambda after: expired.batch_end(table, key, after, BATCH), clean)
+
+    return (
+        walk(
+            "sessions",
+            "id",
+            lambda after, to: Cleaned(expired.delete_sessions(after, to, kept_since), to),
+        ),
+        walk(
+            "rate_limits",
+            "bucket",
+            lambda after, to: Cleaned(expired.delete_buckets(after, to, microseconds), to),
+        ),
+        walk("accounts", "id", lambda after, to: _trim(database, after, to, now)),
+    )
+
+
+def _trim(database: Database, after: bytes, to: bytes, now: datetime) -> Cleaned:
+    """Trim the first accounts of a range that have too many sessions, some rows of each."""
+    sessions = SessionTable(database)
+    crowded = ExpiredRows(database).crowded_accounts(after, to)
+    trimmed = 0
+    for account_id in crowded:
+        with database.budget(REQUEST_SECONDS):
+            excess = sessions.excess(account_id, b"", now)
+            trimmed += sessions.delete(account_id, excess, unused_since=now)
+    return Cleaned(trimmed, crowded[-1] if len(crowded) == CROWDED_AT_ONCE else to)

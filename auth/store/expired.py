@@ -1,12 +1,19 @@
 """The statements of the clean-up: each works on the rows of a range of keys.
 
-Every statement is safe to repeat (see `Database.execute`).
+Every statement is safe to repeat (see `Database.execute`). A range is read without locks first, and
+only its expired rows are deleted, by their keys: a row in use is neither locked nor waited for.
 """
 
 from datetime import datetime
 
+from auth.external.connection import Value
 from auth.external.database import Database
 from auth.store.records import MAX_SESSIONS
+
+_OLD_SESSION = (
+    "(ended_at <= %(moment)s OR idle_expires_at <= %(moment)s OR expires_at <= %(moment)s)"
+)
+CROWDED_AT_ONCE = 50
 
 
 class ExpiredRows:
@@ -29,19 +36,17 @@ class ExpiredRows:
 
         A session that ended by its account's epoch counts from the time it would have expired.
         """
-        return self._database.execute(
-            "DELETE FROM sessions WHERE id > %(after)s AND id <= %(to)s AND (ended_at <= %(moment)s"
-            " OR idle_expires_at <= %(moment)s OR expires_at <= %(moment)s)",
-            after=after,
-            to=to,
-            moment=moment,
-        ).changed
+        return self._delete("sessions", "id", after, to, _OLD_SESSION, moment=moment)
 
     def crowded_accounts(self, after: bytes, to: bytes) -> list[bytes]:
-        """Return the accounts in this range of ids that have more than `MAX_SESSIONS`."""
+        """Return the accounts in this range of ids that have more than `MAX_SESSIONS`.
+
+        In the order of their ids, and at most `CROWDED_AT_ONCE`.
+        """
         result = self._database.execute(
             "SELECT account_id FROM sessions WHERE account_id > %s AND account_id <= %s"
-            f" GROUP BY account_id HAVING COUNT(*) > {MAX_SESSIONS}",
+            f" GROUP BY account_id HAVING COUNT(*) > {MAX_SESSIONS}"
+            f" ORDER BY account_id LIMIT {CROWDED_AT_ONCE}",
             after,
             to,
         )
@@ -49,9 +54,27 @@ class ExpiredRows:
 
     def delete_buckets(self, after: bytes, to: bytes, now: int) -> int:
         """Delete the buckets in this range of keys that are full again; return their number."""
+        return self._delete("rate_limits", "bucket", after, to, "tat <= %(now)s", now=now)
+
+    def _delete(
+        self, table: str, key: str, after: bytes, to: bytes, expired: str, **named: Value
+    ) -> int:
+        """Delete the rows of a range that meet a condition; checked again as they are deleted."""
+        found = self._database.execute(
+            f"SELECT {key} AS expired_key FROM {table}"
+            f" WHERE {key} > %(after)s AND {key} <= %(to)s AND {expired}",
+            after=after,
+            to=to,
+            **named,
+        )
+        keys = {f"key_{place}": row["expired_key"] for place, row in enumerate(found.rows)}
+        if not keys:
+            return 0
+        places = ", ".join(f"%({name})s" for name in keys)
+        # FORCE INDEX: if the optimizer chose a scan, every row that it reads would be locked.
         return self._database.execute(
-            "DELETE FROM rate_limits WHERE bucket > %s AND bucket <= %s AND tat <= %s",
-            after,
-            to,
-            now,
+            f"DELETE t FROM {table} t FORCE INDEX (PRIMARY)"
+            f" WHERE {key} IN ({places}) AND {expired}",
+            **keys,
+            **named,
         ).changed

@@ -256,8 +256,8 @@ def test_hurry_never_starves_the_buckets(
     for number in range(1, 7):
         add_bucket(tables, numbered(number), full_in=-60)
     ticks = itertools.count()
-    deleted = clean_up(database, system_clock, 2.5, lambda: float(next(ticks)), history_days=0)
-    assert deleted == {"sessions": 0, "rate_limits": 4}
+    done = clean_up(database, system_clock, 3.5, lambda: float(next(ticks)), history_days=0)
+    assert done.deleted == {"sessions": 0, "rate_limits": 4}
 
 
 def test_each_batch_has_its_own_budget(
@@ -275,10 +275,10 @@ def test_each_batch_has_its_own_budget(
         monotonic=lambda: float(next(ticks)),  # each look at the clock takes a second
     )
     try:
-        deleted = clean_up(database, system_clock, 3600.0, history_days=0)
+        done = clean_up(database, system_clock, 3600.0, history_days=0)
     finally:
         database.close()
-    assert deleted["sessions"] == 7
+    assert done.deleted["sessions"] == 7
     assert next(ticks) > 16
 
 
@@ -289,12 +289,11 @@ def test_now_is_read_once(tables: Tables, account_id: bytes, database: Database)
     def tomorrow() -> datetime:
         return system_clock() + 2 * DAY
 
-    assert clean_up(database, system_clock, 60.0, history_days=0) == {
-        "sessions": 0,
-        "rate_limits": 0,
-    }
+    done = clean_up(database, system_clock, 60.0, history_days=0)
+    assert done.deleted == {"sessions": 0, "rate_limits": 0}
     assert ids(tables) == {session}
-    assert clean_up(database, tomorrow, 60.0, history_days=0) == {"sessions": 1, "rate_limits": 0}
+    done = clean_up(database, tomorrow, 60.0, history_days=0)
+    assert done.deleted == {"sessions": 1, "rate_limits": 0}
 
 
 def test_database_is_out_of_reach(monkeypatch: pytest.MonkeyPatch, tables: Tables) -> None:

@@ -29,7 +29,7 @@ from tests.play.model import Clock, Machine, OurSideFailed
 pytestmark = pytest.mark.search
 
 STORIES = examples(
-    max_examples=70,
+    max_examples=100,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
