@@ -95,7 +95,7 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
         second = MakeRun(copy, tmp_path / "second", free_port(), {"HOME": str(home)})
         running.callback(second.stop)
         assert second.health() == {"status": "ok"}
-        assert "an earlier run left behind" not in second.said
+        assert "left running by an earlier run" not in second.said
         assert str(copy) in interpreter(copy / ".venv" / "bin" / "pip")
         assert [str(path.relative_to(home)) for path in home.rglob("*")] == [".aws", ".aws/config"]
         second.stop()
@@ -108,7 +108,11 @@ def test_every_trap(here: Path, tmp_path: Path, decoy: Path) -> None:
         third = MakeRun(original, tmp_path / "third", first.port, settings)
         running.callback(third.stop)
         assert third.health() == {"status": "ok"}
-        ended = [line for line in third.said.splitlines() if line.startswith("ending")]
+        ended = [
+            line
+            for line in third.said.splitlines()
+            if line.startswith("stopping ") and "left running" in line
+        ]
         assert len(ended) == 3
     assert untouched(decoy)
 
