@@ -91,7 +91,7 @@ class OurSideFailed(Exception):
 
 
 # Without a seed the stories depend on this class's source, its docstrings included.
-@seed(2)
+@seed(7)
 class Machine(RuleBasedStateMachine):
     """Random calls of several players, each checked against the model."""
 
