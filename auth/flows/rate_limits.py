@@ -1,6 +1,6 @@
 """Rate limits: GCRA buckets in the database; one atomic statement charges those of an attempt.
 
-No account is ever locked: a bucket refills with time, and strangers cannot use up the bucket of a
+No account is ever locked: a bucket refills with time, and attackers cannot use up the bucket of a
 device that the player already uses. Which limits apply when is for the flows.
 """
 
