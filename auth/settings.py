@@ -26,6 +26,8 @@ class Settings:
     rate_limit_scale: float
     database_proxy_host: str = ""  # requests connect to it instead of the secret's host
     session_history_days: int = 30  # how long a session that has ended is kept
+    guests: bool = True  # whether new guests are taken; known ones sign in either way
+    guest_days: int = 365  # how long an unused guest is kept; 0: forever
     trusted_proxy_secret_id: str = ""  # of the one proxy that may name a caller's address
     trusted_proxy_header: str = "cloudfront-viewer-address"
 
@@ -45,6 +47,8 @@ class Settings:
             rate_limit_scale=positive_number(environment, "RATE_LIMIT_SCALE", default="1"),
             database_proxy_host=environment.get("DATABASE_PROXY_HOST", ""),
             session_history_days=whole_number(environment, "SESSION_HISTORY_DAYS", default="30"),
+            guests=true_or_false(environment, "GUESTS", default="true"),
+            guest_days=whole_number(environment, "GUEST_DAYS", default="365"),
             trusted_proxy_secret_id=environment.get("TRUSTED_PROXY_SECRET_ID", ""),
             trusted_proxy_header=header_name(
                 environment, "TRUSTED_PROXY_HEADER", default="CloudFront-Viewer-Address"
@@ -66,6 +70,14 @@ def existing_file(environment: Mapping[str, str], name: str) -> str:
     if not Path(path).is_file():
         raise SettingError(f"{name} names a file that does not exist: {path}")
     return path
+
+
+def true_or_false(environment: Mapping[str, str], name: str, default: str) -> bool:
+    """Return the variable as a yes or no; other spellings are refused, lest one be misread."""
+    text = environment.get(name) or default
+    if text not in {"true", "false"}:
+        raise SettingError(f"{name} must be true or false, not {text!r}")
+    return text == "true"
 
 
 def whole_number(environment: Mapping[str, str], name: str, default: str) -> int:

@@ -76,17 +76,32 @@ def test_number(value: str, number: float, environment: dict[str, str]) -> None:
     assert settings.rate_limit_scale == number
 
 
+@pytest.mark.parametrize("name", ["SESSION_HISTORY_DAYS", "GUEST_DAYS"])
 @pytest.mark.parametrize("value", ["-1", "1.5", "x", "1 2", "100000", "\u0661"])
-def test_wrong_whole_number(value: str, environment: dict[str, str]) -> None:
+def test_wrong_whole_number(name: str, value: str, environment: dict[str, str]) -> None:
     """A number of days that is not a whole number is named."""
-    assert "SESSION_HISTORY_DAYS" in complaint({**environment, "SESSION_HISTORY_DAYS": value})
+    assert name in complaint({**environment, name: value})
 
 
-def test_whole_number(environment: dict[str, str]) -> None:
+@pytest.mark.parametrize(("name", "default"), [("SESSION_HISTORY_DAYS", 30), ("GUEST_DAYS", 365)])
+def test_whole_number(name: str, default: int, environment: dict[str, str]) -> None:
     """A number of days may be 0; empty means the default."""
-    for value, days in (("0", 0), ("90", 90), ("", 30)):
-        settings = Settings.from_environment({**environment, "SESSION_HISTORY_DAYS": value})
-        assert settings.session_history_days == days
+    for value, days in (("0", 0), ("90", 90), ("", default)):
+        settings = Settings.from_environment({**environment, name: value})
+        assert getattr(settings, name.lower()) == days
+
+
+@pytest.mark.parametrize("value", ["yes", "no", "True", "FALSE", "1", "0", " true", " "])
+def test_wrong_true_or_false(value: str, environment: dict[str, str]) -> None:
+    """A choice about guests that is neither true nor false is named, with the valid values."""
+    text = complaint({**environment, "GUESTS": value})
+    assert text == f"GUESTS must be true or false, not {value!r}"
+
+
+def test_true_or_false(environment: dict[str, str]) -> None:
+    """Guests are on unless the setting says false; empty means the default."""
+    for value, guests in (("true", True), ("false", False), ("", True)):
+        assert Settings.from_environment({**environment, "GUESTS": value}).guests is guests
 
 
 @pytest.mark.parametrize("value", ["x y", "x:", "\u00e9", "X-Forwarded-For", "x-forwarded-for"])
