@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from auth.api.account_views import AccountViews
 from auth.api.application import Application
+from auth.api.guest_views import GuestViews
 from auth.api.request_log import RequestLog
 from auth.api.routes import ROUTES
 from auth.api.routing import blueprint
@@ -23,8 +24,13 @@ from auth.external.database import Database
 from auth.external.secret_store import SecretStore
 from auth.flows.accounts import Accounts
 from auth.flows.admission import Admission
+from auth.flows.confirmation import Confirmations
+from auth.flows.guests import Guests, Upgrades
+from auth.flows.history import History
 from auth.flows.password_change import PasswordChanges
 from auth.flows.rate_limits import RateLimits
+from auth.flows.renaming import Renamings
+from auth.flows.renewal import Renewals
 from auth.flows.sessions import Sessions
 from auth.jobs.admin import Admin
 from auth.jobs.cleaning import clean_up as delete_expired
@@ -32,8 +38,12 @@ from auth.jobs.preparation import Preparation
 from auth.jobs.rotation import Rotation, report_age
 from auth.settings import Settings, required
 from auth.store.accounts import AccountTable
+from auth.store.events import EventTable
+from auth.store.identities import IdentityTable
 from auth.store.rate_limits import BucketTable
+from auth.store.renewals import RenewalTable
 from auth.store.sessions import SessionTable
+from auth.store.sign_ins import SignIns
 from auth.times import Clock, system_clock
 
 logger = logging.getLogger(__name__)
@@ -54,19 +64,32 @@ def create_app(
     secret_store.prepare()
     database = _database(settings, secret_store)
     account_table, session_table = AccountTable(database), SessionTable(database)
+    sign_ins, identities = SignIns(database), IdentityTable(database)
+    renewal_table = RenewalTable(database)
     keys = TokenKeys(secret_store, settings.token_secret_id)
     realm = Realm(settings.token_issuer, settings.token_audience)
     sessions = Sessions(session_table, keys, realm, clock)
     limits = RateLimits(BucketTable(database), keys, settings.rate_limit_scale)
     passwords = passwords or Passwords()
     admission = Admission(account_table, session_table, sessions, limits, clock)
-    accounts = Accounts(account_table, sessions, admission, limits, passwords, clock)
-    changes = PasswordChanges(session_table, sessions, keys, limits, passwords, clock)
+    confirmations = Confirmations(identities, limits, passwords, clock)
+    accounts = Accounts(
+        account_table, sign_ins, sessions, admission, confirmations, limits, passwords, clock
+    )
+    renewals = Renewals(sessions, keys, passwords, clock)
+    changes = PasswordChanges(renewal_table, renewals, limits, passwords, clock)
+    renamings = Renamings(account_table, confirmations, clock)
+    history = History(EventTable(database), identities, session_table, confirmations, clock)
+    guests = Guests(
+        identities, sign_ins, admission, limits, passwords, clock, enabled=settings.guests
+    )
+    upgrades = Upgrades(renewal_table, renewals, confirmations, limits, clock)
     proxy = TrustedProxy(
         secret_store, settings.trusted_proxy_secret_id, settings.trusted_proxy_header
     )
     views = (
-        AccountViews(accounts, changes, proxy),
+        AccountViews(accounts, changes, renamings, history, proxy),
+        GuestViews(guests, upgrades, proxy),
         SessionViews(sessions),
         ServiceViews(keys, database),
     )
@@ -100,7 +123,11 @@ def clean_up(environment: Mapping[str, str], seconds: float) -> dict[str, int]:
     database = _database(settings, secret_store)
     try:
         done = delete_expired(
-            database, system_clock, seconds, history_days=settings.session_history_days
+            database,
+            system_clock,
+            seconds,
+            history_days=settings.session_history_days,
+            guest_days=settings.guest_days,
         )
     finally:
         database.close()

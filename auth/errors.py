@@ -110,6 +110,18 @@ class WeakNewPassword(WeakPassword):
         self.fields["new_password"] = reason
 
 
+class WeakGuestSecret(FieldError):
+    """The guest secret is not 43 characters of canonical base64url, or not random: fix the client.
+
+    It is 32 random bytes, so never a device's number or a UUID.
+    """
+
+    code, status, message = "weak_guest_secret", 422, "This guest secret cannot be used."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(fields={"guest_secret": reason})
+
+
 class InvalidCredentials(Unauthorized):
     """Wrong name or wrong password, never told apart: ask again, do not refresh."""
 
@@ -120,6 +132,12 @@ class WrongPassword(InvalidCredentials):
     """The player is signed in, and the password that confirms the call is wrong."""
 
     message = "The password is wrong."
+
+
+class WrongGuestSecret(InvalidCredentials):
+    """The guest is signed in, and the guest secret that confirms the call is wrong."""
+
+    message = "The guest secret is wrong."
 
 
 class WrongCurrentPassword(InvalidCredentials):
@@ -189,6 +207,21 @@ class AccountSuspended(ApiError):
         return {"until": rfc3339(self.until) if self.until else None, "reason": self.reason}
 
 
+class GuestsDisabled(ApiError):
+    """This server takes no new guests: offer registration."""
+
+    code, status, message = "guests_disabled", 403, "This server takes no new guests."
+
+
+class UnknownGuest(ApiError):
+    """No account has this guest secret, and `create` is not true.
+
+    Ask the player before creating a new guest.
+    """
+
+    code, status, message = "unknown_guest", 404, "No account has this guest secret."
+
+
 class NotFound(ApiError):
     """No such route, or no such object of the caller's."""
 
@@ -219,6 +252,32 @@ class IdempotencyKeyReused(ApiError):
 
     code, status = "idempotency_key_reused", 409
     message = "This Idempotency-Key was used for another request."
+
+
+class NotAGuest(ApiError):
+    """The account has a password already: there is nothing to upgrade."""
+
+    code, status, message = "not_a_guest", 409, "This account already has a password."
+
+
+class NoPassword(ApiError):
+    """A guest has no password to change: upgrade instead."""
+
+    code, status, message = "no_password", 409, "A guest has no password."
+
+
+class RenamedRecently(ApiError):
+    """The account was renamed less than 30 days ago: show `until`."""
+
+    code, status = "renamed_recently", 409
+    message = "This account was renamed less than 30 days ago."
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__()
+        self.until = until
+
+    def details(self) -> dict[str, object]:
+        return {"until": rfc3339(self.until)}
 
 
 class PayloadTooLarge(ApiError):

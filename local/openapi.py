@@ -24,6 +24,7 @@ from auth.errors import (
     FieldError,
     InvalidRequest,
     MethodNotAllowed,
+    RenamedRecently,
     TooManyAttempts,
     Unauthorized,
     Unavailable,
@@ -64,6 +65,7 @@ DETAILS: dict[type[ApiError], dict[str, Any]] = {
         },
         "reason": {"type": "string"},
     },
+    RenamedRecently: {"until": {"type": "string", "format": "date-time"}},
     TooManyAttempts: WAIT,
     Unavailable: WAIT,
 }
@@ -128,14 +130,16 @@ def _operation(route: Route) -> dict[str, Any]:
             "required": any(field.required for field in fields),
             "content": _json(_reference("schemas", route.body.__name__)),
         }
-    operation["responses"] = {str(route.status): _success(route)}
+    operation["responses"] = {str(route.status): _success(route, route.success)}
+    if route.created:
+        operation["responses"]["201"] = _success(route, route.created)
     return operation
 
 
-def _success(route: Route) -> dict[str, Any]:
+def _success(route: Route, description: str) -> dict[str, Any]:
     cache = "Cache-Control" if route.cache == HEADERS["Cache-Control"] else "Cache-Control-public"
     answer: dict[str, Any] = {
-        "description": route.success,
+        "description": description,
         "headers": {
             "X-Request-Id": _reference("headers", "X-Request-Id"),
             "Cache-Control": _reference("headers", cache),

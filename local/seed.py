@@ -11,6 +11,8 @@ from auth.flows.accounts import new_account
 from auth.flows.admission import new_session
 from auth.settings import Settings
 from auth.store.accounts import AccountTable
+from auth.store.events import new_event
+from auth.store.records import EventKind
 from auth.times import system_clock
 
 USERNAME = "Test"
@@ -24,9 +26,10 @@ def add_test_player() -> None:
     now = system_clock()
     account = new_account(USERNAME, Passwords().hash(PASSWORD), now)
     session, _ = new_session(account, "seed", now)
+    event = new_event(EventKind.REGISTERED, account.id, now, session.id)
     try:
         with database.budget(REQUEST_SECONDS):
-            AccountTable(database).add(account, username_key(USERNAME), None, session)
+            AccountTable(database).add(account, session, event, username_key=username_key(USERNAME))
     except Duplicate:
         return
     finally:

@@ -1,15 +1,27 @@
-"""Views of the account: register, sign in, change the password, delete."""
+"""Views of the account: register, sign in, change the password or the name, export, delete."""
 
 from typing import Annotated
 
 from msgspec import Meta
 
-from auth.api.answers import AccountBody, Done, SessionBody, account_body, session_body
-from auth.api.forms import Device, Form, Password, Username, check_device
+from auth.api.answers import (
+    AccountBody,
+    Done,
+    EventList,
+    ExportBody,
+    SessionBody,
+    account_body,
+    event_list,
+    export_body,
+    session_body,
+)
+from auth.api.forms import Confirmed, Device, Form, Password, Username, check_device
 from auth.api.reading import client_address
 from auth.api.trusted_proxy import TrustedProxy
 from auth.flows.accounts import Accounts, Attempt
+from auth.flows.history import History
 from auth.flows.password_change import PasswordChanges
+from auth.flows.renaming import Renaming, Renamings
 from auth.flows.sessions import Caller, CallingSession
 
 
@@ -49,18 +61,35 @@ class PasswordChange(Form):
     new_password: Password
 
 
-class Deletion(Form):
-    """The end of an account."""
+class Rename(Confirmed, kw_only=True):
+    """Another name. A generated one is replaced without confirmation."""
 
-    password: str
+    username: Username
+
+
+class ExportRequest(Confirmed):
+    """A request for everything that is stored."""
+
+
+class Deletion(Confirmed):
+    """The end of an account."""
 
 
 class AccountViews:
     """The views, with the flows that they call."""
 
-    def __init__(self, accounts: Accounts, changes: PasswordChanges, proxy: TrustedProxy) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        changes: PasswordChanges,
+        renamings: Renamings,
+        history: History,
+        proxy: TrustedProxy,
+    ) -> None:
         self._accounts = accounts
         self._changes = changes
+        self._renamings = renamings
+        self._history = history
         self._proxy = proxy
 
     def register(self, form: NewAccount, key: str | None) -> SessionBody:
@@ -86,9 +115,26 @@ class AccountViews:
         changed = self._changes.change(calling, form.current_password, form.new_password)
         return session_body(changed)
 
+    def rename(self, caller: Caller, form: Rename) -> AccountBody:
+        """Rename the account; the old name is free again at once.
+
+        Once in 30 days, except for another spelling or a generated name.
+        """
+        address = client_address(self._proxy)
+        wanted = Renaming(form.username, form.confirmation(), address)
+        return account_body(self._renamings.rename(caller.account, wanted))
+
+    def events(self, caller: Caller) -> EventList:
+        """List what happened to the account."""
+        return event_list(self._history.newest_events(caller.account))
+
+    def export(self, caller: Caller, form: ExportRequest) -> ExportBody:
+        """Fetch everything that is stored about the player."""
+        return export_body(self._history.export(caller.account, form.required_confirmation()))
+
     def delete_account(self, caller: Caller, form: Deletion) -> Done:
         """Delete the account; its name is free again."""
-        self._accounts.delete(caller.account, form.password)
+        self._accounts.delete(caller.account, form.required_confirmation())
         return Done()
 
     def _attempt(self, form: NewAccount | SignIn) -> Attempt:

@@ -3,6 +3,9 @@
 Rendering only: nothing is looked up or decided here. `make openapi` describes the structs.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,8 +13,9 @@ from flask import Response
 from msgspec import Meta
 
 from auth.errors import ApiError
+from auth.flows.history import Export
 from auth.flows.sessions import SignedIn
-from auth.store.records import Account, Session
+from auth.store.records import Account, Event, Session
 from auth.texts import without_controls
 from auth.times import id_text, rfc3339
 
@@ -32,6 +36,8 @@ class AccountMember(msgspec.Struct):
     id: Id
     username: str
     created_at: Time
+    guest: Annotated[bool, Meta(description="Whether it has no password yet.")]
+    generated_name: Annotated[bool, Meta(description="Whether the player has not chosen the name.")]
 
 
 class SessionMember(msgspec.Struct):
@@ -87,6 +93,63 @@ class SessionList(msgspec.Struct):
     ]
 
 
+class ListedEvent(msgspec.Struct):
+    """Something that happened to an account."""
+
+    at: Time
+    type: Annotated[str, Meta(description="Ignore types that you do not know.")]
+    session_id: Annotated[str | None, Meta(description="The session that it concerns.")]
+
+
+class EventList(msgspec.Struct):
+    """What happened to an account."""
+
+    events: Annotated[list[ListedEvent], Meta(max_length=100, description="The newest first.")]
+
+
+class ExportedAccount(msgspec.Struct):
+    """An account with all that is stored about it, except for digests."""
+
+    id: Id
+    username: str
+    created_at: Time
+    guest: bool
+    generated_name: bool
+    has_password: bool
+    renamed_at: Time | None
+    suspended_until: Time | None
+    suspension_reason: str | None
+
+
+class ExportedIdentity(msgspec.Struct):
+    """Another way to sign in than a password."""
+
+    provider: str
+    created_at: Time
+    last_used_at: Time
+
+
+class ExportedSession(msgspec.Struct):
+    """A session, which may have ended."""
+
+    id: str
+    device: str | None
+    created_at: Time
+    last_used_at: Time
+    expires_at: Time
+    ended_at: Time | None
+
+
+class ExportBody(msgspec.Struct):
+    """Everything that is stored about a player, except for digests of secrets."""
+
+    account: ExportedAccount
+    identities: list[ExportedIdentity]
+    sessions: list[ExportedSession]
+    events: Annotated[list[ListedEvent], Meta(description="The newest 1000.")]
+    generated_at: Time
+
+
 class Done(msgspec.Struct):
     """Nothing to tell."""
 
@@ -107,6 +170,13 @@ class TutorialStatus(msgspec.Struct):
     """Whether name and password are right."""
 
     status: bool
+
+
+@dataclass(frozen=True)
+class Created:
+    """An answer with status 201, of a route that has 200, too."""
+
+    body: msgspec.Struct
 
 
 def json_answer(body: object, status: int = 200) -> Response:
@@ -141,6 +211,36 @@ def session_list(sessions: list[Session], current_id: bytes) -> SessionList:
     return SessionList([_listed(one, current_id) for one in sessions])
 
 
+def event_list(events: Iterable[Event]) -> EventList:
+    """Return the list of an account's events."""
+    return EventList([_event(one) for one in events])
+
+
+def export_body(export: Export) -> ExportBody:
+    """Return everything that is stored about a player."""
+    account = export.account
+    return ExportBody(
+        account=ExportedAccount(
+            id=id_text(account.id),
+            username=account.username,
+            created_at=rfc3339(account.created_at),
+            guest=account.guest,
+            generated_name=account.generated_name,
+            has_password=account.has_password,
+            renamed_at=_time(account.renamed_at),
+            suspended_until=_time(account.suspended_until),
+            suspension_reason=account.suspension_reason,
+        ),
+        identities=[
+            ExportedIdentity(one.provider, rfc3339(one.created_at), rfc3339(one.last_used_at))
+            for one in export.identities
+        ],
+        sessions=[_exported(one) for one in export.sessions],
+        events=[_event(one) for one in export.events],
+        generated_at=rfc3339(export.generated_at),
+    )
+
+
 def error_body(error: ApiError, request_id: str) -> dict[str, object]:
     """Return the body of an error: its code and its fixed message, never the text for the log."""
     members = {"code": error.code, "message": error.message, "request_id": request_id}
@@ -155,14 +255,44 @@ def error_answer(error: ApiError, request_id: str) -> Response:
 
 
 def _account(account: Account) -> AccountMember:
-    return AccountMember(id_text(account.id), account.username, rfc3339(account.created_at))
+    return AccountMember(
+        id=id_text(account.id),
+        username=account.username,
+        created_at=rfc3339(account.created_at),
+        guest=account.guest,
+        generated_name=account.generated_name,
+    )
+
+
+def _time(moment: datetime | None) -> str | None:
+    return rfc3339(moment) if moment else None
+
+
+def _event(event: Event) -> ListedEvent:
+    session_id = id_text(event.session_id) if event.session_id else None
+    return ListedEvent(rfc3339(event.at), event.kind.name.lower(), session_id)
+
+
+def _device(session: Session) -> str | None:
+    # Labels that are older than the check of labels are still stored.
+    return None if session.device is None else without_controls(session.device)
+
+
+def _exported(session: Session) -> ExportedSession:
+    return ExportedSession(
+        id=id_text(session.id),
+        device=_device(session),
+        created_at=rfc3339(session.created_at),
+        last_used_at=rfc3339(session.rotated_at),
+        expires_at=rfc3339(session.ends_at()),
+        ended_at=_time(session.ended_at),
+    )
 
 
 def _listed(session: Session, current_id: bytes) -> ListedSession:
     return ListedSession(
         id=id_text(session.id),
-        # Labels that are older than the check of labels are still stored.
-        device=None if session.device is None else without_controls(session.device),
+        device=_device(session),
         created_at=rfc3339(session.created_at),
         last_used_at=rfc3339(session.rotated_at),
         expires_at=rfc3339(session.ends_at()),

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from auth.errors import InvalidRequest
+from auth.flows.confirmation import Confirmation
 from auth.texts import without_controls
 
 MAX_DEVICE_LENGTH = 64
@@ -16,6 +17,9 @@ MAX_DEVICE_LENGTH = 64
 # Described once in the contract; `credentials` has their rules, since a struct cannot say them all.
 Username = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/NewUsername"})]
 Password = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/NewPassword"})]
+GuestSecret = Annotated[
+    str, Meta(extra_json_schema={"$ref": "#/components/schemas/NewGuestSecret"})
+]
 Device = Annotated[
     Annotated[str, Meta(max_length=MAX_DEVICE_LENGTH)] | None,
     Meta(extra_json_schema={"$ref": "#/components/schemas/Device"}),
@@ -27,6 +31,36 @@ class Form(msgspec.Struct):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"
+
+
+class Confirmed(Form):
+    """A form with the owner's confirmation: the password, or the guest secret of a guest."""
+
+    password: Annotated[str | None, Meta(description="Of an account that has one.")] = None
+    guest_secret: Annotated[str | None, Meta(description="Of a guest, instead.")] = None
+
+    def confirmation(self) -> Confirmation | None:
+        """Return the confirmation, if there is one.
+
+        Raises:
+            InvalidRequest: there are two.
+        """
+        if self.password is not None and self.guest_secret is not None:
+            raise InvalidRequest(fields={"guest_secret": "Send either this or password."})
+        if self.password is None and self.guest_secret is None:
+            return None
+        return Confirmation(self.password, self.guest_secret)
+
+    def required_confirmation(self) -> Confirmation:
+        """Return the confirmation.
+
+        Raises:
+            InvalidRequest: there is none, or there are two.
+        """
+        confirmation = self.confirmation()
+        if confirmation is None:
+            raise InvalidRequest(fields={"password": "This field is missing."})
+        return confirmation
 
 
 def check_device(label: str | None) -> None:

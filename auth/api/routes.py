@@ -4,31 +4,57 @@ Flask's rules, `docs/contract/openapi.json` and the contract tests derive from i
 two routes are in `tutorial`, in the same form.
 """
 
-from auth.api.account_views import AccountViews, Deletion, NewAccount, PasswordChange, SignIn
-from auth.api.answers import AccountBody, Done, Health, KeySet, SessionBody, SessionList
+from auth.api.account_views import (
+    AccountViews,
+    Deletion,
+    ExportRequest,
+    NewAccount,
+    PasswordChange,
+    Rename,
+    SignIn,
+)
+from auth.api.answers import (
+    AccountBody,
+    Done,
+    EventList,
+    ExportBody,
+    Health,
+    KeySet,
+    SessionBody,
+    SessionList,
+)
+from auth.api.guest_views import GuestUpgrade, GuestViews, GuestVisit
 from auth.api.routing import Route
 from auth.api.service_views import ServiceViews
 from auth.api.session_views import Logout, Refresh, SessionViews
 from auth.errors import (
     AccountSuspended,
+    GuestsDisabled,
     IdempotencyKeyReused,
     InvalidCredentials,
     InvalidUsername,
+    NoPassword,
+    NotAGuest,
     NotFound,
+    RenamedRecently,
     SessionEnded,
+    UnknownGuest,
     UsernameTaken,
+    WeakGuestSecret,
     WeakPassword,
     WrongCurrentPassword,
+    WrongGuestSecret,
     WrongPassword,
 )
 from auth.flows.rate_limits import (
+    CHANGE_BY_ACCOUNT,
+    GUEST_BY_ADDRESS,
     LOGIN_BY_ACCOUNT,
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
     LOGIN_BY_ADDRESS,
     LOGIN_FROM_KNOWN_DEVICE,
-    PASSWORD_CHANGE_BY_ACCOUNT,
+    NAME_BY_ADDRESS,
     PASSWORD_CHECK_BY_ACCOUNT,
-    REGISTRATION_BY_ADDRESS,
     SESSIONS_BY_ACCOUNT,
 )
 from auth.flows.sessions import Sessions
@@ -50,7 +76,7 @@ ROUTES = (
             InvalidUsername,
             WeakPassword,
         ),
-        limits=(REGISTRATION_BY_ADDRESS, LOGIN_BY_ACCOUNT, SESSIONS_BY_ACCOUNT),
+        limits=(NAME_BY_ADDRESS, LOGIN_BY_ACCOUNT, SESSIONS_BY_ACCOUNT),
     ),
     Route(
         *("POST", "/v1/login", AccountViews.log_in, SessionBody),
@@ -64,6 +90,14 @@ ROUTES = (
             LOGIN_FROM_KNOWN_DEVICE,
             SESSIONS_BY_ACCOUNT,
         ),
+    ),
+    Route(
+        *("POST", "/v1/guest", GuestViews.enter, SessionBody),
+        success="The guest is signed in.",
+        created="The guest is created and signed in.",
+        body=GuestVisit,
+        errors=(WeakGuestSecret, UnknownGuest, GuestsDisabled, AccountSuspended),
+        limits=(GUEST_BY_ADDRESS, SESSIONS_BY_ACCOUNT),
     ),
     Route(
         *("POST", "/v1/refresh", SessionViews.refresh, SessionBody),
@@ -96,19 +130,54 @@ ROUTES = (
         caller=Sessions.caller,
     ),
     Route(
+        *("GET", "/v1/me/events", AccountViews.events, EventList),
+        success="The newest 100 events.",
+        caller=Sessions.caller,
+    ),
+    Route(
+        *("POST", "/v1/me/upgrade", GuestViews.upgrade, SessionBody),
+        success="The account has a name and a password.",
+        body=GuestUpgrade,
+        caller=Sessions.calling_session,
+        errors=(WrongGuestSecret, NotAGuest, UsernameTaken, InvalidUsername, WeakPassword),
+        limits=(PASSWORD_CHECK_BY_ACCOUNT, NAME_BY_ADDRESS),
+    ),
+    Route(
+        *("PUT", "/v1/me/username", AccountViews.rename, AccountBody),
+        success="The account has the name.",
+        body=Rename,
+        caller=Sessions.caller,
+        errors=(
+            WrongPassword,
+            WrongGuestSecret,
+            RenamedRecently,
+            UsernameTaken,
+            InvalidUsername,
+        ),
+        limits=(PASSWORD_CHECK_BY_ACCOUNT, CHANGE_BY_ACCOUNT, NAME_BY_ADDRESS),
+    ),
+    Route(
         *("PUT", "/v1/me/password", AccountViews.change_password, SessionBody),
         success="The password is changed.",
         body=PasswordChange,
         caller=Sessions.calling_session,
-        errors=(WrongCurrentPassword, WeakPassword),
-        limits=(PASSWORD_CHECK_BY_ACCOUNT, PASSWORD_CHANGE_BY_ACCOUNT),
+        errors=(WrongCurrentPassword, NoPassword, WeakPassword),
+        limits=(PASSWORD_CHECK_BY_ACCOUNT, CHANGE_BY_ACCOUNT),
+    ),
+    Route(
+        *("POST", "/v1/me/export", AccountViews.export, ExportBody),
+        success="Everything that is stored.",
+        body=ExportRequest,
+        caller=Sessions.caller,
+        errors=(WrongPassword, WrongGuestSecret),
+        limits=(PASSWORD_CHECK_BY_ACCOUNT, CHANGE_BY_ACCOUNT),
     ),
     Route(
         *("POST", "/v1/me/delete", AccountViews.delete_account, Done),
         success="The account is gone.",
         body=Deletion,
         caller=Sessions.caller,
-        errors=(WrongPassword,),
+        errors=(WrongPassword, WrongGuestSecret),
         limits=(PASSWORD_CHECK_BY_ACCOUNT,),
     ),
     Route(

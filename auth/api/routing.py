@@ -10,7 +10,7 @@ from functools import partial
 
 from flask import Blueprint, Response
 
-from auth.api.answers import json_answer
+from auth.api.answers import Created, json_answer
 from auth.api.forms import Form
 from auth.api.reading import bearer_token, idempotency_key, read
 from auth.errors import (
@@ -40,6 +40,7 @@ class Route:
     view: Callable[..., object]
     answer: type
     success: str  # describes the answer
+    created: str = ""  # describes the answer with 201, if the route has both
     body: type[Form] | None = None
     caller: Callable[[Sessions, str], object] | None = None  # finds the caller by the access token
     may_have_bearer: bool = False  # the view itself reads the access token, if it wants one
@@ -109,9 +110,12 @@ def _answer(route: Route, view: Callable[..., object], sessions: Sessions, **pat
     if route.has_idempotency_key:
         declared.append(idempotency_key())
     body = view(*declared, **path)
+    status = route.status
+    if isinstance(body, Created):
+        body, status = body.body, 201
     if isinstance(body, str):
-        return Response(body, route.status, mimetype="text/plain")
-    answer = json_answer(body, route.status)
+        return Response(body, status, mimetype="text/plain")
+    answer = json_answer(body, status)
     answer.headers["Cache-Control"] = route.cache
     return answer
 

@@ -56,7 +56,15 @@ class Realm:
     audience: str
 
 
-def issue(ring: KeyRing, realm: Realm, claims: Claims, username: str, now: datetime) -> str:
+def issue(
+    ring: KeyRing,
+    realm: Realm,
+    claims: Claims,
+    username: str,
+    now: datetime,
+    *,
+    guest: bool = False,
+) -> str:
     """Return a signed token that is valid for ten minutes."""
     issued_at = int(now.timestamp())
     key = ring.current_signing
@@ -69,6 +77,7 @@ def issue(ring: KeyRing, realm: Realm, claims: Claims, username: str, now: datet
         "iat": issued_at,
         "exp": issued_at + LIFETIME_SECONDS,
         "jti": secrets.token_urlsafe(12),
+        **({"guest": True} if guest else {}),
     }
     return jwt.encode(
         payload, key.private_key, key.algorithm, headers={"typ": TYPE, "kid": key.kid}

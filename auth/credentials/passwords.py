@@ -4,6 +4,7 @@ Only `Passwords` uses Argon2. Only `guessability` uses zxcvbn, which is imported
 player chooses a password, since signing in never needs it.
 """
 
+import base64
 import secrets
 import unicodedata
 
@@ -39,6 +40,18 @@ class Passwords:
     def hash(self, password: str) -> str:
         """Return the Argon2id hash of `password` in its encoded form."""
         return self._hasher.hash(_normalised(password))
+
+    def unusable_hash(self) -> str:
+        """Return a hash with the current parameters that no password fits.
+
+        Verifying against it takes as long as against any other.
+        """
+        parameters = self._dummy.rpartition("$")[0].rpartition("$")[0]
+        salt, tag = (
+            base64.b64encode(secrets.token_bytes(length)).rstrip(b"=").decode()
+            for length in (self._hasher.salt_len, self._hasher.hash_len)
+        )
+        return f"{parameters}${salt}${tag}"
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Tell whether the password matches; with None (no account) equally slow, and False.

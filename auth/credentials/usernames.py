@@ -5,6 +5,7 @@ ignore trailing spaces.
 """
 
 import re
+import secrets
 
 from auth.errors import InvalidUsername
 
@@ -22,6 +23,16 @@ RESERVED = frozenset(
         *("null", "none", "nil", "nan", "undefined", "true", "false", "anonymous", "nobody"),
     )
 )
+# The first is that of generated names, so that nobody can choose one.
+GENERATED_PREFIX = "player-"
+RESERVED_PREFIXES = (GENERATED_PREFIX, "guest-")
+GENERATED_SYMBOLS = 8
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # base 32 without letters that look like digits
+
+
+def generated_username() -> str:
+    """Return a name for a player who has not chosen one: 40 random bits, rarely taken."""
+    return GENERATED_PREFIX + "".join(secrets.choice(CROCKFORD) for _ in range(GENERATED_SYMBOLS))
 
 
 def username_key(username: str) -> bytes:
@@ -46,5 +57,10 @@ def check_username(username: str) -> None:
             "Use letters from a to z, digits, and _ - . in between;"
             " begin and end with a letter or a digit."
         )
-    if username_key(username).decode() in RESERVED:
+    key = username_key(username).decode()
+    if key in RESERVED:
         raise InvalidUsername("This name is reserved.")
+    if key.startswith(RESERVED_PREFIXES):
+        raise InvalidUsername(
+            f"Names that begin with {' or '.join(RESERVED_PREFIXES)} are reserved."
+        )

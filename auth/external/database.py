@@ -107,7 +107,11 @@ class Database:
             OutOfRange: a number became too large.
             Unavailable: the database cannot be reached, is too busy, or did not answer.
         """
-        return self._execute(Statement(sql, parameters or named), repeatable=True)
+        return self.run(Statement(sql, parameters or named))
+
+    def run(self, statement: Statement) -> Result:
+        """Run one statement in its own transaction, as `execute` does."""
+        return self._execute(statement, repeatable=True)
 
     def execute_once(self, sql: str, /, *parameters: Value, **named: Value) -> Result:
         """Run one statement that must not take effect twice.
@@ -126,22 +130,28 @@ class Database:
         """Make one round trip."""
         self.execute("SELECT 1")
 
-    def transact(self, *statements: Statement) -> None:
+    def transact(self, first: Statement, *others: Statement) -> int:
         """Run statements in one transaction: all take effect, or none.
 
-        They must be safe to repeat: if the answer to COMMIT is lost, all are sent again, and unique
-        keys reject the rows that already exist.
+        The first one decides: if it changes no row, none of the others is run. Returns the number
+        of rows that it changed.
+
+        They must be safe to repeat: if the answer to COMMIT is lost, all are sent again. Then the
+        first one changes nothing more, or a unique key rejects its row.
 
         Raises:
             Duplicate, MissingParent, OutOfRange, Unavailable: as for `execute`.
         """
-        whole = (Statement("BEGIN"), *statements, Statement("COMMIT"))
 
-        def work(connection: Connection) -> None:
-            for statement in whole:
+        def work(connection: Connection) -> int:
+            connection.run(Statement("BEGIN"), self._patience())
+            changed = connection.run(first, self._patience()).changed
+            for statement in others if changed else ():
                 connection.run(statement, self._patience())
+            connection.run(Statement("COMMIT"), self._patience())
+            return changed
 
-        self._persist(work, repeatable=True)
+        return self._persist(work, repeatable=True)
 
     def close(self) -> None:
         """Drop the connection, if there is one."""

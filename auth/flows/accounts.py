@@ -18,25 +18,26 @@ from auth.errors import (
     Unavailable,
     UsernameTaken,
     WeakPassword,
-    WrongPassword,
 )
 from auth.external.failures import Duplicate
 from auth.flows.admission import Admission
+from auth.flows.confirmation import Confirmation, Confirmations
 from auth.flows.rate_limits import (
     LOGIN_BY_ACCOUNT,
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
     LOGIN_BY_ADDRESS,
     LOGIN_FROM_KNOWN_DEVICE,
-    PASSWORD_CHECK_BY_ACCOUNT,
-    REGISTRATION_BY_ADDRESS,
+    NAME_BY_ADDRESS,
     RateLimits,
     network_of,
 )
 from auth.flows.sessions import Sessions, SignedIn
 from auth.logs import note
 from auth.store.accounts import AccountTable
+from auth.store.events import new_event
 from auth.store.rate_limits import Charge
-from auth.store.records import Account, SignInRow
+from auth.store.records import Account, EventKind, SignInRow
+from auth.store.sign_ins import SignIns
 from auth.times import Clock, id_text, new_id
 
 
@@ -62,15 +63,19 @@ class Accounts:
     def __init__(
         self,
         table: AccountTable,
+        sign_ins: SignIns,
         sessions: Sessions,
         admission: Admission,
+        confirmations: Confirmations,
         rate_limits: RateLimits,
         passwords: Passwords,
         clock: Clock,
     ) -> None:
         self._table = table
+        self._sign_ins = sign_ins
         self._sessions = sessions
         self._admission = admission
+        self._confirmations = confirmations
         self._rate_limits = rate_limits
         self._passwords = passwords
         self._clock = clock
@@ -86,13 +91,13 @@ class Accounts:
         check_password(attempt.password, attempt.username)
         now = self._clock()
         network = network_of(attempt.address)
-        charge = self._rate_limits.charge(REGISTRATION_BY_ADDRESS, network, now=now)
+        charge = self._rate_limits.charge(NAME_BY_ADDRESS, network, now=now)
         self._refuse_guessable(attempt, charge)
         account = new_account(attempt.username, self._passwords.hash(attempt.password), now)
         registration_key = _digest(idempotency_key)
         try:
             return self._admission.admit_new(
-                account, username_key(attempt.username), registration_key, attempt.device
+                account, attempt.device, registration_key=registration_key
             )
         except Duplicate as duplicate:
             return self._registered_before(attempt, registration_key, duplicate)
@@ -107,7 +112,7 @@ class Accounts:
             UsernameTaken: another account has the name.
         """
         now = self._clock()
-        sign_in = registration_key and self._table.by_registration_key(registration_key, now)
+        sign_in = registration_key and self._sign_ins.by_registration_key(registration_key, now)
         if not sign_in:
             if duplicate.key == "registration_key":
                 raise Unavailable("the account of this registration was deleted meanwhile")
@@ -157,7 +162,7 @@ class Accounts:
         It takes as long for an unknown name.
         """
         key = username_key(attempt.username)
-        sign_in = self._table.by_username_key(key, presented, self._clock())
+        sign_in = self._sign_ins.by_username_key(key, presented, self._clock())
         if sign_in is not None:
             note(account_id=id_text(sign_in.account.id))
         charges = self._charge_login(attempt, sign_in, presented)
@@ -206,20 +211,17 @@ class Accounts:
         self._table.replace_hash(account, password_hash)
         return replace(account, password_hash=password_hash)
 
-    def delete(self, account: Account, password: str) -> None:
-        """Delete the account, all its sessions with it; its name is free again.
+    def delete(self, account: Account, confirmation: Confirmation) -> None:
+        """Delete the account and all that belongs to it; its name is free again.
 
         Raises:
             TooManyAttempts.
-            WrongPassword: the password is wrong.
+            WrongPassword, WrongGuestSecret: the confirmation is wrong.
         """
-        charge = self._rate_limits.charge(PASSWORD_CHECK_BY_ACCOUNT, account.id, now=self._clock())
-        if not self._passwords.verify(account.password_hash, password):
-            note("password_check_failed")
-            raise WrongPassword
-        self._rate_limits.refund([charge])
+        self._confirmations.check(account, confirmation)
+        event = new_event(EventKind.ACCOUNT_PURGED, account.id, self._clock())
         # If nothing was deleted, our own first try may have done it, and its answer was lost.
-        if not self._table.delete(account) and self._table.exists(account.id):
+        if not self._table.delete(account, event) and self._table.find(account.id):
             raise Unavailable("the account changed while it was deleted")
         note("account_deleted")
 

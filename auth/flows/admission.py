@@ -10,15 +10,17 @@ from datetime import datetime
 
 from auth.credentials import refresh_tokens
 from auth.credentials.refresh_tokens import RefreshToken
+from auth.credentials.usernames import username_key
 from auth.errors import AccountSuspended, InvalidCredentials, Unavailable
 from auth.external.failures import MissingParent
 from auth.flows.rate_limits import SESSIONS_BY_ACCOUNT, RateLimits
 from auth.flows.sessions import IDLE_LIFETIME, LIFETIME, Sessions, SignedIn
 from auth.logs import note
 from auth.store.accounts import AccountTable
+from auth.store.events import new_event
 from auth.store.rate_limits import Charge
-from auth.store.records import MAX_SESSIONS, Account, Session, SignInRow
-from auth.store.sessions import SessionTable
+from auth.store.records import MAX_SESSIONS, Account, EventKind, Identity, Session, SignInRow
+from auth.store.sessions import SessionTable, Surplus
 from auth.times import Clock, id_text, new_id
 
 logger = logging.getLogger(__name__)
@@ -78,17 +80,29 @@ class Admission:
         return self._admitted(account, session, token)
 
     def admit_new(
-        self, account: Account, key: bytes, registration_key: bytes | None, device: str | None
+        self,
+        account: Account,
+        device: str | None,
+        *,
+        registration_key: bytes | None = None,
+        identity: Identity | None = None,
     ) -> SignedIn:
-        """Store a new account, by its username key, and sign it in.
+        """Store a new account and sign it in.
 
         Raises:
-            Duplicate: the name or the registration key is taken.
+            Duplicate: the name, the registration key or the identity is taken.
             Unavailable: the database did not do it.
         """
         session, token = new_session(account, device, account.created_at)
-        self._account_table.add(account, key, registration_key, session)
-        note("registered")
+        self._account_table.add(
+            account,
+            session,
+            new_event(EventKind.REGISTERED, account.id, account.created_at, session.id),
+            username_key=username_key(account.username),
+            registration_key=registration_key,
+            identity=identity,
+        )
+        note("guest_created" if account.guest else "registered")
         return self._admitted(account, session, token)
 
     def refuse_suspended(self, account: Account) -> None:
@@ -113,7 +127,7 @@ class Admission:
     ) -> None:
         if presented is None or not sign_in.session_goes_on:
             return
-        if self._session_table.end_by_token(presented, now):
+        if self._session_table.end_replaced(presented, now):
             note(replaced_session_id=id_text(presented.session_id))
 
     def _make_room(self, sign_in: SignInRow, session: Session, now: datetime) -> None:
@@ -121,14 +135,16 @@ class Admission:
 
         Sign-ins at the same time find the same sessions in excess, so none takes more than that.
         """
-        account_id = sign_in.account.id
+        account = sign_in.account
         if sign_in.sessions > MAX_SESSIONS:
-            excess = self._session_table.excess(account_id, session.id, now)
+            surplus = self._session_table.surplus(account.id, session.id, now)
         elif sign_in.sessions == MAX_SESSIONS and sign_in.least_used is not None:
-            excess = [sign_in.least_used]
+            one, none = [sign_in.least_used], list[bytes]()
+            lasting, ended = (one, none) if sign_in.least_used_lasts else (none, one)
+            surplus = Surplus(account.id, account.epoch, lasting, ended)
         else:
             return
-        self._session_table.delete(account_id, excess, unused_since=now)
+        self._session_table.remove(surplus, now)
 
 
 def new_session(

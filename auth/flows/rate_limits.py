@@ -38,9 +38,10 @@ LOGIN_BY_ADDRESS = Limit("login address", burst=20, seconds=10)
 LOGIN_BY_ACCOUNT_AND_ADDRESS = Limit("login account address", burst=5, seconds=60)
 LOGIN_BY_ACCOUNT = Limit("login account", burst=20, seconds=300)
 LOGIN_FROM_KNOWN_DEVICE = Limit("login known device", burst=10, seconds=60)
-REGISTRATION_BY_ADDRESS = Limit("registration address", burst=20, seconds=60)
+NAME_BY_ADDRESS = Limit("name address", burst=20, seconds=60)  # asked for, taken or not
 PASSWORD_CHECK_BY_ACCOUNT = Limit("password check", burst=5, seconds=60)
-PASSWORD_CHANGE_BY_ACCOUNT = Limit("password change", burst=5, seconds=600)  # those that succeed
+CHANGE_BY_ACCOUNT = Limit("account change", burst=5, seconds=600)  # those that succeed
+GUEST_BY_ADDRESS = Limit("guest address", burst=60, seconds=30)
 SESSIONS_BY_ACCOUNT = Limit("sessions opened", burst=60, seconds=60)
 
 Limited = Sequence[tuple[Limit, tuple[bytes, ...]]]  # limits, each with its subject

@@ -23,7 +23,8 @@ from auth.errors import (
     Unavailable,
 )
 from auth.logs import note
-from auth.store.records import MAX_SESSIONS, Account, Session
+from auth.store.events import new_event
+from auth.store.records import MAX_SESSIONS, Account, EventKind, Session
 from auth.store.sessions import SessionTable
 from auth.times import Clock, id_text
 
@@ -139,7 +140,8 @@ class Sessions:
             # The database was restored from a backup: the token is newer than the row, not stolen.
             note("refresh_ahead")
             raise SessionEnded(Reason.AHEAD)
-        self._table.end(session.id, session.account_id, now)
+        event = new_event(EventKind.REFRESH_REUSED, session.account_id, now, session.id)
+        self._table.end(session.id, session.account_id, now, event)
         note("refresh_reused")
         raise SessionEnded(Reason.REUSED)
 
@@ -185,9 +187,10 @@ class Sessions:
         """
         account_id, session_id, now = claims.account_id, claims.session_id, self._clock()
         if everywhere:
-            if self._table.end_all(account_id, session_id, now):
+            event = new_event(EventKind.SIGNED_OUT_EVERYWHERE, account_id, now, session_id)
+            if self._table.end_all(account_id, session_id, now, event):
                 note("signed_out_everywhere")
-        elif self._table.end(session_id, account_id, now):
+        elif self._end(session_id, account_id, now):
             note("signed_out")
 
     def end_by_token(self, text: str, *, everywhere: bool) -> None:
@@ -200,9 +203,11 @@ class Sessions:
             Unavailable: it cannot be decided now.
         """
         token, now = self._authentic(text), self._clock()
-        if everywhere and self._table.end_all_by_token(token, now):
+        kind = EventKind.SIGNED_OUT_EVERYWHERE
+        event = new_event(kind, token.account_id, now, token.session_id)
+        if everywhere and self._table.end_all_by_token(token, now, event):
             note("signed_out_everywhere")
-        elif self._table.end(token.session_id, token.account_id, now):
+        elif self._end(token.session_id, token.account_id, now):
             note("signed_out")
 
     def end_one(self, account: Account, session_id: bytes) -> None:
@@ -213,8 +218,12 @@ class Sessions:
         """
         if self._table.usable_account(session_id, account.id, self._clock()) is None:
             raise NotFound
-        self._table.end(session_id, account.id, self._clock())
+        self._end(session_id, account.id, self._clock())
         note("session_revoked", revoked_session_id=id_text(session_id))
+
+    def _end(self, session_id: bytes, account_id: bytes, now: datetime) -> bool:
+        event = new_event(EventKind.SESSION_ENDED, account_id, now, session_id)
+        return self._table.end(session_id, account_id, now, event)
 
     def list_usable(self, caller: Caller) -> list[Session]:
         """Return the account's usable sessions, the last used first, the caller's among them."""
@@ -255,7 +264,9 @@ class Sessions:
         """Return a player's session with both tokens in the form that the player keeps."""
         ring = self._keys.ring()
         claims = Claims(account.id, session.id)
-        access_token = access_tokens.issue(ring, self._realm, claims, account.username, now)
+        access_token = access_tokens.issue(
+            ring, self._realm, claims, account.username, now, guest=account.guest
+        )
         return SignedIn(account, session, access_token, refresh_tokens.encode(token, ring), now)
 
 

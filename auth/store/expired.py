@@ -4,16 +4,34 @@ Every statement is safe to repeat (see `Database.execute`). A range is read with
 only its expired rows are deleted, by their keys: a row in use is neither locked nor waited for.
 """
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import TypeVar
 
-from auth.external.connection import Value
+from auth.external.connection import Statement, Value
 from auth.external.database import Database
-from auth.store.records import MAX_SESSIONS
+from auth.store.identities import GUEST
+from auth.store.records import LASTS, MAX_SESSIONS, EventKind
+
+Key = TypeVar("Key", bytes, int)
 
 _OLD_SESSION = (
     "(ended_at <= %(moment)s OR idle_expires_at <= %(moment)s OR expires_at <= %(moment)s)"
 )
 CROWDED_AT_ONCE = 50
+GUESTS_AT_ONCE = 50
+MAX_EVENTS = 1000  # of one account
+
+# How long events are kept, if not as long as the others.
+EVENT_DAYS = 90
+EVENT_DAYS_OF = {EventKind.REGISTERED: 7, EventKind.ACCOUNT_PURGED: 30}
+
+# A guest who comes back notes it in `identities` before the session is stored.
+_UNUSED_GUEST = (
+    "i.provider = %(provider)s AND i.last_used_at <= %(unused_since)s AND a.guest = 1"
+    " AND (a.suspended_until IS NULL OR a.suspended_until <= %(now)s)"
+    f" AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.account_id = a.id AND {LASTS})"
+)
 
 
 class ExpiredRows:
@@ -22,14 +40,15 @@ class ExpiredRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def batch_end(self, table: str, key: str, after: bytes, size: int) -> bytes | None:
+    def batch_end(self, table: str, key: str, after: Key, size: int) -> Key | None:
         """Return the last key of the table's next `size` rows; None: fewer rows are left."""
         result = self._database.execute(
             f"SELECT {key} AS last FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT 1 OFFSET %s",
             after,
             size - 1,
         )
-        return result.rows[0]["last"] if result.rows else None
+        last: Key | None = result.rows[0]["last"] if result.rows else None
+        return last
 
     def delete_sessions(self, after: bytes, to: bytes, moment: datetime) -> int:
         """Delete the sessions in this range of ids that ended or expired before a moment.
@@ -52,12 +71,100 @@ class ExpiredRows:
         )
         return [row["account_id"] for row in result.rows]
 
+    def unused_guests(
+        self, after: bytes, to: bytes, unused_since: datetime, now: datetime
+    ) -> dict[bytes, bytes]:
+        """Return the guests in this range of identities that can go: identity -> account.
+
+        They have no session that lasts, and are not suspended. At most `GUESTS_AT_ONCE`.
+        """
+        result = self._database.execute(
+            "SELECT i.id, i.account_id FROM identities i JOIN accounts a ON a.id = i.account_id"
+            f" WHERE i.id > %(after)s AND i.id <= %(to)s AND {_UNUSED_GUEST}"
+            f" ORDER BY i.id LIMIT {GUESTS_AT_ONCE}",
+            after=after,
+            to=to,
+            **_guest_values(unused_since, now),
+        )
+        return {row["id"]: row["account_id"] for row in result.rows}
+
+    def delete_guests(
+        self, account_ids: Collection[bytes], unused_since: datetime, now: datetime
+    ) -> int:
+        """Delete these guests and all that belongs to them, unless they came back meanwhile."""
+        if not account_ids:
+            return 0
+        accounts: dict[str, Value] = {
+            f"account_{place}": one for place, one in enumerate(account_ids)
+        }
+        places = ", ".join(f"%({name})s" for name in accounts)
+        deletion = Statement(
+            "DELETE a FROM accounts a JOIN identities i ON i.account_id = a.id"
+            f" WHERE a.id IN ({places}) AND {_UNUSED_GUEST}",
+            accounts | _guest_values(unused_since, now),
+        )
+        history = Statement(
+            "DELETE e FROM events e LEFT JOIN accounts a ON a.id = e.account_id"
+            f" WHERE e.account_id IN ({places}) AND a.id IS NULL",
+            accounts,
+        )
+        return self._database.transact(deletion, history)
+
+    def delete_events(self, after: int, to: int, now: datetime) -> int:
+        """Delete the events in this range of numbers that are old; return their number."""
+        moments = {
+            "default_moment": now - timedelta(days=EVENT_DAYS),
+            **{
+                f"moment_{int(kind)}": now - timedelta(days=days)
+                for kind, days in EVENT_DAYS_OF.items()
+            },
+        }
+        cases = " ".join(f"WHEN {int(kind)} THEN %(moment_{int(kind)})s" for kind in EVENT_DAYS_OF)
+        old = f"at <= CASE kind {cases} ELSE %(default_moment)s END"
+        return self._delete("events", "seq", after, to, old, **moments)
+
+    def chatty_accounts(self, after: bytes, to: bytes) -> list[bytes]:
+        """Return the accounts in this range of ids that have more than `MAX_EVENTS`.
+
+        In the order of their ids, and at most `CROWDED_AT_ONCE`.
+        """
+        result = self._database.execute(
+            "SELECT account_id FROM events WHERE account_id > %s AND account_id <= %s"
+            f" GROUP BY account_id HAVING COUNT(*) > {MAX_EVENTS}"
+            f" ORDER BY account_id LIMIT {CROWDED_AT_ONCE}",
+            after,
+            to,
+        )
+        return [row["account_id"] for row in result.rows]
+
+    def delete_oldest_events(self, account_id: bytes, limit: int) -> int:
+        """Delete events of an account beyond the newest `MAX_EVENTS`, at most `limit`."""
+        result = self._database.execute(
+            "SELECT seq FROM events WHERE account_id = %s"
+            f" ORDER BY seq DESC LIMIT 1 OFFSET {MAX_EVENTS - 1}",
+            account_id,
+        )
+        if not result.rows:
+            return 0
+        return self._database.execute(
+            "DELETE FROM events WHERE account_id = %s AND seq < %s ORDER BY seq LIMIT %s",
+            account_id,
+            result.rows[0]["seq"],
+            limit,
+        ).changed
+
     def delete_buckets(self, after: bytes, to: bytes, now: int) -> int:
         """Delete the buckets in this range of keys that are full again; return their number."""
         return self._delete("rate_limits", "bucket", after, to, "tat <= %(now)s", now=now)
 
     def _delete(
-        self, table: str, key: str, after: bytes, to: bytes, expired: str, **named: Value
+        self,
+        table: str,
+        key: str,
+        after: bytes | int,
+        to: bytes | int,
+        expired: str,
+        **named: Value,
     ) -> int:
         """Delete the rows of a range that meet a condition; checked again as they are deleted."""
         found = self._database.execute(
@@ -78,3 +185,7 @@ class ExpiredRows:
             **keys,
             **named,
         ).changed
+
+
+def _guest_values(unused_since: datetime, now: datetime) -> dict[str, Value]:
+    return {"provider": GUEST, "unused_since": unused_since, "now": now}

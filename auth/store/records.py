@@ -1,4 +1,4 @@
-"""The rows of the tables as values: accounts and sessions.
+"""The rows of the tables as values: accounts, sessions, identities and events.
 
 Each column is named once, here. Column lists, INSERT statements and the mapping of rows derive from
 these names. Each condition on a session is written in SQL and in Python, side by side.
@@ -7,16 +7,21 @@ these names. Each condition on a session is written in SQL and in Python, side b
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from enum import IntEnum
 
 from auth.errors import Reason
-from auth.external.connection import Row
+from auth.external.connection import Row, Value
 
 MAX_SESSIONS = 50  # rows of one account, lasting or not (OWASP ASVS 5.0, 7.1.2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """A row of `accounts`. Never prints the password hash."""
+    """A row of `accounts`. Never prints the password hash.
+
+    `has_password`: False while the hash fits no password. `generated_name`: the name was not chosen
+    by the player. `renamed_at`: the last change of a chosen name.
+    """
 
     id: bytes
     username: str
@@ -25,6 +30,10 @@ class Account:
     suspended_until: datetime | None = None
     suspension_reason: str | None = None
     created_at: datetime
+    has_password: bool = True
+    guest: bool = False
+    generated_name: bool = False
+    renamed_at: datetime | None = None
 
     def __repr__(self) -> str:
         return f"Account(id={self.id.hex()})"
@@ -81,11 +90,49 @@ class Session:
         return Reason.REVOKED if is_revoked else Reason.EXPIRED
 
 
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A row of `identities`: a proof of an account other than its password."""
+
+    id: bytes
+    account_id: bytes
+    provider: str
+    subject: bytes
+    created_at: datetime
+    last_used_at: datetime
+
+
+class EventKind(IntEnum):
+    """What can happen to an account. The numbers are stored: never reuse one."""
+
+    REGISTERED = 1
+    UPGRADED = 2
+    RENAMED = 3
+    PASSWORD_CHANGED = 4
+    SIGNED_OUT_EVERYWHERE = 7
+    SESSION_ENDED = 8
+    REFRESH_REUSED = 9
+    ACCOUNT_PURGED = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A row of `events`. `data` is JSON, for operators and game servers."""
+
+    id: bytes
+    at: datetime
+    account_id: bytes
+    kind: EventKind
+    session_id: bytes | None = None
+    data: bytes | None = None
+
+
 @dataclass(frozen=True)
 class SignInRow:
     """The data that a sign-in needs about an account, read by one statement.
 
-    `sessions` counts all sessions, ended ones included; `least_used` is the first to be replaced.
+    `sessions` counts all sessions, ended ones included; `least_used` is the first to be replaced,
+    and `least_used_lasts` tells whether it still lasts.
     `device_is_known`: the presented refresh token belongs to a session with the account's epoch.
     `session_goes_on`: it is also the current token of a session that lasts.
     """
@@ -93,12 +140,16 @@ class SignInRow:
     account: Account
     sessions: int
     least_used: bytes | None
+    least_used_lasts: bool
     device_is_known: bool
     session_goes_on: bool
 
 
 ACCOUNT = tuple(field.name for field in fields(Account))
 SESSION = tuple(field.name for field in fields(Session))
+IDENTITY = tuple(field.name for field in fields(Identity))
+EVENT = tuple(field.name for field in fields(Event))
+_FLAGS = {field.name for field in fields(Account) if field.type is bool}
 # The columns to read: PyMySQL takes 10 us per column, so ids that are known are left out.
 _ACCOUNT_READ = tuple(name for name in ACCOUNT if name != "id")
 _SESSION_READ = tuple(name for name in SESSION if name not in ("id", "account_id"))
@@ -115,13 +166,22 @@ SESSION_COLUMNS = _columns("s", _SESSION_READ)
 
 def account_of(row: Row, account_id: bytes) -> Account:
     """Return the account in a row that has the ACCOUNT_COLUMNS."""
-    return Account(id=account_id, **{name: row[f"a_{name}"] for name in _ACCOUNT_READ})
+    values = {name: row[f"a_{name}"] for name in _ACCOUNT_READ}
+    return Account(id=account_id, **values | {name: bool(values[name]) for name in _FLAGS})
 
 
 def session_of(row: Row, session_id: bytes, account_id: bytes) -> Session:
     """Return the session in a row that has the SESSION_COLUMNS."""
     values = {name: row[f"s_{name}"] for name in _SESSION_READ}
     return Session(id=session_id, account_id=account_id, **values)
+
+
+def values_of(record: Account | Session | Identity | Event) -> dict[str, Value]:
+    """Return the values of a record as query parameters, named like the columns."""
+    return {
+        name: int(value) if isinstance(value, int) else value
+        for name, value in vars(record).items()
+    }
 
 
 def insert_into(table: str, names: Iterable[str]) -> str:
@@ -131,3 +191,4 @@ def insert_into(table: str, names: Iterable[str]) -> str:
 
 
 ADD_SESSION = insert_into("sessions", SESSION)
+ADD_IDENTITY = insert_into("identities", IDENTITY)

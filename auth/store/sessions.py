@@ -4,13 +4,15 @@ A session ends alone, or with all other sessions of its account by a new epoch o
 statement is safe to repeat (see `Database.execute`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from auth.credentials.refresh_tokens import RefreshToken
-from auth.external.connection import Value
+from auth.external.connection import Statement, Value
 from auth.external.database import Database
 from auth.external.failures import Duplicate
+from auth.store.events import recorded, recorded_with_epoch
 from auth.store.records import (
     ACCOUNT_COLUMNS,
     ADD_SESSION,
@@ -19,10 +21,14 @@ from auth.store.records import (
     SESSION_COLUMNS,
     USABLE,
     Account,
+    Event,
+    EventKind,
     Session,
     account_of,
     session_of,
+    values_of,
 )
+from auth.times import new_id
 
 TRIMMED_AT_ONCE = 500  # rows that one statement may delete
 
@@ -43,7 +49,7 @@ class SessionTable:
             MissingParent: the account was deleted.
         """
         try:
-            self._database.execute(ADD_SESSION, **vars(session))
+            self._database.execute(ADD_SESSION, **values_of(session))
         except Duplicate as duplicate:
             if duplicate.key != "PRIMARY":  # our own id: the first attempt took effect
                 raise
@@ -117,100 +123,133 @@ class SessionTable:
         )
         return result.changed > 0
 
-    def change_password(
-        self,
-        session: Session,
-        account: Account,
-        password_hash: str,
-        tail_hash: bytes,
-        now: datetime,
-        idle_expires_at: datetime,
-    ) -> None:
-        """Give an account a new password and epoch, and one session that epoch and a new tail.
-
-        One statement, so that account and session get the new epoch together. Changes nothing if
-        account or session were changed since they were read.
-        """
-        self._database.execute(
-            "UPDATE accounts a JOIN sessions s ON s.account_id = a.id"
-            " SET a.password_hash = %(new_hash)s, a.epoch = %(new_epoch)s, s.epoch = %(new_epoch)s,"
-            " s.tail_hash = %(new_tail_hash)s, s.counter = %(new_counter)s, s.rotation_key = NULL,"
-            " s.rotated_at = %(now)s, s.idle_expires_at = %(idle_expires_at)s"
-            " WHERE a.id = %(account_id)s AND a.epoch = %(epoch)s AND a.password_hash = %(hash)s"
-            " AND s.id = %(id)s AND s.epoch = %(epoch)s AND s.counter = %(counter)s"
-            " AND s.ended_at IS NULL",
-            new_hash=password_hash,
-            new_epoch=account.epoch + 1,
-            new_tail_hash=tail_hash,
-            new_counter=session.counter + 1,
-            now=now,
-            idle_expires_at=idle_expires_at,
-            account_id=account.id,
-            epoch=account.epoch,
-            hash=account.password_hash,
-            id=session.id,
-            counter=session.counter,
-        )
-
-    def end(self, session_id: bytes, account_id: bytes, now: datetime) -> bool:
+    def end(self, session_id: bytes, account_id: bytes, now: datetime, event: Event) -> bool:
         """End a session; False: it does not exist, or has already ended."""
-        return self._end_if(_ID, now, id=session_id, account_id=account_id)
+        ending = _ending(_ID, now, id=session_id, account_id=account_id)
+        return self._database.transact(ending, recorded(event)) > 0
 
-    def end_by_token(self, token: RefreshToken, now: datetime) -> bool:
-        """End a session if this is its current token; False: it is not, or has already ended."""
-        return self._end_if(_CURRENT, now, **_current(token))
+    def end_replaced(self, token: RefreshToken, now: datetime) -> bool:
+        """End the session of a device that has signed in anew, if this is its current token.
 
-    def _end_if(self, condition: str, now: datetime, **named: Value) -> bool:
-        result = self._database.execute(
-            f"UPDATE sessions s SET s.ended_at = %(now)s WHERE {condition} AND s.ended_at IS NULL",
-            now=now,
-            **named,
-        )
-        return result.changed > 0
+        It is no event: the device is still signed in. False: it is not the current token, or the
+        session has already ended.
+        """
+        ending = _ending(_CURRENT, now, **_current(token))
+        return self._database.run(ending).changed > 0
 
-    def end_all(self, account_id: bytes, session_id: bytes, now: datetime) -> bool:
+    def end_all(self, account_id: bytes, session_id: bytes, now: datetime, event: Event) -> bool:
         """End all sessions of an account by a new epoch, if the given one lasts."""
-        return self._end_all_if(_ID, now, id=session_id, account_id=account_id)
+        return self._end_all_if(_ID, now, event, id=session_id, account_id=account_id)
 
-    def end_all_by_token(self, token: RefreshToken, now: datetime) -> bool:
+    def end_all_by_token(self, token: RefreshToken, now: datetime, event: Event) -> bool:
         """End all sessions of an account, if the token is the current one of a lasting session."""
-        return self._end_all_if(_CURRENT, now, **_current(token))
+        return self._end_all_if(_CURRENT, now, event, **_current(token))
 
-    def _end_all_if(self, condition: str, now: datetime, **named: Value) -> bool:
-        result = self._database.execute(
+    def _end_all_if(self, condition: str, now: datetime, event: Event, **named: Value) -> bool:
+        ending = Statement(
             "UPDATE accounts a JOIN sessions s ON s.account_id = a.id SET a.epoch = a.epoch + 1"
             f" WHERE {condition} AND {LASTS}",
-            now=now,
-            **named,
+            {"now": now, **named},
         )
-        return result.changed > 0
+        return self._database.transact(ending, recorded_with_epoch(event)) > 0
 
-    def excess(self, account_id: bytes, spared: bytes, now: datetime) -> list[bytes]:
+    def all_of(self, account_id: bytes) -> list[Session]:
+        """Return all sessions of an account, the newest first, ended ones included."""
+        result = self._database.execute(
+            f"SELECT s.id, {SESSION_COLUMNS} FROM sessions s WHERE s.account_id = %s"
+            " ORDER BY s.id DESC",
+            account_id,
+        )
+        return [session_of(row, row["id"], account_id) for row in result.rows]
+
+    def surplus(self, account_id: bytes, spared: bytes, now: datetime) -> "Surplus":
         """Return the sessions beyond `MAX_SESSIONS`: those that do not last, then the least used.
 
         `spared` is never included. Returns at most `TRIMMED_AT_ONCE`.
         """
         result = self._database.execute(
-            "SELECT s.id FROM sessions s JOIN accounts a ON a.id = s.account_id"
-            f" WHERE s.account_id = %(account_id)s ORDER BY s.id <> %(spared)s, ({LASTS}) DESC,"
+            f"SELECT s.id, {LASTS} AS lasts, a.epoch"
+            " FROM sessions s JOIN accounts a ON a.id = s.account_id"
+            " WHERE s.account_id = %(account_id)s ORDER BY s.id <> %(spared)s, lasts DESC,"
             f" s.rotated_at DESC, s.id DESC LIMIT {TRIMMED_AT_ONCE} OFFSET {MAX_SESSIONS}",
             account_id=account_id,
             spared=spared,
             now=now,
         )
-        return [row["id"] for row in result.rows]
-
-    def delete(self, account_id: bytes, ids: Sequence[bytes], unused_since: datetime) -> int:
-        """Delete these sessions, except those used after a moment; return the number deleted."""
-        if not ids:
-            return 0
-        return self._database.execute(
-            "DELETE FROM sessions WHERE account_id = %s AND rotated_at <= %s"
-            f" AND id IN ({', '.join('%s' for _ in ids)})",
+        return Surplus(
             account_id,
-            unused_since,
-            *ids,
-        ).changed
+            epoch=result.rows[0]["epoch"] if result.rows else 0,
+            lasting=[row["id"] for row in result.rows if row["lasts"]],
+            ended=[row["id"] for row in result.rows if not row["lasts"]],
+        )
+
+    def remove(self, surplus: "Surplus", now: datetime) -> int:
+        """Delete these sessions, except those used after `now`; return the number deleted.
+
+        Only those that lasted leave an event.
+        """
+        deleted = 0
+        if surplus.ended:
+            deletion = _deletion(surplus.account_id, surplus.ended, now)
+            deleted += self._database.run(deletion).changed
+        if surplus.lasting:
+            deletion = _deletion(surplus.account_id, surplus.lasting, now)
+            deleted += self._database.transact(_endings_recorded(surplus, now), deletion)
+        return deleted
+
+
+@dataclass(frozen=True)
+class Surplus:
+    """Sessions of one account to be deleted: those that last, and those that do not."""
+
+    account_id: bytes
+    epoch: int
+    lasting: Sequence[bytes]
+    ended: Sequence[bytes]
+
+
+def _ending(condition: str, now: datetime, **named: Value) -> Statement:
+    return Statement(
+        f"UPDATE sessions s SET s.ended_at = %(now)s WHERE {condition} AND s.ended_at IS NULL",
+        {"now": now, **named},
+    )
+
+
+def _deletion(account_id: bytes, ids: Sequence[bytes], now: datetime) -> Statement:
+    found = {f"id_{place}": one for place, one in enumerate(ids)}
+    return Statement(
+        "DELETE FROM sessions WHERE account_id = %(account_id)s AND rotated_at <= %(now)s"
+        f" AND id IN ({_places(found)})",
+        {"account_id": account_id, "now": now, **found},
+    )
+
+
+def _endings_recorded(surplus: Surplus, now: datetime) -> Statement:
+    """Return the statement that records the end of those that still last and are not in use.
+
+    It locks them, so that the deletion that follows takes the same. Ids of events must be the
+    caller's, and depend on its salt alone, so that a repetition adds none.
+    """
+    found = {f"id_{place}": one for place, one in enumerate(surplus.lasting)}
+    return Statement(
+        "INSERT INTO events (id, at, account_id, kind, session_id)"
+        " SELECT LEFT(UNHEX(SHA2(CONCAT(%(salt)s, s.id), 256)), 16), %(now)s, s.account_id,"
+        " %(kind)s, s.id FROM sessions s JOIN (SELECT %(epoch)s AS epoch) a"
+        f" WHERE s.account_id = %(account_id)s AND s.rotated_at <= %(now)s AND {LASTS}"
+        f" AND s.id IN ({_places(found)}) FOR UPDATE",
+        {
+            "salt": new_id(now),
+            "now": now,
+            "kind": int(EventKind.SESSION_ENDED),
+            "epoch": surplus.epoch,
+            "account_id": surplus.account_id,
+            **found,
+        },
+    )
+
+
+def _places(found: Iterable[str]) -> str:
+    return ", ".join(f"%({name})s" for name in found)
 
 
 def _current(token: RefreshToken) -> dict[str, Value]:

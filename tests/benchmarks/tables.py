@@ -19,8 +19,8 @@ import pymysql
 from auth.external.database import REQUEST_SECONDS, Database
 from auth.external.secret_store import SecretStore
 from auth.jobs.migrate import FOLDER, migrations_in
-from auth.store.accounts import AccountTable
 from auth.store.sessions import SessionTable
+from auth.store.sign_ins import SignIns
 from auth.times import system_clock
 from local.database_server import DatabaseServer
 from local.stack import Stack
@@ -156,7 +156,7 @@ class Lookups:
 
     def __init__(self, database: Database, count: int, server: Callable[[], float]) -> None:
         self._database = database
-        self._accounts, self._sessions = AccountTable(database), SessionTable(database)
+        self._sign_ins, self._sessions = SignIns(database), SessionTable(database)
         self._count = count
         self._server = server
         self._number = 0
@@ -166,7 +166,7 @@ class Lookups:
         """Read an account by its name."""
         number = self._next()
         key = name_of(number).lower().encode()
-        found = self._accounts.by_username_key(key, None, system_clock())
+        found = self._sign_ins.by_username_key(key, None, system_clock())
         if found is None or found.account.id != account_id(number):
             raise RuntimeError("not the account that was asked for")
 

@@ -12,7 +12,8 @@ from auth.external.database import Database
 from auth.external.failures import Duplicate
 from auth.store.accounts import AccountTable
 from auth.store.rate_limits import BucketTable, Charge
-from auth.store.records import Account, Session
+from auth.store.records import Account, Event, Identity, Session
+from auth.store.sign_ins import SignIns
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,18 @@ def _select_then_insert() -> None:
     def look_first(
         table: AccountTable,
         account: Account,
-        key: bytes,
-        registration_key: bytes | None,
         session: Session,
+        event: Event,
+        *,
+        username_key: bytes,
+        registration_key: bytes | None = None,
+        identity: Identity | None = None,
     ) -> None:
-        if table.by_username_key(key, None, account.created_at):
+        sign_ins = SignIns(table._database)  # noqa: SLF001  # no public way to get it
+        if sign_ins.by_username_key(username_key, None, account.created_at):
             raise Duplicate("username_key")
-        add(table, account, key, registration_key, session)
+        keys = {"username_key": username_key, "registration_key": registration_key}
+        add(table, account, session, event, identity=identity, **keys)
 
     AccountTable.add = look_first  # type: ignore[assignment,method-assign]
 
@@ -83,9 +89,9 @@ def _commit_again() -> None:
     """Have a repeated transaction take the row of its own first try for another account's."""
     transact = Database.transact
 
-    def transact_blindly(database: Database, *statements: Statement) -> None:
+    def transact_blindly(database: Database, *statements: Statement) -> int:
         try:
-            transact(database, *statements)
+            return transact(database, *statements)
         except Duplicate as duplicate:
             raise Duplicate("username_key") from duplicate
 

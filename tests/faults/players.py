@@ -332,7 +332,7 @@ def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
 
 def new_name() -> str:
     """Return a name that was never used."""
-    return f"player-{next(_numbers)}"
+    return f"tester-{next(_numbers)}"
 
 
 def new_password() -> str:

@@ -45,7 +45,7 @@ def call(
 class Player:
     """A player with a name, a password, an address, and the tokens of the last answer."""
 
-    username: str = field(default_factory=lambda: f"player-{next(_numbers)}")
+    username: str = field(default_factory=lambda: f"tester-{next(_numbers)}")
     password: str = PASSWORD
     address: str = "203.0.113.7"
     access_token: str = ""

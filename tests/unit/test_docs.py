@@ -73,9 +73,9 @@ def test_rate_limits() -> None:
         rate_limits.LOGIN_BY_ACCOUNT_AND_ADDRESS,
         rate_limits.LOGIN_BY_ACCOUNT,
         rate_limits.LOGIN_FROM_KNOWN_DEVICE,
-        rate_limits.REGISTRATION_BY_ADDRESS,
+        rate_limits.NAME_BY_ADDRESS,
         rate_limits.PASSWORD_CHECK_BY_ACCOUNT,
-        rate_limits.PASSWORD_CHANGE_BY_ACCOUNT,
+        rate_limits.CHANGE_BY_ACCOUNT,
         rate_limits.SESSIONS_BY_ACCOUNT,
     )
     assert documented == [(str(limit.burst), str(limit.seconds)) for limit in limits]

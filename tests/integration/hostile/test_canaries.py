@@ -267,7 +267,7 @@ def test_bug(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> N
 
     watch.hide(player.password)
     for place in (
-        "accounts.AccountTable.by_username_key",
+        "sign_ins.SignIns.by_username_key",
         "sessions.SessionTable.find",
         "sessions.SessionTable.usable_account",
     ):

@@ -7,7 +7,7 @@ import pytest
 import handler
 from auth.errors import Unavailable
 from auth.store.records import MAX_SESSIONS, Session
-from auth.store.sessions import TRIMMED_AT_ONCE, SessionTable
+from auth.store.sessions import TRIMMED_AT_ONCE, SessionTable, Surplus
 from tests.conftest import FakeClock, Tables
 from tests.play.players import Player
 
@@ -141,21 +141,19 @@ def test_a_session_that_was_used_meanwhile(player: Player, tables: Tables) -> No
     tables.run("UPDATE sessions SET rotated_at = rotated_at - INTERVAL 2 DAY")
     add_sessions(tables, MAX_SESSIONS - 2, datetime.now(UTC) - DAY)
     used: list[int] = []
-    delete = SessionTable.delete
+    remove = SessionTable.remove
 
-    def use_it_first(
-        table: SessionTable, account_id: bytes, ids: list[bytes], unused_since: datetime
-    ) -> int:
+    def use_it_first(table: SessionTable, surplus: Surplus, now: datetime) -> int:
         tables.run(
             "UPDATE sessions SET rotated_at = %s WHERE id = %s",
             datetime(2099, 1, 1, tzinfo=UTC),
-            ids[0],
+            surplus.lasting[0],
         )
-        used.append(delete(table, account_id, ids, unused_since))
+        used.append(remove(table, surplus, now))
         return used[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SessionTable, "delete", use_it_first)
+        patch.setattr(SessionTable, "remove", use_it_first)
         assert player.on_another_device().log_in().status == 200
     assert used == [0]
     assert player.refresh().status == 200
@@ -194,7 +192,7 @@ def test_trimming_fails(
         def fail(*_: object, **__: object) -> int:
             raise Unavailable("connection lost")
 
-        patch.setattr(SessionTable, "delete", fail)
+        patch.setattr(SessionTable, "remove", fail)
         assert player.log_in().status == 200
     assert "sessions_kept" in {vars(record).get("event") for record in caplog.records}
     assert tables.count("sessions") == MAX_SESSIONS + 2

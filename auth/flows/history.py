@@ -1,0 +1,66 @@
+"""What a player may read about the account: its events, and everything that is stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from auth.flows.confirmation import Confirmation, Confirmations
+from auth.logs import note
+from auth.store.events import EventTable
+from auth.store.identities import IdentityTable
+from auth.store.records import Account, Event, Identity, Session
+from auth.store.sessions import SessionTable
+from auth.times import Clock
+
+NEWEST = 100
+EXPORTED = 1000  # events; the clean-up keeps no more of one account
+
+
+@dataclass(frozen=True)
+class Export:
+    """Everything that is stored about a player."""
+
+    account: Account
+    identities: Sequence[Identity]
+    sessions: Sequence[Session]
+    events: Sequence[Event]
+    generated_at: datetime
+
+
+class History:
+    """Reads a player's own data."""
+
+    def __init__(
+        self,
+        events: EventTable,
+        identities: IdentityTable,
+        sessions: SessionTable,
+        confirmations: Confirmations,
+        clock: Clock,
+    ) -> None:
+        self._events = events
+        self._identities = identities
+        self._sessions = sessions
+        self._confirmations = confirmations
+        self._clock = clock
+
+    def newest_events(self, account: Account) -> list[Event]:
+        """Return the newest events of an account, the newest first."""
+        return self._events.newest(account.id, NEWEST)
+
+    def export(self, account: Account, confirmation: Confirmation) -> Export:
+        """Return everything that is stored about a player.
+
+        Raises:
+            TooManyAttempts, WrongPassword, WrongGuestSecret.
+        """
+        with self._confirmations.change(account, confirmation):
+            exported = Export(
+                account,
+                self._identities.of_account(account.id),
+                self._sessions.all_of(account.id),
+                self._events.newest(account.id, EXPORTED),
+                self._clock(),
+            )
+        note("exported")
+        return exported

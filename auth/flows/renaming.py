@@ -1,0 +1,79 @@
+"""Renaming: a name may change once in 30 days, and the old one is free again at once.
+
+A generated name is replaced without limit of time, and another spelling of one's own name is free.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from auth.credentials.usernames import check_username, username_key
+from auth.errors import InvalidRequest, RenamedRecently, Unavailable, UsernameTaken
+from auth.external.failures import Duplicate
+from auth.flows.confirmation import Confirmation, Confirmations
+from auth.flows.rate_limits import NAME_BY_ADDRESS, network_of
+from auth.logs import note
+from auth.store.accounts import AccountTable
+from auth.store.events import new_event
+from auth.store.records import Account, EventKind
+from auth.times import Clock
+
+INTERVAL = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """The name that a player wants, with the confirmation, if there is one."""
+
+    username: str
+    confirmation: Confirmation | None
+    address: str
+
+
+class Renamings:
+    """Renames accounts."""
+
+    def __init__(self, table: AccountTable, confirmations: Confirmations, clock: Clock) -> None:
+        self._table = table
+        self._confirmations = confirmations
+        self._clock = clock
+
+    def rename(self, account: Account, wanted: Renaming) -> Account:
+        """Give an account another name; return the account.
+
+        Raises:
+            InvalidUsername: the name cannot be used.
+            RenamedRecently: the name was changed less than 30 days ago.
+            InvalidRequest: a chosen name changes only with a confirmation.
+            TooManyAttempts, WrongPassword, WrongGuestSecret.
+            UsernameTaken: another account has the name.
+        """
+        if wanted.username == account.username:
+            return account  # the repetition of a call whose answer was lost
+        check_username(wanted.username)
+        now = self._clock()
+        respelled = username_key(wanted.username) == username_key(account.username)
+        if not respelled and account.renamed_at and now < account.renamed_at + INTERVAL:
+            raise RenamedRecently(account.renamed_at + INTERVAL)
+        confirmation = None if account.generated_name else wanted.confirmation
+        if confirmation is None and not account.generated_name:
+            raise InvalidRequest(fields={"password": "This field is missing."})
+        also = () if respelled else ((NAME_BY_ADDRESS, (network_of(wanted.address),)),)
+        with self._confirmations.change(account, confirmation, also):
+            renamed_at = account.renamed_at if respelled or account.generated_name else now
+            return self._renamed(account, wanted.username, renamed_at, now)
+
+    def _renamed(
+        self, account: Account, username: str, renamed_at: datetime | None, now: datetime
+    ) -> Account:
+        kind = EventKind.RENAMED
+        event = new_event(kind, account.id, now, username=username, former=account.username)
+        key = username_key(username)
+        try:
+            self._table.rename(account, username, key, renamed_at, event)
+        except Duplicate:
+            raise UsernameTaken from None
+        renamed = self._table.find(account.id)  # the statement may have run twice
+        if renamed is None or renamed.username != username:
+            raise Unavailable("the account changed while it was renamed")
+        note("renamed")
+        return renamed
