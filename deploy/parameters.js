@@ -3,7 +3,8 @@
 'use strict'
 
 const ENGINES = ['mariadb', 'mysql']
-const ARCHITECTURES = ['x86_64', 'arm64']
+const CHOICES = { architecture: ['x86_64', 'arm64'], guests: ['true', 'false'] }
+const DAYS = ['sessionHistoryDays', 'guestDays'] // auth/settings.py refuses anything else, too
 const SPARE_CONNECTIONS = 10 // for migrations, rotations and administrators
 
 // The parameters that a choice requires.
@@ -53,8 +54,15 @@ const contradictions = (params) => {
   if (String(params.proxy) === 'true' && params.database === 'aurora' && Number(params.auroraMinCapacity) === 0) {
     lines.push('a proxy keeps Aurora awake, so auroraMinCapacity 0 saves nothing: give 0.5, or no proxy')
   }
-  if (!ARCHITECTURES.includes(params.architecture)) {
-    lines.push(`architecture is ${params.architecture}: choose ${ARCHITECTURES.join(' or ')}`)
+  for (const [name, values] of Object.entries(CHOICES)) {
+    if (!values.includes(String(params[name]))) {
+      lines.push(`${name} is ${params[name]}: choose ${values.join(' or ')}`)
+    }
+  }
+  for (const name of DAYS) {
+    if (!/^[0-9]{1,5}$/.test(String(params[name]))) {
+      lines.push(`${name} is ${params[name]}: give a whole number of days, from 0 to 99999`)
+    }
   }
   const most = Math.floor((Number(params.databaseConnections) - SPARE_CONNECTIONS) / 2)
   if (String(params.reserveConcurrency) === 'true' && Number(params.concurrency) > most) {

@@ -334,6 +334,19 @@ def endless_logs(template: Template) -> Iterator[str]:
             yield f"{name}: its log is not JSON"
 
 
+def early_stage(template: Template) -> Iterator[str]:
+    """The stage comes after each route that it throttles: API Gateway refuses unknown ones."""
+    routes = {
+        properties["RouteKey"]: name
+        for name, properties in resources(template, "AWS::ApiGatewayV2::Route")
+    }
+    for name, properties in resources(template, "AWS::ApiGatewayV2::Stage"):
+        earlier = listed(template["Resources"][name].get("DependsOn", []))
+        for throttled in properties.get("RouteSettings", {}):
+            if routes.get(throttled) not in earlier:
+                yield f"{name}: may be created before the route {throttled}"
+
+
 def talkative_gateway(template: Template) -> Iterator[str]:
     """The gateway throttles guesses more than other calls, and logs no data of the caller."""
     for name, properties in resources(template, "AWS::ApiGatewayV2::Stage"):
@@ -373,6 +386,7 @@ CHECKS: dict[str, Check] = {
         silent_failures,
         endless_bills,
         endless_logs,
+        early_stage,
         talkative_gateway,
     )
 }

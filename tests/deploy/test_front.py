@@ -1,5 +1,6 @@
 """deploy/infrastructure/cloudfront.yml: a proxy in front that the backend can trust."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,12 @@ import pytest
 from cfnlint.decode import decode
 
 from auth.api.gateway import HEADERS_READ
+from auth.api.routes import ROUTES
 from auth.api.trusted_proxy import SECRET_HEADER
+from auth.api.tutorial import TUTORIAL
 from auth.settings import Settings
 from local.stack import ROOT
+from tests.deploy.template_checks import OPEN_TO_GUESSES
 
 TEMPLATE = ROOT / "deploy" / "infrastructure" / "cloudfront.yml"
 
@@ -45,6 +49,16 @@ def test_forwarded_headers(resources: Any) -> None:
     assert own == {"HeaderName": "X-Origin-Verify", "HeaderValue": {"Ref": "ProxySecret"}}
     assert own["HeaderName"].lower() == SECRET_HEADER
     assert origin["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
+
+
+def test_counted_paths(resources: Any) -> None:
+    """The firewall counts exactly the routes that the gateway throttles more than the rest."""
+    rule = resources["Firewall"]["Properties"]["Rules"][0]["Statement"]["RateBasedStatement"]
+    match = rule["ScopeDownStatement"]["RegexMatchStatement"]
+    counted = re.compile(match["RegexString"])
+    paths = {route.path for route in (*ROUTES, *TUTORIAL)}
+    found = {path for path in paths if counted.search(path)}
+    assert found == {route.partition(" ")[2] for route in OPEN_TO_GUESSES}
 
 
 def test_nothing_private_is_cached(resources: Any) -> None:

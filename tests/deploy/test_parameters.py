@@ -78,6 +78,12 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
         ({"secretsEndpoint": "existing"}, "set database: existing too"),
         ({"database": "aurora", "proxy": True}, "a proxy keeps Aurora awake"),
         ({"architecture": "arm"}, "architecture is arm: choose x86_64 or arm64"),
+        ({"guests": "yes"}, "guests is yes: choose true or false"),
+        ({"guests": ""}, "guests is : choose true or false"),
+        ({"guestDays": -1}, "guestDays is -1: give a whole number of days, from 0 to 99999"),
+        ({"guestDays": "1.5"}, "guestDays is 1.5: give a whole number of days"),
+        ({"guestDays": None}, "guestDays is null: give a whole number of days"),
+        ({"sessionHistoryDays": "30 days"}, "sessionHistoryDays is 30 days: give a whole number"),
         ({"concurrency": "26"}, "too many for 60 databaseConnections"),
         ({"databaseConnections": 50}, "20 at most"),
         ({"existingSubnets": "a,b"}, "existingSubnets is a text, a,b: set it as a list"),
@@ -88,6 +94,22 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
 def test_contradiction(table: dict[str, Parameters], changes: Parameters, line: str) -> None:
     """Each contradiction is reported in a line."""
     assert line in "\n".join(ask("contradictions", {**table["dev"], **changes}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"guests": True}, {"guests": "false"}, {"guestDays": 0}, {"guestDays": "365"}],
+)
+def test_guests(table: dict[str, Parameters], changes: Parameters) -> None:
+    """A choice about guests may be a value of the file or a text of the command line."""
+    assert ask("contradictions", {**table["dev"], **changes}) == []
+
+
+def test_guests_return_as_fast_as_players_sign_in(table: dict[str, Parameters]) -> None:
+    """The gateway lets guests in, new and returning, at no lower rate than players sign in."""
+    for stage in table.values():
+        assert stage["guestsPerSecond"] >= stage["signInsPerSecond"]
+        assert stage["guestsAtOnce"] >= stage["signInsAtOnce"]
 
 
 def test_concurrency_that_is_not_reserved(table: dict[str, Parameters]) -> None:
@@ -133,3 +155,10 @@ def test_a_deployment_stops_at_once() -> None:
     """`serverless deploy` of the delivered table prints one line, and makes no call to AWS."""
     with pytest.raises(AssertionError, match=r"corsOrigins has https://game\.example\.com"):
         serverless("deploy", "--stage", "prod")
+
+
+def test_a_deployment_stops_at_wrong_values() -> None:
+    """`serverless deploy` refuses a value before it reaches a function, in one line for each."""
+    wrong = ("--param", "guests=yes", "--param", "guestDays=1.5")
+    with pytest.raises(AssertionError, match=r"guests is yes: .+\n.*guestDays is 1\.5: "):
+        serverless("deploy", "--stage", "dev", *wrong)

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import cfnlint
 import pytest
 
 from auth.jobs.rotation import WAKE
+from auth.settings import Settings
 from deploy.preflight import CERTIFICATES, regions_in
 from local.stack import ROOT, without_aws
 from tests.deploy.linting import lint
@@ -116,6 +117,28 @@ def test_local_stage_needs_no_aws() -> None:
         "TOKEN_SECRET_ID": "game-login/local/tokens",
         "TRUSTED_PROXY_SECRET_ID": "",
     }
+
+
+class Read(dict[str, str]):
+    """An environment that knows which of its variables were asked for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(variables)
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a variable, and remember its name."""
+        self.names.add(name)
+        return super().get(name, default)
+
+
+def test_every_setting_is_set(templates: dict[str, Template]) -> None:
+    """Each variable that the settings read is in the template, so no default decides unseen."""
+    function = templates["prod"]["Resources"]["HttpLambdaFunction"]["Properties"]
+    variables = function["Environment"]["Variables"]
+    read = Read({**variables, "DATABASE_CA_FILE": str(CERTIFICATES)})
+    Settings.from_environment(read)
+    assert read.names - variables.keys() == {"DATABASE_PROXY_HOST"}  # set if there is a proxy
 
 
 def test_metrics_count_what_is_logged(templates: dict[str, Template]) -> None:
@@ -363,6 +386,8 @@ MISTAKES = [
     ("endless_logs", put("MigrateLogGroup/Properties/LogGroupName", "/aws/lambda/other")),
     ("talkative_gateway", put(f"{STAGE}/AccessLogSettings/Format", "$context.identity.sourceIp")),
     ("talkative_gateway", put(f"{STAGE}/RouteSettings", {})),
+    ("early_stage", put("HttpApiStage/DependsOn", ["HttpApiLogGroup"])),
+    ("early_stage", put(f"{STAGE}/RouteSettings", {"POST /v1/no-such-route": {}})),
     (
         "talkative_gateway",
         put("HttpApiLogGroup/Properties/LogGroupName", "/aws/http-api/game-login-prod"),

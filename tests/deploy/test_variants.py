@@ -14,6 +14,7 @@ from deploy.preflight import fitting
 from local.stack import ROOT
 from tests.deploy.linting import lint, versions
 from tests.deploy.template_checks import CHECKS, Template, careless_production
+from tests.deploy.template_parts import resources
 from tests.deploy.test_template import COMPILED, put, serverless
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
@@ -44,6 +45,7 @@ VARIANTS = {
     ],
     "mariadb-proxy": ["prod", "proxy=true", "domain=route53", "reserveConcurrency=false"],
     "arm64": ["dev", "architecture=arm64", "backupWindow=18:00-18:30"],
+    "no-guests": ["dev", "guests=false", "guestDays=0"],
     "budget": ["dev", "monthlyBudget=50"],
     "trusted-proxy": ["dev", "trustedProxy=true"],
     "mysql-proxy": ["prod", "database=mysql", "proxy=true"],
@@ -210,6 +212,13 @@ def test_trusted_proxy(build: Build) -> None:
     assert "TrustedProxySecret" not in str(without)
     variables = without["HttpLambdaFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["TRUSTED_PROXY_SECRET_ID"] == ""
+
+
+def test_no_guests(build: Build) -> None:
+    """Every function reads the choice to take no guests, and to keep known ones for ever."""
+    for _, properties in resources(template_of(build, "no-guests"), "AWS::Lambda::Function"):
+        variables = properties["Environment"]["Variables"]
+        assert (variables["GUESTS"], variables["GUEST_DAYS"]) == ("false", "0")
 
 
 MEMBER = "DatabaseWriter/Properties"
