@@ -26,7 +26,7 @@ from auth.flows.accounts import Accounts
 from auth.flows.admission import Admission
 from auth.flows.confirmation import Confirmations
 from auth.flows.guests import Guests, Upgrades
-from auth.flows.history import History
+from auth.flows.history import AccountHistory
 from auth.flows.password_change import PasswordChanges
 from auth.flows.rate_limits import RateLimits
 from auth.flows.renaming import Renamings
@@ -79,7 +79,7 @@ def create_app(
     renewals = Renewals(sessions, keys, passwords, clock)
     changes = PasswordChanges(renewal_table, renewals, limits, passwords, clock)
     renamings = Renamings(account_table, confirmations, clock)
-    history = History(EventTable(database), identities, session_table, confirmations, clock)
+    history = AccountHistory(EventTable(database), identities, session_table, confirmations, clock)
     guests = Guests(
         identities, sign_ins, admission, limits, passwords, clock, enabled=settings.guests
     )

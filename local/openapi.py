@@ -165,7 +165,10 @@ def _tutorial_responses(responses: dict[str, Any], route: Route) -> dict[str, An
 
 def _by_status(route: Route) -> dict[int, list[type[ApiError]]]:
     found: dict[int, list[type[ApiError]]] = {}
-    for error in sorted(route.all_errors(), key=lambda error: error.status):
+    errors: dict[str, type[ApiError]] = {}
+    for error in route.all_errors():
+        errors.setdefault(error.code, error)  # several may share a code, and differ in the message
+    for error in sorted(errors.values(), key=lambda error: error.status):
         found.setdefault(error.status, []).append(error)
     return found
 

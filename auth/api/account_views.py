@@ -19,7 +19,7 @@ from auth.api.forms import Confirmed, Device, Form, Password, Username, check_de
 from auth.api.reading import client_address
 from auth.api.trusted_proxy import TrustedProxy
 from auth.flows.accounts import Accounts, Attempt
-from auth.flows.history import History
+from auth.flows.history import AccountHistory
 from auth.flows.password_change import PasswordChanges
 from auth.flows.renaming import Renaming, Renamings
 from auth.flows.sessions import Caller, CallingSession
@@ -83,7 +83,7 @@ class AccountViews:
         accounts: Accounts,
         changes: PasswordChanges,
         renamings: Renamings,
-        history: History,
+        history: AccountHistory,
         proxy: TrustedProxy,
     ) -> None:
         self._accounts = accounts

@@ -102,7 +102,10 @@ class Admission:
             registration_key=registration_key,
             identity=identity,
         )
-        note("guest_created" if account.guest else "registered")
+        if account.guest:
+            note("guest_created")
+        else:
+            note("registered")
         return self._admitted(account, session, token)
 
     def refuse_suspended(self, account: Account) -> None:

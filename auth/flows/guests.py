@@ -113,7 +113,14 @@ class Guests:
         now = self._clock()
         charge = self._rate_limits.charge(GUEST_BY_ADDRESS, network_of(visit.address), now=now)
         with self._rate_limits.refunded_if_unavailable([charge]):
-            return self._create(subject, visit.device, charge)
+            created = self._create(subject, visit.device)
+        if created is not None:
+            return created, True
+        self._rate_limits.refund([charge])  # a parallel call with the same secret was faster
+        sign_in = self._sign_ins.by_guest_secret(subject, self._clock())
+        if sign_in is None:
+            raise Unavailable("the guest was deleted meanwhile")
+        return self._sign_in(sign_in, subject, visit.device), False
 
     def _sign_in(self, sign_in: SignInRow, subject: bytes, device: str | None) -> SignedIn:
         note(account_id=id_text(sign_in.account.id))
@@ -124,22 +131,22 @@ class Guests:
         except InvalidCredentials:  # the account was deleted meanwhile
             raise UnknownGuest from None
 
-    def _create(self, subject: bytes, device: str | None, charge: Charge) -> tuple[SignedIn, bool]:
+    def _create(self, subject: bytes, device: str | None) -> SignedIn | None:
+        """Create a guest; None: another call has just created it.
+
+        Raises:
+            Unavailable: no free name was found, or the database did not do it.
+        """
         for _ in range(NAME_TRIES):
             now = self._clock()
             account = new_guest(self._passwords.unusable_hash(), now)
+            identity = new_identity(account, subject, now)
             try:
-                identity = new_identity(account, subject, now)
-                return self._admission.admit_new(account, device, identity=identity), True
+                return self._admission.admit_new(account, device, identity=identity)
             except Duplicate as duplicate:
                 if duplicate.key != "username_key":
-                    break
-        # A parallel call with the same secret was faster.
-        self._rate_limits.refund([charge])
-        sign_in = self._sign_ins.by_guest_secret(subject, self._clock())
-        if sign_in is None:
-            raise Unavailable("no free name was found, or the guest was deleted meanwhile")
-        return self._sign_in(sign_in, subject, device), False
+                    return None
+        raise Unavailable("no free name was found")
 
 
 class Upgrades:

@@ -27,7 +27,7 @@ class Export:
     generated_at: datetime
 
 
-class History:
+class AccountHistory:
     """Reads a player's own data."""
 
     def __init__(

@@ -51,7 +51,7 @@ class Renewals:
         # The stored hash is ours, or that of a parallel call.
         if stored != new_hash and not self._passwords.verify(stored, new):
             return None
-        answered = self.answered(calling)
+        answered = self._answered(calling, now)
         if answered is None:
             raise Unavailable("the session changed while the password was set")
         return answered
@@ -63,9 +63,9 @@ class Renewals:
         """
         if not self._passwords.verify(calling.account.password_hash, new):
             return None
-        return self.answered(calling)
+        return self._answered(calling, self._clock())
 
-    def answered(self, calling: CallingSession) -> SignedIn | None:
+    def _answered(self, calling: CallingSession, now: datetime) -> SignedIn | None:
         """Return the session with the token of its last renewal, unless that was used."""
         session, account = calling.session, calling.account
         for key in self._keys.ring().mac_keys.values():
@@ -74,7 +74,7 @@ class Renewals:
             )
             if refresh_tokens.hash_of(tail) == session.tail_hash:
                 token = RefreshToken(account.id, session.id, session.counter, tail)
-                return self._sessions.signed_in(account, session, token, self._clock())
+                return self._sessions.signed_in(account, session, token, now)
         return None
 
     def _try(

@@ -76,6 +76,7 @@ def test_rate_limits() -> None:
         rate_limits.NAME_BY_ADDRESS,
         rate_limits.PASSWORD_CHECK_BY_ACCOUNT,
         rate_limits.CHANGE_BY_ACCOUNT,
+        rate_limits.GUEST_BY_ADDRESS,
         rate_limits.SESSIONS_BY_ACCOUNT,
     )
     assert documented == [(str(limit.burst), str(limit.seconds)) for limit in limits]
@@ -242,6 +243,7 @@ def test_columns() -> None:
     stored = set()
     for migration in sorted(ROOT.glob("auth/store/migrations/*.sql")):
         sql = migration.read_text()
-        (table,) = re.findall(r"CREATE TABLE (\w+)", sql)
-        stored |= {(table, it) for it in re.findall(r"^    ([a-z_]+) [A-Z]", sql, re.MULTILINE)}
+        (table,) = re.findall(r"^(?:CREATE|ALTER) TABLE (\w+)", sql, re.MULTILINE)
+        columns = re.findall(r"^    (?:ADD COLUMN )?([a-z_]+) [A-Z]", sql, re.MULTILINE)
+        stored |= {(table, it) for it in columns}
     assert documented == stored

@@ -1,0 +1,1 @@
+"""Guests: instant play, upgrades, names, events."""
