@@ -4,7 +4,7 @@
 
 const ENGINES = ['mariadb', 'mysql']
 const CHOICES = { architecture: ['x86_64', 'arm64'], guests: ['true', 'false'] }
-const DAYS = ['sessionHistoryDays', 'guestDays'] // auth/settings.py refuses anything else, too
+const WHOLE = ['sessionHistoryDays', 'guestDays', 'guestsAlarmPerHour'] // of days auth/settings.py refuses the same
 const SPARE_CONNECTIONS = 10 // for migrations, rotations and administrators
 
 // The parameters that a choice requires.
@@ -59,9 +59,9 @@ const contradictions = (params) => {
       lines.push(`${name} is ${params[name]}: choose ${values.join(' or ')}`)
     }
   }
-  for (const name of DAYS) {
+  for (const name of WHOLE) {
     if (!/^[0-9]{1,5}$/.test(String(params[name]))) {
-      lines.push(`${name} is ${params[name]}: give a whole number of days, from 0 to 99999`)
+      lines.push(`${name} is ${params[name]}: give a whole number from 0 to 99999`)
     }
   }
   const most = Math.floor((Number(params.databaseConnections) - SPARE_CONNECTIONS) / 2)

@@ -20,6 +20,7 @@ from deploy.preflight import CERTIFICATES, regions_in
 from local.stack import ROOT, without_aws
 from tests.deploy.linting import lint
 from tests.deploy.template_checks import CHECKS, Check, Template, careless_production
+from tests.deploy.template_parts import resources
 
 STAGES = ("dev", "prod")
 COMPILED = "cloudformation-template-update-stack.json"
@@ -184,6 +185,37 @@ def test_alarms_notify(templates: dict[str, Template]) -> None:
     ]
     assert len(alarms) >= 5
     assert all(alarm["AlarmActions"] == [{"Ref": "Alarms"}] for alarm in alarms)
+
+
+def test_alarms_watch_what_is_counted(templates: dict[str, Template]) -> None:
+    """Each metric of our own that an alarm watches is one that a filter counts."""
+    counted = {
+        (made["MetricNamespace"], made["MetricName"])
+        for _, properties in resources(templates["prod"], "AWS::Logs::MetricFilter")
+        for made in properties["MetricTransformations"]
+    }
+    watched = {
+        (metric["Namespace"], metric["MetricName"])
+        for _, properties in resources(templates["prod"], "AWS::CloudWatch::Alarm")
+        for query in properties.get("Metrics", [{"MetricStat": {"Metric": properties}}])
+        if (metric := query.get("MetricStat", {}).get("Metric"))
+    }
+    own = {metric for metric in watched if metric[0] == "GameLogin/prod"}
+    assert len(own) >= 4
+    assert own < counted
+
+
+@pytest.mark.parametrize(("stage", "most"), [("dev", 100), ("prod", 1000)])
+def test_guests_alarm(templates: dict[str, Template], stage: str, most: int) -> None:
+    """More new guests in an hour than the parameter says raise the alarm; none raise none."""
+    alarm = templates[stage]["Resources"]["GuestsAlarm"]["Properties"]
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Period"]) == (
+        "GuestCreated",
+        "Sum",
+        3600,
+    )
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", most)
+    assert alarm["TreatMissingData"] == "notBreaching"
 
 
 def test_alarms_that_would_mail_by_mistake(templates: dict[str, Template]) -> None:
