@@ -70,8 +70,15 @@ def _select_then_insert() -> None:
         sign_ins = SignIns(table._database)  # noqa: SLF001  # no public way to get it
         if sign_ins.by_username_key(username_key, None, account.created_at):
             raise Duplicate("username_key")
-        keys = {"username_key": username_key, "registration_key": registration_key}
-        add(table, account, session, event, identity=identity, **keys)
+        add(
+            table,
+            account,
+            session,
+            event,
+            username_key=username_key,
+            registration_key=registration_key,
+            identity=identity,
+        )
 
     AccountTable.add = look_first  # type: ignore[assignment,method-assign]
 
