@@ -23,6 +23,7 @@ from auth.times import new_id, system_clock
 from local.stack import Stack
 from tests.conftest import Tables
 from tests.play.events import Answer
+from tests.play.guests import Guest, new_secret
 from tests.play.players import Player, call
 
 WORKERS = 50
@@ -191,6 +192,52 @@ def test_one_key(crowd: Crowd, tables: Tables) -> None:
     for answer in answers[:5]:
         token = answer.json["access_token"]
         assert call("GET", "/v1/me", token=token).json["account"]["username"] == "Ada"
+
+
+def test_one_guest_secret(crowd: Crowd, tables: Tables) -> None:
+    """Fifty first calls with one guest secret at once make one guest, and none fails."""
+    for _ in range(5):
+        tables.empty()
+        body = {"guest_secret": new_secret(), "create": True}
+        answers = crowd.send([Request("POST", "/v1/guest", body)] * WORKERS)
+        assert statuses(answers) == {201: 1, 200: WORKERS - 1}
+        assert len({answer.json["account"]["id"] for answer in answers}) == 1
+        for table in ("accounts", "identities", "events"):
+            assert tables.count(table) == 1
+        # Refunded by those that created no guest.
+        assert Guest().enter(create=True).status == 201
+
+
+def test_two_upgrades(crowd: Crowd, tables: Tables) -> None:
+    """Of upgrades to several names at once one wins, and the account is whole."""
+    for _ in range(5):
+        tables.empty()
+        guest = Guest()
+        guest.enter(create=True)
+        names = ["Ada", "Bea"]
+        bodies = [
+            {"username": name, "password": PASSWORD, "guest_secret": guest.secret} for name in names
+        ]
+        options = {"token": guest.access_token}
+        answers = crowd.send([Request("POST", "/v1/me/upgrade", body, options) for body in bodies])
+        assert statuses(answers) == {200: 1, 409: 1}
+        (won,) = [name for name, answer in zip(names, answers, strict=True) if answer.status == 200]
+        assert tables.run("SELECT username, guest, has_password FROM accounts") == [
+            {"username": won, "guest": 0, "has_password": 1}
+        ]
+        assert tables.count("identities") == 0
+        assert Player(won, PASSWORD).log_in().status == 200
+
+
+def test_one_upgrade_many_times(crowd: Crowd, tables: Tables) -> None:
+    """An upgrade that is sent four times at once gives one refresh token."""
+    guest = Guest()
+    guest.enter(create=True)
+    body = {"username": "Ada", "password": PASSWORD, "guest_secret": guest.secret}
+    request = Request("POST", "/v1/me/upgrade", body, {"token": guest.access_token})
+    answers = crowd.send([request] * 4)
+    assert statuses(answers) == {200: 4}
+    assert len({answer.json["refresh_token"] for answer in answers}) == 1
 
 
 def test_one_key_for_two_names(crowd: Crowd, tables: Tables) -> None:
