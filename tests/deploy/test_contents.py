@@ -41,7 +41,6 @@ DEPENDENCIES = {
     "flask",
     "itsdangerous",
     "jinja2",
-    "jwt",
     "markupsafe",
     "msgspec",
     "pycparser",
