@@ -9,6 +9,7 @@ import pytest
 
 import handler
 from auth.errors import Unavailable
+from auth.external.connection import Connection, Result, Statement
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
 from auth.jobs import cleaning
@@ -213,6 +214,27 @@ def test_all_dead(
         add_session(tables, account_id, numbered(number), ended=True)
         add_bucket(tables, numbered(number), full_in=-60)
     assert handler.clean_up({}, None) == {"sessions": 6, "rate_limits": 6}
+
+
+def test_rows_in_one_statement(
+    tables: Tables, account_id: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One statement deletes, and so locks, a hundred rows at most, however many have expired."""
+    deleted: list[int] = []
+    run = Connection.run
+
+    def spy(connection: Connection, statement: Statement, seconds: float) -> Result:
+        result = run(connection, statement, seconds)
+        if statement.sql.startswith("DELETE"):
+            deleted.append(result.changed)
+        return result
+
+    monkeypatch.setattr(Connection, "run", spy)
+    for number in range(1, 251):
+        add_session(tables, account_id, numbered(number), ended=True)
+        add_bucket(tables, numbered(number), full_in=-60)
+    assert handler.clean_up({}, None) == {"sessions": 250, "rate_limits": 250}
+    assert sorted(deleted) == [50, 50, 100, 100, 100, 100]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 500])
