@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import jwt
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
@@ -20,10 +21,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from auth.credentials.signatures import PrivateKey, public_jwk
-
 MIN_MAC_KEY_BYTES = 32  # RFC 2104: no shorter than the hash
 MIN_RSA_BITS = 2048  # NIST SP 800-131A
+
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 # The kinds of signing keys, by the names that `make rotate-token-keys KIND=` takes.
 ALGORITHMS = {"es256": "ES256", "rsa": "RS256", "ed25519": "EdDSA"}
@@ -75,7 +76,9 @@ class SigningKey:
 
     def jwk(self) -> dict[str, str]:
         """Return the public half as a JSON Web Key (RFC 7517)."""
-        key = public_jwk(self.private_key)
+        algorithm = jwt.get_algorithm_by_name(self.algorithm)
+        key = algorithm.to_jwk(self.private_key.public_key(), as_dict=True)
+        key.pop("key_ops", None)
         return {**key, "kid": self.kid, "use": "sig", "alg": self.algorithm}
 
 

@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from auth.credentials.keys import ALGORITHMS, MIN_MAC_KEY_BYTES
-from auth.credentials.signatures import PrivateKey
+from auth.credentials.keys import ALGORITHMS, MIN_MAC_KEY_BYTES, PrivateKey
 
 NEW_RSA_BITS = 3072  # 128 bits of security: NIST SP 800-57 part 1, table 2
 DEFAULT_KIND = "es256"

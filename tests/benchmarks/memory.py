@@ -12,7 +12,7 @@ PARTS = 4
 STAGES = {
     "Python with Flask": "import flask, serverless_wsgi",
     "PyMySQL with TLS": "import pymysql",
-    "tokens": "import auth.credentials.access_tokens",
+    "tokens": "import jwt, auth.credentials.keys",
     "botocore": "import auth.external.secret_store as s; b = s.SecretStore(); b.prepare()",
     "Argon2": "import auth.credentials.passwords as p; p.Passwords()",
     "zxcvbn": "import zxcvbn; zxcvbn.zxcvbn('correct horse')",

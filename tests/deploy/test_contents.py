@@ -41,6 +41,7 @@ DEPENDENCIES = {
     "flask",
     "itsdangerous",
     "jinja2",
+    "jwt",
     "markupsafe",
     "msgspec",
     "pycparser",

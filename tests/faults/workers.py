@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 30.0
 MEMORY_KIB, ITERATIONS = 8, 1
 KEYS_SECONDS = 2.0
 # Loaded once, before the processes are forked; each of them imports the application for itself.
-PRELOADED = ["boto3", "botocore.session", "flask", "pymysql", "serverless_wsgi", "zxcvbn"]
+PRELOADED = ["boto3", "botocore.session", "flask", "jwt", "pymysql", "serverless_wsgi", "zxcvbn"]
 
 Event = dict[str, Any]
 Answer = dict[str, Any]

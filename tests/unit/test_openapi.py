@@ -18,8 +18,7 @@ from auth.api.routes import ROUTES
 from auth.api.routing import Route
 from auth.api.tutorial import TUTORIAL
 from auth.credentials import passwords, usernames
-from auth.credentials.keys import SigningKey
-from auth.credentials.signatures import PrivateKey
+from auth.credentials.keys import PrivateKey, SigningKey
 from local.openapi import document, text_of
 from tests.play.events import Answer
 from tests.play.judge import FILE, GATEWAY, NotDescribed, description

@@ -41,7 +41,7 @@ FENCES = {
     "snapshot_restore_py": {"external"},
     "argon2": {"credentials"},
     "zxcvbn": {"credentials"},
-    "jwt": set(),
+    "jwt": {"credentials"},
     "cryptography": {"credentials"},
 }
 MODULES = {

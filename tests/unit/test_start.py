@@ -14,8 +14,6 @@ NOT_NEEDED = {
     "asyncio": "nothing waits for two things at once",
     "auth.jobs": "no player's request runs a job",
     "boto3": "botocore's own client is enough",
-    "cryptography.x509": "our keys have no certificates",
-    "jwt": "it loads cryptography.x509 and a client for the keys of others",
     "logging.config": "three lines of code set up the log",
     "multiprocessing": "a container answers one request at a time",
     "s3transfer": "only boto3 needs it",
