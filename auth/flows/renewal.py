@@ -74,7 +74,9 @@ class Renewals:
             )
             if refresh_tokens.hash_of(tail) == session.tail_hash:
                 token = RefreshToken(account.id, session.id, session.counter, tail)
-                return self._sessions.signed_in(account, session, token, now)
+                return self._sessions.signed_in(
+                    account, token, session.created_at, session.ends_at(), now
+                )
         return None
 
     def _try(
