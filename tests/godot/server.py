@@ -19,7 +19,7 @@ from typing import Any
 import handler
 from tests.play.events import http_event
 
-SECRETS = ("password", "access_token", "refresh_token")
+SECRETS = ("password", "access_token", "refresh_token", "guest_secret")
 SHORTEST = 12  # shorter values, such as the password "password", are also ordinary words
 LONGEST_SLEEP = 20.0
 

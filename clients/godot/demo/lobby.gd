@@ -1,6 +1,9 @@
 extends MarginContainer
 ## A chat for all connected players, over the WebSocket server in `clients/game_server/`.
 
+## A guest wants to save the progress.
+signal save_wanted
+
 const Result = preload("res://addons/game_login/result.gd")
 const DEFAULT_URL: String = "ws://127.0.0.1:8765"
 const RECONNECT_SECONDS: float = 3.0
@@ -27,6 +30,7 @@ var _players: PackedStringArray = []
 @onready var _list: Label = %Players
 @onready var _log: RichTextLabel = %Log
 @onready var _input: LineEdit = %Input
+@onready var _guest: Control = %Guest
 @onready var _leave: Button = %Leave
 
 
@@ -36,6 +40,7 @@ func enter() -> void:
 	var visit: int = _visit
 	_log.clear()
 	_greeting.text = tr("Hello, %s") % GameLogin.account_name
+	_guest.visible = GameLogin.is_guest()
 	show()
 	_input.grab_focus()
 	_status.text = tr("Connecting ...")
@@ -174,3 +179,7 @@ func _on_leave_pressed() -> void:
 	_leave.disabled = false
 	if not result.ok:
 		push_warning("Signed out here; the server has not heard of it (%s)." % result)
+
+
+func _on_save_pressed() -> void:
+	save_wanted.emit()

@@ -1,5 +1,6 @@
 extends Control
-## The demo: the login form, and behind it a lobby in which players chat.
+## The demo: the login form, and behind it a lobby in which players chat. A guest in the lobby can
+## save the progress.
 
 const Form = preload("res://addons/game_login/ui/login_form.gd")
 const Result = preload("res://addons/game_login/result.gd")
@@ -23,6 +24,19 @@ func _ready() -> void:
 
 func _on_signed_in() -> void:
 	await _lobby.enter()
+
+
+func _on_save_wanted() -> void:
+	_lobby.hide()
+	_form.ask_to_save()
+
+
+func _on_save_closed(is_saved: bool) -> void:
+	if is_saved:
+		_lobby.leave()  # to come back with the new name
+		await _lobby.enter()
+	else:
+		_lobby.show()
 
 
 func _on_session_ended(reason: int) -> void:

@@ -2,6 +2,7 @@ extends "res://tests/case.gd"
 ## Takes the pictures of the documentation: the form and the lobby as players see them.
 
 const FORM: PackedScene = preload("res://addons/game_login/ui/login_form.tscn")
+const MAIN: PackedScene = preload("res://demo/main.tscn")
 
 var socket_url: String = OS.get_environment("GAME_LOGIN_TEST_SOCKET")
 
@@ -44,6 +45,47 @@ func test_busy() -> void:
 	await _until(func() -> bool: return not _button("Submit").disabled)
 
 
+func test_save() -> void:
+	GameLogin.profile = new_name()
+	await _open()
+	await _press("Guest")
+	await _until(func() -> bool: return not _form.visible)
+	_form.call("ask_to_save")
+	_edit("Name").text = "Ada"
+	_edit("Password").text = PASSWORD
+	_edit("Password").grab_focus()
+	_edit("Password").caret_column = 99
+	await _save("form-save")
+
+
+func test_guest_is_gone() -> void:
+	GameLogin.profile = new_name()
+	check((await GameLogin.play_as_guest()).ok, "signed in")
+	check((await GameLogin.delete_account()).ok, "deleted")
+	await _open()
+	await _press("Guest")
+	await _until(func() -> bool: return (_form.get_node("%Anew") as Control).visible)
+	await _save("form-guest")
+
+
+func test_guest_lobby() -> void:
+	ProjectSettings.set_setting("game_login/socket_url", socket_url)
+	GameLogin.profile = new_name()
+	check((await GameLogin.play_as_guest()).ok, "signed in")
+	if _form != null:
+		_form.queue_free()
+		_form = null
+	var demo: Node = MAIN.instantiate()
+	add_child(demo)
+	await _until(func() -> bool: return _lobby(demo, "%Status").text == "Connected")
+	var peers: Array = []
+	await _say("Grace", "Welcome! The fountain is to your left.", peers)
+	await _save("lobby-guest")
+	check((await GameLogin.logout()).ok, "signed out")
+	await seconds(0.5)
+	demo.queue_free()
+
+
 func test_lobby() -> void:
 	var ada: String = "Ada"
 	ProjectSettings.set_setting("game_login/socket_url", socket_url)
@@ -51,7 +93,7 @@ func test_lobby() -> void:
 	await _sign_in(GameLogin, ada)
 	if _form != null:
 		_form.queue_free()
-	var demo: Node = preload("res://demo/main.tscn").instantiate()
+	var demo: Node = MAIN.instantiate()
 	add_child(demo)
 	await _until(func() -> bool: return _lobby(demo, "%Status").text == "Connected")
 	var peers: Array = []

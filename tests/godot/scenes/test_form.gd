@@ -6,6 +6,7 @@ const FORM: PackedScene = preload("res://addons/game_login/ui/login_form.tscn")
 
 var form: Control
 var signed_in: int
+var closed: Array = []
 
 
 func test_register_with_the_keyboard_alone() -> void:
@@ -21,6 +22,8 @@ func test_register_with_the_keyboard_alone() -> void:
 	equal(focused(), "Remember", "Tab")
 	await key(KEY_TAB)
 	equal(focused(), "Submit", "Tab")
+	await key(KEY_TAB)
+	equal(focused(), "Guest", "Tab")
 	await key(KEY_TAB)
 	equal(focused(), "Switch", "Tab")
 	await key(KEY_SPACE)
@@ -56,10 +59,11 @@ func test_gamepad_reaches_everything() -> void:
 	edit("Name").grab_focus()
 	var seen: Dictionary = {}
 	for direction: JoyButton in [JOY_BUTTON_DPAD_DOWN, JOY_BUTTON_DPAD_UP]:
-		for _step: int in 6:
+		for _step: int in 7:
 			seen["%s %d" % [focused(), direction]] = true
 			await pad(direction)
-	for title: String in ["Name", "Password", "Show", "Remember", "Submit", "Switch"]:
+	var titles: Array = ["Name", "Password", "Show", "Remember", "Submit", "Guest", "Switch"]
+	for title: String in titles:
 		for direction: JoyButton in [JOY_BUTTON_DPAD_DOWN, JOY_BUTTON_DPAD_UP]:
 			var visit: String = "%s %d" % [title, direction]
 			check(seen.has(visit), "%s was never reached: %s" % [visit, seen.keys()])
@@ -350,6 +354,114 @@ func test_offline_and_back() -> void:
 	check(not node("Message").visible and not node("Resume").visible, "and takes it back")
 
 
+func test_play_as_guest_with_the_keyboard_alone() -> void:
+	GameLogin.profile = new_name()
+	await open()
+	button("Guest").grab_focus()
+	await key(KEY_ENTER)
+	await until(func() -> bool: return signed_in == 1)
+	check(GameLogin.is_guest(), "a guest")
+	check(not form.visible, "hidden")
+	var account: String = GameLogin.account_id
+	check((await GameLogin.logout()).ok, "signed out")
+	await get_tree().process_frame
+	equal(edit("Name").text, "", "no name to type a password for")
+	await press("Guest")
+	await until(func() -> bool: return signed_in == 2)
+	equal(GameLogin.account_id, account, "the same guest")
+
+
+func test_a_guest_who_is_gone_is_asked_about() -> void:
+	GameLogin.profile = new_name()
+	check((await GameLogin.play_as_guest()).ok, "signed in")
+	var account: String = GameLogin.account_id
+	check((await GameLogin.delete_account()).ok, "deleted")
+	await open()
+	check(not node("Anew").visible, "nothing to ask yet")
+	await press("Guest")
+	await until(func() -> bool: return node("Anew").visible)
+	equal(signed_in, 0, "not signed in")
+	check(not node("Guest").visible, "one of the two buttons")
+	check("is gone" in (node("MessageText") as Label).text, "says so")
+	await press("Switch")
+	check(not node("Anew").visible and not node("Message").visible, "another wish")
+	await press("Guest")
+	await until(func() -> bool: return node("Anew").visible)
+	await press("Anew")
+	await until(func() -> bool: return signed_in == 1)
+	check(GameLogin.account_id != account, "a new guest")
+
+
+func test_a_server_that_takes_no_guests() -> void:
+	GameLogin.profile = new_name()
+	await open()
+	var body: String = '{"error": {"code": "guests_disabled", "message": "No guests."}}'
+	await fault("/v1/guest", "answer", {"status": 403, "body": body})
+	await press("Guest")
+	await until(func() -> bool: return node("Message").visible)
+	equal((node("MessageText") as Label).text, "No guests.", "the server's reason")
+	check(not node("Anew").visible, "nothing to ask")
+
+
+func test_a_form_without_guests() -> void:
+	await open()
+	check(node("Guest").visible, "offered")
+	form.set("offers_guest", false)
+	check(not node("Guest").visible, "switched off")
+	await press("Switch")
+	check(not node("Guest").visible, "in the other mode, too")
+
+
+func test_saving_the_progress_with_the_keyboard_alone() -> void:
+	await open_as_guest()
+	var account: String = GameLogin.account_id
+	form.call("ask_to_save")
+	check(form.visible, "shown")
+	equal((node("Title") as Label).text, "Save your progress", "title")
+	for title: String in ["Remember", "Guest", "Resume", "Anew"]:
+		check(not node(title).visible, "no use for " + title)
+	equal(focused(), "Name", "focus")
+	var username: String = new_name()
+	await type(username)
+	await key(KEY_ENTER)
+	await type("password")
+	await key(KEY_ENTER)
+	await until(func() -> bool: return node("PasswordReason").visible)
+	check(not node("Resume").visible, "nothing to resume")
+	check(GameLogin.is_guest(), "still a guest")
+	edit("Password").text = PASSWORD
+	await key(KEY_ENTER)
+	await until(func() -> bool: return not form.visible)
+	equal(closed, [true], "saved")
+	equal([GameLogin.account_name, GameLogin.account_id], [username, account], "account")
+	check(not GameLogin.is_guest(), "no guest any more")
+	equal(edit("Password").text, "", "the password is gone from the form")
+	check((await GameLogin.logout()).ok, "signed out")
+	await get_tree().process_frame
+	equal((node("Title") as Label).text, "Sign in", "back in its first mode")
+	equal(edit("Name").text, username, "with the new name")
+
+
+func test_saving_the_progress_later() -> void:
+	await open_as_guest()
+	form.call("ask_to_save")
+	edit("Password").text = PASSWORD
+	await press("Switch")
+	check(not form.visible, "hidden")
+	equal(closed, [false], "not saved")
+	check(GameLogin.is_guest(), "still a guest")
+	equal(edit("Password").text, "", "the password is gone from the form")
+
+
+func test_saving_the_progress_when_the_session_has_ended() -> void:
+	await open_as_guest()
+	form.call("ask_to_save")
+	check((await GameLogin.logout()).ok, "signed out")
+	await get_tree().process_frame
+	equal((node("Title") as Label).text, "Sign in", "there is nothing to save")
+	check(form.visible and node("Guest").visible, "and the guest may come back")
+
+
 func test_it_can_be_translated() -> void:
 	var german: Translation = Translation.new()
 	german.locale = "de"
@@ -403,6 +515,15 @@ func test_low_screen() -> void:
 			await get_tree().process_frame
 		var place: Rect2 = node(title).get_global_rect()
 		check(form.get_global_rect().encloses(place), "%s can be seen: %s" % [title, place])
+
+
+func open_as_guest() -> void:
+	GameLogin.profile = new_name()
+	await open()
+	closed = []
+	form.connect("save_closed", func(is_saved: bool) -> void: closed.append(is_saved))
+	await press("Guest")
+	await until(func() -> bool: return signed_in == 1)
 
 
 func open() -> void:

@@ -1,3 +1,4 @@
+# gdlint:ignore = max-public-methods
 extends "res://tests/case.gd"
 ## The game server: good tokens, bad tokens, and the demo's lobby.
 
@@ -150,6 +151,37 @@ func test_lobby_after_a_connection_from_elsewhere() -> void:
 	equal((await message_from(peer)).get("type"), "welcome", "type")
 	await until(func() -> bool: return "somewhere else" in text_of(demo, "%Status"))
 	peer.close()
+	await leave_lobby(demo)
+
+
+func test_a_guest_saves_the_progress_in_the_demo() -> void:
+	ProjectSettings.set_setting("game_login/socket_url", socket_url)
+	GameLogin.profile = new_name()
+	var demo: Node = MAIN.instantiate()
+	add_child(demo)
+	var form: Control = demo.get_node("LoginForm")
+	await until(func() -> bool: return not (form.get_node("%Spinner") as Control).visible)
+	(form.get_node("%Guest") as Button).pressed.emit()
+	await until(func() -> bool: return text_of(demo, "%Status") == "Connected")
+	check("Hello, player-" in text_of(demo, "%Greeting"), "greeted as a guest")
+	var save: Button = demo.get_node("Lobby").get_node("%Save")
+	var account: String = GameLogin.account_id
+	check(save.is_visible_in_tree(), "something to save")
+	save.pressed.emit()
+	var lobby: Control = demo.get_node("Lobby")
+	check(form.visible and not lobby.visible, "the form takes the place of the lobby")
+	(form.get_node("%Switch") as Button).pressed.emit()
+	check(lobby.visible and not form.visible, "later")
+	equal(text_of(demo, "%Status"), "Connected", "still in the lobby")
+	save.pressed.emit()
+	var username: String = new_name()
+	(form.get_node("%Name") as LineEdit).text = username
+	(form.get_node("%Password") as LineEdit).text = PASSWORD
+	(form.get_node("%Submit") as Button).pressed.emit()
+	await until(func() -> bool: return text_of(demo, "%Greeting") == "Hello, " + username)
+	await until(func() -> bool: return text_of(demo, "%Players") == username)
+	check(not save.is_visible_in_tree(), "nothing left to save")
+	equal(GameLogin.account_id, account, "account")
 	await leave_lobby(demo)
 
 

@@ -1,5 +1,6 @@
 extends Node
-## The autoload GameLogin: registration, login, staying signed in, and tokens for the game server.
+## The autoload GameLogin: registration, login, guests, staying signed in, and tokens for the game
+## server.
 ##
 ## Await calls that ask the server; each returns exactly once. Signing in takes at most 26 seconds.
 
@@ -19,6 +20,7 @@ enum Reason {
 
 const Address = preload("address.gd")
 const Exchange = preload("exchange.gd")
+const Guest = preload("guest.gd")
 const Result = preload("result.gd")
 const Session = preload("session.gd")
 const Store = preload("store.gd")
@@ -80,7 +82,7 @@ func _init() -> void:
 ## password, so that a retry after a lost answer does not find the name taken.
 func register(username: String, password: String, remember: bool = true) -> Result:
 	var key: String = _session.key_for("register\n%s\n%s" % [username, password])
-	return await _sign_in("/v1/register", _credentials(username, password), key, remember)
+	return await _sign_in("/v1/register", _credentials(username, password), key, true, remember)
 
 
 ## Signs in with name and password.
@@ -89,7 +91,58 @@ func login(username: String, password: String, remember: bool = true) -> Result:
 	var record: Dictionary = _store.read()
 	if record.get("server") == base_url and remembered_name().to_lower() == username.to_lower():
 		body["refresh_token"] = str(record.get("refresh_token", ""))  # a known device
-	return await _sign_in("/v1/login", body, "", remember)
+	return await _sign_in("/v1/login", body, "", false, remember)
+
+
+## Signs in the guest of this device, and creates it on the first start. If the code is
+## [code]unknown_guest[/code], ask the player before you call it again with [param start_anew]: that
+## creates another guest.
+func play_as_guest(start_anew: bool = false) -> Result:
+	if _is_signing_in:
+		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
+	var guest: Guest = Guest.new(base_url, profile)
+	var problem: Result = guest.prepare(start_anew)
+	if problem != null:
+		return problem
+	var body: Dictionary = {"guest_secret": guest.secret(), "create": not guest.is_known()}
+	body["device"] = OS.get_name()
+	return await _sign_in("/v1/guest", body, "", true, true)
+
+
+## Gives a guest a name and a password. This device stays signed in, all others are signed out.
+## After a lost answer, call it again with the same name and password, or sign in with them.
+func upgrade(username: String, password: String) -> Result:
+	var guest: Guest = Guest.new(base_url, profile)
+	var problem: Result = guest.problem()
+	if is_guest() and problem != null:
+		return problem
+	var body: Dictionary = {"username": username, "password": password}
+	body["guest_secret"] = guest.secret()
+	var result: Result = await _renew(HTTPClient.METHOD_POST, "/v1/me/upgrade", body)
+	if result.ok:
+		guest.forget(str(result.data["account"]["id"]))
+	return result
+
+
+## Changes the name. The proof is the password; a guest needs none.
+func rename(username: String, proof: String = "") -> Result:
+	var generation: int = _generation
+	var body: Dictionary = _proof(proof).merged({"username": username})
+	var method: HTTPClient.Method = HTTPClient.METHOD_PUT
+	var result: Result = await _ask_as_player(method, "/v1/me/username", body, true)
+	if result.ok and not result.data.get("account") is Dictionary:
+		return Result.of(Result.Kind.PROTOCOL)
+	if result.ok and generation == _generation:
+		var account: Dictionary = result.data["account"]
+		_session.take_account(account)
+		_session.access_until = Session.now()  # the token has the previous name
+		_keep(_session.refresh_token)
+	return result
+
+
+## Tells whether the signed-in player is a guest, who has no password.
+func is_guest() -> bool:
+	return _session.is_guest
 
 
 ## Signs in again with the session stored by the last run of the game. If the server cannot be
@@ -107,9 +160,11 @@ func auto_login() -> Result:
 	return result
 
 
-## Returns the name of the last player to sign in, if they wished to be remembered.
+## Returns the name of the last player to sign in, if they wished to be remembered. Guests do not
+## sign in by name.
 func remembered_name() -> String:
-	return str(_store.read().get("username", ""))
+	var record: Dictionary = _store.read()
+	return "" if record.get("is_guest", false) == true else str(record.get("username", ""))
 
 
 ## Tells whether there is a session, even if the server cannot be reached.
@@ -142,22 +197,21 @@ func logout(everywhere: bool = false) -> Result:
 ## answer, call it again with the same two passwords before any other call.
 func change_password(current_password: String, new_password: String) -> Result:
 	var body: Dictionary = {"current_password": current_password, "new_password": new_password}
-	var method: HTTPClient.Method = HTTPClient.METHOD_PUT
-	var result: Result = await _ask_as_player(method, "/v1/me/password", body, true)
-	if result.ok and result.data.get("refresh_token") != "":  # not the server's answer: no tokens
-		return Result.of(Result.Kind.PROTOCOL)
-	return result
+	return await _renew(HTTPClient.METHOD_PUT, "/v1/me/password", body)
 
 
-## Deletes the account, signs the player out, and forgets the account on this device.
-func delete_account(password: String) -> Result:
+## Deletes the account, signs the player out, and forgets the account on this device. The proof is
+## the password; a guest needs none.
+func delete_account(proof: String = "") -> Result:
 	var generation: int = _generation
 	var store: Store = _store
+	var guest: Guest = Guest.new(base_url, profile)
 	var account: Array = [base_url, account_id]
 	_is_leaving = true
-	var result: Result = await fetch("/v1/me/delete", {"password": password})
+	var result: Result = await fetch("/v1/me/delete", _proof(proof))
 	_is_leaving = false
 	if result.ok:
+		guest.forget(str(account[1]))
 		var record: Dictionary = store.read()
 		if [record.get("server"), record.get("account_id")] == account:
 			store.clear()
@@ -209,7 +263,16 @@ func _credentials(username: String, password: String) -> Dictionary:
 	return {"username": username, "password": password, "device": OS.get_name()}
 
 
-func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Result:
+## Returns what confirms a call: the password, or the secret of a guest.
+func _proof(password: String) -> Dictionary:
+	if is_guest():
+		return {"guest_secret": Guest.new(base_url, profile).secret()}
+	return {"password": password}
+
+
+func _sign_in(
+	path: String, body: Dictionary, key: String, is_repeatable: bool, remember: bool
+) -> Result:
 	if _is_signing_in:
 		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
 	_is_signing_in = true
@@ -217,7 +280,7 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 	var asked_at: float = Session.now()
 	var session: Session = Session.new()
 	var header: String = "Idempotency-Key: " + key if key != "" else ""
-	var result: Result = await _ask(HTTPClient.METHOD_POST, path, header, body, key != "")
+	var result: Result = await _ask(HTTPClient.METHOD_POST, path, header, body, is_repeatable)
 	if result.ok and not session.take(result.data, asked_at):
 		result = Result.of(Result.Kind.PROTOCOL)
 	if result.ok and asker != [base_url, _store]:
@@ -226,9 +289,27 @@ func _sign_in(path: String, body: Dictionary, key: String, remember: bool) -> Re
 		_generation += 1
 		_session = session
 		_session.is_remembered = remember
+		_note_guest()
 		_keep("")
 		_is_reachable = true
 	_is_signing_in = false
+	return result
+
+
+## Remembers that the server knows this device's guest, or that it is no guest any more.
+func _note_guest() -> void:
+	var guest: Guest = Guest.new(base_url, profile)
+	if is_guest():
+		guest.note_known(account_id)
+	else:
+		guest.forget(account_id)
+
+
+## Makes a call that gives the session new tokens; it is safe to repeat.
+func _renew(method: HTTPClient.Method, path: String, body: Dictionary) -> Result:
+	var result: Result = await _ask_as_player(method, path, body, true)
+	if result.ok and result.data.get("refresh_token") != "":  # not the server's answer: no tokens
+		return Result.of(Result.Kind.PROTOCOL)
 	return result
 
 

@@ -4,6 +4,7 @@ extends RefCounted
 
 var account_id: String = ""
 var username: String = ""
+var is_guest: bool = false
 var refresh_token: String = ""
 var is_remembered: bool = false
 var access_until: float = 0.0  ## in seconds since the game was started; 0 before the first token
@@ -34,12 +35,18 @@ func take(body: Dictionary, asked_at: float) -> bool:
 		return false
 	var expires_in: float = body["expires_in"]
 	account_id = texts[0]
-	username = texts[1]
+	take_account(account)
 	_access_token = texts[2]
 	refresh_token = texts[3]
 	access_until = asked_at + expires_in
 	body.merge({"access_token": "", "refresh_token": ""}, true)  # so that no log shows them
 	return true
+
+
+## Takes the name from an answer, and whether the account is a guest's.
+func take_account(account: Dictionary) -> void:
+	username = str(account.get("username", username))
+	is_guest = account.get("guest", false) == true
 
 
 ## Returns the access token if it is valid for some more seconds, or "".
@@ -60,6 +67,7 @@ func to_record(server: String) -> Dictionary:
 		"server": server,
 		"account_id": account_id,
 		"username": username,
+		"is_guest": is_guest,
 		"refresh_token": refresh_token,
 		"secret": Marshalls.raw_to_base64(_secret),
 		"is_open": true,
@@ -75,6 +83,7 @@ func take_record(record: Dictionary) -> bool:
 		return false
 	account_id = record["account_id"]
 	username = record["username"]
+	is_guest = record.get("is_guest", false) == true
 	refresh_token = record["refresh_token"]
 	_secret = Marshalls.base64_to_raw(str(record["secret"]))
 	is_remembered = true

@@ -1,6 +1,6 @@
 extends RefCounted
-## The file that keeps a player signed in. Other copies of the game may write it at any time, so it
-## is always replaced as a whole, and read again before each decision.
+## A file that keeps a player signed in. Other copies of the game may write it at any time, so it is
+## always replaced as a whole, and read again before each decision.
 
 const VERSION: int = 1
 const OWNER_ONLY: int = FileAccess.UNIX_READ_OWNER | FileAccess.UNIX_WRITE_OWNER
@@ -8,11 +8,12 @@ const OWNER_ONLY: int = FileAccess.UNIX_READ_OWNER | FileAccess.UNIX_WRITE_OWNER
 var path: String
 
 
-func _init(profile: String) -> void:
+## `%s` in the file's name stands for the profile.
+func _init(profile: String, file: String = "session%s.json") -> void:
 	var project: Variant = ProjectSettings.get_setting("application/config/name", "")
 	var folder: String = str(project).validate_filename()  # web games of one origin share user://
-	var file: String = "session%s.json" % ("-" + profile.validate_filename() if profile else "")
-	path = "user://%s/%s" % ["game_login-" + folder, file]
+	var suffix: String = "-" + profile.validate_filename() if profile else ""
+	path = "user://%s/%s" % ["game_login-" + folder, file % suffix]
 
 
 ## Returns the last record written, or an empty one if it cannot be read.
@@ -52,4 +53,4 @@ func write(record: Dictionary) -> bool:
 ## Deletes the file.
 func clear() -> void:
 	if FileAccess.file_exists(path) and DirAccess.remove_absolute(path) != OK:
-		push_warning("Game Login: cannot remove %s, which keeps the player signed in." % path)
+		push_warning("Game Login: cannot remove %s, which holds a secret of the player." % path)

@@ -1,9 +1,13 @@
 extends Control
-## A form to sign in or to create an account: add it to a scene and connect [signal signed_in].
-## It hides itself after signing in, and reappears when the session has ended. All texts go through
-## tr(), the server's reasons too; you can replace its theme.
+## A form to sign in, to create an account or to play as a guest: add it to a scene and connect
+## [signal signed_in]. It hides itself after signing in, and reappears when the session has ended.
+## All texts go through tr(), the server's reasons too; you can replace its theme.
 
 signal signed_in
+## The form opened by [method ask_to_save] is closed.
+signal save_closed(is_saved: bool)
+
+enum Mode { SIGN_IN, REGISTER, SAVE }
 
 const Client = preload("../game_login.gd")
 const Result = preload("../result.gd")
@@ -13,13 +17,46 @@ const MARGIN: float = 40.0
 const WIDTH: float = 460.0
 const TURNS_PER_SECOND: float = 1.2
 const SPACE: String = "[\\h\\v]"  # Unicode white space, which String.strip_edges keeps
+const TEXTS: Dictionary[Mode, Dictionary] = {
+	Mode.SIGN_IN:
+	{
+		"title": "Sign in",
+		"hint": "Good to see you again.",
+		"submit": "Sign in",
+		"switch": "New here? Create an account",
+	},
+	Mode.REGISTER:
+	{
+		"title": "Create an account",
+		"hint": "A name and a password are enough.",
+		"submit": "Create account",
+		"switch": "I have an account: sign in",
+	},
+	Mode.SAVE:
+	{
+		"title": "Save your progress",
+		"hint": "With a name and a password you can sign in again, on any device.",
+		"submit": "Save",
+		"switch": "Later",
+	},
+}
+const GUEST_IS_GONE: String = (
+	"The guest of this device is gone. If you have saved its progress, sign in. A new guest starts"
+	+ " from the beginning."
+)
 
 ## Sign in with the session stored by the last run of the game, as soon as the form is ready.
 @export var is_automatic: bool = true
 ## Hide when the player is signed in, and show again when the session has ended.
 @export var hides_itself: bool = true
+## Offer to play as a guest, without a name and a password.
+@export var offers_guest: bool = true:
+	set(value):
+		offers_guest = value
+		if is_node_ready():
+			_update_texts()
 
-var _is_new: bool = false
+var _mode: Mode = Mode.SIGN_IN
 var _is_busy: bool = false
 var _wait_until: float = 0.0
 
@@ -34,9 +71,11 @@ var _wait_until: float = 0.0
 @onready var _message: Control = %Message
 @onready var _message_text: Label = %MessageText
 @onready var _resume: Button = %Resume
+@onready var _anew: Button = %Anew
 @onready var _submit: Button = %Submit
 @onready var _spinner: Control = %Spinner
 @onready var _switch: Button = %Switch
+@onready var _guest: Button = %Guest
 @onready var _reasons: Dictionary[String, Label] = {
 	"username": %NameReason as Label,
 	"password": %PasswordReason as Label,
@@ -104,26 +143,65 @@ func _on_submitted(_text: String = "") -> void:
 			_show_reason(field, "Enter your name." if field == "username" else "Enter a password.")
 			return
 	_set_busy(true)
-	var way: Callable = _client.register if _is_new else _client.login
-	var result: Result = await way.call(_name.text, _password.text, _remember.button_pressed)
+	var result: Result = await _send()
+	_set_busy(false)
+	if not result.ok:
+		show_result(result)
+	elif _mode == Mode.SAVE:
+		_close_save(true)
+	else:
+		_finish()
+
+
+func _send() -> Result:
+	if _mode == Mode.SAVE:
+		return await _client.upgrade(_name.text, _password.text)
+	var way: Callable = _client.register if _mode == Mode.REGISTER else _client.login
+	return await way.call(_name.text, _password.text, _remember.button_pressed)
+
+
+func _on_guest_pressed(start_anew: bool) -> void:
+	_clear_reasons()
+	_set_busy(true)
+	var result: Result = await _client.play_as_guest(start_anew)
 	_set_busy(false)
 	if result.ok:
-		_password.clear()
-		_show.button_pressed = false
 		_finish()
 	else:
 		show_result(result)
 
 
 func _finish() -> void:
+	_hide_password()
 	if hides_itself:
 		hide()
 	signed_in.emit()
 
 
+## Lets a guest save its progress by choosing a name and a password. [signal save_closed] tells when
+## the form is closed again.
+func ask_to_save() -> void:
+	_switch_to(Mode.SAVE)
+	show()
+
+
+func _close_save(is_saved: bool) -> void:
+	_switch_to(Mode.SIGN_IN)
+	if hides_itself:
+		hide()
+	save_closed.emit(is_saved)
+
+
 func _on_session_ended(_reason: Client.Reason) -> void:
+	if _mode == Mode.SAVE:
+		_switch_to(Mode.SIGN_IN)
 	if hides_itself:
 		show()
+
+
+func _hide_password() -> void:
+	_password.clear()
+	_show.button_pressed = false
 
 
 ## Returns a name without surrounding white space, which phone keyboards add.
@@ -145,11 +223,14 @@ func show_result(result: Result) -> void:
 		_message_text.text = tr(result.message)
 		if result.code == "account_suspended":
 			_message_text.text = Suspension.text(result.data)
+		elif result.code == "unknown_guest":
+			_message_text.text = tr(GUEST_IS_GONE)
 		_message.show()
 		_password.select_all()
 		focus()
 	_wait_until = Session.now() + result.retry_after if result.retry_after > 0.0 else 0.0
-	_resume.visible = _client.has_session()
+	_resume.visible = _client.has_session() and _mode != Mode.SAVE
+	_anew.visible = result.code == "unknown_guest"
 	_update_texts()
 
 
@@ -162,6 +243,7 @@ func _show_reason(field: String, reason: String) -> void:
 func _clear_reasons() -> void:
 	_message.hide()
 	_resume.hide()
+	_anew.hide()
 	for field: String in _reasons:
 		_reasons[field].hide()
 
@@ -170,7 +252,7 @@ func _set_busy(is_busy: bool) -> void:
 	_is_busy = is_busy
 	_name.editable = not is_busy
 	_password.editable = not is_busy
-	for button: BaseButton in [_show, _remember, _resume, _switch]:
+	for button: BaseButton in [_show, _remember, _resume, _anew, _guest, _switch]:
 		button.disabled = is_busy
 	_spinner.visible = is_busy
 	_update_texts()
@@ -182,15 +264,18 @@ func _set_busy(is_busy: bool) -> void:
 
 func _update_texts() -> void:
 	_card.custom_minimum_size.x = minf(WIDTH, size.x - MARGIN)
-	_title.text = tr("Create an account") if _is_new else tr("Sign in")
-	_hint.text = tr("A name and a password are enough." if _is_new else "Good to see you again.")
+	var texts: Dictionary = TEXTS[_mode]
+	_title.text = tr(str(texts["title"]))
+	_hint.text = tr(str(texts["hint"]))
 	_show.text = tr("Show") if _password.secret else tr("Hide")
-	_switch.text = tr("I have an account: sign in" if _is_new else "New here? Create an account")
+	_switch.text = tr(str(texts["switch"]))
+	_remember.visible = _mode != Mode.SAVE
+	_guest.visible = offers_guest and _mode != Mode.SAVE and not _anew.visible
 	var seconds: int = ceili(_wait_until - Session.now()) if _wait_until > 0.0 else 0
 	if seconds <= 0:
 		_wait_until = 0.0
 	_submit.disabled = _is_busy or seconds > 0
-	_submit.text = tr("Create account") if _is_new else tr("Sign in")
+	_submit.text = tr(str(texts["submit"]))
 	if _is_busy:
 		_submit.text = tr("One moment ...")
 	elif seconds > 0:
@@ -209,7 +294,17 @@ func _on_show_toggled(is_shown: bool) -> void:
 
 
 func _on_switch_pressed() -> void:
-	_is_new = not _is_new
+	if _mode == Mode.SAVE:
+		_close_save(false)
+	else:
+		_switch_to(Mode.REGISTER if _mode == Mode.SIGN_IN else Mode.SIGN_IN)
+
+
+func _switch_to(mode: Mode) -> void:
+	if Mode.SAVE in [mode, _mode]:
+		_hide_password()
+		_name.text = _client.remembered_name() if mode != Mode.SAVE else ""
+	_mode = mode
 	_wait_until = 0.0  # the wait was for the other call
 	_clear_reasons()
 	_update_texts()

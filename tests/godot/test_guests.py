@@ -1,0 +1,83 @@
+"""The README's lines for guests, as a game uses them."""
+
+import re
+from pathlib import Path
+
+from local.stack import ROOT
+from tests.godot.game import Game
+
+README = (ROOT / "clients" / "godot" / "README.md").read_text()
+LONGEST = 10  # lines that a developer must write
+PLAY = re.compile(r"```gdscript\n(func _on_play_pressed.*?)```", re.DOTALL)
+REMIND = re.compile(r"```gdscript\n(func remind_guest.*?)```", re.DOTALL)
+SCRIPT = """\
+extends "res://tests/case.gd"
+
+const FORM: PackedScene = preload("res://addons/game_login/ui/login_form.tscn")
+const DAY: float = 86400.0
+
+var questions: Array = []
+
+
+{play}
+
+{remind}
+
+func ask(question: String) -> bool:
+\tquestions.append(question)
+\treturn true
+
+
+func test_play() -> void:
+\tGameLogin.profile = new_name()
+\tawait _on_play_pressed()
+\tcheck(GameLogin.is_guest(), "a guest")
+\tvar account: String = GameLogin.account_id
+\tcheck((await GameLogin.logout()).ok, "signed out")
+\tawait _on_play_pressed()
+\tequal(GameLogin.account_id, account, "the same guest")
+\tequal(questions, [], "nothing to ask")
+\tcheck((await GameLogin.delete_account()).ok, "deleted")
+\tawait _on_play_pressed()
+\tequal(questions.size(), 1, "asked")
+\tcheck(GameLogin.is_guest() and GameLogin.account_id != account, "another guest")
+
+
+func test_remind() -> void:
+\tvar form: Control = FORM.instantiate()
+\tform.name = "LoginForm"
+\tform.set("is_automatic", false)
+\tadd_child(form)
+\tform.hide()
+\tGameLogin.profile = new_name()
+\tawait command("advance", {{"seconds": -3.0 * DAY}})
+\tcheck((await GameLogin.play_as_guest()).ok, "a guest of three days ago")
+\tawait command("advance", {{"seconds": 3.0 * DAY}})
+\tawait remind_guest()
+\tcheck(form.visible, "reminded on the fourth day")
+\tform.hide()
+\tcheck((await GameLogin.upgrade(new_name(), PASSWORD)).ok, "saved")
+\tawait remind_guest()
+\tcheck(not form.visible, "not reminded any more")
+\tGameLogin.profile = new_name()
+\tcheck((await GameLogin.play_as_guest()).ok, "a guest of today")
+\tawait remind_guest()
+\tcheck(not form.visible, "not reminded yet")
+\tform.queue_free()
+"""
+
+
+def test_lines_of_the_readme(game: Game, tmp_path: Path) -> None:
+    """The README's lines create a guest, ask before another one, and remind it of saving."""
+    play, remind = PLAY.search(README), REMIND.search(README)
+    assert play
+    assert remind
+    for lines in (play[1], remind[1]):
+        assert len(lines.splitlines()) <= LONGEST
+    script = game.folder / "tests" / "guest_lines.gd"
+    script.write_text(SCRIPT.format(play=play[1], remind=remind[1]))
+    run = game.run("guest_lines", tmp_path)
+    script.unlink()
+    assert not run.problems(), run.output
+    assert run.passed == ["test_play", "test_remind"], run.output
+    assert not [secret for secret in game.backend.secrets if secret in run.output]
