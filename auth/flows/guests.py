@@ -33,7 +33,7 @@ from auth.flows.rate_limits import (
     network_of,
 )
 from auth.flows.renewal import Renewals
-from auth.flows.sessions import CallingSession, Sessions, SignedIn
+from auth.flows.sessions import CallingSession, SignedIn
 from auth.logs import note
 from auth.store.events import new_event
 from auth.store.identities import GUEST, IdentityTable
@@ -155,14 +155,12 @@ class Upgrades:
     def __init__(
         self,
         table: RenewalTable,
-        sessions: Sessions,
         renewals: Renewals,
         confirmations: Confirmations,
         rate_limits: RateLimits,
         clock: Clock,
     ) -> None:
         self._table = table
-        self._sessions = sessions
         self._renewals = renewals
         self._confirmations = confirmations
         self._rate_limits = rate_limits
@@ -188,15 +186,7 @@ class Upgrades:
         is_own = username_key(chosen.username) == username_key(account.username)
         name = () if is_own else ((NAME_BY_ADDRESS, (network_of(chosen.address),)),)
         charges = self._rate_limits.charge_all((*check, *name), self._clock())
-        try:
-            self._judge(calling, chosen, charges)
-        except WrongGuestSecret:
-            calling = self._sessions.usable_session(calling.session.id, account.id)
-            if not calling.account.has_password:
-                raise
-            # A parallel call was faster, and its upgrade has ended the secret.
-            self._rate_limits.refund(charges[: len(check)])
-            return self._repeated(calling, chosen, check)
+        self._judge(calling, chosen, charges)
         return self._set(calling, chosen)
 
     def _judge(self, calling: CallingSession, chosen: Upgrade, charges: list[Charge]) -> None:
