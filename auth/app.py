@@ -1,10 +1,12 @@
 """The composition root: the application and the jobs, put together from their parts.
 
-Nothing else in the product constructs a secret store, a `Database` or a flow.
+Nothing else in the product constructs a secret store, a `Database` or a flow. Each job is imported
+when it runs, since no player's request needs one.
 """
 
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from auth.api.account_views import AccountViews
 from auth.api.application import Application
@@ -32,10 +34,6 @@ from auth.flows.rate_limits import RateLimits
 from auth.flows.renaming import Renamings
 from auth.flows.renewal import Renewals
 from auth.flows.sessions import Sessions
-from auth.jobs.admin import Admin
-from auth.jobs.cleaning import clean_up as delete_expired
-from auth.jobs.preparation import Preparation
-from auth.jobs.rotation import Rotation, report_age
 from auth.settings import Settings, required
 from auth.store.accounts import AccountTable
 from auth.store.events import EventTable
@@ -45,6 +43,9 @@ from auth.store.renewals import RenewalTable
 from auth.store.sessions import SessionTable
 from auth.store.sign_ins import SignIns
 from auth.times import Clock, system_clock
+
+if TYPE_CHECKING:
+    from auth.jobs.admin import Admin
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,8 @@ def migrate(environment: Mapping[str, str]) -> list[str]:
         SettingError: a setting is missing.
         MigrationError, UserError, DatabaseFailure, Unavailable: as `Preparation.run`.
     """
+    from auth.jobs.preparation import Preparation
+
     secret_store = SecretStore()
     admin = _admin(environment, secret_store)
     database_secret_id = required(environment, "DATABASE_SECRET_ID")
@@ -118,6 +121,9 @@ def clean_up(environment: Mapping[str, str], seconds: float) -> dict[str, int]:
         Unavailable: the database cannot be reached.
         SettingError: a setting is missing.
     """
+    from auth.jobs.cleaning import clean_up as delete_expired
+    from auth.jobs.rotation import report_age
+
     settings = Settings.from_environment(environment)
     secret_store = SecretStore()
     database = _database(settings, secret_store)
@@ -145,6 +151,8 @@ def rotate(environment: Mapping[str, str], event: object) -> None:
         SettingError: a setting is missing.
         RotationError, Unavailable, DatabaseFailure, UserError: as `Rotation.run`.
     """
+    from auth.jobs.rotation import Rotation
+
     secret_store = SecretStore()
     admin = _admin(environment, secret_store)
     Rotation(secret_store, required(environment, "DATABASE_SECRET_ID"), admin).run(event)
@@ -159,6 +167,8 @@ def _database(settings: Settings, secret_store: SecretStore) -> Database:
     )
 
 
-def _admin(environment: Mapping[str, str], secret_store: SecretStore) -> Admin:
+def _admin(environment: Mapping[str, str], secret_store: SecretStore) -> "Admin":
+    from auth.jobs.admin import Admin
+
     tls = tls_context(required(environment, "DATABASE_CA_FILE"))
     return Admin(secret_store, required(environment, "DATABASE_ADMIN_SECRET_ID"), tls)

@@ -2,8 +2,7 @@
 
 It writes in two cases only: the first value of an empty secret, and the versions of a rotation.
 
-Only this module and the operator's commands use botocore. The users of a secret cache it, since
-each knows when its own copy is out of date.
+The users of a secret cache it, since each knows when its own copy is out of date.
 """
 
 import json
@@ -21,10 +20,6 @@ from auth.errors import Unavailable
 
 T = TypeVar("T")
 
-# Inside the request's 8 s; botocore's own defaults are 60 s and five attempts.
-CONNECT_TIMEOUT_SECONDS = 1
-READ_TIMEOUT_SECONDS = 2
-ATTEMPTS = 2
 START_SECONDS = 3.0  # of a request; a read started later might exceed Lambda's 10 s
 FIRST_VERSION = "00000000-0000-4000-8000-000000000001"  # the id of a value put by `fill`
 DOWN_SECONDS = 2.0  # after a failed call, for so long no other call is made
@@ -209,25 +204,11 @@ class SecretStore:
         return str(answer["SecretString"])
 
     def _connected(self) -> Any:
-        """Return the client, created once.
-
-        It is botocore's own, since boto3 around it would add a fifth to a cold start.
-        """
+        """Return the client, created once."""
         if self._client is None:
-            from botocore.config import Config
-            from botocore.session import Session
+            from auth.external.secrets_client import OneService, new_client
 
-            session = Session()
-            if self._loader is not None:
-                session.register_component("data_loader", self._loader)
-            self._client = session.create_client(
-                "secretsmanager",
-                config=Config(
-                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                    read_timeout=READ_TIMEOUT_SECONDS,
-                    retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-                ),
-            )
             # The loader keeps botocore's parsed files: most of the work of creating a client.
-            self._loader = session.get_component("data_loader")
+            self._loader = self._loader or OneService()
+            self._client = new_client(self._loader)
         return self._client

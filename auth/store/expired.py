@@ -4,7 +4,7 @@ Every statement is safe to repeat (see `Database.execute`). A range is read with
 only its expired rows are deleted, by their keys: a row in use is neither locked nor waited for.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -19,6 +19,8 @@ _OLD_SESSION = (
     "(ended_at <= %(moment)s OR idle_expires_at <= %(moment)s OR expires_at <= %(moment)s)"
 )
 CROWDED_AT_ONCE = 50
+# Rows that one statement deletes, and locks meanwhile. MySQL has no time limit for a DELETE.
+DELETED_AT_ONCE = 100
 GUESTS_AT_ONCE = 50
 MAX_EVENTS = 1000  # of one account
 
@@ -174,15 +176,21 @@ class ExpiredRows:
             to=to,
             **named,
         )
-        keys = {f"key_{place}": row["expired_key"] for place, row in enumerate(found.rows)}
-        if not keys:
-            return 0
-        places = ", ".join(f"%({name})s" for name in keys)
+        keys = [row["expired_key"] for row in found.rows]
+        return sum(
+            self._delete_keys(table, key, keys[first : first + DELETED_AT_ONCE], expired, **named)
+            for first in range(0, len(keys), DELETED_AT_ONCE)
+        )
+
+    def _delete_keys(
+        self, table: str, key: str, keys: Sequence[bytes], expired: str, **named: Value
+    ) -> int:
+        named |= {f"key_{place}": value for place, value in enumerate(keys)}
+        places = ", ".join(f"%(key_{place})s" for place in range(len(keys)))
         # FORCE INDEX: if the optimizer chose a scan, every row that it reads would be locked.
         return self._database.execute(
             f"DELETE t FROM {table} t FORCE INDEX (PRIMARY)"
             f" WHERE {key} IN ({places}) AND {expired}",
-            **keys,
             **named,
         ).changed
 

@@ -30,7 +30,7 @@ from auth.store.records import (
 )
 from auth.times import new_id
 
-TRIMMED_AT_ONCE = 500  # rows that one statement may delete
+TRIMMED_AT_ONCE = 100  # rows that one statement may delete: see `expired.DELETED_AT_ONCE`
 
 _ID = "s.id = %(id)s AND s.account_id = %(account_id)s"
 _CURRENT = f"{_ID} AND s.counter = %(counter)s AND s.tail_hash = %(tail_hash)s"

@@ -55,18 +55,19 @@ class RouteCost:
     """One kind of request: how often a monthly player sends it, and the work of answering it."""
 
     per_month: float
-    cpu_ms: float  # measured, see costs.md
+    cpu_ms: float
     round_trips: int
     answer_bytes: int  # measured, headers included
     log_bytes: int  # measured: the function's own line
 
 
-HASH_MS = {"AVX2, x86_64": 10.3, "stock wheel, x86_64": 18.6}  # measured, one core
+# CPU times, and the round trips of a registration: measured, see ../promises/performance.md.
+HASH_MS = {"AVX2, x86_64": 23.47, "stock wheel, x86_64": 37.24}
 ROUTES = {
-    "register": RouteCost(0.2, HASH_MS["AVX2, x86_64"] + 6.6, 6, 1407, 384),
-    "login": RouteCost(1, HASH_MS["AVX2, x86_64"] + 2.1, 4, 1400, 376),
-    "refresh": RouteCost(72, 2.4, 2, 1400, 432),
-    "me": RouteCost(12, 1.2, 1, 322, 300),
+    "register": RouteCost(0.2, HASH_MS["AVX2, x86_64"] + 7.89, 5, 1407, 384),
+    "login": RouteCost(1, HASH_MS["AVX2, x86_64"] + 4.84, 4, 1400, 376),
+    "refresh": RouteCost(72, 3.43, 2, 1400, 432),
+    "me": RouteCost(12, 2.53, 1, 322, 300),
 }
 ROUND_TRIP_MS = 1.0  # assumed: between a function and a database in the same region
 PLATFORM_LOG_BYTES = 900  # assumed: Lambda's own two or three lines, and the gateway's

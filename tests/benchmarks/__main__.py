@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [--accounts N]`: measure everything and print the table."""
+"""`python -m tests.benchmarks [--accounts N]`: measure everything and print the tables."""
 
 import argparse
 import datetime as dt
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from local.stack import Stack, keep_proxies_out, without_aws
 from local.terminal import Problem, say, step
 from tests.benchmarks import cold_start, memory, routes, tables
 from tests.benchmarks.runtimes import MeasuredProcess, Runtime, prepare
-from tests.benchmarks.targets import TARGETS, Row, table
+from tests.benchmarks.targets import FIGURES, TARGETS, Row, plain_table, table
 
 PARTS = ("routes", "timing", "cold-start", "memory", "tables")
 NO_LIMITS = {"RATE_LIMIT_SCALE": "100000"}  # the timing part makes hundreds of guesses
@@ -151,7 +152,7 @@ def main() -> int:
     keep_proxies_out(os.environ)
     for name in set(os.environ) - set(without_aws(os.environ)):
         del os.environ[name]
-    counts = Counts(accounts=arguments.accounts)
+    counts, began = Counts(accounts=arguments.accounts), time.monotonic()
     try:
         install_server()
         with tempfile.TemporaryDirectory(prefix="game-login-bench-") as folder:
@@ -165,7 +166,9 @@ def main() -> int:
     except Problem as problem:
         say(f"bench: {problem}")
         return 1
+    say(f"measured in {(time.monotonic() - began) / 60:.1f} minutes")
     say("\n" + table(bench.rows, [name for name in TARGETS if name in bench.rows]))
+    say("\n" + plain_table(bench.rows, [name for name in FIGURES if name in bench.rows]))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Cold start: from the start of a process to its first answer, in CPU time of the whole process."""
+"""Starts: from the start of a process, or of a copy of one, to its first answer, in CPU time."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from deploy.package import ROOT
 from local.terminal import Problem
 from tests.benchmarks.runtimes import START, Runtime
 from tests.benchmarks.targets import Row
+from tests.play.credentials_server import credentials_server
 from tests.play.events import http_event
 from tests.play.players import PASSWORD
 
@@ -39,6 +40,8 @@ import json, os, tutorial
 answer = tutorial.http(json.loads(os.environ["EVENT"]), None)
 assert json.loads(answer["body"]) == {"status": True}, answer
 """
+SAMPLE = "restored"  # the file with the seconds of a copy
+RESTORED = f"from tests.benchmarks import restored; restored.main({SAMPLE!r})"
 
 
 def event(path: str, username: str, password: str) -> str:
@@ -65,22 +68,42 @@ def measure(
     }
     samples: dict[str, list[float]] = {name: [] for name in codes}
     start_up: list[float] = []
-    for _ in range(times):
-        for name, (code, variables) in codes.items():
-            samples[name].append(_seconds(runtime, code, variables, folder))
-        start_up.append(float((folder / "start_up").read_text()))
+    restored: list[dict[str, float]] = []
+    with credentials_server() as server:
+        of_function = server.environment(runtime.environment(settings, runtime.deployed))
+        of_function["PYTHONPATH"] += os.pathsep + str(ROOT)
+        for _ in range(times):
+            for name, (code, variables) in codes.items():
+                samples[name].append(_seconds(runtime, code, variables, folder))
+            start_up.append(float((folder / "start_up").read_text()))
+            _seconds(runtime, RESTORED, of_function, folder)
+            restored.append(json.loads((folder / SAMPLE).read_text()))
     flask, client, first, tutorial = (median(samples[name]) * 1000 for name in codes)
     with_all = (
         f"secrets read, TLS verified; botocore and its client: {client - flask:.0f} ms;"
         f" before the first request: {median(start_up) * 1000:.0f} ms"
     )
     return {
+        "restored": _restored(restored, flask),
         "cold_start": Row(first / flask, f"{first:.0f} ms : {flask:.0f} ms; {with_all}"),
         "tutorial_cold_start": Row(
             first / tutorial,
             f"{first:.0f} ms : {tutorial:.0f} ms; the tutorial's password is in its settings",
         ),
     }
+
+
+def _restored(samples: list[dict[str, float]], flask: float) -> Row:
+    """Return the row of the restored copies; the difference is taken in each."""
+    more = median(sample["first"] - sample["warm"] for sample in samples) * 1000
+    first, warm, hooks = (
+        median(sample[name] for sample in samples) * 1000 for name in ("first", "warm", "hooks")
+    )
+    note = (
+        f"{more:.1f} ms : {flask:.0f} ms; first {first:.1f} ms, of which the hooks {hooks:.1f} ms;"
+        f" warm {warm:.1f} ms; {len(samples)} copies"
+    )
+    return Row(more / flask, note)
 
 
 def _seconds(runtime: Runtime, code: str, environment: Mapping[str, str], folder: Path) -> float:

@@ -10,10 +10,7 @@ from tests.benchmarks.targets import Row
 
 Samples = dict[tuple[str, str], list[float]]
 
-# Calls of one kind before the next kind: few if the figure is a ratio, since the machine's speed
-# changes; more if it is in milliseconds, since the first calls after a change of kind are slow.
-BLOCK = 5
-LONG_BLOCK = 50
+BLOCK = 5  # calls in one process before the next process: few, since the machine's speed changes
 
 
 @contextmanager
@@ -36,10 +33,10 @@ def measure(found: Mapping[str, MeasuredProcess], times: int, runtime: Runtime) 
     """Return the rows of the routes, the round trips and the tutorial."""
     whats = ("login", "verification", "verification_and_select")
     hashed = [(build, what) for build in runtime.builds for what in whats]
-    quick = [("cheap", what) for what in ("login", "refresh", "me", "empty", "tutorial")]
     return {
         **_hashed(_in_turns(found, hashed, times, BLOCK), runtime),
-        **_not_hashed(_in_turns(found, quick, times, LONG_BLOCK)),
+        **_not_hashed(found["cheap"], times),
+        **_compared(found["cheap"], times),
         **_round_trips(found["cheap"]),
     }
 
@@ -67,46 +64,57 @@ def _in_turns(
 
 
 def _hashed(samples: Samples, runtime: Runtime) -> dict[str, Row]:
-    rows = {}
+    rows: dict[str, Row] = {}
     for build in ("stock", "avx2"):
         if build not in runtime.builds:
-            rows[f"login_{build}"] = Row(None, runtime.missing)
+            missing = Row(None, runtime.missing)
+            rows |= {f"login_{build}": missing, f"cpu_{build}": missing}
             continue
-        login = _milliseconds(samples, build, "login")
-        least = _milliseconds(samples, build, "verification_and_select")
+        login, verification, least = (
+            median(samples[build, what]) * 1000
+            for what in ("login", "verification", "verification_and_select")
+        )
         rows[f"login_{build}"] = Row(login / least, f"{login:.2f} ms : {least:.2f} ms")
-    if "avx2" not in runtime.builds:
-        return rows | {"login_deployed": Row(None, runtime.missing)}
-    login = _milliseconds(samples, "avx2", "login")
-    stock = _milliseconds(samples, "stock", "verification")
-    return rows | {"login_deployed": Row(login / stock, f"{login:.2f} ms : {stock:.2f} ms")}
+        rows[f"cpu_{build}"] = Row(verification, "19 MiB, two iterations, one lane")
+    return rows
 
 
-def _not_hashed(samples: Samples) -> dict[str, Row]:
-    login, refresh, me, empty, tutorial = (
-        _milliseconds(samples, "cheap", what)
-        for what in ("login", "refresh", "me", "empty", "tutorial")
+def _not_hashed(worker: MeasuredProcess, times: int) -> dict[str, Row]:
+    """Return the rows of the routes, and of the floor, measured between them."""
+    found = _medians(worker, ("login", "floor", "refresh", "floor", "me", "floor"), times)
+    floor = found["floor"]
+    rows = {"cpu_floor": Row(floor, "one SELECT of the seven columns of an account by its id")}
+    for what, note in (
+        ("login", "Argon2 with 8 KiB and one iteration"),
+        ("refresh", "rotation and a new signed token"),
+        ("me", "token verified, session and account read"),
+    ):
+        rows[what] = Row(found[what] / floor, f"{found[what]:.2f} ms : {floor:.3f} ms; {note}")
+        rows[f"cpu_{what}"] = Row(found[what], note)
+    return rows
+
+
+def _compared(worker: MeasuredProcess, times: int) -> dict[str, Row]:
+    """Return the rows of the tutorial's server and of a registration."""
+    found = _medians(worker, ("login", "tutorial", "register", "empty"), times)
+    login, tutorial = found["login"], found["tutorial"]
+    note = f"{login:.2f} ms : {tutorial:.2f} ms; the tutorial's connects anew, signs no token"
+    empty = (
+        f"zxcvbn judges the password; for comparison, an empty Flask route: {found['empty']:.2f} ms"
     )
-    return {
-        "login_without_hash": Row(login, "Argon2 with 8 KiB and one iteration"),
-        "refresh": Row(refresh, "rotation and a new signed token"),
-        "me": Row(
-            me, f"token verified, session and account read; an empty Flask route: {empty:.2f} ms"
-        ),
-        "tutorial": Row(
-            login / tutorial,
-            f"{login:.2f} ms : {tutorial:.2f} ms; the tutorial's connects anew, signs no token",
-        ),
-    }
+    return {"tutorial": Row(login / tutorial, note), "cpu_register": Row(found["register"], empty)}
+
+
+def _medians(worker: MeasuredProcess, whats: tuple[str, ...], times: int) -> dict[str, float]:
+    """Return the median milliseconds of tasks that take turns, one call each."""
+    worker.ask("in_turns", whats=whats, times=2)  # warm
+    samples = worker.ask("in_turns", whats=whats, times=times)
+    return {what: median(seconds) * 1000 for what, seconds in samples.items()}
 
 
 def _round_trips(worker: MeasuredProcess) -> dict[str, Row]:
     rows = {}
-    for what in ("login", "refresh", "me"):
+    for what in ("login", "refresh", "me", "register"):
         trips = worker.ask("round_trips", what=what)
         rows[f"trips_{what}"] = Row(trips, "counted on the wire, on a warm connection")
     return rows
-
-
-def _milliseconds(samples: Samples, worker: str, what: str) -> float:
-    return median(samples[worker, what]) * 1000

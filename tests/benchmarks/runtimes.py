@@ -35,6 +35,11 @@ class Runtime:
     builds: Mapping[str, Path]
     missing: str  # the reason if there is no AVX2 build
 
+    @property
+    def deployed(self) -> Path:
+        """Return the build that a deployment uses if it can be made here."""
+        return self.builds.get("avx2", self.builds["stock"])
+
     def environment(self, settings: Mapping[str, str], *folders: Path) -> dict[str, str]:
         """Return the environment of a process that imports from these folders, then the code."""
         path = os.pathsep.join(str(folder) for folder in (*folders, self.code))

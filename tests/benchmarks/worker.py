@@ -21,8 +21,9 @@ import handler
 from auth.api.gateway import HEADERS_READ, checked
 from auth.app import create_app
 from auth.credentials.passwords import ITERATIONS, LANES, MEMORY_KIB, Passwords
-from auth.external.database import REQUEST_SECONDS
+from auth.external.connection import READ_SECONDS, Statement
 from auth.settings import Settings
+from auth.store.records import ACCOUNT
 from tests.benchmarks import tutorial
 from tests.play import players
 from tests.play.events import http_event
@@ -36,6 +37,8 @@ REGISTRATIONS = 100  # one in this many mixed requests is a registration
 LOGINS = 10  # and one in this many a sign-in
 
 LOGINS_EACH = 40
+
+ACCOUNT_BY_ID = f"SELECT {', '.join(ACCOUNT)} FROM accounts WHERE id = %s"
 
 
 class Stopwatch:
@@ -106,16 +109,25 @@ class Workload:
         self._hasher.verify(self._hash, players.PASSWORD)
         return time.process_time() - began
 
-    def verification_and_select(self) -> float:
-        """Verify a password and read an account by its key: the minimum of every login."""
+    def floor(self) -> float:
+        """Read the columns of the account by its id: the least that a call can do."""
+        connection = running().database._connection  # noqa: SLF001  # the application's own
+        assert connection is not None
+        statement = Statement(ACCOUNT_BY_ID, (self._account_id,))
         began = time.process_time()
-        self._hasher.verify(self._hash, players.PASSWORD)
-        database = running().database
-        with database.budget(REQUEST_SECONDS):
-            rows = database.execute("SELECT * FROM accounts WHERE id = %s", self._account_id()).rows
+        found = connection.run(statement, READ_SECONDS)
         seconds = time.process_time() - began
-        _expect(len(rows), 1)
+        _expect([tuple(row) for row in found.rows], [ACCOUNT])
         return seconds
+
+    def verification_and_select(self) -> float:
+        """Verify a password and read the account by its id: the least that a login can do."""
+        return self.verification() + self.floor()
+
+    def register(self) -> float:
+        """Register a player, who is not used any further."""
+        self._registered()
+        return self._stopwatch.seconds
 
     def empty(self) -> float:
         """Call an application that does nothing: the cost of Flask and the wrapper alone."""
@@ -148,6 +160,15 @@ class Workload:
         else:
             self.me()
         return self._stopwatch.seconds
+
+    def in_turns(self, whats: list[str], times: int) -> dict[str, Samples]:
+        """Run the tasks one after the other, again and again; return the seconds of each."""
+        samples: dict[str, Samples] = {what: [] for what in whats}
+        self._stopwatch.clock = time.process_time
+        for _ in range(times):
+            for what in whats:
+                samples[what].append(getattr(self, what)())
+        return samples
 
     def run(self, what: str, times: int, clock: str = "process_time") -> Samples:
         """Run a task so many times and return the seconds of each."""
@@ -191,15 +212,20 @@ class Workload:
         return self._stopwatch.seconds
 
     def _new_player(self) -> Player:
-        """Register a new player, from an address without earlier registrations."""
+        """Register the player of the next tasks."""
+        player, account = self._registered()
+        self._account_id = bytes.fromhex(account["id"].replace("-", ""))
+        return player
+
+    def _registered(self) -> tuple[Player, dict[str, str]]:
+        """Register from an address without earlier registrations; return the account, too."""
         number = int.from_bytes(os.urandom(3), "big")
         address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
         player = Player(f"bench-{os.urandom(6).hex()}", address=address)
-        _expect(player.register().status, 201)
-        return player
-
-    def _account_id(self) -> bytes:
-        return bytes.fromhex(self._player.me().json["account"]["id"].replace("-", ""))
+        answer = player.register()
+        _expect(answer.status, 201)
+        account: dict[str, str] = answer.json["account"]
+        return player, account
 
 
 def _expect(found: object, wanted: object) -> None:

@@ -4,18 +4,16 @@ It starts as a function does, pauses for the snapshot, and resumes twice. The st
 and the results of each copy go to stdout as JSON lines.
 """
 
-import ctypes
 import gc
 import json
-import os
 import random
 import sys
+from functools import partial
 from pathlib import Path
-
-from awslambdaric.lambda_runtime_hooks_runner import run_after_restore, run_before_snapshot
 
 import handler
 from auth.external.retries import PAUSE_SECONDS
+from tests.play.copies import in_a_copy, run_before_snapshot
 from tests.play.events import http_event
 from tests.play.players import running
 
@@ -45,16 +43,17 @@ def inherited_state() -> dict[str, object]:
     }
 
 
-def own_values(name: str) -> dict[str, object]:
-    """Return values that must differ between copies."""
+def report_own_values(name: str) -> None:
+    """Report the values that must differ between copies."""
     registered = ask("/v1/register", name)
     signed_in = ask("/v1/login", name)
-    return {
+    values = {
         "pause": random.uniform(*PAUSE_SECONDS),
         "account": registered["account"],
         "access_token": signed_in["access_token"],
         "refresh_token": signed_in["refresh_token"],
     }
+    report(values)
 
 
 def report(fields: dict[str, object]) -> None:
@@ -66,19 +65,11 @@ def report(fields: dict[str, object]) -> None:
 def main() -> None:
     """Start, be copied twice, and report."""
     hooks = "no-hooks" not in sys.argv
-    # The C library's fork, because Python's own would make the copies differ.
-    fork = ctypes.PyDLL(None).fork
     if hooks:
         run_before_snapshot()
     report(inherited_state())
     for name in ("Ada", "Grace"):
-        child = fork()
-        if child == 0:
-            if hooks:
-                run_after_restore()
-            report(own_values(name))
-            os._exit(0)
-        os.waitpid(child, 0)
+        in_a_copy(partial(report_own_values, name), hooks=hooks)
 
 
 if __name__ == "__main__":

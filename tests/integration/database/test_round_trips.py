@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from argon2 import PasswordHasher
 
+from auth.flows.rate_limits import SESSIONS_BY_ACCOUNT
 from auth.store.records import MAX_SESSIONS
 from tests.conftest import Tables
 from tests.play.players import Player, call
@@ -42,6 +43,35 @@ def test_login_with_fifty_sessions(player: Player, sent: Sent, tables: Tables) -
     assert tables.count("sessions") == MAX_SESSIONS
     sent.clear()
     assert player.log_in().status == 200
+    assert len(sent) == 5, sent
+
+
+def test_login_from_a_known_device_with_fifty_sessions(
+    player: Player, sent: Sent, tables: Tables
+) -> None:
+    """At fifty sessions, ending the device's previous one and making room take a statement each.
+
+    The previous session is not deleted instead: it keeps the device known if this answer is lost.
+    """
+    for _ in range(MAX_SESSIONS - 1):
+        assert player.on_another_device().log_in().status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
+    token = player.refresh_token
+    sent.clear()
+    assert player.log_in(refresh_token=token).status == 200
+    assert len(sent) == 6, sent
+    assert tables.count("sessions") == MAX_SESSIONS
+    sent.clear()
+    assert player.on_another_device().log_in(refresh_token=token).status == 200
+    assert len(sent) == 5, sent
+
+
+def test_login_that_would_open_too_many_sessions(player: Player, sent: Sent) -> None:
+    """It takes five round trips: find, charge, charge the sessions in vain, refund, read."""
+    for _ in range(SESSIONS_BY_ACCOUNT.burst):
+        assert player.log_in().status == 200
+    sent.clear()
+    assert player.log_in().status == 429
     assert len(sent) == 5, sent
 
 

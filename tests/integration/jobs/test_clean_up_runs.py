@@ -26,7 +26,7 @@ from tests.play.sources import ROOT
 ROWS_AT_ONCE = 20_000
 SESSIONS_EACH = 40
 RUNS = 10
-TABLES = ("sessions", "rate_limits", "accounts")
+WALKS = ("sessions", "rate_limits", "events", "accounts", "events_by_account")
 NUMBERS = (
     "WITH d AS (SELECT 0 AS n"
     + "".join(f" UNION ALL SELECT {digit}" for digit in range(1, 10))
@@ -150,11 +150,11 @@ def test_ten_runs(
     """Short runs visit every row of all tables in a bounded number, even if one is killed."""
     monkeypatch.setattr(cleaning, "BATCH", batch)
     fill(tables, rows)
-    accounts = math.ceil(math.ceil(rows / SESSIONS_EACH) / batch) + 1  # walked in every run
-    limit = int(2 * rows / batch / (RUNS - 0.5)) + accounts
+    accounts = math.ceil(math.ceil(rows / SESSIONS_EACH) / batch) + 1  # walked twice in every run
+    limit = int(2 * rows / batch / (RUNS - 0.5)) + 2 * accounts + 1  # and the empty events
     runs: list[CleanUp] = []
     completed: set[str] = set()
-    while len(completed) < len(TABLES):
+    while len(completed) < len(WALKS):
         assert len(runs) < RUNS
         if killed and len(runs) == RUNS // 2:
             kill_a_run(tables, batch)
@@ -176,7 +176,7 @@ def test_a_new_walk(tables: Tables, database: Database, monkeypatch: pytest.Monk
         add_expired(tables, 5)
         done = clean_up(database, system_clock, 60.0, history_days=0)
         assert done.deleted["sessions"] == 5
-        assert done.completed == dict.fromkeys(TABLES, True)
+        assert done.completed == dict.fromkeys(WALKS, True)
         assert position(tables, "sessions") == b""
 
 
@@ -186,8 +186,8 @@ def test_a_new_walk(tables: Tables, database: Database, monkeypatch: pytest.Monk
 def test_garbled_position(tables: Tables, database: Database, value: bytes) -> None:
     """A position that cannot be one starts the walk from the beginning."""
     add_expired(tables, 3)
-    for table in TABLES:
-        tables.run("INSERT INTO state VALUES (%s, %s)", f"clean_up {table}", value)
+    for walk in WALKS:
+        tables.run("INSERT INTO state VALUES (%s, %s)", f"clean_up {walk}", value)
     assert clean_up(database, system_clock, 60.0, history_days=0).deleted["sessions"] == 3
 
 
@@ -235,13 +235,13 @@ def test_locked_rows(
         done = clean_up(database, system_clock, 60.0, monotonic, history_days=0)
         assert done.deleted["sessions"] == (6 if released else 4)
         assert done.completed == {
-            **dict.fromkeys(("rate_limits", "events", "accounts", "events_by_account"), True),
+            **dict.fromkeys(WALKS, True),
             "sessions": released,
         }
         other.run(Statement("ROLLBACK"), 5.0)
     done = clean_up(database, system_clock, 60.0, history_days=0)
     assert done.deleted["sessions"] == (0 if released else 2)
-    assert done.completed == dict.fromkeys(TABLES, True)
+    assert done.completed == dict.fromkeys(WALKS, True)
 
 
 def test_locked_rows_in_use(
@@ -282,7 +282,7 @@ def test_log(tables: Tables, caplog: pytest.LogCaptureFixture) -> None:
         handler.clean_up({}, None)
     (line,) = [vars(one) for one in caplog.records if vars(one).get("event") == "cleaned_up"]
     assert (line["sessions"], line["rate_limits"]) == (3, 0)
-    assert [line[f"{table}_completed"] for table in TABLES] == [True, True, True]
+    assert [line[f"{walk}_completed"] for walk in WALKS] == [True] * len(WALKS)
 
 
 def _id(number: int) -> bytes:

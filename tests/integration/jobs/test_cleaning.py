@@ -9,6 +9,7 @@ import pytest
 
 import handler
 from auth.errors import Unavailable
+from auth.external.connection import Connection, Result, Statement
 from auth.external.database import Database
 from auth.external.secret_store import SecretStore
 from auth.jobs import cleaning
@@ -226,6 +227,27 @@ def test_all_dead(
     assert cleaned() == (6, 6)
 
 
+def test_rows_in_one_statement(
+    tables: Tables, account_id: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One statement deletes, and so locks, a hundred rows at most, however many have expired."""
+    deleted: list[int] = []
+    run = Connection.run
+
+    def spy(connection: Connection, statement: Statement, seconds: float) -> Result:
+        result = run(connection, statement, seconds)
+        if statement.sql.startswith("DELETE"):
+            deleted.append(result.changed)
+        return result
+
+    monkeypatch.setattr(Connection, "run", spy)
+    for number in range(1, 251):
+        add_session(tables, account_id, numbered(number), ended=True)
+        add_bucket(tables, numbered(number), full_in=-60)
+    assert counts(handler.clean_up({}, None)) == (250, 250)
+    assert sorted(deleted) == [50, 50, 100, 100, 100, 100]
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 500])
 @pytest.mark.parametrize(
     "key",
@@ -267,7 +289,7 @@ def test_hurry_never_starves_the_buckets(
     for number in range(1, 7):
         add_bucket(tables, numbered(number), full_in=-60)
     ticks = itertools.count()
-    done = clean_up(database, system_clock, 3.5, lambda: float(next(ticks)), history_days=0)
+    done = clean_up(database, system_clock, 5.5, lambda: float(next(ticks)), history_days=0)
     assert counts(done.deleted) == (0, 4)
 
 

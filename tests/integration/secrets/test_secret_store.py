@@ -1,7 +1,9 @@
 """Reading secrets within a request's time, from the stand-in and from an unreachable store."""
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +77,22 @@ def test_a_forgotten_client_is_made_again_from_memory(
     assert secret_store.read("game-login/local/database", DatabaseSecret).username == "game_login"
     assert len(made) == 2
     assert read == []
+
+
+def test_only_the_files_of_one_service_are_looked_for(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is created without listing the folders of all AWS services."""
+    listed: list[str] = []
+    listdir = os.listdir
+
+    def spy(path: str) -> list[str]:
+        listed.append(Path(path).name)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", spy)
+    SecretStore().prepare()
+    assert set(listed) == {"secretsmanager"}
 
 
 @pytest.fixture

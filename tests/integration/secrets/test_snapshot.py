@@ -4,9 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -16,6 +14,7 @@ import pytest
 from auth.credentials.keys import ALGORITHMS, TokenSecret, key_ring
 from auth.credentials.new_keys import new_token_secret
 from local.stack import ROOT, Stack, without_aws
+from tests.play.credentials_server import CredentialsServer, credentials_server
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux",
@@ -25,63 +24,30 @@ pytestmark = pytest.mark.skipif(
 Copies = list[dict[str, Any]]
 
 
-class CredentialsServer(ThreadingHTTPServer):
-    """Serves AWS credentials as Lambda does with SnapStart: over HTTP, not in the environment."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Request)
-        self.given = 0
-
-    def url(self) -> str:
-        """Return the address of the credentials."""
-        return f"http://127.0.0.1:{self.server_port}/credentials"
-
-
-class _Request(BaseHTTPRequestHandler):
-    server: CredentialsServer
-
-    def do_GET(self) -> None:
-        """Answer with new credentials each time."""
-        self.server.given += 1
-        body = {
-            "AccessKeyId": f"AKIA{self.server.given:016}",
-            "SecretAccessKey": "not-a-secret",
-            "Token": "not-a-token",
-            "Expiration": "2100-01-01T00:00:00Z",
-        }
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-
 @pytest.fixture
 def credentials() -> Iterator[CredentialsServer]:
     """Return a running server of credentials."""
-    server = CredentialsServer()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with credentials_server() as server:
+        yield server
 
 
 def copy_twice(
     stack: Stack, credentials: CredentialsServer, *arguments: str, **settings: str
 ) -> Copies:
     """Return the process's state at the snapshot, and the values that each copy made."""
-    environment = {
-        **without_aws(os.environ),
-        **stack.environment(),
-        **settings,
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": credentials.url(),
-    }
-    del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
-    done = subprocess.run(
+    done = run(stack, credentials, *arguments, **settings)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def run(
+    stack: Stack, credentials: CredentialsServer, *arguments: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the process that is copied twice."""
+    environment = credentials.environment(
+        {**without_aws(os.environ), **stack.environment(), **settings}
+    )
+    return subprocess.run(
         [sys.executable, "-m", "tests.play.snapshot_process", *arguments],
         cwd=ROOT,
         env=environment,
@@ -90,8 +56,6 @@ def copy_twice(
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 @pytest.mark.usefixtures("tables")
@@ -122,3 +86,11 @@ def test_without_the_hooks_they_would_not(stack: Stack, credentials: Credentials
     assert copies[0]["pause"] == copies[1]["pause"]
     assert copies[0]["account"] != copies[1]["account"]
     assert credentials.given == 1
+
+
+@pytest.mark.usefixtures("tables")
+def test_failed_copy(stack: Stack, credentials: CredentialsServer) -> None:
+    """If a copy fails, the process that was copied fails too."""
+    done = run(stack, credentials, DATABASE_SECRET_ID="missing")
+    assert done.returncode == 1
+    assert "RuntimeError: the copy failed" in done.stderr
