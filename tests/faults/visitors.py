@@ -100,7 +100,7 @@ class Visitor(Actor):
     # The upgrade
 
     def _upgrade(self, device: Device) -> None:
-        """Upgrade, also while a rival takes the name, a copy of the game starts, or taps twice."""
+        """Upgrade; often while a rival asks for the name, a copy starts, or a second tap comes."""
         wish = _Wish(new_name(), new_password(), self._secret, self.run.new_intent())
         way, submit = self._random.random(), self.run.together.submit
         if way < 0.2:
@@ -118,7 +118,7 @@ class Visitor(Actor):
         else:
             self._try_to_upgrade(device, wish)
 
-    def _try_to_upgrade(self, device: Device, wish: "_Wish") -> None:
+    def _try_to_upgrade(self, device: Device, wish: _Wish) -> None:
         """Upgrade until the outcome is known; it may be that a rival has the name."""
         trying: Device | None = device
         while trying:
@@ -138,7 +138,7 @@ class Visitor(Actor):
             trying = self.enter(wish.secret, create=False, intent=wish.intent)
             self._devices += [trying] if trying else []
 
-    def _tap(self, device: Device, wish: "_Wish") -> None:
+    def _tap(self, device: Device, wish: _Wish) -> None:
         """Send the upgrade as a second tap does, with the token of the first."""
         self._until_known(
             Action.UPGRADE,
@@ -149,7 +149,7 @@ class Visitor(Actor):
             **wish.facts,
         )
 
-    def _become(self, device: Device, wish: "_Wish") -> None:
+    def _become(self, device: Device, wish: _Wish) -> None:
         """Go on as a player with a name and a password."""
         self._end([each for each in self._devices if each.session != device.session])
         self._beliefs.dead_secrets.append(wish.secret)
