@@ -84,7 +84,7 @@ def create_app(
     guests = Guests(
         identities, sign_ins, admission, limits, passwords, clock, enabled=settings.guests
     )
-    upgrades = Upgrades(renewal_table, renewals, confirmations, limits, clock)
+    upgrades = Upgrades(renewal_table, sessions, renewals, confirmations, limits, clock)
     proxy = TrustedProxy(
         secret_store, settings.trusted_proxy_secret_id, settings.trusted_proxy_header
     )

@@ -115,26 +115,26 @@ class AccountViews:
         changed = self._changes.change(calling, form.current_password, form.new_password)
         return session_body(changed)
 
-    def rename(self, caller: Caller, form: Rename) -> AccountBody:
+    def rename(self, calling: CallingSession, form: Rename) -> AccountBody:
         """Rename the account; the old name is free again at once.
 
         Once in 30 days, except for another spelling or a generated name.
         """
         address = client_address(self._proxy)
         wanted = Renaming(form.username, form.confirmation(), address)
-        return account_body(self._renamings.rename(caller.account, wanted))
+        return account_body(self._renamings.rename(calling.account, wanted))
 
     def events(self, caller: Caller) -> EventList:
         """List what happened to the account."""
         return event_list(self._history.newest_events(caller.account))
 
-    def export(self, caller: Caller, form: ExportRequest) -> ExportBody:
+    def export(self, calling: CallingSession, form: ExportRequest) -> ExportBody:
         """Fetch everything that is stored about the player."""
-        return export_body(self._history.export(caller.account, form.required_confirmation()))
+        return export_body(self._history.export(calling.account, form.required_confirmation()))
 
-    def delete_account(self, caller: Caller, form: Deletion) -> Done:
+    def delete_account(self, calling: CallingSession, form: Deletion) -> Done:
         """Delete the account; its name is free again."""
-        self._accounts.delete(caller.account, form.required_confirmation())
+        self._accounts.delete(calling.account, form.required_confirmation())
         return Done()
 
     def _attempt(self, form: NewAccount | SignIn) -> Attempt:

@@ -15,7 +15,7 @@ from msgspec import Meta
 from auth.errors import ApiError
 from auth.flows.history import Export
 from auth.flows.sessions import SignedIn
-from auth.store.records import Account, Event, Session
+from auth.store.records import Event, Profile, Session
 from auth.texts import without_controls
 from auth.times import id_text, rfc3339
 
@@ -184,25 +184,26 @@ def json_answer(body: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, mimetype="application/json")
 
 
-def account_body(account: Account) -> AccountBody:
+def account_body(account: Profile) -> AccountBody:
     """Return an account as its owner sees it."""
     return AccountBody(_account(account))
 
 
 def session_body(signed_in: SignedIn) -> SessionBody:
     """Return the session body, which registering, signing in and refreshing share."""
-    session, now = signed_in.session, signed_in.now
     return SessionBody(
         account=_account(signed_in.account),
         session=SessionMember(
-            id_text(session.id), rfc3339(session.created_at), rfc3339(session.ends_at())
+            id_text(signed_in.session_id),
+            rfc3339(signed_in.opened_at),
+            rfc3339(signed_in.ends_at),
         ),
         access_token=signed_in.access_token,
         token_type="Bearer",  # noqa: S106  # RFC 6750's name of a type
         expires_in=signed_in.expires_in,
         refresh_token=signed_in.refresh_token,
-        refresh_expires_in=int((session.ends_at() - now).total_seconds()),
-        server_time=rfc3339(now),
+        refresh_expires_in=int((signed_in.ends_at - signed_in.now).total_seconds()),
+        server_time=rfc3339(signed_in.now),
     )
 
 
@@ -254,7 +255,7 @@ def error_answer(error: ApiError, request_id: str) -> Response:
     return answer
 
 
-def _account(account: Account) -> AccountMember:
+def _account(account: Profile) -> AccountMember:
     return AccountMember(
         id=id_text(account.id),
         username=account.username,

@@ -72,8 +72,8 @@ class Admission:
         except MissingParent:
             raise InvalidCredentials("the account was deleted meanwhile") from None
         try:
-            self._end_presented(sign_in, presented, now)
-            self._make_room(sign_in, session, now)
+            replaced = self._end_presented(sign_in, presented, now)
+            self._make_room(sign_in, session, replaced, now)
         except Unavailable as error:  # the player is signed in all the same
             logger.warning("old sessions are left: %s", error, extra={"event": "sessions_kept"})
         note("signed_in")
@@ -123,17 +123,23 @@ class Admission:
 
     def _admitted(self, account: Account, session: Session, token: RefreshToken) -> SignedIn:
         note(account_id=id_text(account.id), session_id=id_text(session.id))
-        return self._sessions.signed_in(account, session, token, session.created_at)
+        return self._sessions.signed_in(
+            account, token, session.created_at, session.ends_at(), session.created_at
+        )
 
     def _end_presented(
         self, sign_in: SignInRow, presented: RefreshToken | None, now: datetime
-    ) -> None:
+    ) -> bytes | None:
+        """End the session that the device had before; return its id."""
         if presented is None or not sign_in.session_goes_on:
-            return
+            return None
         if self._session_table.end_replaced(presented, now):
             note(replaced_session_id=id_text(presented.session_id))
+        return presented.session_id
 
-    def _make_room(self, sign_in: SignInRow, session: Session, now: datetime) -> None:
+    def _make_room(
+        self, sign_in: SignInRow, session: Session, replaced: bytes | None, now: datetime
+    ) -> None:
         """Keep the number of an account's sessions bounded.
 
         Sign-ins at the same time find the same sessions in excess, so none takes more than that.
@@ -142,8 +148,9 @@ class Admission:
         if sign_in.sessions > MAX_SESSIONS:
             surplus = self._session_table.surplus(account.id, session.id, now)
         elif sign_in.sessions == MAX_SESSIONS and sign_in.least_used is not None:
+            lasts = sign_in.least_used_lasts and sign_in.least_used != replaced
             one, none = [sign_in.least_used], list[bytes]()
-            lasting, ended = (one, none) if sign_in.least_used_lasts else (none, one)
+            lasting, ended = (one, none) if lasts else (none, one)
             surplus = Surplus(account.id, account.epoch, lasting, ended)
         else:
             return

@@ -33,12 +33,12 @@ from auth.flows.rate_limits import (
     network_of,
 )
 from auth.flows.renewal import Renewals
-from auth.flows.sessions import CallingSession, SignedIn
+from auth.flows.sessions import CallingSession, Sessions, SignedIn
 from auth.logs import note
 from auth.store.events import new_event
 from auth.store.identities import GUEST, IdentityTable
 from auth.store.rate_limits import Charge
-from auth.store.records import Account, EventKind, Identity, SignInRow
+from auth.store.records import Account, EventKind, Identity, Profile, SignInRow
 from auth.store.renewals import Renewal, RenewalTable
 from auth.store.sign_ins import SignIns
 from auth.times import Clock, id_text, new_id
@@ -155,12 +155,14 @@ class Upgrades:
     def __init__(
         self,
         table: RenewalTable,
+        sessions: Sessions,
         renewals: Renewals,
         confirmations: Confirmations,
         rate_limits: RateLimits,
         clock: Clock,
     ) -> None:
         self._table = table
+        self._sessions = sessions
         self._renewals = renewals
         self._confirmations = confirmations
         self._rate_limits = rate_limits
@@ -186,28 +188,30 @@ class Upgrades:
         is_own = username_key(chosen.username) == username_key(account.username)
         name = () if is_own else ((NAME_BY_ADDRESS, (network_of(chosen.address),)),)
         charges = self._rate_limits.charge_all((*check, *name), self._clock())
-        if self._is_owner(calling, chosen, charges):
-            return self._set(calling, chosen)
-        # An upgrade by a parallel call ends the secret, too.
-        calling = self._renewals.current(calling)
-        if not calling.account.has_password:
-            note("guest_secret_check_failed")
-            raise WrongGuestSecret
-        self._rate_limits.refund(charges[:1])
-        return self._repeated(calling, chosen, check)
+        try:
+            self._judge(calling, chosen, charges)
+        except WrongGuestSecret:
+            calling = self._sessions.usable_session(calling.session.id, account.id)
+            if not calling.account.has_password:
+                raise
+            # A parallel call was faster, and its upgrade has ended the secret.
+            self._rate_limits.refund(charges[: len(check)])
+            return self._repeated(calling, chosen, check)
+        return self._set(calling, chosen)
 
-    def _is_owner(self, calling: CallingSession, chosen: Upgrade, charges: list[Charge]) -> bool:
-        """Refuse a guessable password, judge the secret, and refund what a guess does not cost."""
+    def _judge(self, calling: CallingSession, chosen: Upgrade, charges: list[Charge]) -> None:
+        """Refuse a guessable password or a wrong secret; refund what a guess does not cost."""
+        attempt = charges[:1]
         try:
             refuse_guessable(chosen.password, chosen.username)
         except WeakPassword:
             self._rate_limits.refund(charges)
             raise
         with self._rate_limits.refunded_if_unavailable(charges):
-            is_owner = self._confirmations.is_guest(calling.account, chosen.guest_secret)
-        if is_owner:
-            self._rate_limits.refund(charges[:1])
-        return is_owner
+            if not self._confirmations.is_guest(calling.account, chosen.guest_secret):
+                note("guest_secret_check_failed")
+                raise WrongGuestSecret
+        self._rate_limits.refund(attempt)
 
     def _set(self, calling: CallingSession, chosen: Upgrade) -> SignedIn:
         try:
@@ -274,5 +278,5 @@ def new_identity(account: Account, subject: bytes, now: datetime) -> Identity:
     )
 
 
-def _has_name(account: Account, username: str) -> bool:
+def _has_name(account: Profile, username: str) -> bool:
     return username_key(account.username) == username_key(username)

@@ -8,7 +8,7 @@ from auth.flows.confirmation import Confirmation, Confirmations
 from auth.logs import note
 from auth.store.events import EventTable
 from auth.store.identities import IdentityTable
-from auth.store.records import Account, Event, Identity, Session
+from auth.store.records import Account, Event, Identity, Profile, Session
 from auth.store.sessions import SessionTable
 from auth.times import Clock
 
@@ -44,7 +44,7 @@ class AccountHistory:
         self._confirmations = confirmations
         self._clock = clock
 
-    def newest_events(self, account: Account) -> list[Event]:
+    def newest_events(self, account: Profile) -> list[Event]:
         """Return the newest events of an account, the newest first."""
         return self._events.newest(account.id, NEWEST)
 

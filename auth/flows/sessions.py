@@ -24,7 +24,7 @@ from auth.errors import (
 )
 from auth.logs import note
 from auth.store.events import new_event
-from auth.store.records import MAX_SESSIONS, Account, EventKind, Session
+from auth.store.records import MAX_SESSIONS, Account, EventKind, Profile, Session
 from auth.store.sessions import SessionTable
 from auth.times import Clock, id_text
 
@@ -39,22 +39,24 @@ GRACE = timedelta(seconds=60)
 class SignedIn:
     """A session that was just opened or refreshed, with its tokens, which it never prints."""
 
-    account: Account
-    session: Session
+    account: Profile
+    session_id: bytes
+    opened_at: datetime
+    ends_at: datetime  # unless it is refreshed
     access_token: str
     refresh_token: str
     now: datetime
     expires_in: int = access_tokens.LIFETIME_SECONDS
 
     def __repr__(self) -> str:
-        return f"SignedIn({self.account}, session={self.session.id.hex()})"
+        return f"SignedIn({self.account}, session={self.session_id.hex()})"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The account and the session of an access token that was accepted."""
+    """The profile and the session of an access token that was accepted."""
 
-    account: Account
+    account: Profile
     session_id: bytes
 
 
@@ -87,17 +89,28 @@ class Sessions:
         token = self._authentic(text)
         successor = token.successor()
         rotation_key = _digest(token, idempotency_key)
-        rotated = self._table.rotate(token, successor, rotation_key, now, now + IDLE_LIFETIME)
+        idle_expires_at = now + IDLE_LIFETIME
+        if self._table.rotate(token, successor, rotation_key, now, idle_expires_at):
+            return self._rotated(successor, now, idle_expires_at)
         found = self._table.find(token.session_id, token.account_id)
         if found is None:
             raise SessionEnded(Reason.GONE)
         session, account = found
         if reason := session.why_unusable(account, now):
             raise SessionEnded(reason)
-        if not rotated:
-            self._check_replay(session, token, successor, rotation_key, now)
+        self._check_replay(session, token, successor, rotation_key, now)
         note("refreshed")
-        return self.signed_in(account, session, successor, now)
+        return self.signed_in(account, successor, session.created_at, session.ends_at(), now)
+
+    def _rotated(
+        self, successor: RefreshToken, now: datetime, idle_expires_at: datetime
+    ) -> SignedIn:
+        found = self._table.rotated(successor)
+        if found is None:
+            raise SessionEnded(Reason.GONE)
+        profile, opened_at, expires_at = found
+        note("refreshed")
+        return self.signed_in(profile, successor, opened_at, min(idle_expires_at, expires_at), now)
 
     def _authentic(self, text: str) -> RefreshToken:
         """Return the token of a text that we made, whether or not its session lasts.
@@ -166,7 +179,7 @@ class Sessions:
             Unavailable: it cannot be decided now.
         """
         claims = self.claims(text)
-        account = self._table.usable_account(claims.session_id, claims.account_id, self._clock())
+        account = self._table.usable_profile(claims.session_id, claims.account_id, self._clock())
         if account is None:
             raise InvalidToken(Reason.REVOKED)
         return Caller(account, claims.session_id)
@@ -210,13 +223,13 @@ class Sessions:
         elif self._end(token.session_id, token.account_id, now):
             note("signed_out")
 
-    def end_one(self, account: Account, session_id: bytes) -> None:
+    def end_one(self, account: Profile, session_id: bytes) -> None:
         """End one usable session of the account.
 
         Raises:
             NotFound: the account has no such session.
         """
-        if self._table.usable_account(session_id, account.id, self._clock()) is None:
+        if self._table.usable_profile(session_id, account.id, self._clock()) is None:
             raise NotFound
         self._end(session_id, account.id, self._clock())
         note("session_revoked", revoked_session_id=id_text(session_id))
@@ -259,15 +272,28 @@ class Sessions:
         return CallingSession(account, session)
 
     def signed_in(
-        self, account: Account, session: Session, token: RefreshToken, now: datetime
+        self,
+        account: Profile,
+        token: RefreshToken,
+        opened_at: datetime,
+        ends_at: datetime,
+        now: datetime,
     ) -> SignedIn:
         """Return a player's session with both tokens in the form that the player keeps."""
         ring = self._keys.ring()
-        claims = Claims(account.id, session.id)
+        claims = Claims(account.id, token.session_id)
         access_token = access_tokens.issue(
             ring, self._realm, claims, account.username, now, guest=account.guest
         )
-        return SignedIn(account, session, access_token, refresh_tokens.encode(token, ring), now)
+        return SignedIn(
+            account,
+            token.session_id,
+            opened_at,
+            ends_at,
+            access_token,
+            refresh_tokens.encode(token, ring),
+            now,
+        )
 
 
 def _digest(token: RefreshToken, idempotency_key: str | None) -> bytes | None:

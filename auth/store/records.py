@@ -16,27 +16,36 @@ MAX_SESSIONS = 50  # rows of one account, lasting or not (OWASP ASVS 5.0, 7.1.2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Account:
-    """A row of `accounts`. Never prints the password hash.
+class Profile:
+    """The part of an account that its owner sees in every answer.
 
-    `has_password`: False while the hash fits no password. `generated_name`: the name was not chosen
-    by the player. `renamed_at`: the last change of a chosen name.
+    `generated_name`: the name was not chosen by the player.
     """
 
     id: bytes
     username: str
+    created_at: datetime
+    guest: bool = False
+    generated_name: bool = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id.hex()})"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Account(Profile):
+    """A row of `accounts`. Never prints the password hash.
+
+    `has_password`: False while the hash fits no password. `renamed_at`: the last change of a chosen
+    name.
+    """
+
     password_hash: str
     epoch: int = 0
     suspended_until: datetime | None = None
     suspension_reason: str | None = None
-    created_at: datetime
     has_password: bool = True
-    guest: bool = False
-    generated_name: bool = False
     renamed_at: datetime | None = None
-
-    def __repr__(self) -> str:
-        return f"Account(id={self.id.hex()})"
 
     def is_suspended(self, now: datetime) -> bool:
         """Tell whether the account is suspended at this time."""
@@ -145,12 +154,14 @@ class SignInRow:
     session_goes_on: bool
 
 
+PROFILE = tuple(field.name for field in fields(Profile))
 ACCOUNT = tuple(field.name for field in fields(Account))
 SESSION = tuple(field.name for field in fields(Session))
+_FLAGS = {field.name for field in fields(Account) if field.type is bool}  # numbers in the database
 IDENTITY = tuple(field.name for field in fields(Identity))
 EVENT = tuple(field.name for field in fields(Event))
-_FLAGS = {field.name for field in fields(Account) if field.type is bool}
 # The columns to read: PyMySQL takes 10 us per column, so ids that are known are left out.
+_PROFILE_READ = tuple(name for name in PROFILE if name != "id")
 _ACCOUNT_READ = tuple(name for name in ACCOUNT if name != "id")
 _SESSION_READ = tuple(name for name in SESSION if name not in ("id", "account_id"))
 
@@ -160,14 +171,24 @@ def _columns(table: str, names: Iterable[str]) -> str:
     return ", ".join(f"{table}.{name} AS {table}_{name}" for name in names)
 
 
+PROFILE_COLUMNS = _columns("a", _PROFILE_READ)
 ACCOUNT_COLUMNS = _columns("a", _ACCOUNT_READ)
 SESSION_COLUMNS = _columns("s", _SESSION_READ)
 
 
+def profile_of(row: Row, account_id: bytes) -> Profile:
+    """Return the profile in a row that has the PROFILE_COLUMNS."""
+    return Profile(id=account_id, **_account_values(row, _PROFILE_READ))
+
+
 def account_of(row: Row, account_id: bytes) -> Account:
     """Return the account in a row that has the ACCOUNT_COLUMNS."""
-    values = {name: row[f"a_{name}"] for name in _ACCOUNT_READ}
-    return Account(id=account_id, **values | {name: bool(values[name]) for name in _FLAGS})
+    return Account(id=account_id, **_account_values(row, _ACCOUNT_READ))
+
+
+def _account_values(row: Row, names: Iterable[str]) -> Row:
+    found = {name: row[f"a_{name}"] for name in names}
+    return {name: bool(value) if name in _FLAGS else value for name, value in found.items()}
 
 
 def session_of(row: Row, session_id: bytes, account_id: bytes) -> Session:

@@ -18,13 +18,16 @@ from auth.store.records import (
     ADD_SESSION,
     LASTS,
     MAX_SESSIONS,
+    PROFILE_COLUMNS,
     SESSION_COLUMNS,
     USABLE,
     Account,
     Event,
     EventKind,
+    Profile,
     Session,
     account_of,
+    profile_of,
     session_of,
     values_of,
 )
@@ -68,16 +71,32 @@ class SessionTable:
         row = result.rows[0]
         return session_of(row, session_id, account_id), account_of(row, account_id)
 
-    def usable_account(self, session_id: bytes, account_id: bytes, now: datetime) -> Account | None:
-        """Return the account of a session, if the session is usable."""
+    def usable_profile(self, session_id: bytes, account_id: bytes, now: datetime) -> Profile | None:
+        """Return the profile of a session's account, if the session is usable."""
         result = self._database.execute(
-            f"SELECT {ACCOUNT_COLUMNS} FROM sessions s JOIN accounts a ON a.id = s.account_id"
+            f"SELECT {PROFILE_COLUMNS} FROM sessions s JOIN accounts a ON a.id = s.account_id"
             f" WHERE s.id = %(id)s AND s.account_id = %(account_id)s AND {USABLE}",
             id=session_id,
             account_id=account_id,
             now=now,
         )
-        return account_of(result.rows[0], account_id) if result.rows else None
+        return profile_of(result.rows[0], account_id) if result.rows else None
+
+    def rotated(self, token: RefreshToken) -> tuple[Profile, datetime, datetime] | None:
+        """Return what to answer after a rotation: profile, the session's creation and last expiry.
+
+        Few columns, since each costs client time, and refreshing is the most frequent call.
+        """
+        result = self._database.execute(
+            f"SELECT {PROFILE_COLUMNS}, s.created_at, s.expires_at"
+            f" FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE {_ID}",
+            id=token.session_id,
+            account_id=token.account_id,
+        )
+        if not result.rows:
+            return None
+        row = result.rows[0]
+        return profile_of(row, token.account_id), row["created_at"], row["expires_at"]
 
     def lasting(
         self, account_id: bytes, current_id: bytes, now: datetime, limit: int

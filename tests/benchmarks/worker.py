@@ -23,7 +23,6 @@ from auth.app import create_app
 from auth.credentials.passwords import ITERATIONS, LANES, MEMORY_KIB, Passwords
 from auth.external.connection import READ_SECONDS, Statement
 from auth.settings import Settings
-from auth.store.records import ACCOUNT
 from tests.benchmarks import tutorial
 from tests.play import players
 from tests.play.events import http_event
@@ -38,7 +37,12 @@ LOGINS = 10  # and one in this many a sign-in
 
 LOGINS_EACH = 40
 
-ACCOUNT_BY_ID = f"SELECT {', '.join(ACCOUNT)} FROM accounts WHERE id = %s"
+# Always these seven, so that the floor stays the same when accounts gain columns.
+FLOOR_COLUMNS = (
+    *("id", "username", "password_hash", "epoch"),
+    *("suspended_until", "suspension_reason", "created_at"),
+)
+ACCOUNT_BY_ID = f"SELECT {', '.join(FLOOR_COLUMNS)} FROM accounts WHERE id = %s"
 
 
 class Stopwatch:
@@ -117,7 +121,7 @@ class Workload:
         began = time.process_time()
         found = connection.run(statement, READ_SECONDS)
         seconds = time.process_time() - began
-        _expect([tuple(row) for row in found.rows], [ACCOUNT])
+        _expect([tuple(row) for row in found.rows], [FLOOR_COLUMNS])
         return seconds
 
     def verification_and_select(self) -> float:

@@ -9,8 +9,10 @@ import pytest
 
 import handler
 from auth.api import routes, tutorial
+from auth.api.forms import Confirmed
 from auth.api.routing import Route
 from tests.play.events import REQUEST_ID, Answer, http_event
+from tests.play.guests import Guest, new_secret
 from tests.play.players import Player
 
 SOME_ID = "0190a0a0-0000-7000-8000-000000000000"
@@ -24,7 +26,7 @@ class ContractLine:
 
     method: str
     path: str
-    fields: tuple[str, ...] = ()  # required, all of them strings
+    fields: tuple[str, ...] = ()  # that a player must send, all of them strings
     bearer: bool = False
     takes_body: bool = False
 
@@ -32,10 +34,12 @@ class ContractLine:
     def of(cls, route: Route) -> "ContractLine":
         """Return the line of a route."""
         fields = msgspec.structs.fields(route.body) if route.body else ()
+        is_confirmed = route.body is not None and issubclass(route.body, Confirmed)
+        required = {field.name for field in fields if field.required}
         return cls(
             route.method,
             re.sub(r"<\w+>", SOME_ID, route.path),
-            tuple(field.name for field in fields if field.required),
+            (*sorted(required), *(("password",) if is_confirmed else ())),
             bearer=route.has_bearer,
             takes_body=route.body is not None,
         )
@@ -58,6 +62,7 @@ REGISTER, LOGIN, REFRESH, LOGOUT = map(
     line, ("/v1/register", "/v1/login", "/v1/refresh", "/v1/logout")
 )
 TUTORIAL_INDEX, TUTORIAL_LOGIN = map(line, ("/", "/login"))
+NAMING = ("/v1/register", "/v1/me/username", "/v1/me/upgrade")  # a name that is not taken
 WITH_BODY = tuple(route for route in ROUTES if route.takes_body)
 WITH_FIELDS = tuple(route for route in ROUTES if route.fields)
 BEARER = tuple(route for route in ROUTES if route.bearer)
@@ -69,14 +74,20 @@ CODES = {
     "invalid_token": 401,
     "session_ended": 401,
     "account_suspended": 403,
+    "guests_disabled": 403,
+    "unknown_guest": 404,
     "not_found": 404,
     "method_not_allowed": 405,
     "username_taken": 409,
     "idempotency_key_reused": 409,
+    "not_a_guest": 409,
+    "no_password": 409,
+    "renamed_recently": 409,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "invalid_username": 422,
     "weak_password": 422,
+    "weak_guest_secret": 422,
     "too_many_attempts": 429,
     "internal_error": 500,
     "unavailable": 503,
@@ -109,7 +120,8 @@ def token_for(route: ContractLine, player: Player) -> str | None:
 def form(route: ContractLine, player: Player, **more: object) -> dict[str, object]:
     """Return a body that the route takes."""
     known = {
-        "username": player.username,
+        "username": "somebody-new" if route.path in NAMING else player.username,
+        "guest_secret": player.secret if isinstance(player, Guest) else new_secret(),
         "password": player.password,
         "refresh_token": player.refresh_token,
         "current_password": player.password,

@@ -199,7 +199,9 @@ def test_session_body(tables: Tables) -> None:
             *("account", "session", "access_token", "token_type", "expires_in"),
             *("refresh_token", "refresh_expires_in", "server_time"),
         }
-        assert set(body["account"]) == {"id", "username", "created_at"}
+        assert set(body["account"]) == {
+            *("id", "username", "created_at", "guest", "generated_name")
+        }
         assert set(body["session"]) == {"id", "created_at", "expires_at"}
         times = [body["account"]["created_at"], body["server_time"], body["session"]["expires_at"]]
         assert all(moment.fullmatch(text) for text in times)

@@ -17,6 +17,7 @@ from auth.settings import Settings
 from tests.conftest import Tables
 from tests.integration.contract.contract import SOME_ID
 from tests.play.events import Answer, http_event
+from tests.play.guests import Guest, new_secret
 from tests.play.judge import NotDescribed, description
 from tests.play.players import PASSWORD, Player, call
 
@@ -32,7 +33,6 @@ PAIRS = sorted(
     for code in description().codes(response)
 )
 KEY = "0123456789abcdef"
-OTHER_KEY = "fedcba9876543210"
 
 
 class Caller:
@@ -41,14 +41,23 @@ class Caller:
     def __init__(self, operation: str, player: Player, tables: Tables, settings: Settings) -> None:
         self.method, self.path, self.description = OPERATIONS[operation]
         self.player, self.tables, self.settings = player, tables, settings
-        self.body: dict[str, Any] | None = {
+        bodies: dict[str, dict[str, Any]] = {
             "register": {"username": "somebody-new", "password": PASSWORD},
             "logIn": {"username": player.username, "password": PASSWORD},
             "tutorialLogin": {"username": player.username, "password": PASSWORD},
             "refresh": {"refresh_token": player.refresh_token},
             "changePassword": {"current_password": PASSWORD, "new_password": "quite another one"},
             "deleteAccount": {"password": PASSWORD},
-        }.get(operation)
+            "export": {"password": PASSWORD},
+            "rename": {"username": "somebody-new", "password": PASSWORD},
+            "enter": {"guest_secret": new_secret(), "create": True},
+        }
+        self.body = bodies.get(operation)
+        if operation == "upgrade":
+            self.player = guest = Guest()
+            assert guest.enter(create=True).status == 201
+            names = {"username": "somebody-new", "password": PASSWORD}
+            self.body = {**names, "guest_secret": guest.secret}
 
     def send(self, raw: str | None = None, *, token: str | None = None, **headers: str) -> Answer:
         """Send the request."""
@@ -76,6 +85,8 @@ def wrong_password(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
         patch.setattr(Passwords, "verify", deleting)
         return caller.send(idempotency_key=KEY)
     caller.take(password="not the password", current_password="not the password")
+    if "guest_secret" in (caller.body or {}):
+        caller.take(guest_secret=new_secret())
     return caller.send()
 
 
@@ -98,14 +109,42 @@ def often(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
     caller.take(password="correct horse battery", current_password="not the password")
     if "new_password" in (caller.body or {}):
         caller.take(new_password="neither the password")
+    if caller.path == "/v1/me/upgrade":
+        caller.take(guest_secret=new_secret())
     answer = caller.send()
-    for number in range(30):
+    for number in range(70):
         if answer.status == 429:
             break
         if caller.path == "/v1/register":
             caller.take(username=f"somebody-{number}")
         answer = caller.send()
     return answer
+
+
+def taken(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Ask for a name that another account has."""
+    assert Player("somebody-new").register().status == 201
+    return caller.send()
+
+
+def guests_off(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Ask a stage without guests for a new one."""
+    patch.setattr(handler, "application", create_app(replace(caller.settings, guests=False)))
+    return caller.send()
+
+
+def by_a_guest(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Send the request as a guest."""
+    guest = Guest()
+    assert guest.enter(create=True).status == 201
+    return caller.send(token=guest.access_token)
+
+
+def with_another_name(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Send the request twice, the second time with another name."""
+    assert caller.send().status == 200
+    caller.take(username="somebody-else")
+    return caller.send()
 
 
 def broken(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
@@ -121,7 +160,7 @@ def out_of_reach(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
     return caller.send()
 
 
-def with_fields(**fields: str) -> Callable[[Caller, pytest.MonkeyPatch], Answer]:
+def with_fields(**fields: object) -> Callable[[Caller, pytest.MonkeyPatch], Answer]:
     """Send these fields."""
 
     def send(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
@@ -138,7 +177,13 @@ WAYS: dict[str, Callable[[Caller, pytest.MonkeyPatch], Answer]] = {
     "session_ended": with_fields(refresh_token="x"),
     "account_suspended": suspended,
     "not_found": lambda caller, _: caller.send(),
-    "username_taken": lambda caller, _: [caller.send(), caller.send(idempotency_key=OTHER_KEY)][1],
+    "username_taken": taken,
+    "guests_disabled": guests_off,
+    "unknown_guest": with_fields(create=False),
+    "weak_guest_secret": with_fields(guest_secret="x"),
+    "no_password": by_a_guest,
+    "not_a_guest": with_another_name,
+    "renamed_recently": with_another_name,
     "idempotency_key_reused": reused,
     "payload_too_large": lambda caller, _: caller.send("x" * 8193),
     "unsupported_media_type": lambda caller, _: caller.send("{}", content_type="text/plain"),

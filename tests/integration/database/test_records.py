@@ -16,6 +16,7 @@ from auth.store.records import (
     Account,
     Session,
     insert_into,
+    values_of,
 )
 from auth.store.sessions import SessionTable
 from auth.times import new_id
@@ -74,9 +75,9 @@ def rows(tables: Tables) -> list[Row]:
     names = (*ACCOUNT, "username_key")
     for account in {account.id: account for _, account in rows}.values():
         key = account.username.encode()
-        tables.run(insert_into("accounts", names), **vars(account), username_key=key)
+        tables.run(insert_into("accounts", names), **values_of(account), username_key=key)
     for session, _ in rows:
-        tables.run(insert_into("sessions", SESSION), **vars(session))
+        tables.run(insert_into("sessions", SESSION), **values_of(session))
     return rows
 
 

@@ -17,6 +17,7 @@ import pytest
 
 import handler
 from auth.app import create_app
+from auth.credentials.guest_secrets import subject_of
 from auth.flows.accounts import Attempt
 from auth.flows.admission import new_session
 from auth.flows.sessions import SignedIn
@@ -25,7 +26,8 @@ from auth.store.records import Account
 from local.stack import ROOT, Stack
 from tests.conftest import FakeClock, Tables
 from tests.play.events import Answer, http_event
-from tests.play.players import Player, call
+from tests.play.guests import Guest, new_secret
+from tests.play.players import PASSWORD, Player, call
 
 CANARY = "canary-4711"
 _numbers = itertools.count(1)
@@ -250,6 +252,31 @@ def test_bad_requests(watch: Watch, player: Player) -> None:
     watch.check()
 
 
+def test_guest_secrets(watch: Watch, tables: Tables) -> None:
+    """No log line and no error contains a guest secret, right, wrong or weak."""
+    guest, wrong = Guest(), new_secret()
+    watch.hide(guest.secret, wrong, subject_of(guest.secret).hex(), PASSWORD)
+    assert guest.enter(create=True).status == 201
+    watch.hide_tokens(guest)
+    confirmed = (
+        ("PUT", "/v1/me/username"),
+        ("POST", "/v1/me/export"),
+        ("POST", "/v1/me/delete"),
+    )
+    for secret in (wrong, f"{CANARY}{guest.secret}", CANARY, guest.secret[:-1]):
+        watch.refused(Guest(secret=secret).enter())
+        watch.refused(guest.upgrade("Ada", guest_secret=secret))
+        for method, path in confirmed:
+            watch.refused(guest.ask(method, path, {"username": "Ada", "guest_secret": secret}))
+    for create in (CANARY, [guest.secret], {guest.secret: 1}):
+        watch.refused(guest.enter(create=create))  # type: ignore[arg-type]
+    watch.refused(call("POST", "/v1/guest", {guest.secret: guest.secret}))
+    assert guest.upgrade("Bea").status == 200
+    watch.hide_tokens(guest)
+    watch.refused(guest.upgrade("Ada"))
+    watch.check()
+
+
 def test_made_up_method(watch: Watch) -> None:
     """A method made up by a caller is not logged verbatim."""
     for path in ("/", "/v1/login", "/nowhere"):
@@ -268,8 +295,8 @@ def test_bug(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> N
     watch.hide(player.password)
     for place in (
         "sign_ins.SignIns.by_username_key",
-        "sessions.SessionTable.find",
-        "sessions.SessionTable.usable_account",
+        "sessions.SessionTable.rotated",
+        "sessions.SessionTable.usable_profile",
     ):
         monkeypatch.setattr(f"auth.store.{place}", broken)
     assert watch.refused(player.log_in()).status == 500
@@ -385,7 +412,7 @@ def test_values_do_not_print_themselves(stack: Stack) -> None:
         repr(Attempt("Ada", CANARY, "address")),
         repr(account),
         repr(token),
-        repr(SignedIn(account, session, CANARY, CANARY, now)),
+        repr(SignedIn(account, session.id, now, now, CANARY, CANARY, now)),
         repr(msgspec.structs.replace(stack.database.application, password=CANARY)),
     ]
     for secret in (CANARY, token.tail.hex(), repr(token.tail)):

@@ -29,7 +29,7 @@ def test_session_body(tables: Tables) -> None:
         *("account", "session", "access_token", "token_type", "expires_in"),
         *("refresh_token", "refresh_expires_in", "server_time"),
     }
-    assert set(body["account"]) == {"id", "username", "created_at"}
+    assert set(body["account"]) == {*("id", "username", "created_at", "guest", "generated_name")}
     assert set(body["session"]) == {"id", "created_at", "expires_at"}
     assert body["account"]["username"] == "Ada"
     assert uuid.UUID(body["account"]["id"]).version == 7
