@@ -24,6 +24,11 @@ class RemotePlayer:
         body = self._credentials(self._password)
         return self._keep(self._deployment.ask("POST", "/v1/register", body, Idempotency_Key=key))
 
+    def enter(self, secret: str, *, create: bool) -> HttpAnswer:
+        """Sign in as a guest, or create one."""
+        body = {"guest_secret": secret, "create": create, "device": "smoke test"}
+        return self._keep(self._deployment.ask("POST", "/v1/guest", body))
+
     def log_in(self, password: str | None = None) -> HttpAnswer:
         """Sign in, with the account's password or the one given."""
         body = self._credentials(self._password if password is None else password)

@@ -18,6 +18,7 @@ from auth.errors import (
     Unavailable,
     UsernameTaken,
     WeakPassword,
+    WrongGuestSecret,
 )
 from auth.external.failures import Duplicate
 from auth.flows.admission import Admission
@@ -218,7 +219,12 @@ class Accounts:
             TooManyAttempts.
             WrongPassword, WrongGuestSecret: the confirmation is wrong.
         """
-        self._confirmations.check(account, confirmation)
+        try:
+            self._confirmations.check(account, confirmation)
+        except WrongGuestSecret:
+            if self._table.find(account.id):
+                raise
+            return  # a parallel call has just deleted the account, and its secret with it
         event = new_event(EventKind.ACCOUNT_PURGED, account.id, self._clock())
         # If nothing was deleted, our own first try may have done it, and its answer was lost.
         if not self._table.delete(account, event) and self._table.find(account.id):

@@ -6,12 +6,12 @@ real database, and ends with a table. Modules, from the top:
 - `test_faults`: one test per fault; `test_broken_builds`: backends with a planted mistake fail.
 - `faults`: the faults and their timing; `broken_builds`: the planted mistakes.
 - `run`: one run: its processes, its load and its history.
-- `players`: the players' actions and retries; `beliefs`: the state players expect at the end;
-  `guessers`: attackers without a password.
+- `players`: the players' actions and retries; `visitors`: those who start as guests; `beliefs`: the
+  state players expect at the end; `guessers`: attackers without a password.
 - `workers`: the handler processes; `servers`: the database; `line` and `secrets_line`: proxies
   between them that can fail.
-- `history`: every call with its answer; `checker` (and `guess_limits`): the properties of a
-  history, a pure function of it, tested by `test_checker` with planted violations.
+- `history`: every call with its answer; `checker` (with `guess_limits` and `guest_checks`): the
+  properties of a history, a pure function of it, tested by `test_checker` with planted violations.
 
 The promises and their limits are in docs/promises/reliability.md.
 """

@@ -31,10 +31,20 @@ class BelievedAccount:
     devices: tuple[Device, ...]
 
 
+@dataclass(frozen=True)
+class BelievedGuest:
+    """A guest that exists at the end, with its living sessions."""
+
+    secret: str
+    devices: tuple[Device, ...]
+
+
 class Beliefs:
     """The beliefs of all players, tested at the end."""
 
     def __init__(self) -> None:
         self.accounts: list[BelievedAccount] = []
+        self.guests: list[BelievedGuest] = []
+        self.dead_secrets: list[str] = []
         self.ended: list[Device] = []
         self.replaced: list[Device] = []  # living sessions, with the token before a new password

@@ -5,6 +5,7 @@ The mistake is planted in the handler processes only, before the application is 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from auth.external.connection import Connection, Statement
@@ -12,8 +13,8 @@ from auth.external.database import Database
 from auth.external.failures import Duplicate
 from auth.store.accounts import AccountTable
 from auth.store.rate_limits import BucketTable, Charge
-from auth.store.records import Account, Event, Identity, Session
-from auth.store.sign_ins import SignIns
+from auth.store.records import Account, Event, Identity, Session, SignInRow
+from auth.store.sign_ins import _NO_TOKEN, SignIns
 
 
 @dataclass(frozen=True)
@@ -55,30 +56,35 @@ def _limits_in_memory() -> None:
 
 
 def _select_then_insert() -> None:
+    def is_there(sign_ins: SignIns, account: Account, **keys: Any) -> bool:
+        return bool(sign_ins.by_username_key(keys["username_key"], None, account.created_at))
+
+    _look_before_adding(is_there, "username_key")
+
+
+def _select_guest_then_insert() -> None:
+    def by_guest_secret(sign_ins: SignIns, subject: bytes, now: datetime) -> SignInRow | None:
+        one = "SELECT account_id FROM identities WHERE subject = %(key)s LIMIT 1"
+        return sign_ins._read(f"a.id = ({one})", subject, _NO_TOKEN, now)  # noqa: SLF001
+
+    def is_there(sign_ins: SignIns, account: Account, **keys: Any) -> bool:
+        identity: Identity | None = keys.get("identity")
+        return bool(identity and by_guest_secret(sign_ins, identity.subject, account.created_at))
+
+    SignIns.by_guest_secret = by_guest_secret  # type: ignore[assignment,method-assign]
+    _look_before_adding(is_there, "identity")
+
+
+def _look_before_adding(is_there: Callable[..., bool], key: str) -> None:
+    """Have a new account refused only if a SELECT finds another one."""
     add = AccountTable.add
 
     def look_first(
-        table: AccountTable,
-        account: Account,
-        session: Session,
-        event: Event,
-        *,
-        username_key: bytes,
-        registration_key: bytes | None = None,
-        identity: Identity | None = None,
+        table: AccountTable, account: Account, session: Session, event: Event, **keys: Any
     ) -> None:
-        sign_ins = SignIns(table._database)  # noqa: SLF001  # no public way to get it
-        if sign_ins.by_username_key(username_key, None, account.created_at):
-            raise Duplicate("username_key")
-        add(
-            table,
-            account,
-            session,
-            event,
-            username_key=username_key,
-            registration_key=registration_key,
-            identity=identity,
-        )
+        if is_there(SignIns(table._database), account, **keys):  # noqa: SLF001  # no public way
+            raise Duplicate(key)
+        add(table, account, session, event, **keys)
 
     AccountTable.add = look_first  # type: ignore[assignment,method-assign]
 
@@ -113,6 +119,11 @@ BROKEN_BUILDS = {
         "SELECT then INSERT instead of a unique key",
         _select_then_insert,
         ("one account per name",),
+    ),
+    "select guest then insert": BrokenBuild(
+        "SELECT then INSERT of a guest instead of a unique key",
+        _select_guest_then_insert,
+        ("one account per guest secret",),
     ),
     "autocommit off": BrokenBuild(
         "autocommit off", _autocommit_off, ("ended sessions stay ended", "no failure signs out")

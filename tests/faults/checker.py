@@ -10,16 +10,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.faults.guess_limits import guesses_are_bounded
+from tests.faults.guest_checks import (
+    guests_are_not_replaced,
+    one_account_per_secret,
+    upgrades_are_kept,
+)
 from tests.faults.history import Action, Call, History, grouped
 
 LONGEST_SECONDS = 12.0
 ACCESS_SECONDS = 600.0
 ENDS_ONE = (Action.LOG_OUT, Action.END_SESSION)
-ENDS_SESSIONS = (*ENDS_ONE, Action.LOG_OUT_EVERYWHERE, Action.CHANGE_PASSWORD, Action.DELETE)
+SETS_PASSWORD = (Action.CHANGE_PASSWORD, Action.UPGRADE)  # the session goes on with a new token
+ENDS_SESSIONS = (*ENDS_ONE, Action.LOG_OUT_EVERYWHERE, *SETS_PASSWORD, Action.DELETE)
 REPEATED = (
     Action.REGISTER,
+    Action.CREATE_GUEST,
     Action.REFRESH,
-    Action.CHANGE_PASSWORD,
+    *SETS_PASSWORD,
     Action.LOG_OUT,
     Action.LOG_OUT_EVERYWHERE,
     Action.END_SESSION,
@@ -87,9 +94,12 @@ def _one_account_per_name(history: History) -> Iterator[str]:
 def _registrations_are_kept(history: History) -> Iterator[str]:
     gone = {c.account for c in history.calls if c.kind == Action.DELETE and c.may_have_happened}
     there = set(history.accounts)
+    ids = {account for account, _ in there}
     for call in history.calls:
-        is_kept = call.gave_account in gone or (call.gave_account, call.name) in there
-        if call.kind == Action.REGISTER and call.done and not is_kept:
+        if call.gave_account in gone or not call.done:
+            continue
+        is_lost = call.kind == Action.REGISTER and (call.gave_account, call.name) not in there
+        if is_lost or (call.kind == Action.CREATE_GUEST and call.gave_account not in ids):
             yield f"not in the database: {call}"
 
 
@@ -101,22 +111,24 @@ def _deletions_are_kept(history: History) -> Iterator[str]:
 
 
 def _own_name_is_not_taken(history: History) -> Iterator[str]:
-    registrations = [call for call in history.calls if call.kind == Action.REGISTER]
-    for calls in grouped(registrations, lambda call: call.name).values():
+    wishes = [call for call in history.calls if call.kind in (Action.REGISTER, Action.UPGRADE)]
+    for calls in grouped(wishes, lambda call: call.name).values():
         for call in calls:
             if call.code == "username_taken" and not any(
                 _may_own(other, call) for other in calls if other is not call
             ):
-                yield f"no other registration wanted the name: {call}"
+                yield f"no other call wanted the name: {call}"
 
 
 def _may_own(other: Call, refused: Call) -> bool:
     """Tell whether `other` can be the reason that the name of `refused` was taken.
 
-    By the contract, a repeated registration gets this answer only if it has no key.
+    By the contract, a repeated registration gets this answer only if it has no key, and a repeated
+    upgrade never.
     """
     is_own = other.intent == refused.intent
-    return other.began < refused.ended and not (is_own and refused.key)
+    is_recognised = refused.key or refused.kind == Action.UPGRADE
+    return other.began < refused.ended and not (is_own and is_recognised)
 
 
 @dataclass(frozen=True)
@@ -129,11 +141,26 @@ class _Write:
 
 
 def _passwords_are_kept(history: History) -> Iterator[str]:
-    """Each sign-in must fit a password that the name can have had at that moment."""
+    upgraded = _names_of_upgrades(history)
+    yield from (text for name, text in _wrong_passwords(history) if name not in upgraded)
+
+
+def _upgrades_are_kept(history: History) -> Iterator[str]:
+    upgraded = _names_of_upgrades(history)
+    yield from (text for name, text in _wrong_passwords(history) if name in upgraded)
+    yield from upgrades_are_kept(history)
+
+
+def _names_of_upgrades(history: History) -> set[str]:
+    return {call.name for call in history.calls if call.kind == Action.UPGRADE}
+
+
+def _wrong_passwords(history: History) -> Iterator[tuple[str, str]]:
+    """Yield names and evidence: a sign-in must fit a password of the name at that moment."""
     names = {c.gave_account: c.name for c in history.calls if c.gave_account and c.name}
     writes: dict[str, list[_Write]] = defaultdict(list)
     for call in history.calls:
-        writes_one = call.kind in (Action.REGISTER, Action.CHANGE_PASSWORD, Action.DELETE)
+        writes_one = call.kind in (Action.REGISTER, *SETS_PASSWORD, Action.DELETE)
         if writes_one and call.may_have_happened:
             name = call.name or names.get(call.account, "")
             password = None if call.kind == Action.DELETE else call.password
@@ -143,13 +170,13 @@ def _passwords_are_kept(history: History) -> Iterator[str]:
         # An owner always sends the account's password, or the one that was to replace it.
         owns = call.kind in (Action.CHANGE_PASSWORD, Action.DELETE)
         if owns and call.code == "invalid_credentials":
-            yield f"the owner's password was refused: {call}"
+            yield names.get(call.account, ""), f"the owner's password was refused: {call}"
         if call.kind != Action.LOG_IN:
             continue
         if call.done and not _may_be(call, writes[call.name]):
-            yield f"accepted an invalid password: {call}"
+            yield call.name, f"accepted an invalid password: {call}"
         elif call.code == "invalid_credentials" and not _may_not_be(call, writes[call.name]):
-            yield f"refused a valid password: {call}"
+            yield call.name, f"refused a valid password: {call}"
 
 
 def _may_be(login: Call, writes: list[_Write]) -> bool:
@@ -225,7 +252,7 @@ class _Sessions:
             return self.opened[use.session].ended < self.first_try[end.intent]
         if end.kind == Action.LOG_OUT_EVERYWHERE:
             return True
-        # The session that changed the password lives on; its old refresh token does not.
+        # The session that set the password lives on; its old refresh token does not.
         given = self.gave.get(use.token)
         return given is not None and given.ended < self.first_try[end.intent]
 
@@ -235,7 +262,7 @@ class _Sessions:
         if end.session == use.session:
             given = self.gave.get(use.token)
             is_new = given is end or (given is not None and given.began >= end.ended)
-            return not (end.kind == Action.CHANGE_PASSWORD and is_new)
+            return not (end.kind in SETS_PASSWORD and is_new)
         return end.kind not in ENDS_ONE and self.opened[use.session].began < end.ended
 
     def _had_ended(self, end: Call) -> bool:
@@ -249,7 +276,7 @@ class _Sessions:
 def _ended_sessions_stay_ended(history: History) -> Iterator[str]:
     sessions = _Sessions(history)
     for call in history.calls:
-        if call.done and call.kind in (Action.REFRESH, Action.ME, Action.CHANGE_PASSWORD):
+        if call.done and call.kind in (Action.REFRESH, Action.ME, *SETS_PASSWORD):
             end = sessions.surely_ended(call)
             if end is not None and end.intent != call.intent:
                 yield f"{call}, after {end}"
@@ -285,7 +312,7 @@ def _unknown_outcomes_converge(history: History) -> Iterator[str]:
         first = min(calls, key=lambda call: call.began)
         if first.kind not in REPEATED or not any(call.failed for call in calls):
             continue
-        if last.done or any(call.code == "username_taken" for call in calls):
+        if any(call.done or call.code == "username_taken" for call in calls):
             continue
         # The first try has ended the session or account, and with it the token of the retry.
         is_gone = last.kind == Action.DELETE and last.account not in there
@@ -311,6 +338,9 @@ PROPERTIES: dict[str, Callable[[History], Iterator[str]]] = {
     "no acknowledged deletion is lost": _deletions_are_kept,
     "own name is never refused": _own_name_is_not_taken,
     "no acknowledged password change is lost": _passwords_are_kept,
+    "no acknowledged upgrade is lost": _upgrades_are_kept,
+    "one account per guest secret": one_account_per_secret,
+    "no failure replaces a guest by an empty account": guests_are_not_replaced,
     "ended sessions stay ended": _ended_sessions_stay_ended,
     "no failure signs out": _no_failure_signs_out,
     "a token has one successor": _one_successor,

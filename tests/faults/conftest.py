@@ -13,12 +13,13 @@ from tests.faults.beliefs import Beliefs
 from tests.faults.faults import Fault
 from tests.faults.guessers import Guesser, watch
 from tests.faults.history import History
-from tests.faults.players import Actor, look_at_the_end
+from tests.faults.players import Actor
 from tests.faults.run import Play, Run
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
+from tests.faults.visitors import Visitor, look_at_the_end
 
-PLAYERS = 5
+PLAYERS = (Actor, Actor, Actor, Visitor, Visitor)
 SETTLING_SECONDS = 40.0  # at most, for players to learn the outcome of their calls
 LOOKS = 150  # at accounts and sessions, at the end
 
@@ -47,7 +48,7 @@ def play(servers: Servers, tmp_path: Path) -> Play:
         beliefs = Beliefs()
         try:
             fault.prepare(run)
-            players = [Actor(run, beliefs, seed) for seed in range(1, PLAYERS + 1)]
+            players = [one(run, beliefs, seed) for seed, one in enumerate(PLAYERS, 1)]
             run.begin(
                 *(player.live for player in players), Guesser(run, 99).guess, lambda: watch(run)
             )

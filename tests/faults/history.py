@@ -15,6 +15,9 @@ class Action(StrEnum):
 
     REGISTER = "register"
     LOG_IN = "log in"
+    CREATE_GUEST = "create a guest"
+    ENTER = "enter as a guest"
+    UPGRADE = "upgrade"
     REFRESH = "refresh"
     ME = "me"
     CHANGE_PASSWORD = "change password"
@@ -49,6 +52,7 @@ class Call:
     # another session has that session.
     name: str = ""
     password: str = ""
+    secret: str = ""  # the digest of a guest secret
     address: str = ""
     key: str = ""
     account: str = ""
@@ -76,7 +80,7 @@ class Call:
         return self.done or self.failed
 
     def __str__(self) -> str:
-        subject = self.name or self.session or self.account
+        subject = self.name or self.session or self.account or self.secret
         answer = f"{self.status} {self.code}".strip()
         return f"{self.began:.2f}-{self.ended:.2f} s: {self.kind} of {subject}: {answer}"
 
@@ -95,6 +99,7 @@ class History:
 
     calls: tuple[Call, ...]
     accounts: tuple[tuple[str, str], ...] = ()  # at the end: (id, canonical name)
+    guests: tuple[tuple[str, str], ...] = ()  # at the end: (digest of the secret, account)
     windows: tuple[Window, ...] = ()
     steps_back: int = 0  # how often the handlers' clock was set back
 

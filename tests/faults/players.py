@@ -6,6 +6,7 @@ it knows all outcomes, and all their beliefs are tested.
 
 import itertools
 import secrets
+from collections.abc import Callable
 from random import Random
 
 from tests.faults.beliefs import Beliefs, BelievedAccount, Device
@@ -24,7 +25,7 @@ class Actor:
         self._random = Random(seed)
         self._name = self._password = ""
         self._devices: list[Device] = []
-        self._habits = (
+        self._habits: tuple[tuple[Callable[[], None], int], ...] = (
             (self._look, 6),
             (self._come_back, 6),
             (self._come_back_twice, 2),
@@ -39,11 +40,7 @@ class Actor:
     def live(self) -> None:
         """Use one account after another."""
         while not self.run.stopping.is_set():
-            if self._random.random() < 0.3:
-                self._race_for_a_name()
-            else:
-                name, password = new_name(), new_password()
-                self._begin(self.register(name, password), password)
+            self._start()
             habits, weights = zip(*self._habits, strict=True)
             for habit in self._random.choices(habits, weights, k=self._random.randint(2, 7)):
                 self.run.stopping.wait(self._random.uniform(0.005, 0.03))
@@ -55,6 +52,14 @@ class Actor:
                     habit()
             if self._name:
                 self._part()
+
+    def _start(self) -> None:
+        """Get an account."""
+        if self._random.random() < 0.3:
+            self._race_for_a_name()
+        else:
+            name, password = new_name(), new_password()
+            self._begin(self.register(name, password), password)
 
     # Actions of a player
 
@@ -205,13 +210,19 @@ class Actor:
         """Delete the account, or keep it for the checks at the end."""
         if self._devices and self._random.random() < 0.35:
             device = self._any_device()
-            body = {"password": self._password}
-            self._with_token(Action.DELETE, device, "POST", "/v1/me/delete", body)
+            self._delete(device)
             self._end(self._devices)
         else:
-            account = BelievedAccount(self._name, self._password, tuple(self._devices))
-            self._beliefs.accounts.append(account)
+            self._remain()
         self._begin(None)
+
+    def _delete(self, device: Device) -> None:
+        body = {"password": self._password}
+        self._with_token(Action.DELETE, device, "POST", "/v1/me/delete", body)
+
+    def _remain(self) -> None:
+        account = BelievedAccount(self._name, self._password, tuple(self._devices))
+        self._beliefs.accounts.append(account)
 
     # Steps of the habits
 
@@ -308,26 +319,6 @@ class Actor:
 
     def _address(self) -> str:
         return ".".join(["10", *(str(self._random.randint(1, 254)) for _ in range(3))])
-
-
-def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
-    """Test the players' beliefs: valid passwords, living sessions and ended ones.
-
-    Tests at most `most` of each. The checker judges the answers.
-    """
-    someone = Actor(run, beliefs, seed=0)
-
-    def look_at(account: BelievedAccount) -> None:
-        someone.log_in(account.name, account.password)
-        for device in account.devices:
-            someone.refresh(device)
-
-    accounts = beliefs.accounts[-most:]
-    list(run.together.map(look_at, accounts))
-    list(run.together.map(someone.me, beliefs.ended[-most:]))
-    list(run.together.map(someone.refresh, beliefs.ended[-most:]))
-    # A token issued before the new password counts as stolen, so these come last.
-    list(run.together.map(someone.refresh, beliefs.replaced[-most:]))
 
 
 def new_name() -> str:

@@ -224,9 +224,11 @@ class Run:
     def history(self) -> History:
         """Return the history, with the accounts now in the database."""
         rows = self.database.run("SELECT LOWER(HEX(id)) AS id, username FROM accounts")
+        guests = self.database.run("SELECT subject, account_id FROM identities")
         return History(
             calls=tuple(self.calls),
             accounts=tuple((row["id"], row["username"].lower()) for row in rows),
+            guests=tuple((row["subject"].hex(), row["account_id"].hex()) for row in guests),
             windows=(*self._windows, Window(self._window_began, self._clock.now())),
             steps_back=self._clock.steps_back,
         )

@@ -58,6 +58,47 @@ def change(began: float, status: int = 200, **more: Any) -> Call:
     return call(Action.CHANGE_PASSWORD, began, status, **{**ADA, "password": "new", **more})
 
 
+def visit(began: float, kind: Action = Action.CREATE_GUEST, status: int = 200, **more: Any) -> Call:
+    """Return a sign-in by Grace's guest secret; `CREATE_GUEST` may create the guest."""
+    given = {"gave_account": "g1", "gave_session": f"v{began}", "gave_token": f"w{began}"}
+    code = "unknown_guest" if status == 404 else ""
+    facts = {"secret": "gs", "code": code, **(given if status < 400 else {}), **more}
+    return call(kind, began, status, **facts)
+
+
+def enter(began: float, status: int = 200, **more: Any) -> Call:
+    """Return a sign-in of Grace as a guest that exists."""
+    return visit(began, Action.ENTER, status, **more)
+
+
+def upgrade(began: float, status: int = 200, **more: Any) -> Call:
+    """Return the upgrade of Grace, by the session that created her."""
+    given = {"gave_account": "g1", "gave_session": "v0.0", "gave_token": f"w{began}"}
+    grace = {"account": "g1", "session": "v0.0", "secret": "gs"}
+    facts = {"name": "grace", "password": "new", **grace, **(given if status == 200 else {})}
+    return call(Action.UPGRADE, began, status, **{**facts, **more})
+
+
+def grace(began: float, status: int = 200, **more: Any) -> Call:
+    """Return a sign-in of Grace with the name and the password of her upgrade."""
+    given = (
+        {"gave_account": "g1", "gave_session": "v9", "gave_token": "w9"} if status == 200 else {}
+    )
+    return log_in(began, "new", status, **{"name": "grace", **given, **more})
+
+
+def found_of_guest(*calls: Call, **more: Any) -> set[str]:
+    """Return the properties that a history breaks, if Grace is a guest at the end."""
+    facts = {"accounts": (("g1", "player-1"),), "guests": (("gs", "g1"),), **more}
+    return found(visit(0.0, status=201), *calls, **facts)
+
+
+def found_of_upgraded(*calls: Call, **more: Any) -> set[str]:
+    """Return the properties that a history breaks, if Grace has upgraded at the end."""
+    facts = {"accounts": (("g1", "grace"),), "guests": (), **more}
+    return found(visit(0.0, status=201), *calls, **facts)
+
+
 def found(*calls: Call, **more: Any) -> set[str]:
     """Return the properties that a history breaks, if Ada's account exists at the end."""
     history = History(calls, **{"accounts": (("a1", "ada"),), **more})
@@ -141,6 +182,25 @@ def test_another_session_that_was_ended_before() -> None:
     assert not found(registration(), second, unknown, again, use)
 
 
+def test_guest() -> None:
+    """Copies of one game give one account, also after a failure; an upgrade ends the secret."""
+    copies = (visit(0.05, status=503, intent=7), visit(1, intent=7), enter(2))
+    assert not found_of_guest(*copies)
+    other = refresh(6, 401, account="g1", session="v2", token="w2")
+    same = refresh(7, account="g1", session="v0.0", token="w5")
+    assert not found_of_upgraded(*copies, upgrade(5), other, same, enter(8, 404), grace(9))
+
+
+def test_both_outcomes_of_an_upgrade() -> None:
+    """An upgrade without an answer may have taken effect or not; both are accepted."""
+    unknown = upgrade(3, 503, intent=7)
+    assert not found_of_upgraded(unknown, enter(5, 404), grace(6), upgrade(7, intent=7))
+    rival = registration(6.5, name="grace", gave_account="r1", gave_session="r", gave_token="r0")
+    refused = upgrade(7, 409, code="username_taken", intent=7)
+    both = (("g1", "player-1"), ("r1", "grace"))
+    assert not found_of_guest(unknown, enter(5), grace(6, 401), rival, refused, accounts=both)
+
+
 # Violations
 
 
@@ -153,6 +213,7 @@ def planted() -> dict[str, list[set[str]]]:
     of_another = call(Action.END_SESSION, 5, account="a1", session="s2")
     me = call(Action.ME, 8, **ADA)
     start = registration()
+    guest_deleted = call(Action.DELETE, 5, account="g1", session="v0.0")
     return {
         "the only 5xx is 503 with Retry-After": [
             found(start, call(Action.HEALTH, 2, 500)),
@@ -168,9 +229,16 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, log_in(1, "old", gave_account="a2", gave_session="s9")),
             found(start, accounts=(("a1", "ada"), ("a2", "ada"))),
         ],
-        "no acknowledged registration is lost": [found(start, accounts=())],
-        "no acknowledged deletion is lost": [found(start, gone)],
+        "no acknowledged registration is lost": [
+            found(start, accounts=()),
+            found_of_guest(accounts=()),
+        ],
+        "no acknowledged deletion is lost": [found(start, gone), found_of_guest(guest_deleted)],
         "own name is never refused": [
+            found_of_guest(upgrade(3, 409, code="username_taken")),
+            found_of_upgraded(
+                upgrade(3, 503, intent=7), upgrade(5, 409, code="username_taken", intent=7)
+            ),
             found(registration(status=409, code="username_taken")),
             found(
                 registration(status=503, intent=7),
@@ -185,7 +253,41 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, change(3, 401, code="invalid_credentials")),
             found(start, gone, log_in(9, "old"), accounts=()),
         ],
+        "no acknowledged upgrade is lost": [
+            found_of_guest(upgrade(3), guests=()),
+            found_of_upgraded(upgrade(3), guests=(("gs", "g1"),)),
+            found_of_upgraded(upgrade(3), enter(5)),
+            found_of_upgraded(upgrade(3), grace(5, 401)),
+            found_of_upgraded(upgrade(3), grace(5), log_in(6, "never", name="grace")),
+            found_of_upgraded(upgrade(3), upgrade(4, 401, code="invalid_credentials")),
+            found_of_upgraded(upgrade(3), upgrade(4, 409, code="not_a_guest")),
+            found_of_upgraded(
+                upgrade(3, gave_account="g2"), accounts=(("g1", "grace"), ("g2", "player-2"))
+            ),
+        ],
+        "one account per guest secret": [
+            found_of_guest(
+                visit(0.05, status=201, gave_account="g2"),
+                accounts=(("g1", "player-1"), ("g2", "player-2")),
+            ),
+            found_of_guest(guests=(("gs", "g1"), ("gs", "g2"))),
+        ],
+        "no failure replaces a guest by an empty account": [
+            found_of_guest(enter(3, gave_account="g2")),
+            found_of_guest(enter(3, 201)),
+            found_of_guest(enter(3, 404)),
+            found_of_guest(enter(3, secret="other", gave_account="g2")),
+            found_of_guest(
+                visit(3, status=201, gave_account="g2"),
+                accounts=(("g1", "player-1"), ("g2", "player-2")),
+            ),
+            found_of_guest(guests=()),
+        ],
         "ended sessions stay ended": [
+            found_of_upgraded(
+                enter(1), upgrade(3), refresh(5, account="g1", session="v1", token="w1")
+            ),
+            found_of_upgraded(upgrade(3), refresh(5, account="g1", session="v0.0", token="w0.0")),
             found(start, call(Action.LOG_OUT, 5, **ADA), refresh(8, gave_token="t1", **GIVEN)),
             found(start, call(Action.LOG_OUT, 5, **ADA), me),
             found(start, log_in(2, "old", **second), everywhere, refresh(8, **of_second)),
@@ -205,6 +307,9 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, change(3, gave_token="t2", **GIVEN), refresh(8, 401, token="t2")),
             found(start, log_in(2, "old", **second), of_another, refresh(8, 401)),
             found(start, call(Action.ME, 8, 401, code="invalid_token", **ADA)),
+            found_of_upgraded(
+                upgrade(3), refresh(5, 401, account="g1", session="v0.0", token="w3")
+            ),
         ],
         "a token has one successor": [
             found(start, refresh(3, gave_token="t1", **GIVEN), refresh(4, gave_token="x", **GIVEN))
@@ -216,6 +321,10 @@ def planted() -> dict[str, list[set[str]]]:
             found(
                 registration(status=503, intent=7),
                 registration(2, status=409, code="idempotency_key_reused", intent=7),
+            ),
+            found_of_guest(visit(3, status=503)),
+            found_of_guest(
+                upgrade(3, 503, intent=7), upgrade(5, 401, intent=7, code="invalid_token")
             ),
         ],
         "guesses are bounded": [

@@ -37,7 +37,9 @@ FAILS_LAST = """  - Resources:
 """
 # The resources that `serverless` creates first: the stack, with a bucket for the packages.
 BEFORE_THE_FIRST = re.compile("serverlessdeploymentbucket|: game-login-prod$", re.IGNORECASE)
-EVENTS = {"registered", "signed_in", "refreshed", "sign_in_failed"}
+EVENTS = {"registered", "signed_in", "refreshed", "sign_in_failed", "guest_created"}
+# The second version has no such route, like the versions before guests.
+GUEST_ROUTE, NO_ROUTE = '"/v1/guest"', '"/v1/no-guest"'
 
 
 def require(holds: object, otherwise: str) -> None:
@@ -58,6 +60,8 @@ class Rehearsal:
         self.stages = stages
         self.project = Project(folder / "project")
         self.player: RemotePlayer
+        self.guest: RemotePlayer
+        self._guest_secret = secrets.token_urlsafe(32)
         self._api: RehearsedApi
         self._database: DatabaseServer
         self._stand_in: StandIn
@@ -172,19 +176,29 @@ class Rehearsal:
         return f"{len(fetched) / 1e6:.1f} MB, {len(names)} files, as built"
 
     def play(self) -> str:
-        """Register, sign in and refresh through the API, with the deployed package and secrets."""
+        """Play as Ada and as a guest, with the deployed package and secrets."""
         self.player = RemotePlayer(self._api, "Ada", PASSWORD)
         expect(201, self.player.register())
         expect(200, self.player.log_in())
+        self.guest = RemotePlayer(self._api, "", "")
+        expect(201, self.guest.enter(self._guest_secret, create=True))
+        self._enter()
         self._refresh()
         me = expect(200, self.player.me())
         require(me["account"]["username"] == "Ada", f"GET /v1/me does not know Ada: {me}")
         expect(401, self.player.log_in(PASSWORD * 2))
-        return "register 201, login 200, refresh 200, me 200, wrong password 401"
+        return "register 201, login 200, guest 201, refresh 200, me 200, wrong password 401"
 
     def _refresh(self) -> None:
-        """Check that Ada is still signed in."""
+        """Check that Ada and the guest are still signed in."""
         expect(200, self.player.refresh())
+        expect(200, self.guest.refresh())
+
+    def _enter(self) -> None:
+        """Check that the guest secret opens the guest's account."""
+        before = self.guest.id
+        expect(200, self.guest.enter(self._guest_secret, create=False))
+        require(self.guest.id == before, "the guest secret opens another account")
 
     def logs(self) -> str:
         """Check the logs of the functions."""
@@ -201,7 +215,8 @@ class Rehearsal:
                 raise Problem(f"{path.name}: not a line of JSON: {line}") from None
         require(events >= EVENTS, f"not in the log: {sorted(EVENTS - events)}")
         text = "\n".join(line for _, line in written)
-        for secret in (PASSWORD, *self._api.tokens, *self._secret_values()):
+        given = (PASSWORD, self._guest_secret, *self._api.tokens)
+        for secret in (*given, *self._secret_values()):
             require(secret not in text, "a password, a key or a token is in a log")
         return f"{len(written)} lines, all JSON, without secrets"
 
@@ -238,6 +253,7 @@ class Rehearsal:
     def deploy_changed(self) -> str:
         """Deploy more memory, and a migration."""
         self.project.replace("serverless.yml", "memorySize: 512", "memorySize: 640")
+        self.project.replace("auth/api/routes.py", GUEST_ROUTE, NO_ROUTE)
         name = self.project.add_migration("rehearsed_good", CREATE.format("good"))
         done = self.project.must("deploy", "--stage", "dev")
         require(done.line("migrations: ") == name, done.output)
@@ -266,24 +282,32 @@ class Rehearsal:
         """Deploy again with that migration fixed."""
         (bad,) = (self.project.folder / "auth" / "store" / "migrations").glob("*_rehearsed_bad.sql")
         bad.write_text(CREATE.format("fixed"))
+        self.project.replace("auth/api/routes.py", NO_ROUTE, GUEST_ROUTE)
         done = self.project.must("deploy", "--stage", "dev")
         require(done.line("migrations: ") == bad.name, done.output)
         require(done.line("live: ") == "version 4, before: 2", done.output)
         self._refresh()
+        self._enter()
         return "version 4 live, before: 2"
 
     def roll_back(self) -> str:
         """Roll back to the previous version, and forward by a deployment."""
         back = self.project.must("rollback-live", "--stage", "dev")
         require(back.line("live: ") == "version 2, rolled back from: 4", back.output)
+        said = back.line("if that is a version without guests: ")
+        require("no event is recorded" in said, back.output)
         self._refresh()
+        refused = self.guest.enter(self._guest_secret, create=False)
+        require((refused.status, refused.code) == (404, "not_found"), f"a guest got {refused}")
         again = self.project.serverless("rollback-live", "--stage", "dev")
         require(again.status != 0, "a second rollback succeeded without --to:\n" + again.output)
         self.project.must("rollback-live", "--stage", "dev", "--to", "1")
         require(self._live("dev") == "1", f"version {self._live('dev')} is live, not 1")
         forward = self.project.must("deploy", "--stage", "dev")
         require(forward.line("live: ") == "version 4, before: 1", forward.output)
-        return "from 4 to 2 at once, to 1 with --to, and to 4 by a deployment"
+        self._refresh()
+        self._enter()
+        return "from 4 to 2 at once, to 1 with --to, and to 4 by a deployment; a guest stays"
 
     def prune(self) -> str:
         """Deploy after many deployments, which keeps only some of their versions."""

@@ -1,11 +1,15 @@
 """An upgrade makes a guest a player in place, wholly or not at all."""
 
+from dataclasses import replace
+
 import pytest
 
 from auth.external.database import Database
+from auth.store.identities import IdentityTable
+from auth.store.records import Identity
 from tests.conftest import FakeClock, Tables
 from tests.integration.database.test_lost_answers import Wire, wire  # noqa: F401  # a fixture
-from tests.play.events import is_unavailable
+from tests.play.events import Answer, is_unavailable
 from tests.play.guests import Guest, new_secret
 from tests.play.players import PASSWORD, Player
 
@@ -133,6 +137,39 @@ def test_the_secret_of_another_guest(guest: Guest) -> None:
     assert other.enter(create=True).status == 201
     assert guest.upgrade("Ada", guest_secret=other.secret).code == "invalid_credentials"
     assert other.enter().status == 200
+
+
+def remove(guest: Guest) -> Answer:
+    """Delete a guest."""
+    return guest.ask("POST", "/v1/me/delete", {"guest_secret": guest.secret})
+
+
+@pytest.mark.parametrize("parallel", ["same", "other name", "deletion"])
+def test_at_once(
+    guest: Guest, tables: Tables, monkeypatch: pytest.MonkeyPatch, parallel: str
+) -> None:
+    """A call that ends the secret after another has read the account is no wrong secret."""
+    find, faster = IdentityTable.find, replace(guest)
+    calls = iter([{"same": "Ada", "other name": "Grace"}.get(parallel)])
+
+    def find_later(table: IdentityTable, provider: str, subject: bytes) -> Identity | None:
+        for name in calls:
+            done = faster.upgrade(name) if name else remove(faster)
+            assert done.status == 200, done.text
+        return find(table, provider, subject)
+
+    monkeypatch.setattr(IdentityTable, "find", find_later)
+    if parallel == "deletion":
+        assert remove(guest).status == 200
+        assert tables.count("accounts") == 0
+        return
+    slower = guest.upgrade("Ada")
+    if parallel == "same":
+        assert slower.status == 200, slower.text
+        assert guest.refresh_token == faster.refresh_token
+    else:
+        assert (slower.status, slower.code) == (409, "not_a_guest")
+    assert faster.refresh().status == 200
 
 
 BEGINNINGS = (

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 
 import pytest
 
+from auth.times import system_clock
 from tests.conftest import FakeClock, Tables
+from tests.play.guests import Guest
 from tests.play.players import PASSWORD, Player
 from tests.play.sources import ROOT
 
 DOCS = ROOT / "docs" / "run"
 STATEMENTS = (DOCS / "players.md").read_text() + (DOCS / "restore.md").read_text()
-COPIED = ("accounts", "sessions")
+COPIED = ("accounts", "sessions", "identities")
+TIME = "2026-11-22 18:00:00"  # of the example's backup
 
 
 def statement(name: str) -> str:
@@ -24,15 +27,22 @@ def statement(name: str) -> str:
 
 
 @contextmanager
-def backup(tables: Tables) -> Iterator[None]:
+def backup(tables: Tables, *, give_back: bool = True) -> Iterator[None]:
     """Copy the players now and restore them at the end, as the document says."""
     for table in COPIED:
         tables.run(f"CREATE TABLE kept_{table} AS SELECT * FROM {table}")
+    time = f"{system_clock():%Y-%m-%d %H:%M:%S.%f}"
+    assert TIME in statement("keep upgrades")
     try:
         yield
+        tables.run(statement("keep upgrades").replace(TIME, time))
         tables.run(statement("replace"))
         for table in COPIED:
             tables.run(f"INSERT INTO {table} SELECT * FROM kept_{table}")
+        if give_back:
+            tables.run(statement("give back upgrades"))
+            tables.run(statement("forget their secrets"))
+        tables.run(statement("forget the kept upgrades"))
     finally:
         for table in COPIED:
             tables.run(f"DROP TABLE kept_{table}")
@@ -108,6 +118,52 @@ def test_after_a_restore(
     assert changed.log_in(PASSWORD).status == 200
     assert deleted.log_in().status == 200
     assert new.log_in().status == 401
+
+
+def test_guests_after_a_restore(tables: Tables, clock: FakeClock) -> None:
+    """After a restore each guest's state is as docs/run/restore.md says, before step 4 ends."""
+    idle, upgraded, deleted, renamed = guests = [Guest() for _ in range(4)]
+    for guest in guests:
+        assert guest.enter(create=True).status == 201
+    new, secret = Guest(), upgraded.secret
+    old_name = renamed.me().json["account"]["username"]
+    with backup(tables, give_back=False):
+        clock.advance(minutes=5)
+        assert upgraded.upgrade("Ada").status == 200
+        assert deleted.ask("POST", "/v1/me/delete", {"guest_secret": deleted.secret}).status == 200
+        assert renamed.ask("PUT", "/v1/me/username", {"username": "Grace"}).status == 200
+        assert new.enter(create=True).status == 201
+    assert idle.enter().status == 200
+    assert Player("Ada").log_in().code == "invalid_credentials"
+    assert upgraded.refresh().code == "session_ended"
+    assert Guest(secret=secret).enter().status == 200  # nobody has this secret any more
+    assert deleted.enter().status == 200
+    assert renamed.enter().json["account"]["username"] == old_name
+    assert new.enter().code == "unknown_guest"
+    assert Player("Grace").register().status == 201
+
+
+def test_upgrades_after_a_restore(tables: Tables, clock: FakeClock) -> None:
+    """Guests who upgraded since the backup get their name and password, if it is free, again."""
+    ada, grace, earlier, guest = guests = [Guest() for _ in range(4)]
+    for each in guests:
+        assert each.enter(create=True).status == 201
+    assert earlier.upgrade("Earlier").status == 200
+    rival = Player("Grace")
+    rival.register()
+    clock.advance(minutes=2)
+    ids = [each.me().json["account"]["id"] for each in guests]
+    with backup(tables):
+        clock.advance(minutes=2)
+        assert rival.delete().status == 200
+        assert ada.upgrade("Ada").status == 200
+        assert grace.upgrade("Grace").status == 200
+    assert Player("Ada").log_in().json["account"]["id"] == ids[0]
+    assert ada.enter().code == "unknown_guest"
+    assert rival.log_in().status == 200
+    assert grace.enter().json["account"]["id"] == ids[1]
+    assert Player("Earlier").log_in().json["account"]["id"] == ids[2]
+    assert guest.enter().json["account"]["id"] == ids[3]
 
 
 def test_end_restored_sessions(tables: Tables, clock: FakeClock) -> None:
