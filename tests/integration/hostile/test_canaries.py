@@ -25,6 +25,7 @@ from auth.settings import Settings
 from auth.store.records import Account
 from local.stack import ROOT, Stack
 from tests.conftest import FakeClock, Tables
+from tests.play.containers import Serve
 from tests.play.events import Answer, http_event
 from tests.play.guests import Guest, new_secret
 from tests.play.players import PASSWORD, Player, call
@@ -252,8 +253,9 @@ def test_bad_requests(watch: Watch, player: Player) -> None:
     watch.check()
 
 
-def test_guest_secrets(watch: Watch, tables: Tables) -> None:
+def test_guest_secrets(watch: Watch, tables: Tables, settings: Settings, serve: Serve) -> None:
     """No log line and no error contains a guest secret, right, wrong or weak."""
+    serve(replace(settings, rate_limit_scale=100.0))
     guest, wrong = Guest(), new_secret()
     watch.hide(guest.secret, wrong, subject_of(guest.secret).hex(), PASSWORD)
     assert guest.enter(create=True).status == 201
