@@ -186,22 +186,28 @@ class Upgrades:
         is_own = username_key(chosen.username) == username_key(account.username)
         name = () if is_own else ((NAME_BY_ADDRESS, (network_of(chosen.address),)),)
         charges = self._rate_limits.charge_all((*check, *name), self._clock())
-        self._judge(calling, chosen, charges)
-        return self._set(calling, chosen)
+        if self._is_owner(calling, chosen, charges):
+            return self._set(calling, chosen)
+        # An upgrade by a parallel call ends the secret, too.
+        calling = self._renewals.current(calling)
+        if not calling.account.has_password:
+            note("guest_secret_check_failed")
+            raise WrongGuestSecret
+        self._rate_limits.refund(charges[:1])
+        return self._repeated(calling, chosen, check)
 
-    def _judge(self, calling: CallingSession, chosen: Upgrade, charges: list[Charge]) -> None:
-        """Refuse a guessable password or a wrong secret; refund what a guess does not cost."""
-        attempt = charges[:1]
+    def _is_owner(self, calling: CallingSession, chosen: Upgrade, charges: list[Charge]) -> bool:
+        """Refuse a guessable password, judge the secret, and refund what a guess does not cost."""
         try:
             refuse_guessable(chosen.password, chosen.username)
         except WeakPassword:
             self._rate_limits.refund(charges)
             raise
         with self._rate_limits.refunded_if_unavailable(charges):
-            if not self._confirmations.is_guest(calling.account, chosen.guest_secret):
-                note("guest_secret_check_failed")
-                raise WrongGuestSecret
-        self._rate_limits.refund(attempt)
+            is_owner = self._confirmations.is_guest(calling.account, chosen.guest_secret)
+        if is_owner:
+            self._rate_limits.refund(charges[:1])
+        return is_owner
 
     def _set(self, calling: CallingSession, chosen: Upgrade) -> SignedIn:
         try:

@@ -65,6 +65,14 @@ class Renewals:
             return None
         return self._answered(calling, self._clock())
 
+    def current(self, calling: CallingSession) -> CallingSession:
+        """Return a calling session as it is now.
+
+        Raises:
+            InvalidToken: it ended meanwhile.
+        """
+        return self._sessions.usable_session(calling.session.id, calling.account.id)
+
     def _answered(self, calling: CallingSession, now: datetime) -> SignedIn | None:
         """Return the session with the token of its last renewal, unless that was used."""
         session, account = calling.session, calling.account
@@ -92,4 +100,4 @@ class Renewals:
         tail = refresh_tokens.renewed_tail(key, session.id, session.counter + 1, new_hash)
         tail_hash = refresh_tokens.hash_of(tail)
         store(Renewal(account, session, new_hash, tail_hash, now, now + IDLE_LIFETIME))
-        return self._sessions.usable_session(session.id, account.id)
+        return self.current(calling)
