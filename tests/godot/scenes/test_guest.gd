@@ -324,6 +324,72 @@ func test_a_store_that_cannot_be_written() -> void:
 	check((await guest.register(new_name(), PASSWORD)).ok, "an account can be made")
 
 
+func test_an_upgrade_without_the_note_that_the_guest_is_known() -> void:
+	for is_restarted: bool in [false, true]:
+		var profile: String = new_name()
+		var guest: Client = await new_guest_without_notes(profile, ["known"])
+		if is_restarted:
+			guest = new_client(profile)
+			check((await guest.auto_login()).ok, "signed in after a restart")
+		check((await guest.upgrade(new_name(), PASSWORD)).ok, "upgraded")
+		equal(Guest.new(url, profile).secret(), "", "the secret is deleted")
+		await no_guest_is_created(new_client(profile), "unknown_guest")
+
+
+func test_a_deletion_without_the_note_that_the_guest_is_known() -> void:
+	var profile: String = new_name()
+	var guest: Client = await new_guest_without_notes(profile, ["known"])
+	check((await guest.delete_account()).ok, "deleted")
+	equal(Guest.new(url, profile).secret(), "", "the secret is deleted")
+	await no_guest_is_created(guest, "unknown_guest")
+
+
+func test_an_upgrade_without_any_note() -> void:
+	var profile: String = new_name()
+	var guest: Client = await new_guest_without_notes(profile, ["known", "over"])
+	check((await guest.upgrade(new_name(), PASSWORD)).ok, "upgraded")
+	equal(Guest.new(url, profile).secret(), "", "the secret is deleted")
+	await no_guest_is_created(new_client(profile), "guest_unreadable")
+
+
+func test_an_upgrade_leaves_the_secret_of_another_guest() -> void:
+	var profile: String = new_name()
+	var first: Client = await new_guest(profile)
+	var username: String = new_name()
+	await fault("/v1/me/upgrade", "lose", {"times": 3})
+	equal((await first.upgrade(username, PASSWORD)).kind, GameLoginResult.Kind.OFFLINE, "kind")
+	var second: Client = new_client(profile)  # another copy of the game
+	equal((await second.play_as_guest()).code, "unknown_guest", "upgraded")
+	equal((await second.play_as_guest(true)).status, 201, "the player starts anew")
+	check((await first.upgrade(username, PASSWORD)).ok, "the button once more")
+	equal((await new_client(profile).play_as_guest()).status, 200, "the other guest is kept")
+
+
+func test_the_note_is_tried_again() -> void:
+	var profile: String = new_name()
+	var guest: Client = await new_guest_without_notes(profile, ["known"])
+	equal(DirAccess.remove_absolute(Guest.new(url, profile)._file("known").path), OK, "removed")
+	equal((await guest.play_as_guest()).status, 200, "signed in again")
+	check(Guest.new(url, profile).is_known(), "noted by the next sign-in")
+
+
+func test_a_server_from_before_guests() -> void:
+	var profile: String = new_name()
+	var guest: Client = await new_guest(profile)
+	var body: Dictionary = {
+		"account": {"id": guest.account_id, "username": guest.account_name},
+		"access_token": guest._session.access_token(0.0),
+		"refresh_token": guest._session.refresh_token,
+		"expires_in": 600,
+	}
+	await fault("/v1/refresh", "answer", {"body": JSON.stringify(body)})
+	check(await guest.get_access_token(INF) != "", "refreshed by the server's previous version")
+	equal(await statuses("/v1/refresh"), [200], "by one request")
+	check(guest.is_guest(), "still a guest")
+	equal(guest.remembered_name(), "", "nobody signs in by its name")
+	check((await guest.delete_account()).ok, "confirmed by the secret")
+
+
 func test_another_server_gets_no_secret() -> void:
 	var profile: String = new_name()
 	var guest: Client = await new_guest(profile)
@@ -375,6 +441,23 @@ func new_guest(profile: String = "") -> Client:
 	var result: GameLoginResult = await guest.play_as_guest()
 	equal(result.status, 201, "a new guest: %s" % result)
 	return guest
+
+
+## Returns a new guest; folders in the place of notes about it prevent writing them.
+func new_guest_without_notes(profile: String, notes: Array) -> Client:
+	var secret: Guest = Guest.new(url, profile)
+	equal(secret.prepare(false), null, "stored")
+	for note: String in notes:
+		equal(DirAccess.make_dir_absolute(secret._file(note).path), OK, "a folder in its place")
+	var guest: Client = await new_guest(profile)
+	check(not Guest.new(url, profile).is_known(), "not noted")
+	return guest
+
+
+func no_guest_is_created(client: Client, code: String) -> void:
+	await command("reset")
+	equal((await client.play_as_guest()).code, code, "asks before creating another")
+	equal(await count("/v1/guest"), 0, "requests: the secret is not sent")
 
 
 ## Returns the statuses of the answers to a path.

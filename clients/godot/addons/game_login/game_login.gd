@@ -106,7 +106,10 @@ func play_as_guest(start_anew: bool = false) -> Result:
 		return problem
 	var body: Dictionary = {"guest_secret": guest.secret(), "create": not guest.is_known()}
 	body["device"] = OS.get_name()
-	return await _sign_in("/v1/guest", body, "", true, true)
+	var result: Result = await _sign_in("/v1/guest", body, "", true, true)
+	if result.ok:
+		guest.note_known(str(result.data["account"]["id"]))
+	return result
 
 
 ## Gives a guest a name and a password. This device stays signed in, all others are signed out.
@@ -116,11 +119,12 @@ func upgrade(username: String, password: String) -> Result:
 	var problem: Result = guest.problem()
 	if is_guest() and problem != null:
 		return problem
+	var was_guest: bool = is_guest()
 	var body: Dictionary = {"username": username, "password": password}
 	body["guest_secret"] = guest.secret()
 	var result: Result = await _renew(HTTPClient.METHOD_POST, "/v1/me/upgrade", body)
 	if result.ok:
-		guest.forget(str(result.data["account"]["id"]))
+		guest.forget(str(result.data["account"]["id"]), was_guest)
 	return result
 
 
@@ -206,12 +210,13 @@ func delete_account(proof: String = "") -> Result:
 	var generation: int = _generation
 	var store: Store = _store
 	var guest: Guest = Guest.new(base_url, profile)
+	var was_guest: bool = is_guest()
 	var account: Array = [base_url, account_id]
 	_is_leaving = true
 	var result: Result = await fetch("/v1/me/delete", _proof(proof))
 	_is_leaving = false
 	if result.ok:
-		guest.forget(str(account[1]))
+		guest.forget(str(account[1]), was_guest)
 		var record: Dictionary = store.read()
 		if [record.get("server"), record.get("account_id")] == account:
 			store.clear()
@@ -289,20 +294,12 @@ func _sign_in(
 		_generation += 1
 		_session = session
 		_session.is_remembered = remember
-		_note_guest()
+		if not is_guest():
+			Guest.new(base_url, profile).forget(account_id)
 		_keep("")
 		_is_reachable = true
 	_is_signing_in = false
 	return result
-
-
-## Remembers that the server knows this device's guest, or that it is no guest any more.
-func _note_guest() -> void:
-	var guest: Guest = Guest.new(base_url, profile)
-	if is_guest():
-		guest.note_known(account_id)
-	else:
-		guest.forget(account_id)
 
 
 ## Makes a call that gives the session new tokens; it is safe to repeat.

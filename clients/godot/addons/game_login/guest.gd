@@ -55,16 +55,20 @@ func is_known() -> bool:
 	return FileAccess.file_exists(_file("known").path)
 
 
-## Notes that the server has signed the guest in.
+## Notes that the server has signed the guest in. If that cannot be written, the next sign-in by the
+## secret tries again; until then, a guest whose account has vanished would be created anew unasked.
 func note_known(account_id: String) -> void:
 	if _number > 0 and not is_known():
 		if not _file("known").write({"account_id": account_id}):
 			push_warning("Game Login: cannot write %s." % _file("known").path)
 
 
-## Deletes the secret of an account that is deleted, or no guest any more.
-func forget(account_id: String) -> void:
-	if _number == 0 or _file("known").read().get("account_id") != account_id:
+## Deletes the secret of an account that is deleted, or no guest any more. A secret that the server
+## took as proof for the account belongs to it even if that could not be noted.
+func forget(account_id: String, is_proven: bool = false) -> void:
+	var unnoted: String = account_id if is_proven else ""
+	var owner: String = str(_file("known").read().get("account_id", unnoted))
+	if _number == 0 or owner != account_id:
 		return
 	if not _file("over").write({}):
 		push_warning("Game Login: cannot write %s." % _file("over").path)

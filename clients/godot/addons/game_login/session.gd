@@ -43,10 +43,11 @@ func take(body: Dictionary, asked_at: float) -> bool:
 	return true
 
 
-## Takes the name from an answer, and whether the account is a guest's.
+## Takes the name from an answer, and whether the account is a guest's: a server from before guests
+## does not say, and may answer for a while after a roll-back.
 func take_account(account: Dictionary) -> void:
 	username = str(account.get("username", username))
-	is_guest = account.get("guest", false) == true
+	is_guest = account.get("guest", is_guest) == true
 
 
 ## Returns the access token if it is valid for some more seconds, or "".
