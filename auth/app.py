@@ -64,38 +64,53 @@ def create_app(
     secret_store = SecretStore()
     secret_store.prepare()
     database = _database(settings, secret_store)
-    account_table, session_table = AccountTable(database), SessionTable(database)
-    sign_ins, identities = SignIns(database), IdentityTable(database)
-    renewal_table = RenewalTable(database)
     keys = TokenKeys(secret_store, settings.token_secret_id)
     realm = Realm(settings.token_issuer, settings.token_audience)
-    sessions = Sessions(session_table, keys, realm, clock)
+    sessions = Sessions(SessionTable(database), keys, realm, clock)
     limits = RateLimits(BucketTable(database), keys, settings.rate_limit_scale)
-    passwords = passwords or Passwords()
-    admission = Admission(account_table, session_table, sessions, limits, clock)
-    confirmations = Confirmations(identities, limits, passwords, clock)
-    accounts = Accounts(
-        account_table, sign_ins, sessions, admission, confirmations, limits, passwords, clock
-    )
-    renewals = Renewals(sessions, keys, passwords, clock)
-    changes = PasswordChanges(renewal_table, renewals, limits, passwords, clock)
-    renamings = Renamings(account_table, confirmations, clock)
-    history = AccountHistory(EventTable(database), identities, session_table, confirmations, clock)
-    guests = Guests(
-        identities, sign_ins, admission, limits, passwords, clock, enabled=settings.guests
-    )
-    upgrades = Upgrades(renewal_table, renewals, confirmations, limits, clock)
+    flows = _Flows(settings, database, keys, sessions, limits, passwords or Passwords(), clock)
     proxy = TrustedProxy(
         secret_store, settings.trusted_proxy_secret_id, settings.trusted_proxy_header
     )
     views = (
-        AccountViews(accounts, changes, renamings, history, proxy),
-        GuestViews(guests, upgrades, proxy),
+        AccountViews(flows.accounts, flows.changes, flows.renamings, flows.history, proxy),
+        GuestViews(flows.guests, flows.upgrades, proxy),
         SessionViews(sessions),
         ServiceViews(keys, database),
     )
-    rules = (blueprint("api", ROUTES, sessions, *views), tutorial(accounts, sessions, proxy))
+    rules = (blueprint("api", ROUTES, sessions, *views), tutorial(flows.accounts, sessions, proxy))
     return Application(database, secret_store, proxy, RequestLog(limits, proxy), rules)
+
+
+class _Flows:
+    """The flows on accounts, put together from the tables and from each other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        keys: TokenKeys,
+        sessions: Sessions,
+        limits: RateLimits,
+        passwords: Passwords,
+        clock: Clock,
+    ) -> None:
+        accounts, session_table = AccountTable(database), SessionTable(database)
+        sign_ins, identities = SignIns(database), IdentityTable(database)
+        admission = Admission(accounts, session_table, sessions, limits, clock)
+        confirmations = Confirmations(identities, limits, passwords, clock)
+        renewals = Renewals(sessions, keys, passwords, clock)
+        renewal_table, events = RenewalTable(database), EventTable(database)
+        self.accounts = Accounts(
+            accounts, sign_ins, sessions, admission, confirmations, limits, passwords, clock
+        )
+        self.changes = PasswordChanges(renewal_table, renewals, limits, passwords, clock)
+        self.renamings = Renamings(accounts, confirmations, clock)
+        self.history = AccountHistory(events, identities, session_table, confirmations, clock)
+        self.guests = Guests(
+            identities, sign_ins, admission, limits, passwords, clock, enabled=settings.guests
+        )
+        self.upgrades = Upgrades(renewal_table, renewals, confirmations, limits, clock)
 
 
 def migrate(environment: Mapping[str, str]) -> list[str]:

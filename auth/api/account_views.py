@@ -122,7 +122,7 @@ class AccountViews:
         """
         address = client_address(self._proxy)
         wanted = Renaming(form.username, form.confirmation(), address)
-        return account_body(self._renamings.rename(calling.account, wanted))
+        return account_body(self._renamings.rename(calling, wanted))
 
     def events(self, caller: Caller) -> EventList:
         """List what happened to the account."""

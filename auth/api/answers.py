@@ -140,13 +140,21 @@ class ExportedSession(msgspec.Struct):
     ended_at: Time | None
 
 
+class ExportedEvent(ListedEvent):
+    """An event with its details."""
+
+    data: Annotated[
+        dict[str, str | int] | None, Meta(description="Such as the new and the former name.")
+    ]
+
+
 class ExportBody(msgspec.Struct):
     """Everything that is stored about a player, except for digests of secrets."""
 
     account: ExportedAccount
     identities: list[ExportedIdentity]
     sessions: list[ExportedSession]
-    events: Annotated[list[ListedEvent], Meta(description="The newest 1000.")]
+    events: Annotated[list[ExportedEvent], Meta(description="The newest 1000.")]
     generated_at: Time
 
 
@@ -237,7 +245,7 @@ def export_body(export: Export) -> ExportBody:
             for one in export.identities
         ],
         sessions=[_exported(one) for one in export.sessions],
-        events=[_event(one) for one in export.events],
+        events=[_exported_event(one) for one in export.events],
         generated_at=rfc3339(export.generated_at),
     )
 
@@ -272,6 +280,12 @@ def _time(moment: datetime | None) -> str | None:
 def _event(event: Event) -> ListedEvent:
     session_id = id_text(event.session_id) if event.session_id else None
     return ListedEvent(rfc3339(event.at), event.kind.name.lower(), session_id)
+
+
+def _exported_event(event: Event) -> ExportedEvent:
+    listed = _event(event)
+    data = msgspec.json.decode(event.data) if event.data else None
+    return ExportedEvent(listed.at, listed.type, listed.session_id, data)
 
 
 def _device(session: Session) -> str | None:

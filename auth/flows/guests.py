@@ -105,7 +105,7 @@ class Guests:
         check_guest_secret(visit.guest_secret)
         subject = subject_of(visit.guest_secret)
         if sign_in := self._sign_ins.by_guest_secret(subject, self._clock()):
-            return self._sign_in(sign_in, subject, visit.device), False
+            return self._sign_in(sign_in, subject, visit, create=create), False
         if not create:
             raise UnknownGuest
         if not self._enabled:
@@ -120,16 +120,20 @@ class Guests:
         sign_in = self._sign_ins.by_guest_secret(subject, self._clock())
         if sign_in is None:
             raise Unavailable("the guest was deleted meanwhile")
-        return self._sign_in(sign_in, subject, visit.device), False
+        return self._sign_in(sign_in, subject, visit, create=create), False
 
-    def _sign_in(self, sign_in: SignInRow, subject: bytes, device: str | None) -> SignedIn:
+    def _sign_in(
+        self, sign_in: SignInRow, subject: bytes, visit: Visit, *, create: bool
+    ) -> SignedIn:
         note(account_id=id_text(sign_in.account.id))
         self._admission.refuse_suspended(sign_in.account)
         self._identities.use(GUEST, subject, self._clock())
         try:
-            return self._admission.admit(sign_in, device, [])
-        except InvalidCredentials:  # the account was deleted meanwhile
-            raise UnknownGuest from None
+            return self._admission.admit(sign_in, visit.device, [])
+        except InvalidCredentials:
+            if not create:
+                raise UnknownGuest from None
+            raise Unavailable("the guest was deleted meanwhile") from None
 
     def _create(self, subject: bytes, device: str | None) -> SignedIn | None:
         """Create a guest; None: another call has just created it.
@@ -189,7 +193,8 @@ class Upgrades:
         if self._is_owner(calling, chosen, charges):
             return self._set(calling, chosen)
         # An upgrade by a parallel call ends the secret, too.
-        calling = self._renewals.current(calling)
+        with self._rate_limits.refunded_if_unavailable(charges[:1]):
+            calling = self._renewals.current(calling)
         if not calling.account.has_password:
             note("guest_secret_check_failed")
             raise WrongGuestSecret
@@ -203,7 +208,7 @@ class Upgrades:
         except WeakPassword:
             self._rate_limits.refund(charges)
             raise
-        with self._rate_limits.refunded_if_unavailable(charges):
+        with self._rate_limits.refunded_if_unavailable(charges[:1]):
             is_owner = self._confirmations.is_guest(calling.account, chosen.guest_secret)
         if is_owner:
             self._rate_limits.refund(charges[:1])

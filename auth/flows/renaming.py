@@ -11,6 +11,7 @@ from auth.errors import InvalidRequest, RenamedRecently, Unavailable, UsernameTa
 from auth.external.failures import Duplicate
 from auth.flows.confirmation import Confirmation, Confirmations
 from auth.flows.rate_limits import NAME_BY_ADDRESS, network_of
+from auth.flows.sessions import CallingSession
 from auth.logs import note
 from auth.store.accounts import AccountTable
 from auth.store.events import new_event
@@ -37,36 +38,38 @@ class Renamings:
         self._confirmations = confirmations
         self._clock = clock
 
-    def rename(self, account: Account, wanted: Renaming) -> Account:
+    def rename(self, calling: CallingSession, wanted: Renaming) -> Account:
         """Give an account another name; return the account.
 
         Raises:
+            InvalidRequest: a chosen name changes only with a confirmation.
             InvalidUsername: the name cannot be used.
             RenamedRecently: the name was changed less than 30 days ago.
-            InvalidRequest: a chosen name changes only with a confirmation.
             TooManyAttempts, WrongPassword, WrongGuestSecret.
             UsernameTaken: another account has the name.
         """
+        account = calling.account
         if wanted.username == account.username:
             return account  # the repetition of a call whose answer was lost
+        if wanted.confirmation is None and not account.generated_name:
+            raise InvalidRequest(fields={"password": "This field is missing."})
         check_username(wanted.username)
         now = self._clock()
         respelled = username_key(wanted.username) == username_key(account.username)
         if not respelled and account.renamed_at and now < account.renamed_at + INTERVAL:
             raise RenamedRecently(account.renamed_at + INTERVAL)
         confirmation = None if account.generated_name else wanted.confirmation
-        if confirmation is None and not account.generated_name:
-            raise InvalidRequest(fields={"password": "This field is missing."})
         also = () if respelled else ((NAME_BY_ADDRESS, (network_of(wanted.address),)),)
         with self._confirmations.change(account, confirmation, also):
             renamed_at = account.renamed_at if respelled or account.generated_name else now
-            return self._renamed(account, wanted.username, renamed_at, now)
+            return self._renamed(calling, wanted.username, renamed_at, now)
 
     def _renamed(
-        self, account: Account, username: str, renamed_at: datetime | None, now: datetime
+        self, calling: CallingSession, username: str, renamed_at: datetime | None, now: datetime
     ) -> Account:
-        kind = EventKind.RENAMED
-        event = new_event(kind, account.id, now, username=username, former=account.username)
+        account, session_id = calling.account, calling.session.id
+        names = {"username": username, "former": account.username}
+        event = new_event(EventKind.RENAMED, account.id, now, session_id, **names)
         key = username_key(username)
         try:
             self._table.rename(account, username, key, renamed_at, event)

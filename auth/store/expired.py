@@ -21,18 +21,20 @@ _OLD_SESSION = (
 CROWDED_AT_ONCE = 50
 # Rows that one statement deletes, and locks meanwhile. MySQL has no time limit for a DELETE.
 DELETED_AT_ONCE = 100
-GUESTS_AT_ONCE = 50
+GUESTS_AT_ONCE = 10  # each with its sessions and events
 MAX_EVENTS = 1000  # of one account
 
 # How long events are kept, if not as long as the others.
 EVENT_DAYS = 90
 EVENT_DAYS_OF = {EventKind.REGISTERED: 7, EventKind.ACCOUNT_PURGED: 30}
 
-# A guest who comes back notes it in `identities` before the session is stored.
+# A guest who comes back notes it in `identities` before the session is stored. Sessions say when a
+# guest who stays signed in played last.
 _UNUSED_GUEST = (
     "i.provider = %(provider)s AND i.last_used_at <= %(unused_since)s AND a.guest = 1"
     " AND (a.suspended_until IS NULL OR a.suspended_until <= %(now)s)"
-    f" AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.account_id = a.id AND {LASTS})"
+    f" AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.account_id = a.id"
+    f" AND (s.rotated_at > %(unused_since)s OR {LASTS}))"
 )
 
 
@@ -57,7 +59,20 @@ class ExpiredRows:
 
         A session that ended by its account's epoch counts from the time it would have expired.
         """
+        self._keep_last_use(after, to, moment)
         return self._delete("sessions", "id", after, to, _OLD_SESSION, moment=moment)
+
+    def _keep_last_use(self, after: bytes, to: bytes, moment: datetime) -> None:
+        """Note the last use of a guest whose sessions are about to be deleted."""
+        self._database.execute(
+            "UPDATE identities i JOIN (SELECT account_id, MAX(rotated_at) AS used_at FROM sessions"
+            f" WHERE id > %(after)s AND id <= %(to)s AND {_OLD_SESSION} GROUP BY account_id) s"
+            " ON s.account_id = i.account_id"
+            " SET i.last_used_at = s.used_at WHERE i.last_used_at < s.used_at",
+            after=after,
+            to=to,
+            moment=moment,
+        )
 
     def crowded_accounts(self, after: bytes, to: bytes) -> list[bytes]:
         """Return the accounts in this range of ids that have more than `MAX_SESSIONS`.
@@ -101,7 +116,8 @@ class ExpiredRows:
         }
         places = ", ".join(f"%({name})s" for name in accounts)
         deletion = Statement(
-            "DELETE a FROM accounts a JOIN identities i ON i.account_id = a.id"
+            "DELETE a FROM accounts a FORCE INDEX (PRIMARY)"
+            " JOIN identities i ON i.account_id = a.id"
             f" WHERE a.id IN ({places}) AND {_UNUSED_GUEST}",
             accounts | _guest_values(unused_since, now),
         )

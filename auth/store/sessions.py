@@ -143,7 +143,7 @@ class SessionTable:
         return result.changed > 0
 
     def end(self, session_id: bytes, account_id: bytes, now: datetime, event: Event) -> bool:
-        """End a session; False: it does not exist, or has already ended."""
+        """End a session; False: it does not exist, or lasts no more."""
         ending = _ending(_ID, now, id=session_id, account_id=account_id)
         return self._database.transact(ending, recorded(event)) > 0
 
@@ -229,7 +229,8 @@ class Surplus:
 
 def _ending(condition: str, now: datetime, **named: Value) -> Statement:
     return Statement(
-        f"UPDATE sessions s SET s.ended_at = %(now)s WHERE {condition} AND s.ended_at IS NULL",
+        "UPDATE sessions s JOIN accounts a ON a.id = s.account_id SET s.ended_at = %(now)s"
+        f" WHERE {condition} AND {LASTS}",
         {"now": now, **named},
     )
 

@@ -159,7 +159,8 @@ def test_ending_the_session_before_loses_its_answer(
     player = Player()
     player.register()
     before = player.refresh_token
-    wire.cut_at("UPDATE sessions s SET s.ended_at", answered=answered, times=times)
+    ending = "UPDATE sessions s JOIN accounts a ON a.id = s.account_id SET s.ended_at"
+    wire.cut_at(ending, answered=answered, times=times)
     assert player.log_in(refresh_token=before).status == 200
     assert wire.cuts == times
     assert player.me().status == 200

@@ -10,7 +10,7 @@ from auth.times import new_id, system_clock
 from tests.conftest import FakeClock, Tables
 from tests.integration.database.test_lost_answers import Wire, wire  # noqa: F401  # a fixture
 from tests.play.guests import Guest
-from tests.play.players import Player
+from tests.play.players import Player, call
 
 DAY = timedelta(days=1)
 NEW_PASSWORD = "seven wooden ladders tonight"
@@ -49,7 +49,7 @@ def test_what_is_recorded(player: Player, tables: Tables) -> None:
     assert last[0] == "session_ended"
     assert types == [
         ("signed_out_everywhere", session_id),
-        ("renamed", None),
+        ("renamed", session_id),
         ("password_changed", session_id),
         ("session_ended", ended),
         ("registered", session_id),
@@ -76,6 +76,41 @@ def test_what_is_not(player: Player, tables: Tables) -> None:
     assert player.log_out(everywhere=True).status == 200
     kinds = [row["kind"] for row in tables.run("SELECT kind FROM events ORDER BY seq")]
     assert kinds == [1, 8]
+
+
+def test_a_session_that_is_over(player: Player, clock: FakeClock, tables: Tables) -> None:
+    """Signing out of a session that ended by a new epoch, or expired, writes nothing."""
+    phone = player.on_another_device()
+    assert phone.log_in().status == 200
+    assert player.log_out(everywhere=True).status == 200
+    for device in (phone, player):
+        assert device.log_out().status == 200
+        assert call("POST", "/v1/logout", {"refresh_token": device.refresh_token}).status == 200
+    assert player.log_in().status == 200
+    clock.advance(days=31)
+    for everywhere in (True, False):
+        body = {"refresh_token": player.refresh_token, "everywhere": everywhere}
+        assert call("POST", "/v1/logout", body).status == 200
+    kinds = [row["kind"] for row in tables.run("SELECT kind FROM events ORDER BY seq")]
+    assert kinds == [1, 7]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_signing_out_everywhere_loses_its_commit(
+    warm: Database,
+    tables: Tables,
+    wire: Wire,  # noqa: F811
+    *,
+    answered: bool,
+) -> None:
+    """Signing out everywhere by refresh token is one event, whichever answer was lost."""
+    player = Player()
+    player.register()
+    wire.cut_at("COMMIT", answered=answered)
+    body = {"refresh_token": player.refresh_token, "everywhere": True}
+    assert call("POST", "/v1/logout", body).status == 200
+    kinds = [row["kind"] for row in tables.run("SELECT kind FROM events ORDER BY seq")]
+    assert kinds == [1, 7]
 
 
 def test_a_copied_token(player: Player, clock: FakeClock) -> None:
@@ -188,6 +223,17 @@ def test_export(player: Player, tables: Tables) -> None:
     (row,) = tables.run("SELECT password_hash FROM accounts")
     assert row["password_hash"] not in answer.text
     assert "hash" not in answer.text
+
+
+def test_export_of_names(player: Player) -> None:
+    """An export has the former names, which the list of events leaves out."""
+    old = player.username
+    body = {"username": "Ada", "password": player.password}
+    assert player.ask("PUT", "/v1/me/username", body).status == 200
+    export = player.ask("POST", "/v1/me/export", {"password": player.password}).json
+    assert export["events"][0]["data"] == {"username": "Ada", "former": old}
+    assert export["events"][1]["data"] is None
+    assert "data" not in player.ask("GET", "/v1/me/events").json["events"][0]
 
 
 def test_export_of_a_guest(tables: Tables) -> None:

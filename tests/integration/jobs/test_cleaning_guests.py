@@ -70,6 +70,48 @@ def test_a_living_session_keeps_a_guest(guests: list[Guest], tables: Tables) -> 
     assert guests[0].refresh().status == 200
 
 
+def test_played_until_a_session_ended(
+    guests: list[Guest], tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Playing counts as use until the session ended, also after its row was deleted."""
+    played, left = guests[:2]
+    for guest in (played, left):
+        come_last(tables, guest, 40 * DAY, living=True)
+        assert guest.log_out().status == 200
+    tables.run(
+        "UPDATE sessions SET rotated_at = rotated_at - INTERVAL 40 DAY WHERE account_id = %s",
+        account_of(left),
+    )
+    monkeypatch.setenv("GUEST_DAYS", "35")
+    assert handler.clean_up({}, None)["guests"] == 1
+    monkeypatch.setenv("SESSION_HISTORY_DAYS", "0")
+    assert handler.clean_up({}, None)["sessions"] == 1
+    assert handler.clean_up({}, None)["guests"] == 0
+    assert played.enter().status == 200
+    assert left.enter().code == "unknown_guest"
+
+
+def test_several_old_sessions_of_a_guest(
+    guests: list[Guest], tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last use of all deleted sessions counts, and an older one never replaces a newer."""
+    guest = guests[0]
+    account = account_of(guest)
+    moments = [system_clock() - days * DAY for days in (50, 20, 30)]
+    for moment in moments:
+        tables.add_session(account, rotated_at=moment, ended_at=moment)
+    come_last(tables, guest, 40 * DAY, living=True)
+    monkeypatch.setenv("SESSION_HISTORY_DAYS", "1")
+    monkeypatch.setenv("GUEST_DAYS", "0")
+    assert handler.clean_up({}, None)["sessions"] == 3
+    (row,) = tables.run("SELECT last_used_at FROM identities WHERE account_id = %s", account)
+    assert row["last_used_at"] == moments[1]
+    tables.add_session(account, rotated_at=moments[0], ended_at=moments[0])
+    assert handler.clean_up({}, None)["sessions"] == 1
+    (row,) = tables.run("SELECT last_used_at FROM identities WHERE account_id = %s", account)
+    assert row["last_used_at"] == moments[1]
+
+
 @pytest.mark.parametrize(("days", "gone"), [("0", 0), ("1", 2), ("3", 1)])
 def test_guest_days(
     guests: list[Guest], tables: Tables, monkeypatch: pytest.MonkeyPatch, days: str, gone: int

@@ -176,7 +176,7 @@ def _old_tail_good_after_a_password(patch: pytest.MonkeyPatch) -> None:
 
 
 def _logout_forgotten(patch: pytest.MonkeyPatch) -> None:
-    old, new = "AND s.ended_at IS NULL", "AND s.ended_at < '2000-01-01'"
+    old, new = "s.ended_at IS NULL", "s.ended_at < '2000-01-01'"
     _edit_statement(SessionTable, "end", patch, old, new)
 
 
