@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from auth.external.database import Database
+from auth.flows.rate_limits import NAME_BY_ADDRESS
 from auth.store.identities import IdentityTable
 from auth.store.records import Identity
 from tests.conftest import FakeClock, Tables
@@ -115,11 +116,10 @@ def test_refused_name(guest: Guest, tables: Tables, username: str) -> None:
 @pytest.mark.parametrize("password", ["short", "password", "iamAdaLovelace"])
 def test_weak_password(guest: Guest, tables: Tables, password: str) -> None:
     """The password follows the rules of a registration, and a refusal is not charged."""
-    before = tables.run("SELECT bucket, tat FROM rate_limits ORDER BY bucket")
-    assert guest.upgrade("Ada", password).code == "weak_password"
-    after = {row["bucket"]: row["tat"] for row in tables.run("SELECT * FROM rate_limits")}
-    assert all(after[row["bucket"]] == row["tat"] for row in before)
+    for _ in range(NAME_BY_ADDRESS.burst + 1):  # more than the bucket of any limit holds
+        assert guest.upgrade("Ada", password).code == "weak_password"
     assert is_guest(tables, guest)
+    assert guest.upgrade("Ada").status == 200
 
 
 @pytest.mark.parametrize("secret", ["Zk3yq0S8uVwX1aBcD2eFgH4iJkL5mNoP6qRsT7uVwY8", "garbled", ""])
