@@ -26,6 +26,7 @@ from auth.settings import Settings
 from tests.benchmarks import tutorial
 from tests.play import players
 from tests.play.events import http_event
+from tests.play.guests import Guest
 from tests.play.players import Player, running
 from tests.play.round_trips import round_trips
 
@@ -80,6 +81,7 @@ class Workload:
         self._number = 0
         self._logins = 0
         self._player = self._new_player()
+        self._guest_name: str | None = None
 
     def login(self) -> float:
         """Sign in, as a player with few sessions: the fifty-first costs a statement more."""
@@ -106,6 +108,15 @@ class Workload:
     def unknown(self) -> float:
         """Sign in with an unknown name; wall time."""
         return self._refused(f"{self._player.username}-not")
+
+    def guest_name(self) -> float:
+        """Sign in with the generated name of a guest, who has no password; wall time."""
+        if self._guest_name is None:
+            guest = Guest(address=self._player.address)
+            entered = guest.enter(create=True)
+            _expect(entered.status, 201)
+            self._guest_name = entered.json["account"]["username"]
+        return self._refused(self._guest_name)
 
     def verification(self) -> float:
         """Verify a password, and nothing else."""

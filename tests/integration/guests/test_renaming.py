@@ -61,7 +61,7 @@ def test_another_spelling(
     (date,) = tables.run("SELECT renamed_at FROM accounts")
     before = charged(tables)
     assert rename(player, "ADA").status == 200
-    (change,) = set(charged(tables) - before)  # counted as a change
+    assert len(charged(tables) - before) == 1  # counted as a change
     after = charged(tables)
     assert rename(player, "ADA").status == 200  # the same again
     assert tables.run("SELECT renamed_at FROM accounts") == [date]

@@ -62,7 +62,7 @@ junk = st.recursive(
 )
 FIELDS = (
     *("username", "password", "device", "refresh_token", "current_password", "new_password"),
-    "everywhere",
+    *("everywhere", "guest_secret", "create"),
 )
 forms = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, words | junk))
 few = examples(

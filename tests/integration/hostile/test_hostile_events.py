@@ -25,6 +25,7 @@ import handler
 from tests.integration.contract.contract import CODES, LOGIN, REGISTER, ROUTES, TUTORIAL
 from tests.integration.hostile.test_hostile_bodies import FIELDS, _quick, junk, tokens, words  # noqa: F401
 from tests.play.events import http_event
+from tests.play.guests import new_secret
 from tests.play.players import Player
 
 pytestmark = pytest.mark.search
@@ -81,7 +82,7 @@ class Batch:
         body = self.body
         if isinstance(body, dict):
             new_name = {"username": f"{player.username}-new"} if self.new_name else {}
-            body = json.dumps(right_body(player) | new_name | body)
+            body = json.dumps(right_body(player, self.route) | new_name | body)
         headers = {"content-type": "application/json"}
         headers["authorization"] = f"Bearer {player.access_token}"
         event = http_event(*self.route, body, headers)
@@ -89,6 +90,7 @@ class Batch:
         return [event, *alone, changed(event, self.changes), self.no_event]
 
 
+OF_GUESTS = {("POST", "/v1/guest"), ("POST", "/v1/me/upgrade")}
 real_routes = st.sampled_from(
     [(route.method, route.path) for route in (*ROUTES, *TUTORIAL, LOGIN, *(REGISTER,) * 5)]
 )
@@ -105,15 +107,18 @@ batches = st.builds(
 )
 
 
-def right_body(player: Player) -> dict[str, object]:
-    """Return a body that every route accepts."""
-    return {
+def right_body(player: Player, route: tuple[str, str]) -> dict[str, object]:
+    """Return a body that a route accepts."""
+    body: dict[str, object] = {
         "username": player.username,
         "password": player.password,
         "refresh_token": player.refresh_token,
         "current_password": player.password,
         "new_password": player.password,
     }
+    if route in OF_GUESTS:  # elsewhere it would be a second confirmation
+        body |= {"guest_secret": new_secret(), "create": True}
+    return body
 
 
 def changed(event: dict[str, Any], changes: list[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:

@@ -83,13 +83,22 @@ def test_end_all_sessions(tables: Tables) -> None:
 
 
 def test_delete_one(tables: Tables) -> None:
-    """An account is deleted by its id from the log."""
-    ada = Player("Ada")
-    identifier = ada.register().json["account"]["id"]
+    """An account is deleted by its id from the log, with its events; others keep theirs."""
+    other, guest = Player("Ada"), Guest()
+    other.register()
+    identifier = guest.enter(create=True).json["account"]["id"]
+    assert guest.ask("PUT", "/v1/me/username", {"username": "Grace"}).status == 200
+    assert tables.count("events") == 3
     example = "01a2049b-98cc-7f6c-9d0e-ff9ab9f9a0c1"
-    assert example in statement("delete one")
-    tables.run(statement("delete one").replace(example, identifier))
-    assert (tables.count("accounts"), tables.count("sessions")) == (0, 0)
+    for name in ("delete one", "delete its events"):
+        assert example in statement(name)
+        tables.run(statement(name).replace(example, identifier))
+    for table in ("accounts", "sessions", "events"):
+        assert tables.count(table) == 1
+    assert tables.count("identities") == 0
+    assert [one["type"] for one in other.ask("GET", "/v1/me/events").json["events"]] == [
+        "registered"
+    ]
 
 
 def test_after_a_restore(
