@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from auth.api.answers import HEADERS, Done, SessionBody, SessionList
+from auth.api.forms import Confirmed
 from auth.api.routes import ROUTES
 from auth.api.routing import Route
 from auth.api.tutorial import TUTORIAL
@@ -126,8 +127,9 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["parameters"] = parameters
     if route.body:
         fields = msgspec.structs.fields(route.body)
+        needs_field = any(field.required for field in fields) or issubclass(route.body, Confirmed)
         operation["requestBody"] = {
-            "required": any(field.required for field in fields),
+            "required": needs_field,
             "content": _json(_reference("schemas", route.body.__name__)),
         }
     operation["responses"] = {str(route.status): _success(route, route.success)}
