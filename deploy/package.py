@@ -40,6 +40,7 @@ NOT_NEEDED = (
     *("bin", "**/__pycache__", "**/tests", "**/*.c", "**/*.h", "**/*.pyi", "**/py.typed"),
     *("*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED"),
     *("*.dist-info/direct_url.json", "*.dist-info/sboms"),
+    "pycparser",  # cffi parses C with it, but only to build libraries
 )
 
 IN_LAMBDA = "/var/task"  # the folder with the unzipped package

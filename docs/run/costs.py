@@ -62,12 +62,13 @@ class RouteCost:
 
 
 # CPU times, and the round trips of a registration: measured, see ../promises/performance.md.
-HASH_MS = {"AVX2, x86_64": 23.47, "stock wheel, x86_64": 37.24}
+# CPU times, and the round trips of a registration: measured, see ../promises/performance.md.
+HASH_MS = {"AVX2, x86_64": 26.65, "stock wheel, x86_64": 41.42}
 ROUTES = {
-    "register": RouteCost(0.2, HASH_MS["AVX2, x86_64"] + 7.89, 6, 1407, 384),
-    "login": RouteCost(1, HASH_MS["AVX2, x86_64"] + 4.84, 4, 1400, 376),
-    "refresh": RouteCost(72, 3.43, 2, 1400, 432),
-    "me": RouteCost(12, 2.53, 1, 322, 300),
+    "register": RouteCost(0.2, HASH_MS["AVX2, x86_64"] + 10.27, 6, 1407, 384),
+    "login": RouteCost(1, HASH_MS["AVX2, x86_64"] + 4.04, 4, 1400, 376),
+    "refresh": RouteCost(72, 2.73, 2, 1400, 432),
+    "me": RouteCost(12, 2.11, 1, 322, 300),
 }
 ROUND_TRIP_MS = 1.0  # assumed: between a function and a database in the same region
 PLATFORM_LOG_BYTES = 900  # assumed: Lambda's own two or three lines, and the gateway's

@@ -25,7 +25,7 @@ PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n[A-Za-z0-9+/=
 LEFT_OUT = {".git", ".venv", "node_modules", ".local", ".serverless", ".hypothesis"}
 SUFFIXES = {
     *("", ".py", ".pyc", ".so", ".sql", ".pem", ".txt", ".md", ".rst", ".APACHE", ".BSD"),
-    *(".cfg", ".css", ".js", ".png"),  # of pycparser, and of Werkzeug's error page
+    *(".css", ".js", ".png"),  # of Werkzeug's error page
 }
 AWS_KEY = re.compile(rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 
@@ -44,7 +44,6 @@ DEPENDENCIES = {
     "jwt",
     "markupsafe",
     "msgspec",
-    "pycparser",
     "pymysql",
     "serverless_wsgi",
     "werkzeug",
