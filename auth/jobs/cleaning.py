@@ -114,7 +114,7 @@ class _Walks:
 
     def _surplus_sessions(self, after: bytes, to: bytes) -> Cleaned:
         """Trim the first accounts of a range that have too many sessions, some rows of each."""
-        crowded = self._expired.crowded_accounts(after, to)
+        crowded = self._expired.crowded_accounts("sessions", after, to)
         deleted = 0
         for account_id in crowded:
             with self._database.budget(REQUEST_SECONDS):
@@ -124,7 +124,7 @@ class _Walks:
 
     def _surplus_events(self, after: bytes, to: bytes) -> Cleaned:
         """Trim the first accounts of a range that have too many events."""
-        chatty = self._expired.chatty_accounts(after, to)
+        chatty = self._expired.crowded_accounts("events", after, to)
         deleted = 0
         for account_id in chatty:
             batch = BATCH

@@ -23,6 +23,7 @@ CROWDED_AT_ONCE = 50
 DELETED_AT_ONCE = 100
 GUESTS_AT_ONCE = 10  # each with its sessions and events
 MAX_EVENTS = 1000  # of one account
+MOST_ROWS = {"sessions": MAX_SESSIONS, "events": MAX_EVENTS}  # of one account, by table
 
 # How long events are kept, if not as long as the others.
 EVENT_DAYS = 90
@@ -74,14 +75,14 @@ class ExpiredRows:
             moment=moment,
         )
 
-    def crowded_accounts(self, after: bytes, to: bytes) -> list[bytes]:
-        """Return the accounts in this range of ids that have more than `MAX_SESSIONS`.
+    def crowded_accounts(self, table: str, after: bytes, to: bytes) -> list[bytes]:
+        """Return the accounts in this range of ids that have too many rows in a table.
 
         In the order of their ids, and at most `CROWDED_AT_ONCE`.
         """
         result = self._database.execute(
-            "SELECT account_id FROM sessions WHERE account_id > %s AND account_id <= %s"
-            f" GROUP BY account_id HAVING COUNT(*) > {MAX_SESSIONS}"
+            f"SELECT account_id FROM {table} WHERE account_id > %s AND account_id <= %s"
+            f" GROUP BY account_id HAVING COUNT(*) > {MOST_ROWS[table]}"
             f" ORDER BY account_id LIMIT {CROWDED_AT_ONCE}",
             after,
             to,
@@ -140,20 +141,6 @@ class ExpiredRows:
         cases = " ".join(f"WHEN {int(kind)} THEN %(moment_{int(kind)})s" for kind in EVENT_DAYS_OF)
         old = f"at <= CASE kind {cases} ELSE %(default_moment)s END"
         return self._delete("events", "seq", after, to, old, **moments)
-
-    def chatty_accounts(self, after: bytes, to: bytes) -> list[bytes]:
-        """Return the accounts in this range of ids that have more than `MAX_EVENTS`.
-
-        In the order of their ids, and at most `CROWDED_AT_ONCE`.
-        """
-        result = self._database.execute(
-            "SELECT account_id FROM events WHERE account_id > %s AND account_id <= %s"
-            f" GROUP BY account_id HAVING COUNT(*) > {MAX_EVENTS}"
-            f" ORDER BY account_id LIMIT {CROWDED_AT_ONCE}",
-            after,
-            to,
-        )
-        return [row["account_id"] for row in result.rows]
 
     def delete_oldest_events(self, account_id: bytes, limit: int) -> int:
         """Delete events of an account beyond the newest `MAX_EVENTS`, at most `limit`."""
