@@ -17,12 +17,12 @@ from deploy import argon2
 from deploy.package import IN_RUNTIME, build, pinned
 from deploy.python import find_python
 from local.stack import ROOT
+from tests.play.sources import checkout
 
 LARGEST = 9_000_000
 MAGIC = 3571  # CPython 3.13's .pyc files begin with it
 UNCHECKED_HASH = 0b01
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\r\n]{64}")
-LEFT_OUT = {".git", ".venv", "node_modules", ".local", ".serverless", ".hypothesis"}
 SUFFIXES = {
     *("", ".py", ".pyc", ".so", ".sql", ".pem", ".txt", ".md", ".rst", ".APACHE", ".BSD"),
     *(".css", ".js", ".png"),  # of Werkzeug's error page
@@ -152,8 +152,7 @@ def test_argon2_is_the_fast_one(zipped: zipfile.ZipFile, tmp_path: Path) -> None
 
 def test_serverless_uses_it(package: Path, tmp_path: Path) -> None:
     """`serverless package` uploads this zip: a build in another folder is identical."""
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT, copy, ignore=lambda folder, _: LEFT_OUT if Path(folder) == ROOT else ())
+    copy = checkout(tmp_path / "copy")
     (copy / ".local").mkdir()
     for name in (".venv", "node_modules", ".local/build"):
         (copy / name).symlink_to(ROOT / name)

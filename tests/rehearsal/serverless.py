@@ -11,8 +11,8 @@ from deploy.package import ROOT
 from local.secrets_manager import CREDENTIALS
 from local.stack import NO_PROXY, without_aws
 from local.terminal import Problem
+from tests.play.sources import checkout
 
-NOT_COPIED = (".git", ".local", ".venv", "node_modules", ".serverless", "__pycache__", ".*_cache")
 LINKED = ("node_modules", ".venv", ".local/build")
 COMPILED = "cloudformation-template-update-stack.json"
 SECONDS = 180.0
@@ -47,7 +47,7 @@ class Project:
         self.folder = folder
         self.endpoint = endpoint
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        checkout(folder)
         (ROOT / ".local" / "build").mkdir(parents=True, exist_ok=True)
         (folder / ".local").mkdir()
         for name in LINKED:

@@ -14,6 +14,7 @@ from typing import Any
 
 from local.processes import Process
 from local.stack import ROOT
+from tests.play.sources import checkout
 
 MARK = ".game-login"
 START_SECONDS = 120.0
@@ -26,17 +27,6 @@ def environment(**more: str) -> dict[str, str]:
     """Return a minimal environment, as of a plain shell, plus some settings."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
     return {**kept, **more}
-
-
-def checkout(folder: Path) -> Path:
-    """Copy the project's current files, except those that git ignores."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    return folder
 
 
 def prepared(folder: Path, former: str) -> Path:

@@ -16,7 +16,8 @@ import pytest
 from local.processes import free_port
 from local.stack import ROOT
 from tests.play.packages import NAME, VERSION, node_archive, source_archive, wheel
-from tests.stories.folders import MARK, MakeRun, checkout, copied, environment, make, prepared
+from tests.play.sources import checkout
+from tests.stories.folders import MARK, MakeRun, copied, environment, make, prepared
 
 ODD = 'it\'s a "folder"; $HOME ${x} & (ünï) 100%'
 
@@ -357,6 +358,14 @@ def test_settings_of_the_registry() -> None:
     assert "NODE_AUTH_TOKEN=t" in shown
     assert "npm_config_registry=r" in shown
     assert not [line for line in shown if line.startswith("NODE_ENV=")]
+
+
+def test_measurements_are_ignored() -> None:
+    """A copy of the project has no data files of coverage, which come and go while tests run."""
+    files = (".coverage", ".coverage.host.pid1.Xa1.HoWU9E")
+    command = ["git", "check-ignore", "--no-index", *files]
+    ignored = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ignored.stdout.split() == list(files)
 
 
 def test_line_ends(tmp_path: Path) -> None:
