@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from auth.api.account_views import AccountViews
 from auth.api.application import Application
 from auth.api.guest_views import GuestViews
+from auth.api.recovery_views import RecoveryViews
 from auth.api.request_log import RequestLog
 from auth.api.routes import ROUTES
 from auth.api.routing import blueprint
@@ -31,6 +32,7 @@ from auth.flows.guests import Guests, Upgrades
 from auth.flows.history import AccountHistory
 from auth.flows.password_change import PasswordChanges
 from auth.flows.rate_limits import RateLimits
+from auth.flows.recovery import Recoveries, RecoveryCodes
 from auth.flows.renaming import Renamings
 from auth.flows.renewal import Renewals
 from auth.flows.sessions import Sessions
@@ -39,6 +41,7 @@ from auth.store.accounts import AccountTable
 from auth.store.events import EventTable
 from auth.store.identities import IdentityTable
 from auth.store.rate_limits import BucketTable
+from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.renewals import RenewalTable
 from auth.store.sessions import SessionTable
 from auth.store.sign_ins import SignIns
@@ -75,6 +78,7 @@ def create_app(
     views = (
         AccountViews(flows.accounts, flows.changes, flows.renamings, flows.history, proxy),
         GuestViews(flows.guests, flows.upgrades, proxy),
+        RecoveryViews(flows.recovery_codes, flows.recoveries, proxy),
         SessionViews(sessions),
         ServiceViews(keys, database),
     )
@@ -101,16 +105,23 @@ class _Flows:
         confirmations = Confirmations(identities, limits, passwords, clock)
         renewals = Renewals(sessions, keys, passwords, clock)
         renewal_table, events = RenewalTable(database), EventTable(database)
+        codes = RecoveryCodeTable(database)
         self.accounts = Accounts(
             accounts, sign_ins, sessions, admission, confirmations, limits, passwords, clock
         )
         self.changes = PasswordChanges(renewal_table, renewals, limits, passwords, clock)
         self.renamings = Renamings(accounts, confirmations, clock)
-        self.history = AccountHistory(events, identities, session_table, confirmations, clock)
+        self.history = AccountHistory(
+            events, identities, codes, session_table, confirmations, clock
+        )
         self.guests = Guests(
             identities, sign_ins, admission, limits, passwords, clock, enabled=settings.guests
         )
         self.upgrades = Upgrades(renewal_table, renewals, confirmations, limits, clock)
+        self.recovery_codes = RecoveryCodes(codes, confirmations, passwords, clock)
+        self.recoveries = Recoveries(
+            codes, identities, sign_ins, admission, limits, passwords, clock
+        )
 
 
 def migrate(environment: Mapping[str, str]) -> list[str]:

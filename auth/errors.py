@@ -140,6 +140,12 @@ class WrongGuestSecret(InvalidCredentials):
     message = "The guest secret is wrong."
 
 
+class WrongRecoveryCode(InvalidCredentials):
+    """Wrong name or wrong recovery code, never told apart, or a code that was used."""
+
+    message = "The username or the recovery code is wrong."
+
+
 class WrongCurrentPassword(InvalidCredentials):
     """The current password of a password change is wrong."""
 
@@ -261,9 +267,16 @@ class NotAGuest(ApiError):
 
 
 class NoPassword(ApiError):
-    """A guest has no password to change: upgrade instead."""
+    """A guest has no password to change or to recover: upgrade instead."""
 
     code, status, message = "no_password", 409, "A guest has no password."
+
+
+class GuestSecretInUse(ApiError):
+    """An account has this guest secret: make another."""
+
+    code, status = "guest_secret_in_use", 409
+    message = "This guest secret belongs to an account already."
 
 
 class RenamedRecently(ApiError):

@@ -248,8 +248,10 @@ def _plain(part: Any) -> Any:
     if len(plain.get("enum", ())) == 1:
         return {"const": plain["enum"][0]}
     if {"type": "null"} in plain.get("anyOf", ()):
-        (either,) = (one for one in plain.pop("anyOf") if one != {"type": "null"})
-        plain = {**either, "type": [either["type"], "null"], **plain}
+        (either,) = (one for one in plain["anyOf"] if one != {"type": "null"})
+        if "type" in either:  # otherwise it is a reference, which cannot have more types
+            del plain["anyOf"]
+            plain = {**either, "type": [either["type"], "null"], **plain}
     if not plain.get("required", True):
         del plain["required"]
     return plain

@@ -9,10 +9,12 @@ from auth.api.answers import (
     Done,
     EventList,
     ExportBody,
+    OwnAccountBody,
     SessionBody,
     account_body,
     event_list,
     export_body,
+    own_account_body,
     session_body,
 )
 from auth.api.forms import Confirmed, Device, Form, Password, Username, check_device
@@ -103,9 +105,9 @@ class AccountViews:
         """Sign in."""
         return session_body(self._accounts.log_in(self._attempt(form), form.refresh_token))
 
-    def me(self, caller: Caller) -> AccountBody:
+    def me(self, caller: Caller) -> OwnAccountBody:
         """Fetch the account."""
-        return account_body(caller.account)
+        return own_account_body(caller.account, caller.recovery_code_at)
 
     def change_password(self, calling: CallingSession, form: PasswordChange) -> SessionBody:
         """Change the password: new tokens for this session, and every other session ends.

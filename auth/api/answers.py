@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from auth.errors import ApiError
 from auth.flows.history import Export
+from auth.flows.recovery import Recovered
 from auth.flows.sessions import SignedIn
 from auth.store.records import Event, Profile, Session
 from auth.texts import without_controls
@@ -27,6 +28,9 @@ HEADERS = {
 }
 
 Id = Annotated[str, Meta(description="Opaque.")]
+CodeText = Annotated[
+    str, Meta(description="For the player to keep; it is shown only here.")
+]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -72,6 +76,32 @@ class AccountBody(msgspec.Struct):
     """The account of the access token."""
 
     account: AccountMember
+
+
+class RecoveryMember(msgspec.Struct):
+    """Whether the account has a recovery code, and since when."""
+
+    code: bool
+    created_at: Time | None
+
+
+class OwnAccountBody(AccountBody):
+    """The account of the access token, and whether there is a way back in."""
+
+    recovery: RecoveryMember
+
+
+class RecoveryCodeBody(msgspec.Struct):
+    """A recovery code, shown once; the earlier one is worth nothing."""
+
+    recovery_code: CodeText
+    created_at: Time
+
+
+class RecoveredBody(SessionBody):
+    """The tokens of a player who has come back, and the next recovery code."""
+
+    recovery_code: CodeText
 
 
 class ListedSession(msgspec.Struct):
@@ -152,6 +182,7 @@ class ExportBody(msgspec.Struct):
     """Everything that is stored about a player, except for digests of secrets."""
 
     account: ExportedAccount
+    recovery: RecoveryMember
     identities: list[ExportedIdentity]
     sessions: list[ExportedSession]
     events: Annotated[list[ExportedEvent], Meta(description="The newest 1000.")]
@@ -197,6 +228,11 @@ def account_body(account: Profile) -> AccountBody:
     return AccountBody(_account(account))
 
 
+def own_account_body(account: Profile, recovery_code_at: datetime | None) -> OwnAccountBody:
+    """Return an account as its owner sees it, and the time of its recovery code."""
+    return OwnAccountBody(_account(account), _recovery(recovery_code_at))
+
+
 def session_body(signed_in: SignedIn) -> SessionBody:
     """Return the session body, which registering, signing in and refreshing share."""
     return SessionBody(
@@ -213,6 +249,12 @@ def session_body(signed_in: SignedIn) -> SessionBody:
         refresh_expires_in=int((signed_in.ends_at - signed_in.now).total_seconds()),
         server_time=rfc3339(signed_in.now),
     )
+
+
+def recovered_body(recovered: Recovered) -> RecoveredBody:
+    """Return the session body with the next recovery code."""
+    members = msgspec.structs.asdict(session_body(recovered.signed_in))
+    return RecoveredBody(**members, recovery_code=recovered.recovery_code)
 
 
 def session_list(sessions: list[Session], current_id: bytes) -> SessionList:
@@ -240,6 +282,7 @@ def export_body(export: Export) -> ExportBody:
             suspended_until=_time(account.suspended_until),
             suspension_reason=account.suspension_reason,
         ),
+        recovery=_recovery(export.recovery_code_at),
         identities=[
             ExportedIdentity(one.provider, rfc3339(one.created_at), rfc3339(one.last_used_at))
             for one in export.identities
@@ -271,6 +314,10 @@ def _account(account: Profile) -> AccountMember:
         guest=account.guest,
         generated_name=account.generated_name,
     )
+
+
+def _recovery(code_at: datetime | None) -> RecoveryMember:
+    return RecoveryMember(code_at is not None, _time(code_at))
 
 
 def _time(moment: datetime | None) -> str | None:

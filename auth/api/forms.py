@@ -20,6 +20,9 @@ Password = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/
 GuestSecret = Annotated[
     str, Meta(extra_json_schema={"$ref": "#/components/schemas/NewGuestSecret"})
 ]
+RecoveryCodeText = Annotated[
+    str, Meta(extra_json_schema={"$ref": "#/components/schemas/RecoveryCode"})
+]
 Device = Annotated[
     Annotated[str, Meta(max_length=MAX_DEVICE_LENGTH)] | None,
     Meta(extra_json_schema={"$ref": "#/components/schemas/Device"}),

@@ -20,16 +20,21 @@ from auth.api.answers import (
     ExportBody,
     Health,
     KeySet,
+    OwnAccountBody,
+    RecoveredBody,
+    RecoveryCodeBody,
     SessionBody,
     SessionList,
 )
 from auth.api.guest_views import GuestUpgrade, GuestViews, GuestVisit
+from auth.api.recovery_views import RecoveryByCode, RecoveryCodeRequest, RecoveryViews
 from auth.api.routing import Route
 from auth.api.service_views import ServiceViews
 from auth.api.session_views import Logout, Refresh, SessionViews
 from auth.errors import (
     AccountSuspended,
     GuestsDisabled,
+    GuestSecretInUse,
     IdempotencyKeyReused,
     InvalidCredentials,
     InvalidUsername,
@@ -45,6 +50,7 @@ from auth.errors import (
     WrongCurrentPassword,
     WrongGuestSecret,
     WrongPassword,
+    WrongRecoveryCode,
 )
 from auth.flows.rate_limits import (
     CHANGE_BY_ACCOUNT,
@@ -55,6 +61,8 @@ from auth.flows.rate_limits import (
     LOGIN_FROM_KNOWN_DEVICE,
     NAME_BY_ADDRESS,
     PASSWORD_CHECK_BY_ACCOUNT,
+    RECOVERY_BY_ACCOUNT_AND_ADDRESS,
+    RECOVERY_BY_ADDRESS,
     SESSIONS_BY_ACCOUNT,
 )
 from auth.flows.sessions import Sessions
@@ -100,6 +108,21 @@ ROUTES = (
         limits=(GUEST_BY_ADDRESS, SESSIONS_BY_ACCOUNT),
     ),
     Route(
+        *("POST", "/v1/recover", RecoveryViews.recover, RecoveredBody),
+        success="The player is signed in; the code is used, and every other session has ended.",
+        body=RecoveryByCode,
+        errors=(
+            WrongRecoveryCode,
+            AccountSuspended,
+            NoPassword,
+            NotAGuest,
+            GuestSecretInUse,
+            WeakPassword,
+            WeakGuestSecret,
+        ),
+        limits=(RECOVERY_BY_ACCOUNT_AND_ADDRESS, RECOVERY_BY_ADDRESS),
+    ),
+    Route(
         *("POST", "/v1/refresh", SessionViews.refresh, SessionBody),
         success="The player is signed in.",
         body=Refresh,
@@ -125,7 +148,7 @@ ROUTES = (
         errors=(NotFound,),
     ),
     Route(
-        *("GET", "/v1/me", AccountViews.me, AccountBody),
+        *("GET", "/v1/me", AccountViews.me, OwnAccountBody),
         success="The account.",
         caller=Sessions.caller,
     ),
@@ -162,6 +185,14 @@ ROUTES = (
         body=PasswordChange,
         caller=Sessions.calling_session,
         errors=(WrongCurrentPassword, NoPassword, WeakPassword),
+        limits=(PASSWORD_CHECK_BY_ACCOUNT, CHANGE_BY_ACCOUNT),
+    ),
+    Route(
+        *("POST", "/v1/me/recovery-code", RecoveryViews.make_recovery_code, RecoveryCodeBody),
+        success="The new code.",
+        body=RecoveryCodeRequest,
+        caller=Sessions.calling_session,
+        errors=(WrongPassword, WrongGuestSecret),
         limits=(PASSWORD_CHECK_BY_ACCOUNT, CHANGE_BY_ACCOUNT),
     ),
     Route(

@@ -5,8 +5,8 @@ ignore trailing spaces.
 """
 
 import re
-import secrets
 
+from auth.credentials.crockford import random_symbols
 from auth.errors import InvalidUsername
 
 MIN_LENGTH = 3
@@ -27,12 +27,11 @@ RESERVED = frozenset(
 GENERATED_PREFIX = "player-"
 RESERVED_PREFIXES = (GENERATED_PREFIX, "guest-")
 GENERATED_SYMBOLS = 8
-CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # base 32 without letters that look like digits
 
 
 def generated_username() -> str:
     """Return a name for a player who has not chosen one: 40 random bits, rarely taken."""
-    return GENERATED_PREFIX + "".join(secrets.choice(CROCKFORD) for _ in range(GENERATED_SYMBOLS))
+    return GENERATED_PREFIX + random_symbols(GENERATED_SYMBOLS)
 
 
 def username_key(username: str) -> bytes:

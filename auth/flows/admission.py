@@ -66,6 +66,30 @@ class Admission:
         self.refuse_suspended(sign_in.account)  # again: a flow may have forgotten
         now, account = self._clock(), sign_in.account
         self._rate_limits.exchange(charges, SESSIONS_BY_ACCOUNT, account.id, now=now)
+        signed_in = self._open(sign_in, device, now, presented)
+        note("signed_in")
+        return signed_in
+
+    def admit_recovered(self, sign_in: SignInRow, device: str | None) -> SignedIn:
+        """Sign in a player whose recovery code has just been used.
+
+        Each session takes a code of its own, so no limit applies: whoever knew the old password
+        could have used it up.
+
+        Raises:
+            InvalidCredentials: the account was deleted meanwhile.
+            Unavailable: the database did not do it.
+        """
+        return self._open(sign_in, device, self._clock(), None)
+
+    def _open(
+        self,
+        sign_in: SignInRow,
+        device: str | None,
+        now: datetime,
+        presented: RefreshToken | None,
+    ) -> SignedIn:
+        account = sign_in.account
         session, token = new_session(account, device, now)
         try:
             self._session_table.add(session)
@@ -76,7 +100,6 @@ class Admission:
             self._make_room(sign_in, session, replaced, now)
         except Unavailable as error:  # the player is signed in all the same
             logger.warning("old sessions are left: %s", error, extra={"event": "sessions_kept"})
-        note("signed_in")
         return self._admitted(account, session, token)
 
     def admit_new(

@@ -9,6 +9,7 @@ from auth.logs import note
 from auth.store.events import EventTable
 from auth.store.identities import IdentityTable
 from auth.store.records import Account, Event, Identity, Profile, Session
+from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.sessions import SessionTable
 from auth.times import Clock
 
@@ -21,6 +22,7 @@ class Export:
     """Everything that is stored about a player."""
 
     account: Account
+    recovery_code_at: datetime | None
     identities: Sequence[Identity]
     sessions: Sequence[Session]
     events: Sequence[Event]
@@ -34,12 +36,14 @@ class AccountHistory:
         self,
         events: EventTable,
         identities: IdentityTable,
+        codes: RecoveryCodeTable,
         sessions: SessionTable,
         confirmations: Confirmations,
         clock: Clock,
     ) -> None:
         self._events = events
         self._identities = identities
+        self._codes = codes
         self._sessions = sessions
         self._confirmations = confirmations
         self._clock = clock
@@ -55,12 +59,14 @@ class AccountHistory:
             TooManyAttempts, WrongPassword, WrongGuestSecret.
         """
         with self._confirmations.change(account, confirmation):
+            code, now = self._codes.find(account.id), self._clock()
             exported = Export(
                 account,
+                code.created_at if code and code.lasts(now) else None,
                 self._identities.of_account(account.id),
                 self._sessions.all_of(account.id),
                 self._events.newest(account.id, EXPORTED),
-                self._clock(),
+                now,
             )
         note("exported")
         return exported

@@ -42,6 +42,8 @@ NAME_BY_ADDRESS = Limit("name address", burst=20, seconds=60)  # asked for, take
 PASSWORD_CHECK_BY_ACCOUNT = Limit("password check", burst=5, seconds=60)
 CHANGE_BY_ACCOUNT = Limit("account change", burst=5, seconds=600)  # those that succeed
 GUEST_BY_ADDRESS = Limit("guest address", burst=60, seconds=30)
+RECOVERY_BY_ACCOUNT_AND_ADDRESS = Limit("recovery account address", burst=5, seconds=60)
+RECOVERY_BY_ADDRESS = Limit("recovery address", burst=20, seconds=10)
 SESSIONS_BY_ACCOUNT = Limit("sessions opened", burst=60, seconds=60)
 
 Limited = Sequence[tuple[Limit, tuple[bytes, ...]]]  # limits, each with its subject

@@ -54,10 +54,14 @@ class SignedIn:
 
 @dataclass(frozen=True)
 class Caller:
-    """The profile and the session of an access token that was accepted."""
+    """The profile and the session of an access token that was accepted.
+
+    `recovery_code_at`: when the account's recovery code was made; None: it has none.
+    """
 
     account: Profile
     session_id: bytes
+    recovery_code_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -179,10 +183,11 @@ class Sessions:
             Unavailable: it cannot be decided now.
         """
         claims = self.claims(text)
-        account = self._table.usable_profile(claims.session_id, claims.account_id, self._clock())
-        if account is None:
+        found = self._table.usable_profile(claims.session_id, claims.account_id, self._clock())
+        if found is None:
             raise InvalidToken(Reason.REVOKED)
-        return Caller(account, claims.session_id)
+        account, recovery_code_at = found
+        return Caller(account, claims.session_id, recovery_code_at)
 
     def calling_session(self, text: str) -> CallingSession:
         """Return the caller with the whole session.

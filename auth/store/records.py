@@ -1,4 +1,4 @@
-"""The rows of the tables as values: accounts, sessions, identities and events.
+"""The rows of the tables as values: accounts, sessions, identities, recovery codes and events.
 
 Each column is named once, here. Column lists, INSERT statements and the mapping of rows derive from
 these names. Each condition on a session is written in SQL and in Python, side by side.
@@ -111,6 +111,29 @@ class Identity:
     last_used_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecoveryCode:
+    """A row of `recovery_codes`. It never prints the hash.
+
+    `expires_at`: of a code that an operator has made; after it there is no code.
+    """
+
+    account_id: bytes
+    hash: str
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"RecoveryCode({self.account_id.hex()})"
+
+    def lasts(self, now: datetime) -> bool:
+        """Tell whether it has not expired; in SQL: `CODE_LASTS`."""
+        return self.expires_at is None or self.expires_at > now
+
+
+CODE_LASTS = "(r.expires_at IS NULL OR r.expires_at > %(now)s)"  # `r` is a recovery code
+
+
 class EventKind(IntEnum):
     """What can happen to an account. The numbers are stored: never reuse one."""
 
@@ -118,6 +141,8 @@ class EventKind(IntEnum):
     UPGRADED = 2
     RENAMED = 3
     PASSWORD_CHANGED = 4
+    RECOVERED = 5
+    RECOVERY_CODE_MADE = 6
     SIGNED_OUT_EVERYWHERE = 7
     SESSION_ENDED = 8
     REFRESH_REUSED = 9
@@ -160,6 +185,7 @@ SESSION = tuple(field.name for field in fields(Session))
 _FLAGS = {field.name for field in fields(Account) if field.type is bool}  # numbers in the database
 IDENTITY = tuple(field.name for field in fields(Identity))
 EVENT = tuple(field.name for field in fields(Event))
+RECOVERY_CODE = tuple(field.name for field in fields(RecoveryCode))
 # The columns to read: PyMySQL takes 10 us per column, so ids that are known are left out.
 _PROFILE_READ = tuple(name for name in PROFILE if name != "id")
 _ACCOUNT_READ = tuple(name for name in ACCOUNT if name != "id")
@@ -197,7 +223,7 @@ def session_of(row: Row, session_id: bytes, account_id: bytes) -> Session:
     return Session(id=session_id, account_id=account_id, **values)
 
 
-def values_of(record: Account | Session | Identity | Event) -> dict[str, Value]:
+def values_of(record: Account | Session | Identity | RecoveryCode | Event) -> dict[str, Value]:
     """Return the values of a record as query parameters, named like the columns."""
     return {
         name: int(value) if isinstance(value, int) else value

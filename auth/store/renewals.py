@@ -59,7 +59,7 @@ class RenewalTable:
         self._database.transact(change, recorded(event))
 
     def upgrade(self, renewal: Renewal, username: str, username_key: bytes, event: Event) -> None:
-        """Make a guest a player with a name and a password, and forget the guest secret.
+        """Make a guest a player with a name and a password; guest secret and recovery code end.
 
         Raises:
             Duplicate: another account has the name.
@@ -74,7 +74,9 @@ class RenewalTable:
             "DELETE FROM identities WHERE account_id = %s AND provider = %s",
             (renewal.account.id, GUEST),
         )
-        self._database.transact(change, forget, recorded(event))
+        # Whoever prepared the device may know the code.
+        void = Statement("DELETE FROM recovery_codes WHERE account_id = %s", (renewal.account.id,))
+        self._database.transact(change, forget, void, recorded(event))
 
 
 def _values(renewal: Renewal) -> dict[str, Value]:

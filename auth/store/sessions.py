@@ -16,6 +16,7 @@ from auth.store.events import recorded, recorded_with_epoch
 from auth.store.records import (
     ACCOUNT_COLUMNS,
     ADD_SESSION,
+    CODE_LASTS,
     LASTS,
     MAX_SESSIONS,
     PROFILE_COLUMNS,
@@ -71,16 +72,26 @@ class SessionTable:
         row = result.rows[0]
         return session_of(row, session_id, account_id), account_of(row, account_id)
 
-    def usable_profile(self, session_id: bytes, account_id: bytes, now: datetime) -> Profile | None:
-        """Return the profile of a session's account, if the session is usable."""
+    def usable_profile(
+        self, session_id: bytes, account_id: bytes, now: datetime
+    ) -> tuple[Profile, datetime | None] | None:
+        """Return the profile of a session's account and the time of the account's recovery code.
+
+        None: the session is not usable.
+        """
         result = self._database.execute(
-            f"SELECT {PROFILE_COLUMNS} FROM sessions s JOIN accounts a ON a.id = s.account_id"
+            f"SELECT {PROFILE_COLUMNS}, r.created_at AS code_at"
+            " FROM sessions s JOIN accounts a ON a.id = s.account_id"
+            f" LEFT JOIN recovery_codes r ON r.account_id = a.id AND {CODE_LASTS}"
             f" WHERE s.id = %(id)s AND s.account_id = %(account_id)s AND {USABLE}",
             id=session_id,
             account_id=account_id,
             now=now,
         )
-        return profile_of(result.rows[0], account_id) if result.rows else None
+        if not result.rows:
+            return None
+        row = result.rows[0]
+        return profile_of(row, account_id), row["code_at"]
 
     def rotated(self, token: RefreshToken) -> tuple[Profile, datetime, datetime] | None:
         """Return what to answer after a rotation: profile, the session's creation and last expiry.

@@ -30,6 +30,15 @@ class Guest(Player):
         body = {"username": username, "password": password, "guest_secret": self.secret, **more}
         return self._keep(self.ask("POST", "/v1/me/upgrade", body))
 
+    def proof(self) -> dict[str, str]:
+        """Return the members that confirm a call."""
+        return {"guest_secret": self.secret}
+
+    def move(self, username: str, code: str, **more: object) -> Answer:
+        """Take a guest over to this device with a recovery code."""
+        body = {"username": username, "recovery_code": code, "guest_secret": self.secret, **more}
+        return self._keep(call("POST", "/v1/recover", body, address=self.address))
+
     def events(self) -> list[Any]:
         """Return the account's events."""
         listed: list[Any] = self.ask("GET", "/v1/me/events").json["events"]

@@ -78,6 +78,27 @@ class Player:
             self.password = new
         return answer
 
+    def proof(self) -> dict[str, str]:
+        """Return the members that confirm a call."""
+        return {"password": self.password}
+
+    def make_recovery_code(self, **proof: str) -> Answer:
+        """Make a recovery code."""
+        return self.ask("POST", "/v1/me/recovery-code", proof or self.proof())
+
+    def saved_code(self) -> str:
+        """Make a recovery code and return it."""
+        code: str = self.make_recovery_code().json["recovery_code"]
+        return code
+
+    def recover(self, code: str, new: str, **more: object) -> Answer:
+        """Come back with a recovery code and a new password."""
+        body = {"username": self.username, "recovery_code": code, "new_password": new, **more}
+        answer = self._keep(call("POST", "/v1/recover", body, address=self.address))
+        if answer.status == 200:
+            self.password = new
+        return answer
+
     def delete(self, password: str | None = None) -> Answer:
         """Delete the account."""
         return self.ask("POST", "/v1/me/delete", {"password": password or self.password})

@@ -7,8 +7,8 @@ from dataclasses import replace
 import jwt
 import pytest
 
+from auth.credentials.crockford import ALPHABET
 from auth.credentials.guest_secrets import is_guest_secret
-from auth.credentials.usernames import CROCKFORD
 from auth.settings import Settings
 from auth.store.sessions import SessionTable
 from tests.conftest import FakeClock, Tables
@@ -45,7 +45,7 @@ def test_created_once(tables: Tables) -> None:
     account = first.json["account"]
     assert account["guest"] is True
     assert account["generated_name"] is True
-    assert re.fullmatch(f"player-[{CROCKFORD}]{{8}}", account["username"])
+    assert re.fullmatch(f"player-[{ALPHABET}]{{8}}", account["username"])
     assert guest.enter(create=True).status == 200
     returned = guest.enter()
     assert returned.status == 200

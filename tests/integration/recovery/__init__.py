@@ -1,0 +1,1 @@
+"""Recovery codes: the way back in without a password or a device."""
