@@ -8,15 +8,14 @@ from auth.api.answers import (
     AccountBody,
     Done,
     EventList,
-    ExportBody,
     OwnAccountBody,
     SessionBody,
     account_body,
     event_list,
-    export_body,
     own_account_body,
     session_body,
 )
+from auth.api.export_answers import ExportBody, export_body
 from auth.api.forms import Confirmed, Device, Form, Password, Username, check_device
 from auth.api.reading import client_address
 from auth.api.trusted_proxy import TrustedProxy

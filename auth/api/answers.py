@@ -13,7 +13,6 @@ from flask import Response
 from msgspec import Meta
 
 from auth.errors import ApiError
-from auth.flows.history import Export
 from auth.flows.recovery import Recovered
 from auth.flows.sessions import SignedIn
 from auth.store.records import Event, Profile, Session
@@ -28,9 +27,7 @@ HEADERS = {
 }
 
 Id = Annotated[str, Meta(description="Opaque.")]
-CodeText = Annotated[
-    str, Meta(description="For the player to keep; it is shown only here.")
-]
+CodeText = Annotated[str, Meta(description="For the player to keep; it is shown only here.")]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -137,58 +134,6 @@ class EventList(msgspec.Struct):
     events: Annotated[list[ListedEvent], Meta(max_length=100, description="The newest first.")]
 
 
-class ExportedAccount(msgspec.Struct):
-    """An account with all that is stored about it, except for digests."""
-
-    id: Id
-    username: str
-    created_at: Time
-    guest: bool
-    generated_name: bool
-    has_password: bool
-    renamed_at: Time | None
-    suspended_until: Time | None
-    suspension_reason: str | None
-
-
-class ExportedIdentity(msgspec.Struct):
-    """Another way to sign in than a password."""
-
-    provider: str
-    created_at: Time
-    last_used_at: Time
-
-
-class ExportedSession(msgspec.Struct):
-    """A session, which may have ended."""
-
-    id: str
-    device: str | None
-    created_at: Time
-    last_used_at: Time
-    expires_at: Time
-    ended_at: Time | None
-
-
-class ExportedEvent(ListedEvent):
-    """An event with its details."""
-
-    data: Annotated[
-        dict[str, str | int] | None, Meta(description="Such as the new and the former name.")
-    ]
-
-
-class ExportBody(msgspec.Struct):
-    """Everything that is stored about a player, except for digests of secrets."""
-
-    account: ExportedAccount
-    recovery: RecoveryMember
-    identities: list[ExportedIdentity]
-    sessions: list[ExportedSession]
-    events: Annotated[list[ExportedEvent], Meta(description="The newest 1000.")]
-    generated_at: Time
-
-
 class Done(msgspec.Struct):
     """Nothing to tell."""
 
@@ -230,7 +175,7 @@ def account_body(account: Profile) -> AccountBody:
 
 def own_account_body(account: Profile, recovery_code_at: datetime | None) -> OwnAccountBody:
     """Return an account as its owner sees it, and the time of its recovery code."""
-    return OwnAccountBody(_account(account), _recovery(recovery_code_at))
+    return OwnAccountBody(_account(account), recovery_member(recovery_code_at))
 
 
 def session_body(signed_in: SignedIn) -> SessionBody:
@@ -264,33 +209,7 @@ def session_list(sessions: list[Session], current_id: bytes) -> SessionList:
 
 def event_list(events: Iterable[Event]) -> EventList:
     """Return the list of an account's events."""
-    return EventList([_event(one) for one in events])
-
-
-def export_body(export: Export) -> ExportBody:
-    """Return everything that is stored about a player."""
-    account = export.account
-    return ExportBody(
-        account=ExportedAccount(
-            id=id_text(account.id),
-            username=account.username,
-            created_at=rfc3339(account.created_at),
-            guest=account.guest,
-            generated_name=account.generated_name,
-            has_password=account.has_password,
-            renamed_at=_time(account.renamed_at),
-            suspended_until=_time(account.suspended_until),
-            suspension_reason=account.suspension_reason,
-        ),
-        recovery=_recovery(export.recovery_code_at),
-        identities=[
-            ExportedIdentity(one.provider, rfc3339(one.created_at), rfc3339(one.last_used_at))
-            for one in export.identities
-        ],
-        sessions=[_exported(one) for one in export.sessions],
-        events=[_exported_event(one) for one in export.events],
-        generated_at=rfc3339(export.generated_at),
-    )
+    return EventList([listed_event(one) for one in events])
 
 
 def error_body(error: ApiError, request_id: str) -> dict[str, object]:
@@ -316,45 +235,32 @@ def _account(account: Profile) -> AccountMember:
     )
 
 
-def _recovery(code_at: datetime | None) -> RecoveryMember:
-    return RecoveryMember(code_at is not None, _time(code_at))
+def recovery_member(code_at: datetime | None) -> RecoveryMember:
+    """Return whether an account has a recovery code, and since when."""
+    return RecoveryMember(code_at is not None, time_or_none(code_at))
 
 
-def _time(moment: datetime | None) -> str | None:
+def time_or_none(moment: datetime | None) -> str | None:
+    """Return a time as the contract has it, or None."""
     return rfc3339(moment) if moment else None
 
 
-def _event(event: Event) -> ListedEvent:
+def listed_event(event: Event) -> ListedEvent:
+    """Return an event as its account's owner sees it."""
     session_id = id_text(event.session_id) if event.session_id else None
     return ListedEvent(rfc3339(event.at), event.kind.name.lower(), session_id)
 
 
-def _exported_event(event: Event) -> ExportedEvent:
-    listed = _event(event)
-    data = msgspec.json.decode(event.data) if event.data else None
-    return ExportedEvent(listed.at, listed.type, listed.session_id, data)
-
-
-def _device(session: Session) -> str | None:
+def device_label(session: Session) -> str | None:
+    """Return the label that a player gave to a device, without control characters."""
     # Labels that are older than the check of labels are still stored.
     return None if session.device is None else without_controls(session.device)
-
-
-def _exported(session: Session) -> ExportedSession:
-    return ExportedSession(
-        id=id_text(session.id),
-        device=_device(session),
-        created_at=rfc3339(session.created_at),
-        last_used_at=rfc3339(session.rotated_at),
-        expires_at=rfc3339(session.ends_at()),
-        ended_at=_time(session.ended_at),
-    )
 
 
 def _listed(session: Session, current_id: bytes) -> ListedSession:
     return ListedSession(
         id=id_text(session.id),
-        device=_device(session),
+        device=device_label(session),
         created_at=rfc3339(session.created_at),
         last_used_at=rfc3339(session.rotated_at),
         expires_at=rfc3339(session.ends_at()),

@@ -17,7 +17,6 @@ from auth.api.answers import (
     AccountBody,
     Done,
     EventList,
-    ExportBody,
     Health,
     KeySet,
     OwnAccountBody,
@@ -26,6 +25,7 @@ from auth.api.answers import (
     SessionBody,
     SessionList,
 )
+from auth.api.export_answers import ExportBody
 from auth.api.guest_views import GuestUpgrade, GuestViews, GuestVisit
 from auth.api.recovery_views import RecoveryByCode, RecoveryCodeRequest, RecoveryViews
 from auth.api.routing import Route

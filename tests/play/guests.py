@@ -39,6 +39,11 @@ class Guest(Player):
         body = {"username": username, "recovery_code": code, "guest_secret": self.secret, **more}
         return self._keep(call("POST", "/v1/recover", body, address=self.address))
 
+    def name(self) -> str:
+        """Return the account's name, a generated one unless it was changed."""
+        name: str = self.me().json["account"]["username"]
+        return name
+
     def events(self) -> list[Any]:
         """Return the account's events."""
         listed: list[Any] = self.ask("GET", "/v1/me/events").json["events"]

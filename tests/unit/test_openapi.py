@@ -44,7 +44,7 @@ def member(schema: Any, name: str) -> Any:
 def types(schema: Any) -> set[str]:
     """Return the types that a value may have."""
     if "anyOf" in schema:
-        return {one["type"] for one in schema["anyOf"]}
+        return set().union(*(types(description().resolved(one)) for one in schema["anyOf"]))
     return {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
 
 

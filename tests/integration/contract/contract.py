@@ -10,6 +10,7 @@ import pytest
 import handler
 from auth.api import routes, tutorial
 from auth.api.forms import Confirmed
+from auth.api.recovery_views import RecoveryByCode
 from auth.api.routing import Route
 from tests.play.events import REQUEST_ID, Answer, http_event
 from tests.play.guests import Guest, new_secret
@@ -18,6 +19,7 @@ from tests.play.players import Player
 SOME_ID = "0190a0a0-0000-7000-8000-000000000000"
 JSON = {"Content-Type": "application/json"}
 LIMIT = 8192
+RECOVERY_CODE = "7QF2-MXD9-K4TB-W8H3"  # well formed, and of no account
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,24 @@ class ContractLine:
         """Return the line of a route."""
         fields = msgspec.structs.fields(route.body) if route.body else ()
         is_confirmed = route.body is not None and issubclass(route.body, Confirmed)
+        # Of two optional fields, exactly one of which must be there.
+        one = ("password",) if is_confirmed else ("new_password",) if recovers(route) else ()
         required = {field.name for field in fields if field.required}
         return cls(
             route.method,
             re.sub(r"<\w+>", SOME_ID, route.path),
-            (*sorted(required), *(("password",) if is_confirmed else ())),
+            (*sorted(required), *one),
             bearer=route.has_bearer,
             takes_body=route.body is not None,
         )
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+def recovers(route: Route) -> bool:
+    """Tell whether a player comes back by this route."""
+    return route.body is RecoveryByCode
 
 
 ROUTES = tuple(ContractLine.of(route) for route in routes.ROUTES)
@@ -82,6 +91,7 @@ CODES = {
     "idempotency_key_reused": 409,
     "not_a_guest": 409,
     "no_password": 409,
+    "guest_secret_in_use": 409,
     "renamed_recently": 409,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
@@ -126,6 +136,7 @@ def form(route: ContractLine, player: Player, **more: object) -> dict[str, objec
         "refresh_token": player.refresh_token,
         "current_password": player.password,
         "new_password": "another long enough password",
+        "recovery_code": RECOVERY_CODE,
     }
     return {**{name: known.get(name, "text") for name in route.fields}, **more}
 

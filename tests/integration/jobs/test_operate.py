@@ -1,4 +1,4 @@
-"""The SQL of players.md and restore.md, as printed, and the effects of a restore."""
+"""The SQL of players.md, restore.md and migrations.md, as printed, and the effects of a restore."""
 
 import logging
 import re
@@ -14,7 +14,9 @@ from tests.play.players import PASSWORD, Player
 from tests.play.sources import ROOT
 
 DOCS = ROOT / "docs" / "run"
-STATEMENTS = (DOCS / "players.md").read_text() + (DOCS / "restore.md").read_text()
+STATEMENTS = "".join(
+    (DOCS / page).read_text() for page in ("players.md", "restore.md", "migrations.md")
+)
 COPIED = ("accounts", "sessions", "identities")
 TIME = "2026-11-22 18:00:00"  # of the example's backup
 
@@ -186,3 +188,22 @@ def test_end_restored_sessions(tables: Tables, clock: FakeClock) -> None:
     tables.run(statement("end all"))
     assert player.refresh(stolen).status == 401
     assert player.log_in().status == 200
+
+
+def test_codes_after_rolling_back(tables: Tables) -> None:
+    """A code from before an upgrade is deleted, if the upgrade by an older version left it."""
+    guest, other = Guest(), Guest()
+    assert guest.enter(create=True).status == other.enter(create=True).status == 201
+    code, theirs = guest.saved_code(), other.saved_code()
+    (kept,) = tables.run(
+        "SELECT r.* FROM recovery_codes r JOIN accounts a ON a.id = r.account_id"
+        " WHERE a.username = %s",
+        guest.name(),
+    )
+    assert guest.upgrade("Ada").status == 200
+    names = ", ".join(kept)
+    places = ", ".join(["%s"] * len(kept))
+    tables.run(f"INSERT INTO recovery_codes ({names}) VALUES ({places})", *kept.values())
+    tables.run(statement("delete codes from before an upgrade"))
+    assert Player("Ada").recover(code, "seven wooden ladders tonight").code == "invalid_credentials"
+    assert Guest().move(other.name(), theirs).status == 200
