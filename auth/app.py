@@ -20,6 +20,8 @@ from auth.api.session_views import SessionViews
 from auth.api.trusted_proxy import TrustedProxy
 from auth.api.tutorial import tutorial
 from auth.credentials.access_tokens import Realm
+from auth.credentials.leaked_passwords import LeakedPasswords
+from auth.credentials.password_policy import PasswordPolicy
 from auth.credentials.passwords import Passwords
 from auth.credentials.token_keys import TokenKeys
 from auth.external.connection import tls_context
@@ -62,7 +64,7 @@ def create_app(
     else is made ready.
 
     Raises:
-        SettingError: the CA file cannot be used.
+        SettingError: the CA file or the list of leaked passwords cannot be used.
     """
     secret_store = SecretStore()
     secret_store.prepare()
@@ -106,10 +108,20 @@ class _Flows:
         renewals = Renewals(sessions, keys, passwords, clock)
         renewal_table, events = RenewalTable(database), EventTable(database)
         codes = RecoveryCodeTable(database)
+        leaked = LeakedPasswords(settings.leaked_passwords_file)
+        policy = PasswordPolicy(leaked, settings.password_words)
         self.accounts = Accounts(
-            accounts, sign_ins, sessions, admission, confirmations, limits, passwords, clock
+            accounts,
+            sign_ins,
+            sessions,
+            admission,
+            confirmations,
+            limits,
+            passwords,
+            policy,
+            clock,
         )
-        self.changes = PasswordChanges(renewal_table, renewals, limits, passwords, clock)
+        self.changes = PasswordChanges(renewal_table, renewals, limits, passwords, policy, clock)
         self.renamings = Renamings(accounts, confirmations, clock)
         self.history = AccountHistory(
             events, identities, codes, session_table, confirmations, clock
@@ -117,10 +129,10 @@ class _Flows:
         self.guests = Guests(
             identities, sign_ins, admission, limits, passwords, clock, enabled=settings.guests
         )
-        self.upgrades = Upgrades(renewal_table, renewals, confirmations, limits, clock)
+        self.upgrades = Upgrades(renewal_table, renewals, confirmations, limits, policy, clock)
         self.recovery_codes = RecoveryCodes(codes, confirmations, passwords, clock)
         self.recoveries = Recoveries(
-            codes, identities, sign_ins, admission, limits, passwords, clock
+            codes, identities, sign_ins, admission, limits, passwords, policy, clock
         )
 
 

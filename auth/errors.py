@@ -91,7 +91,7 @@ class InvalidUsername(FieldError):
 
 
 class WeakPassword(FieldError):
-    """Too short, too long, too easy to guess, or the one in use: show `fields.password`.
+    """Too weak, known from a leak, or the one in use: show `fields.password`.
 
     A password change has the reason in `fields.new_password`, too.
     """

@@ -5,9 +5,13 @@ Nothing here is secret: credentials and keys are in Secrets Manager, and only na
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+MOST_WORDS = 50
+SHORTEST_WORD, LONGEST_WORD = 2, 24
 
 
 class SettingError(Exception):
@@ -23,11 +27,13 @@ class Settings:
     token_issuer: str
     token_audience: str
     database_ca_file: str
+    leaked_passwords_file: str
     rate_limit_scale: float
     database_proxy_host: str = ""  # requests connect to it instead of the secret's host
     session_history_days: int = 30  # how long a session that has ended is kept
     guests: bool = True  # whether new guests are taken; known ones sign in either way
     guest_days: int = 365  # how long an unused guest is kept; 0: forever
+    password_words: tuple[str, ...] = ()  # the game's own, which are easy to guess
     trusted_proxy_secret_id: str = ""  # of the one proxy that may name a caller's address
     trusted_proxy_header: str = "cloudfront-viewer-address"
 
@@ -44,11 +50,13 @@ class Settings:
             token_issuer=required(environment, "TOKEN_ISSUER"),
             token_audience=required(environment, "TOKEN_AUDIENCE"),
             database_ca_file=existing_file(environment, "DATABASE_CA_FILE"),
+            leaked_passwords_file=existing_file(environment, "LEAKED_PASSWORDS_FILE"),
             rate_limit_scale=positive_number(environment, "RATE_LIMIT_SCALE", default="1"),
             database_proxy_host=environment.get("DATABASE_PROXY_HOST", ""),
             session_history_days=whole_number(environment, "SESSION_HISTORY_DAYS", default="30"),
             guests=true_or_false(environment, "GUESTS", default="true"),
             guest_days=whole_number(environment, "GUEST_DAYS", default="365"),
+            password_words=words(environment, "PASSWORD_WORDS"),
             trusted_proxy_secret_id=environment.get("TRUSTED_PROXY_SECRET_ID", ""),
             trusted_proxy_header=header_name(
                 environment, "TRUSTED_PROXY_HEADER", default="CloudFront-Viewer-Address"
@@ -86,6 +94,21 @@ def whole_number(environment: Mapping[str, str], name: str, default: str) -> int
     if not re.fullmatch("[0-9]{1,5}", text):
         raise SettingError(f"{name} must be a whole number from 0 to 99999, not {text!r}")
     return int(text)
+
+
+def words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return the words of the variable, separated by commas or spaces, in NFC."""
+    text = unicodedata.normalize("NFC", environment.get(name, ""))
+    found = tuple(text.replace(",", " ").split())
+    if len(found) > MOST_WORDS:
+        raise SettingError(f"{name} has {len(found)} words: give at most {MOST_WORDS}")
+    for word in found:
+        if not SHORTEST_WORD <= len(word) <= LONGEST_WORD:
+            raise SettingError(
+                f"{name} has the word {word!r}:"
+                f" give words of {SHORTEST_WORD} to {LONGEST_WORD} characters"
+            )
+    return found
 
 
 def header_name(environment: Mapping[str, str], name: str, default: str) -> str:

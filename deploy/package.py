@@ -1,8 +1,9 @@
 """Builds the zip that a deployment uploads: `python -m deploy.package [--architecture] ZIP`.
 
-It has the handler, the application, its CA certificates and the pinned dependencies, and nothing
-else; compiled for the runtime's Python, so that no cold start compiles them. The same sources give
-the same bytes, so deploying an unchanged version changes nothing. No Docker.
+It has the handler, the application, its CA certificates, the list of leaked passwords with its
+notice, and the pinned dependencies, and nothing else; compiled for the runtime's Python, so that no
+cold start compiles them. The same sources give the same bytes, so deploying an unchanged version
+changes nothing. No Docker.
 """
 
 import argparse
@@ -19,13 +20,14 @@ from pathlib import Path
 from deploy import argon2
 from deploy.pins import hashed
 from deploy.python import VERSION, find_python
+from local import leaked_passwords
 from local.terminal import Problem, say
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".local" / "build"
 # The folders, each with the files that a function needs; in Lambda all are below /var/task.
 SOURCES = (
-    (ROOT, ("handler.py", "auth/**/*.py", "auth/store/migrations/*.sql")),
+    (ROOT, ("NOTICE", "handler.py", "auth/**/*.py", "auth/store/migrations/*.sql")),
     (ROOT / "deploy", ("certificates/*.pem",)),
 )
 
@@ -67,7 +69,7 @@ def build(target: Path, architecture: str = "x86_64") -> None:
     """Build the zip and print a summary of it.
 
     Raises:
-        Problem: the dependencies cannot be installed.
+        Problem: the dependencies cannot be installed, or the leaked passwords are missing.
     """
     pins = {
         name: version
@@ -80,6 +82,7 @@ def build(target: Path, architecture: str = "x86_64") -> None:
         _install(pins, folder, architecture)
         hashing = _speed_up(folder, pins[argon2.DISTRIBUTION], architecture)
         _copy_sources(folder)
+        leaked_passwords.write(folder / leaked_passwords.FILE.name)
         compiled = _compile(folder)
         _zip(folder, target)
     size = target.stat().st_size / 1e6

@@ -5,6 +5,7 @@
 const ENGINES = ['mariadb', 'mysql']
 const CHOICES = { architecture: ['x86_64', 'arm64'], guests: ['true', 'false'] }
 const WHOLE = ['sessionHistoryDays', 'guestDays', 'guestsAlarmPerHour'] // of days auth/settings.py refuses the same
+const WORDS = 50 // with their lengths, as in auth/settings.py
 const SPARE_CONNECTIONS = 10 // for migrations, rotations and administrators
 
 // The parameters that a choice requires.
@@ -62,6 +63,15 @@ const contradictions = (params) => {
   for (const name of WHOLE) {
     if (!/^[0-9]{1,5}$/.test(String(params[name]))) {
       lines.push(`${name} is ${params[name]}: give a whole number from 0 to 99999`)
+    }
+  }
+  const words = String(params.passwordWords ?? '').normalize('NFC').split(/[\s,]+/).filter(Boolean)
+  if (words.length > WORDS) {
+    lines.push(`passwordWords has ${words.length} words: give at most ${WORDS}`)
+  }
+  for (const word of words) {
+    if ([...word].length < 2 || [...word].length > 24) {
+      lines.push(`passwordWords has ${word}: give words of 2 to 24 characters`)
     }
   }
   const most = Math.floor((Number(params.databaseConnections) - SPARE_CONNECTIONS) / 2)

@@ -66,9 +66,10 @@ case $(cat .local/ready 2>/dev/null) in
 done ;;
 esac
 
-lists="$(cat requirements.txt requirements-dev.txt package-lock.json local/setup.sh | cksum) marked"
+lists="$(cat requirements.txt requirements-dev.txt package-lock.json local/setup.sh local/leaked_passwords.py \
+    auth/credentials/leaked_passwords.py | cksum) marked"
 if [ "$(cat .local/ready 2>/dev/null)" = "$lists" ] && [ -e node_modules/.bin/serverless ] &&
-    .venv/bin/python -c 'import pytest' 2>/dev/null; then
+    [ -e .local/leaked-passwords.bin ] && .venv/bin/python -c 'import pytest' 2>/dev/null; then
     ! is_ours .venv || repair
     exit 0
 fi
@@ -107,4 +108,6 @@ trap 'exit 1' HUP INT TERM
 # The first three are npm's own defaults, set here so that no ~/.npmrc overrides them.
 npm ci --include=dev --bin-links --no-global --no-audit --no-fund --no-update-notifier \
     --loglevel=error || fail "the Node packages could not be installed: see above"
+echo "writing the list of leaked passwords"
+.venv/bin/python -m local.leaked_passwords || exit 1
 echo "$lists" >.local/ready

@@ -14,6 +14,7 @@ import msgspec
 from auth.credentials.new_keys import new_token_secret
 from local.database_server import DatabaseServer, Users
 from local.engines import chosen
+from local.leaked_passwords import FILE as LEAKED_PASSWORDS
 from local.secrets_manager import CREDENTIALS, SecretsManager
 from local.terminal import Problem, step
 
@@ -28,6 +29,7 @@ DEFAULTS = (
     "SESSION_HISTORY_DAYS",
     "GUESTS",
     "GUEST_DAYS",
+    "PASSWORD_WORDS",
     "TRUSTED_PROXY_SECRET_ID",
     "TRUSTED_PROXY_HEADER",
 )
@@ -85,6 +87,7 @@ class Stack:
             "DATABASE_SECRET_ID": f"{SECRET_PREFIX}/database",
             "DATABASE_ADMIN_SECRET_ID": f"{SECRET_PREFIX}/database-admin",
             "DATABASE_CA_FILE": str(self.database.ca_file),
+            "LEAKED_PASSWORDS_FILE": str(LEAKED_PASSWORDS),
             "TOKEN_SECRET_ID": f"{SECRET_PREFIX}/tokens",
             "TOKEN_ISSUER": f"game-login-{STAGE}",
             "TOKEN_AUDIENCE": "game",

@@ -6,7 +6,7 @@ patterns at its beginning or its end can matter, and only these are scored here.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, product
 from typing import Any
 
@@ -30,9 +30,13 @@ Match = dict[str, Any]
 Dictionaries = dict[str, dict[str, int]]
 
 
-def why_guessable(password: str, username: str) -> str | None:
-    """Return the reason why a password is easy to guess; None: it is hard to guess."""
-    dictionaries = {**matching.RANKED_DICTIONARIES, "user_inputs": {username.lower(): 1}}
+def why_guessable(password: str, username: str, words: Iterable[str] = ()) -> str | None:
+    """Return the reason why a password is easy to guess; None: it is hard to guess.
+
+    The username and the game's own `words` count as the most common ones, in any order.
+    """
+    ours = dict.fromkeys((word.lower() for word in (username, *words)), 1)
+    dictionaries = {**matching.RANKED_DICTIONARIES, "user_inputs": ours}
     estimate = _estimate(password[:JUDGED_LENGTH], dictionaries)
     score = time_estimates.guesses_to_score(estimate["guesses"])
     if score >= MIN_SCORE:

@@ -1,29 +1,17 @@
-"""Passwords: hashing with Argon2id, and the rules for a new one.
-
-Only `Passwords` uses Argon2. Only `guessability` uses zxcvbn, which is imported when the first
-player chooses a password, since signing in never needs it.
-"""
+"""Passwords, hashed with Argon2id. `password_policy` has the rules for a new one."""
 
 import base64
 import secrets
-import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from auth.errors import WeakPassword
+from auth.credentials.password_policy import normalised
 
 # OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB, two iterations, one lane.
 MEMORY_KIB = 19456
 ITERATIONS = 2
 LANES = 1
-
-# NIST SP 800-63B-4, section 3.1.1.2: a minimum length, no composition rules, a blocklist.
-MIN_LENGTH = 8
-MAX_LENGTH = 128
-
-# NFC combines at most four code points into one, so a longer text is too long in NFC as well.
-MAX_CODE_POINTS = 4 * MAX_LENGTH
 
 
 class Passwords:
@@ -39,7 +27,7 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         """Return the Argon2id hash of `password` in its encoded form."""
-        return self._hasher.hash(_normalised(password))
+        return self._hasher.hash(normalised(password))
 
     def unusable_hash(self) -> str:
         """Return a hash with the current parameters that no password fits.
@@ -68,56 +56,10 @@ class Passwords:
 
     def _fits(self, password_hash: str, password: str) -> bool:
         try:
-            return self._hasher.verify(password_hash, _normalised(password))
+            return self._hasher.verify(password_hash, normalised(password))
         except VerificationError:
             return False
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Tell whether the hash was made with other parameters than the current ones."""
         return self._hasher.check_needs_rehash(password_hash)
-
-
-def check_password(password: str, username: str) -> None:
-    """Check length and characters of a new password; `refuse_guessable` checks the rest.
-
-    Raises:
-        WeakPassword: with a reason that the player can act on.
-    """
-    text = _normalised(password)
-    if len(text) < MIN_LENGTH:
-        raise WeakPassword(f"Use at least {MIN_LENGTH} characters.")
-    if len(text) > MAX_LENGTH:
-        raise WeakPassword(f"Use at most {MAX_LENGTH} characters.")
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        raise WeakPassword("Use no control characters, such as tabs and line breaks.")
-    if username.casefold() in text.casefold():
-        raise WeakPassword("Leave your username out of the password.")
-
-
-def same_password(one: str, other: str) -> bool:
-    """Tell whether two texts are the same password, however the accents were typed."""
-    return _normalised(one) == _normalised(other)
-
-
-def refuse_guessable(password: str, username: str) -> None:
-    """Refuse a password that is easy to guess. Slow, so charge a rate limit first.
-
-    Raises:
-        WeakPassword: with advice for a better one.
-    """
-    from auth.credentials.guessability import why_guessable
-
-    reason = why_guessable(_normalised(password), username)
-    if reason:
-        raise WeakPassword(reason)
-
-
-def _normalised(password: str) -> str:
-    """Return the NFC form, so that a password is the same on every keyboard.
-
-    A text too long to be a password stays unchanged: the time to sort accents grows with the square
-    of their number, and 4 000 of them take longer than Argon2.
-    """
-    if len(password) > MAX_CODE_POINTS:
-        return password
-    return unicodedata.normalize("NFC", password)

@@ -8,7 +8,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from auth.credentials.passwords import Passwords, check_password, refuse_guessable
+from auth.credentials.password_policy import PasswordPolicy
+from auth.credentials.passwords import Passwords
 from auth.credentials.refresh_tokens import RefreshToken
 from auth.credentials.usernames import check_username, username_key
 from auth.errors import (
@@ -70,6 +71,7 @@ class Accounts:
         confirmations: Confirmations,
         rate_limits: RateLimits,
         passwords: Passwords,
+        policy: PasswordPolicy,
         clock: Clock,
     ) -> None:
         self._table = table
@@ -79,6 +81,7 @@ class Accounts:
         self._confirmations = confirmations
         self._rate_limits = rate_limits
         self._passwords = passwords
+        self._policy = policy
         self._clock = clock
 
     def register(self, attempt: Attempt, idempotency_key: str | None) -> SignedIn:
@@ -89,7 +92,7 @@ class Accounts:
             UsernameTaken, IdempotencyKeyReused: see `_registered_before`.
         """
         check_username(attempt.username)
-        check_password(attempt.password, attempt.username)
+        self._policy.check(attempt.password, attempt.username)
         now = self._clock()
         network = network_of(attempt.address)
         charge = self._rate_limits.charge(NAME_BY_ADDRESS, network, now=now)
@@ -234,7 +237,7 @@ class Accounts:
     def _refuse_guessable(self, attempt: Attempt, charge: Charge) -> None:
         """Refuse a password that is easy to guess, and refund: nothing was guessed at."""
         try:
-            refuse_guessable(attempt.password, attempt.username)
+            self._policy.refuse_guessable(attempt.password, attempt.username)
         except WeakPassword:
             self._rate_limits.refund([charge])
             raise

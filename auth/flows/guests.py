@@ -9,7 +9,8 @@ from datetime import datetime
 from functools import partial
 
 from auth.credentials.guest_secrets import check_guest_secret, subject_of
-from auth.credentials.passwords import Passwords, check_password, refuse_guessable
+from auth.credentials.password_policy import PasswordPolicy
+from auth.credentials.passwords import Passwords
 from auth.credentials.usernames import check_username, generated_username, username_key
 from auth.errors import (
     GuestsDisabled,
@@ -162,12 +163,14 @@ class Upgrades:
         renewals: Renewals,
         confirmations: Confirmations,
         rate_limits: RateLimits,
+        policy: PasswordPolicy,
         clock: Clock,
     ) -> None:
         self._table = table
         self._renewals = renewals
         self._confirmations = confirmations
         self._rate_limits = rate_limits
+        self._policy = policy
         self._clock = clock
 
     def upgrade(self, calling: CallingSession, chosen: Upgrade) -> SignedIn:
@@ -182,7 +185,7 @@ class Upgrades:
             NotAGuest: the account has a password already, and this call did not set it.
         """
         check_username(chosen.username)
-        check_password(chosen.password, chosen.username)
+        self._policy.check(chosen.password, chosen.username)
         account = calling.account
         check: Limited = ((PASSWORD_CHECK_BY_ACCOUNT, (account.id,)),)
         if account.has_password:
@@ -204,7 +207,7 @@ class Upgrades:
     def _is_owner(self, calling: CallingSession, chosen: Upgrade, charges: list[Charge]) -> bool:
         """Refuse a guessable password, judge the secret, and refund what a guess does not cost."""
         try:
-            refuse_guessable(chosen.password, chosen.username)
+            self._policy.refuse_guessable(chosen.password, chosen.username)
         except WeakPassword:
             self._rate_limits.refund(charges)
             raise

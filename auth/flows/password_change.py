@@ -6,12 +6,8 @@ does, the tokens of the first answer are given again, unless they have been used
 
 from collections.abc import Sequence
 
-from auth.credentials.passwords import (
-    Passwords,
-    check_password,
-    refuse_guessable,
-    same_password,
-)
+from auth.credentials.password_policy import PasswordPolicy, same_password
+from auth.credentials.passwords import Passwords
 from auth.errors import (
     ApiError,
     NoPassword,
@@ -41,12 +37,14 @@ class PasswordChanges:
         renewals: Renewals,
         rate_limits: RateLimits,
         passwords: Passwords,
+        policy: PasswordPolicy,
         clock: Clock,
     ) -> None:
         self._table = table
         self._renewals = renewals
         self._rate_limits = rate_limits
         self._passwords = passwords
+        self._policy = policy
         self._clock = clock
 
     def change(self, calling: CallingSession, current: str, new: str) -> SignedIn:
@@ -62,7 +60,7 @@ class PasswordChanges:
         account = calling.account
         if not account.has_password:
             raise NoPassword
-        _check_rules(current, new, account.username)
+        self._check_rules(current, new, account.username)
         limited = (
             (PASSWORD_CHECK_BY_ACCOUNT, (account.id,)),
             (CHANGE_BY_ACCOUNT, (account.id,)),
@@ -130,16 +128,15 @@ class PasswordChanges:
     def _refuse_guessable(self, new: str, username: str, attempt: Charge) -> None:
         """Refuse a password that is easy to guess, and refund: nothing was guessed at."""
         try:
-            refuse_guessable(new, username)
+            self._policy.refuse_guessable(new, username)
         except WeakPassword as weak:
             self._rate_limits.refund([attempt])
             raise WeakNewPassword(weak.fields["password"]) from None
 
-
-def _check_rules(current: str, new: str, username: str) -> None:
-    try:
-        check_password(new, username)
-    except WeakPassword as weak:
-        raise WeakNewPassword(weak.fields["password"]) from None
-    if same_password(current, new):
-        raise WeakNewPassword("Choose a password other than the current one.")
+    def _check_rules(self, current: str, new: str, username: str) -> None:
+        try:
+            self._policy.check(new, username)
+        except WeakPassword as weak:
+            raise WeakNewPassword(weak.fields["password"]) from None
+        if same_password(current, new):
+            raise WeakNewPassword("Choose a password other than the current one.")

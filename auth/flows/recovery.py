@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from auth.credentials.guest_secrets import check_guest_secret, subject_of
-from auth.credentials.passwords import Passwords, check_password, refuse_guessable
+from auth.credentials.password_policy import PasswordPolicy
+from auth.credentials.passwords import Passwords
 from auth.credentials.recovery_codes import new_recovery_code, read_recovery_code, shown
 from auth.credentials.usernames import username_key
 from auth.errors import (
@@ -114,6 +115,7 @@ class Recoveries:
         admission: Admission,
         rate_limits: RateLimits,
         passwords: Passwords,
+        policy: PasswordPolicy,
         clock: Clock,
     ) -> None:
         self._table = table
@@ -122,6 +124,7 @@ class Recoveries:
         self._admission = admission
         self._rate_limits = rate_limits
         self._passwords = passwords
+        self._policy = policy
         self._clock = clock
 
     def recover(self, attempt: RecoveryAttempt) -> Recovered:
@@ -134,7 +137,7 @@ class Recoveries:
             AccountSuspended, NoPassword, NotAGuest, GuestSecretInUse: the code stays good.
         """
         text = read_recovery_code(attempt.recovery_code)
-        _check_rules(attempt)
+        self._check_rules(attempt)
         charges = self._charge(attempt)
         self._refuse_guessable(attempt, charges)
         with self._rate_limits.refunded_if_unavailable(charges):
@@ -155,12 +158,21 @@ class Recoveries:
         )
         return self._rate_limits.charge_all(limited, self._clock())
 
+    def _check_rules(self, attempt: RecoveryAttempt) -> None:
+        if attempt.new_password is None:
+            check_guest_secret(attempt.guest_secret or "")
+            return
+        try:
+            self._policy.check(attempt.new_password, attempt.username)
+        except WeakPassword as weak:
+            raise WeakNewPassword(weak.fields["password"]) from None
+
     def _refuse_guessable(self, attempt: RecoveryAttempt, charges: list[Charge]) -> None:
         """Refuse a password that is easy to guess, and refund: no code was guessed at."""
         if attempt.new_password is None:
             return
         try:
-            refuse_guessable(attempt.new_password, attempt.username)
+            self._policy.refuse_guessable(attempt.new_password, attempt.username)
         except WeakPassword as weak:
             self._rate_limits.refund(charges)
             raise WeakNewPassword(weak.fields["password"]) from None
@@ -219,16 +231,6 @@ class Recoveries:
     def _is_used(self, recovery: Recovery) -> bool:
         stored = self._table.find(recovery.account.id)
         return stored is not None and stored.hash == recovery.new_code_hash
-
-
-def _check_rules(attempt: RecoveryAttempt) -> None:
-    if attempt.new_password is None:
-        check_guest_secret(attempt.guest_secret or "")
-        return
-    try:
-        check_password(attempt.new_password, attempt.username)
-    except WeakPassword as weak:
-        raise WeakNewPassword(weak.fields["password"]) from None
 
 
 def _check_kind(account: Account, attempt: RecoveryAttempt) -> None:

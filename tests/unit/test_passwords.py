@@ -10,16 +10,20 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from zxcvbn import matching
 
-from auth.credentials.passwords import MIN_LENGTH, Passwords, check_password, refuse_guessable
+from auth.credentials.leaked_passwords import LeakedPasswords
+from auth.credentials.password_policy import MIN_LENGTH, PasswordPolicy
+from auth.credentials.passwords import Passwords
 from auth.errors import WeakPassword
+from local.leaked_passwords import FILE
 
 GOOD = "correct horse battery staple"
+POLICY = PasswordPolicy(LeakedPasswords(str(FILE)))
 
 
 def check(password: str, username: str) -> None:
     """Check a password in both ways that a chosen password is checked."""
-    check_password(password, username)
-    refuse_guessable(password, username)
+    POLICY.check(password, username)
+    POLICY.refuse_guessable(password, username)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,16 @@ def test_control_characters(character: str) -> None:
     """Control characters are refused in any position."""
     for password in (GOOD + character, character + GOOD, GOOD[:9] + character + GOOD[9:]):
         assert "control" in reason(password)
+
+
+def test_words_of_the_game() -> None:
+    """A password that is easy to guess from the game's own words is refused, with advice."""
+    policy = PasswordPolicy(LeakedPasswords(str(FILE)), ("Dragonfall",))
+    check("dragonfall1", "ada")
+    with pytest.raises(WeakPassword) as caught:
+        policy.refuse_guessable("dragonfall1", "ada")
+    assert "Add another word" in caught.value.fields["password"]
+    policy.refuse_guessable("dragonfall is my third home", "ada")
 
 
 def test_username_in_it() -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from auth.settings import SettingError, Settings
+from auth.credentials import guessability
+from auth.settings import LONGEST_WORD, MOST_WORDS, SettingError, Settings
 
 NAMES = ("DATABASE_SECRET_ID", "TOKEN_SECRET_ID", "TOKEN_ISSUER", "TOKEN_AUDIENCE")
+FILES = ("DATABASE_CA_FILE", "LEAKED_PASSWORDS_FILE")
 
 
 @pytest.fixture
@@ -14,7 +16,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """Return an environment with every required variable."""
     file = tmp_path / "ca.pem"
     file.touch()
-    return {**{name: name.lower() for name in NAMES}, "DATABASE_CA_FILE": str(file)}
+    return {**{name: name.lower() for name in NAMES}, **dict.fromkeys(FILES, str(file))}
 
 
 def complaint(environment: dict[str, str]) -> str:
@@ -35,11 +37,12 @@ def test_all_is_there(environment: dict[str, str]) -> None:
         token_issuer="token_issuer",
         token_audience="token_audience",
         database_ca_file=environment["DATABASE_CA_FILE"],
+        leaked_passwords_file=environment["LEAKED_PASSWORDS_FILE"],
         rate_limit_scale=1.0,
     )
 
 
-@pytest.mark.parametrize("name", [*NAMES, "DATABASE_CA_FILE"])
+@pytest.mark.parametrize("name", [*NAMES, *FILES])
 @pytest.mark.parametrize("value", [None, "", " ", "\t\n"])
 def test_missing(name: str, value: str | None, environment: dict[str, str]) -> None:
     """A variable that is missing, empty or blank is named, and no other."""
@@ -48,14 +51,15 @@ def test_missing(name: str, value: str | None, environment: dict[str, str]) -> N
         environment[name] = value
     text = complaint(environment)
     assert name in text
-    assert not any(other in text for other in {*NAMES, "DATABASE_CA_FILE"} - {name})
+    assert not any(other in text for other in {*NAMES, *FILES} - {name})
 
 
-def test_no_such_file(environment: dict[str, str], tmp_path: Path) -> None:
-    """A CA file that does not exist, or is a folder, is named."""
+@pytest.mark.parametrize("name", FILES)
+def test_no_such_file(name: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """A file that does not exist, or is a folder, is named."""
     for path in (tmp_path / "none.pem", tmp_path):
-        text = complaint({**environment, "DATABASE_CA_FILE": str(path)})
-        assert "DATABASE_CA_FILE" in text
+        text = complaint({**environment, name: str(path)})
+        assert name in text
         assert str(path) in text
 
 
@@ -102,6 +106,40 @@ def test_true_or_false(environment: dict[str, str]) -> None:
     """Guests are on unless the setting says false; empty means the default."""
     for value, guests in (("true", True), ("false", False), ("", True)):
         assert Settings.from_environment({**environment, "GUESTS": value}).guests is guests
+
+
+def test_words(environment: dict[str, str]) -> None:
+    """The game's words are separated by commas or spaces, and kept in NFC; none are the default."""
+    for value, words in (
+        ("", ()),
+        (" , ", ()),
+        ("Dragonfall", ("Dragonfall",)),
+        ("Dragonfall, Embervale,2048\tko", ("Dragonfall", "Embervale", "2048", "ko")),
+        ("E\u0301lysee", ("\u00c9lysee",)),
+        (" ".join(["x" * LONGEST_WORD] * MOST_WORDS), ("x" * LONGEST_WORD,) * MOST_WORDS),
+    ):
+        settings = Settings.from_environment({**environment, "PASSWORD_WORDS": value})
+        assert settings.password_words == words
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("ab " * (MOST_WORDS + 1), "has 51 words: give at most 50"),
+        ("dragon, x", "has the word 'x': give words of 2 to 24 characters"),
+        ("x" * (LONGEST_WORD + 1), "give words of 2 to 24 characters"),
+    ],
+)
+def test_wrong_words(value: str, problem: str, environment: dict[str, str]) -> None:
+    """Too many words of the game, and one that is too short or too long, are named."""
+    text = complaint({**environment, "PASSWORD_WORDS": value})
+    assert text.startswith("PASSWORD_WORDS has ")
+    assert text.endswith(problem)
+
+
+def test_words_that_can_be_found() -> None:
+    """No word of the game may be longer than those that guessing looks for."""
+    assert LONGEST_WORD <= guessability.LONGEST_WORD
 
 
 @pytest.mark.parametrize("value", ["x y", "x:", "\u00e9", "X-Forwarded-For", "x-forwarded-for"])

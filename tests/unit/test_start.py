@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from local.leaked_passwords import FILE
 from local.stack import ROOT
 
 # Run in a separate process, since this one has loaded everything.
@@ -25,6 +26,7 @@ SETTINGS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "DATABASE_CA_FILE": str(ROOT / "deploy" / "certificates" / "rds.pem"),
     "DATABASE_SECRET_ID": "database",
+    "LEAKED_PASSWORDS_FILE": str(FILE),
     "TOKEN_AUDIENCE": "game",
     "TOKEN_ISSUER": "game-login",
     "TOKEN_SECRET_ID": "tokens",

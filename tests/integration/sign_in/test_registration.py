@@ -173,6 +173,16 @@ def test_weak_passwords(password: str, tables: Tables) -> None:
     assert not any(charged)  # the charge for the strength check has been refunded
 
 
+@pytest.mark.parametrize("password", ["zaq1@WSX", "ZAQ1@wsx", "bruckner"])
+def test_leaked_password(password: str, tables: Tables) -> None:
+    """A password known from a leak is refused with a reason, before anything is charged."""
+    answer = call("POST", "/v1/register", {"username": "Ada", "password": password})
+    assert (answer.status, answer.code) == (422, "weak_password")
+    reason = "This password is known from a leak of another service. Choose another one."
+    assert answer.json["error"]["fields"] == {"password": reason}
+    assert tables.count("accounts") == tables.count("rate_limits") == 0
+
+
 @pytest.mark.parametrize(
     "password",
     [
