@@ -43,6 +43,7 @@ INTERNET_ROUTES = {
 SECRET_NAME = re.compile(r"password|secret|private.?key|token", re.IGNORECASE)
 NOT_A_VALUE = re.compile(
     r"SECRET_ID|^TOKEN_(ISSUER|AUDIENCE)$|^ManageMasterUserPassword$|^ClientPasswordAuthType$"
+    r"|^LEAKED_PASSWORDS_FILE$|^PASSWORD_WORDS$"
     r"|^Generate|^SecretStringTemplate$"  # literal_secrets checks the last
 )
 # The limited routes that need no access token: there, attackers guess.

@@ -17,6 +17,7 @@ import pytest
 from auth.jobs.rotation import WAKE
 from auth.settings import Settings
 from deploy.preflight import CERTIFICATES, regions_in
+from local.leaked_passwords import FILE
 from local.stack import ROOT, without_aws
 from tests.deploy.linting import lint
 from tests.deploy.template_checks import CHECKS, Check, Template, careless_production
@@ -137,7 +138,8 @@ def test_every_setting_is_set(templates: dict[str, Template]) -> None:
     """Each variable that the settings read is in the template, so no default decides unseen."""
     function = templates["prod"]["Resources"]["HttpLambdaFunction"]["Properties"]
     variables = function["Environment"]["Variables"]
-    read = Read({**variables, "DATABASE_CA_FILE": str(CERTIFICATES)})
+    files = {"DATABASE_CA_FILE": str(CERTIFICATES), "LEAKED_PASSWORDS_FILE": str(FILE)}
+    read = Read({**variables, **files})
     Settings.from_environment(read)
     assert read.names - variables.keys() == {"DATABASE_PROXY_HOST"}  # set if there is a proxy
 
