@@ -22,7 +22,7 @@ from tests.play.events import Answer
 from tests.play.players import call
 
 NAMES = ("Ada", "ada", "Grace")
-WEAK = ("short", "password1234")
+WEAK = ("short", "qwertyuiop[]", "password1234")
 PASSWORDS = ("correct horse battery staple", "quite another passphrase", "the third of all words")
 KEYS = (None, "key-0123456789abc", "key-of-another-day")
 ACCESS = timedelta(minutes=10)
