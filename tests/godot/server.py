@@ -19,7 +19,10 @@ from typing import Any
 import handler
 from tests.play.events import http_event
 
-SECRETS = ("password", "access_token", "refresh_token", "guest_secret")
+SECRETS = (
+    *("password", "new_password", "access_token", "refresh_token"),
+    *("guest_secret", "recovery_code"),
+)
 SHORTEST = 12  # shorter values, such as the password "password", are also ordinary words
 LONGEST_SLEEP = 20.0
 

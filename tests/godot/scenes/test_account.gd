@@ -232,7 +232,7 @@ func test_printing_shows_no_secret() -> void:
 
 ## Returns the answer to a refresh with a token.
 func refresh_code(token: String) -> String:
-	var exchange: Client.Exchange = Client.Exchange.new(
+	var exchange: Client.Caller.Exchange = Client.Caller.Exchange.new(
 		trust() if url.begins_with("https:") else null
 	)
 	add_child(exchange)

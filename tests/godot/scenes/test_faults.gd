@@ -297,7 +297,7 @@ func test_a_host_that_the_engine_cannot_reach() -> void:
 
 
 func test_header_lines() -> void:
-	var exchange: Client.Exchange = Client.Exchange.new()
+	var exchange: Client.Caller.Exchange = Client.Caller.Exchange.new()
 	add_child(exchange)
 	for header: String in ["A: b\r\nC: d", "A: b\nC: d", "A: b%c" % 0x7f]:
 		var result: GameLoginResult = await exchange.send(

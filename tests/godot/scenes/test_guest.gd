@@ -310,7 +310,7 @@ func test_a_folder_in_the_place_of_the_secret() -> void:
 
 func test_a_store_that_cannot_be_written() -> void:
 	var profile: String = new_name()
-	var folder: String = Guest.new(url, profile)._folder(1).get_base_dir()
+	var folder: String = Guest.new(url, profile)._folder("1").get_base_dir()
 	var file: FileAccess = FileAccess.open(folder, FileAccess.WRITE)
 	check(file.store_string("mine"), "a file in the place of the folder")
 	file.close()

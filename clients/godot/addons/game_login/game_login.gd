@@ -19,16 +19,14 @@ enum Reason {
 }
 
 const Address = preload("address.gd")
-const Exchange = preload("exchange.gd")
+const Caller = preload("caller.gd")
 const Guest = preload("guest.gd")
+const Recovery = preload("recovery.gd")
 const Result = preload("result.gd")
 const Session = preload("session.gd")
 const Store = preload("store.gd")
 
-const TRIES: int = 3  # for calls that are safe to repeat
-const BACK_OFF_SECONDS: float = 0.5
 const OVERTAKEN: String = "overtaken"  # a refresh during which the session changed
-const NOT_CLOSED_BY_SERVER: Array[int] = [-1, 1006]  # "failed" in the engine and in a browser
 
 ## The address of the backend: the project setting `game_login/base_url`, unless set from code.
 ## A new address never gets the old one's tokens: the session is forgotten, but stays stored.
@@ -59,6 +57,8 @@ var account_id: String:
 	get:
 		return _session.account_id
 
+var _caller: Caller = Caller.new()
+var _recovery: Recovery = Recovery.new(_sign_in)
 var _session: Session = Session.new()
 var _store: Store = Store.new("")
 var _generation: int = 0  # of the session; answers to an earlier one are ignored
@@ -76,6 +76,7 @@ var _is_reachable: bool = true:
 
 func _init() -> void:
 	process_mode = Node.PROCESS_MODE_ALWAYS
+	add_child(_caller)
 
 
 ## Creates an account and signs in. The Idempotency-Key stays the same for the same name and
@@ -101,6 +102,9 @@ func play_as_guest(start_anew: bool = false) -> Result:
 	if _is_signing_in:
 		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
 	var guest: Guest = Guest.new(base_url, profile)
+	var moved: Result = await _recovery.find_moved(guest)
+	if moved != null:
+		return moved
 	var problem: Result = guest.prepare(start_anew)
 	if problem != null:
 		return problem
@@ -141,6 +145,31 @@ func rename(username: String, proof: String = "") -> Result:
 		_session.take_account(account)
 		_session.access_until = Session.now()  # the token has the previous name
 		_keep(_session.refresh_token)
+	return result
+
+
+## Makes a recovery code in place of the previous one: [code]data["recovery_code"][/code] has it,
+## and nothing can show it again. The proof is the password; a guest needs none.
+func make_recovery_code(proof: String = "") -> Result:
+	var method: HTTPClient.Method = HTTPClient.METHOD_POST
+	var result: Result = await _ask_as_player(method, "/v1/me/recovery-code", _proof(proof), true)
+	if result.ok and not result.data.get("recovery_code") is String:
+		return Result.of(Result.Kind.PROTOCOL)
+	return result
+
+
+## Signs in by a recovery code and gives the account a new password; or, without one, moves a guest
+## to this device. All other devices are signed out. [code]data["recovery_code"][/code] has the next
+## code. After a lost answer, call it again with the same values.
+func recover(username: String, code: String, new_password: String = "") -> Result:
+	if _is_signing_in:
+		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
+	var guest: Guest = Guest.new(base_url, profile)
+	var result: Result = await _recovery.recover(username, code, new_password, guest)
+	if result.ok and not result.data.has("recovery_code"):  # lost with its answer
+		var made: Result = await make_recovery_code(new_password)
+		if made.ok:
+			result.data["recovery_code"] = made.data["recovery_code"]
 	return result
 
 
@@ -248,19 +277,12 @@ func connect_socket(peer: WebSocketPeer, url: String) -> Error:
 	var token: String = await get_access_token()
 	if token == "":
 		return ERR_UNAUTHORIZED
+	_caller.request_seconds = request_seconds
 	if not is_token_in_message:
 		peer.handshake_headers = ["Authorization: Bearer " + token]
 	var error: Error = peer.connect_to_url(url, tls_options)
-	var end: float = Session.now() + request_seconds
-	while error == OK and is_token_in_message:
-		peer.poll()
-		if peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
-			var hello: Dictionary = {"type": "authenticate", "access_token": token}
-			return peer.send_text(JSON.stringify(hello))
-		if peer.get_ready_state() != WebSocketPeer.STATE_CONNECTING or Session.now() > end:
-			peer.close()
-			return ERR_CANT_CONNECT if peer.get_close_code() in NOT_CLOSED_BY_SERVER else OK
-		error = OK if await _pause(0.05) else ERR_CANT_CONNECT
+	if error == OK and is_token_in_message:
+		return await _caller.send_first(peer, token)
 	return error
 
 
@@ -439,43 +461,14 @@ func _update_state() -> void:
 		state_changed.emit(state)
 
 
-## Sends a request. A repeatable one is retried if that may help, but not after the time-out of one
-## request, and only at the same server.
+## Sends a request; see [code]caller.gd[/code].
 func _ask(
 	method: HTTPClient.Method, path: String, header: String, body: Variant, is_repeatable: bool
 ) -> Result:
-	var url: String = base_url.trim_suffix("/") + path
-	var problem: String = Address.problem(base_url.trim_suffix("/"), path)
+	var server: String = base_url.trim_suffix("/")
+	var problem: String = Address.problem(server, path)
 	if problem != "":
 		return Result.of(Result.Kind.INVALID, "unsafe_address", problem)
-	var headers: PackedStringArray = [] if header == "" else [header]
-	var content: String = ""
-	if body != null:
-		headers += PackedStringArray(["Content-Type: application/json"])
-		content = JSON.stringify(body)
-	var began: float = Session.now()
-	var attempt: int = 0
-	while true:
-		var exchange: Exchange = Exchange.new(tls_options)
-		add_child(exchange)
-		var result: Result = await exchange.send(url, method, headers, content, request_seconds)
-		exchange.queue_free()
-		attempt += 1
-		if not is_repeatable or not result.is_passing() or attempt == TRIES:
-			return result
-		var pause: float = maxf(BACK_OFF_SECONDS * 2 ** attempt, result.retry_after)
-		pause *= randf_range(1.0, 1.25)  # so that not all players retry at once
-		if Session.now() + pause > began + request_seconds:
-			return result
-		if not await _pause(pause):
-			return Result.of(Result.Kind.CANCELLED)
-	return null
-
-
-## Waits; returns false if the node left the tree before the end.
-func _pause(seconds: float) -> bool:
-	var exchange: Exchange = Exchange.new()
-	add_child(exchange)
-	var result: Result = await exchange.wait(seconds)
-	exchange.queue_free()
-	return result.kind == Result.Kind.TIMEOUT
+	_caller.tls_options = tls_options
+	_caller.request_seconds = request_seconds
+	return await _caller.ask(server + path, method, header, body, is_repeatable)

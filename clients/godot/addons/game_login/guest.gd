@@ -7,6 +7,8 @@ const Store = preload("store.gd")
 
 const SECRET_BYTES: int = 32
 const SECRET_LENGTH: int = 43  # in base64url, without padding
+const MOVING: String = "moving"
+const MOVE_SECONDS: float = 60.0  # more than the longest request
 const UNKNOWN: String = "This device has no guest any more."
 const UNREADABLE: String = "The guest of this device cannot be read. Start the game again."
 const NOT_STORED: String = "This device cannot store a guest. Create an account instead."
@@ -19,8 +21,7 @@ var _number: int = 0  # of the newest guest; 0 if there was none
 func _init(server: String, profile: String) -> void:
 	_profile = profile
 	_server = server.trim_suffix("/")
-	while DirAccess.dir_exists_absolute(_folder(_number + 1)):
-		_number += 1
+	_count()
 
 
 ## Stores a secret if this device needs one: on the first start, or for another guest. Returns the
@@ -29,8 +30,9 @@ func prepare(start_anew: bool) -> Result:
 	var is_first: bool = _number == 0 and not _has_guests_elsewhere()
 	var is_unanswered: bool = secret() != "" and not is_known()
 	if is_first or (start_anew and not is_unanswered):
-		if not _publish():
+		if not _publish(str(_number + 1), _new_secret()):
 			return Result.of(Result.Kind.DENIED, "guest_not_stored", NOT_STORED)
+		_number += 1
 	return problem()
 
 
@@ -45,8 +47,7 @@ func problem() -> Result:
 
 ## Returns the secret, or "" if there is none.
 func secret() -> String:
-	var found: String = str(_file("secret").read().get("secret", ""))
-	return found if found.length() == SECRET_LENGTH else ""
+	return _secret_in(str(_number))
 
 
 ## Tells whether the server has signed the guest in; from then on only the player may ask for
@@ -75,43 +76,97 @@ func forget(account_id: String, is_proven: bool = false) -> void:
 	_file("secret").clear()
 
 
+## Stores a secret for a guest that moves to this device, unless an earlier try left one. Returns
+## true if there is one.
+func prepare_move() -> bool:
+	if moving_secret() == "":
+		drop_move()  # what a killed game has left
+		return _publish(MOVING, _new_secret()) and moving_secret() != ""
+	return true
+
+
+## Returns the secret of a guest of which the server has not said yet that it has moved here, or "".
+func moving_secret() -> String:
+	return _secret_in(MOVING)
+
+
+## Tells whether a guest that has not moved will not do so any more: no request is under way.
+func is_move_over() -> bool:
+	var began: int = FileAccess.get_modified_time(_store(_name(MOVING), "secret.json").path)
+	return Time.get_unix_time_from_system() - began > MOVE_SECONDS
+
+
+## Makes the guest that has moved the one of this device. If it cannot be stored, it stays the
+## moving one, which the next sign-in finds.
+func finish_move(moved: String, account_id: String) -> void:
+	_count()
+	if secret() != moved:
+		var next: String = str(_number + 1)
+		if not _publish(next, moved) or _secret_in(next) != moved:
+			push_warning("Game Login: cannot write %s." % _folder(next))
+			return
+		_number += 1
+	note_known(account_id)
+	if moving_secret() == moved:
+		drop_move()
+
+
+## Forgets the secret of a guest that has not moved here.
+func drop_move() -> void:
+	_store(_name(MOVING), "secret.json").clear()
+	@warning_ignore("return_value_discarded")
+	DirAccess.remove_absolute(_folder(MOVING))
+
+
 func _has_guests_elsewhere() -> bool:
-	var place: String = _folder(1).get_base_dir()
+	var place: String = _folder("1").get_base_dir()
 	if not DirAccess.dir_exists_absolute(place):
 		return false
 	var folders: PackedStringArray = DirAccess.get_directories_at(place)
 	return Array(folders).any(func(name: String) -> bool: return not name.ends_with(".tmp"))
 
 
-## Makes a secret and moves its folder to the place of the next guest. Only one copy of the game can
-## do that, because no folder replaces one with files in it; the others use its secret. Even if the
-## game is killed, the place has a whole secret or does not exist.
-func _publish() -> bool:
-	var bytes: PackedByteArray = Crypto.new().generate_random_bytes(SECRET_BYTES)
-	var text: String = Marshalls.raw_to_base64(bytes).replace("+", "-").replace("/", "_")
-	var record: Dictionary = {"server": _server, "secret": text.trim_suffix("=")}
+## Stores a secret and moves its folder to its place. Only one copy of the game can do that, because
+## no folder replaces one with files in it; the others use its secret. Even if the game is killed,
+## the place has a whole secret or does not exist.
+func _publish(name: String, text: String) -> bool:
+	var record: Dictionary = {"server": _server, "secret": text}
 	var temporary: Store = _store("%d.tmp" % OS.get_process_id(), "secret.json")
 	var folder: String = temporary.path.get_base_dir()
-	if not temporary.write(record) or DirAccess.rename_absolute(folder, _folder(_number + 1)) != OK:
+	if not temporary.write(record) or DirAccess.rename_absolute(folder, _folder(name)) != OK:
 		temporary.clear()
 		@warning_ignore("return_value_discarded")
 		DirAccess.remove_absolute(folder)
-	if not DirAccess.dir_exists_absolute(_folder(_number + 1)):
-		return false
-	_number += 1
-	return true
+	return DirAccess.dir_exists_absolute(_folder(name))
 
 
-func _folder(number: int) -> String:
-	return _store(_name(number), "").path.trim_suffix("/")
+func _new_secret() -> String:
+	var bytes: PackedByteArray = Crypto.new().generate_random_bytes(SECRET_BYTES)
+	var text: String = Marshalls.raw_to_base64(bytes).replace("+", "-").replace("/", "_")
+	return text.trim_suffix("=")
 
 
-func _file(name: String) -> Store:
-	return _store(_name(_number), name + ".json")
+func _secret_in(name: String) -> String:
+	var found: String = str(_store(_name(name), "secret.json").read().get("secret", ""))
+	return found if found.length() == SECRET_LENGTH else ""
 
 
-func _name(number: int) -> String:
-	return "%s-%d" % [_server.sha256_text().left(32), number]
+## Finds the newest guest.
+func _count() -> void:
+	while DirAccess.dir_exists_absolute(_folder(str(_number + 1))):
+		_number += 1
+
+
+func _folder(name: String) -> String:
+	return _store(_name(name), "").path.trim_suffix("/")
+
+
+func _file(file: String) -> Store:
+	return _store(_name(str(_number)), file + ".json")
+
+
+func _name(name: String) -> String:
+	return "%s-%s" % [_server.sha256_text().left(32), name]
 
 
 func _store(folder: String, file: String) -> Store:

@@ -1,0 +1,95 @@
+extends RefCounted
+## The way back in with a recovery code: a new password, or a guest that moves to this device. If
+## the answer is lost, signing in with what was sent tells whether the server has done it.
+
+const Guest = preload("guest.gd")
+const RecoveryCode = preload("recovery_code.gd")
+const Result = preload("result.gd")
+
+const REFUSALS: Array[Result.Kind] = [
+	Result.Kind.INVALID, Result.Kind.DENIED, Result.Kind.CONFLICT, Result.Kind.RATE_LIMITED
+]
+
+var _sign_in: Callable
+var _unanswered: String = ""  # the hash of a call that the server may have done
+
+
+## `sign_in` makes a call that signs in.
+func _init(sign_in: Callable) -> void:
+	_sign_in = sign_in
+
+
+## Sets a new password, or moves a guest to this device if there is none. A typing error in the code
+## sends nothing.
+func recover(username: String, code: String, new_password: String, guest: Guest) -> Result:
+	var reason: String = RecoveryCode.problem(code)
+	if reason != "":
+		var result: Result = Result.of(Result.Kind.INVALID, "invalid_request", reason)
+		result.fields["recovery_code"] = reason
+		return result
+	if new_password != "":
+		return await _set_password(username, code, new_password)
+	return await _move_guest(username, code, guest)
+
+
+## Signs in a guest whose move to this device had no answer. Returns null if there is none.
+func find_moved(guest: Guest) -> Result:
+	var secret: String = guest.moving_secret()
+	if secret == "":
+		return null
+	var body: Dictionary = {"guest_secret": secret, "create": false, "device": OS.get_name()}
+	var result: Result = await _sign_in.call("/v1/guest", body, "", true, true)
+	if result.ok:
+		guest.finish_move(secret, _account_in(result))
+	if result.code != "unknown_guest":
+		return result
+	if guest.is_move_over():
+		guest.drop_move()
+	return null
+
+
+## Gives an account a new password. If a call without an answer is made again and its code is
+## refused, the first call may have used it: the new password tells.
+func _set_password(username: String, code: String, new_password: String) -> Result:
+	var body: Dictionary = _body(username, code).merged({"new_password": new_password})
+	var hashed: String = JSON.stringify(body).sha256_text()
+	var was_unanswered: bool = hashed == _unanswered
+	var result: Result = await _sign_in.call("/v1/recover", body, "", false, true)
+	_unanswered = hashed if result.is_passing() or was_unanswered and not result.ok else ""
+	if was_unanswered and result.code == "invalid_credentials":
+		body = {"username": username, "password": new_password, "device": OS.get_name()}
+		var again: Result = await _sign_in.call("/v1/login", body, "", false, true)
+		return again if again.ok else result
+	return result
+
+
+## Moves a guest to this device. The guest that the device had stays in force until the server has
+## agreed.
+func _move_guest(username: String, code: String, guest: Guest) -> Result:
+	var found: Result = await find_moved(guest)
+	if found != null and (not found.ok or _name_in(found) == username.to_lower()):
+		return found
+	var is_first_try: bool = guest.moving_secret() == ""
+	if not guest.prepare_move():
+		return Result.of(Result.Kind.DENIED, "guest_not_stored", Guest.NOT_STORED)
+	var secret: String = guest.moving_secret()
+	var body: Dictionary = _body(username, code).merged({"guest_secret": secret})
+	var result: Result = await _sign_in.call("/v1/recover", body, "", false, true)
+	if result.ok:
+		guest.finish_move(secret, _account_in(result))
+	elif is_first_try and result.code != "" and result.kind in REFUSALS:
+		guest.drop_move()
+	return result
+
+
+func _body(username: String, code: String) -> Dictionary:
+	var symbols: String = RecoveryCode.symbols(code)
+	return {"username": username, "recovery_code": symbols, "device": OS.get_name()}
+
+
+func _account_in(result: Result) -> String:
+	return str(result.data["account"]["id"])
+
+
+func _name_in(result: Result) -> String:
+	return str(result.data["account"]["username"]).to_lower()
