@@ -9,6 +9,7 @@ from tests.godot.game import Game
 README = (ROOT / "clients" / "godot" / "README.md").read_text()
 LONGEST = 10  # lines that a developer must write
 PLAY = re.compile(r"```gdscript\n(func _on_play_pressed.*?)```", re.DOTALL)
+MOVE = re.compile(r"```gdscript\n(func move_guest_here.*?)```", re.DOTALL)
 REMIND = re.compile(r"```gdscript\n(func remind_guest.*?)```", re.DOTALL)
 SCRIPT = """\
 extends "res://tests/case.gd"
@@ -22,6 +23,8 @@ var questions: Array = []
 {play}
 
 {remind}
+
+{move}
 
 func ask(question: String) -> bool:
 \tquestions.append(question)
@@ -41,6 +44,18 @@ func test_play() -> void:
 \tawait _on_play_pressed()
 \tequal(questions.size(), 1, "asked")
 \tcheck(GameLogin.is_guest() and GameLogin.account_id != account, "another guest")
+
+
+func test_move() -> void:
+\tvar guest: Client = new_client()
+\tcheck((await guest.play_as_guest()).ok, "a guest on another device")
+\tvar made: GameLoginResult = await guest.make_recovery_code()
+\tvar code: String = made.data["recovery_code"]
+\tGameLogin.profile = new_name()
+\tawait move_guest_here(guest.account_name, code + "X")
+\tcheck(not GameLogin.has_session(), "a typing error")
+\tawait move_guest_here(guest.account_name, code)
+\tequal(GameLogin.account_id, guest.account_id, "the guest is here")
 
 
 func test_remind() -> void:
@@ -68,16 +83,24 @@ func test_remind() -> void:
 
 
 def test_lines_of_the_readme(game: Game, tmp_path: Path) -> None:
-    """The README's lines create a guest, ask before another one, and remind it of saving."""
-    play, remind = PLAY.search(README), REMIND.search(README)
+    """The README's lines create a guest, ask before another, move it, and remind it of saving."""
+    play, move, remind = (lines.search(README) for lines in (PLAY, MOVE, REMIND))
     assert play
+    assert move
     assert remind
-    for lines in (play[1], remind[1]):
+    for lines in (play[1], move[1], remind[1]):
         assert len(lines.splitlines()) <= LONGEST
     script = game.folder / "tests" / "guest_lines.gd"
-    script.write_text(SCRIPT.format(play=play[1], remind=remind[1]))
+    script.write_text(SCRIPT.format(play=play[1], move=_unprinted(move[1]), remind=remind[1]))
     run = game.run("guest_lines", tmp_path)
     script.unlink()
     assert not run.problems(), run.output
-    assert run.passed == ["test_play", "test_remind"], run.output
+    assert run.passed == ["test_play", "test_move", "test_remind"], run.output
     assert not [secret for secret in game.backend.secrets if secret in run.output]
+
+
+def _unprinted(lines: str) -> str:
+    """Return the lines without printing a code, which no test may show."""
+    shown = 'print("Write this down: ", result.data["recovery_code"])'
+    assert shown in lines
+    return lines.replace(shown, 'check(result.data["recovery_code"] != "", "the next code")')

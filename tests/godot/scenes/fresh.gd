@@ -24,8 +24,14 @@ func test_register_and_enter_the_lobby() -> bool:
 	(form.get_node("%Name") as LineEdit).text = "Fresh%d" % randi()
 	(form.get_node("%Password") as LineEdit).text = "correct horse battery staple"
 	(form.get_node("%Submit") as Button).pressed.emit()
-	var is_good: bool = await _until(
-		func() -> bool: return (lobby.get_node("%Status") as Label).text == "Connected"
+	var screen: Control = form.get_node("%CodeScreen")
+	var is_good: bool = await _until(func() -> bool: return screen.visible)
+	(screen.get_node("%CloseCode") as Button).pressed.emit()
+	is_good = (
+		is_good
+		and await _until(
+			func() -> bool: return (lobby.get_node("%Status") as Label).text == "Connected"
+		)
 	)
 	is_good = is_good and lobby.visible and not form.visible
 	(lobby.get_node("%Leave") as Button).pressed.emit()

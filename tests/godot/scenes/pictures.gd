@@ -58,6 +58,55 @@ func test_save() -> void:
 	await _save("form-save")
 
 
+func test_code() -> void:
+	GameLogin.profile = new_name()
+	await _open()
+	await _press("Switch")
+	_edit("Name").text = "Hedy" + new_name().right(3)
+	_edit("Password").text = PASSWORD
+	await _press("Submit")
+	await _until(func() -> bool: return _screen().visible)
+	await _save("form-code")
+	var code: String = _screen().get("_code")
+	(_screen().get_node("%Copy") as Button).pressed.emit()
+	equal(DisplayServer.clipboard_get(), code, "copied")
+	equal((_screen().get_node("%Copy") as Button).text, "Copied", "says so")
+
+
+func test_forgot() -> void:
+	await _open()
+	_edit("Name").text = "Ada"
+	await _press("Forgot")
+	_edit("RecoveryCode").text = "7QF2-MXD9-K4TB-W8H8"
+	_edit("Password").text = PASSWORD
+	await _press("Submit")
+	await _until(func() -> bool: return (_form.get_node("%CodeReason") as Control).visible)
+	_edit("RecoveryCode").caret_column = 99
+	await _save("form-forgot")
+
+
+func test_transfer() -> void:
+	GameLogin.profile = new_name()
+	await _open()
+	await _press("Guest")
+	await _until(func() -> bool: return not _form.visible)
+	_form.call("ask_to_save")
+	await _press("Other")
+	await _until(func() -> bool: return _screen().visible)
+	await _save("form-transfer")
+
+
+func test_move() -> void:
+	await _open()
+	await _press("Forgot")
+	await _press("Other")
+	_edit("Name").text = "player-7K3M9QXD"
+	_edit("RecoveryCode").text = "7QF2-MXD9-K4TB-W8H3"
+	_edit("RecoveryCode").grab_focus()
+	_edit("RecoveryCode").caret_column = 99
+	await _save("form-move")
+
+
 func test_guest_is_gone() -> void:
 	GameLogin.profile = new_name()
 	check((await GameLogin.play_as_guest()).ok, "signed in")
@@ -150,6 +199,10 @@ func _open() -> void:
 	_form = FORM.instantiate()
 	add_child(_form)
 	await seconds(0.2)
+
+
+func _screen() -> Control:
+	return _form.get_node("%CodeScreen") as Control
 
 
 func _edit(title: String) -> LineEdit:

@@ -1,12 +1,6 @@
 # gdlint:ignore = max-public-methods
-extends "res://tests/case.gd"
+extends "res://tests/form_case.gd"
 ## The login form as players use it: keys, a gamepad, and its looks.
-
-const FORM: PackedScene = preload("res://addons/game_login/ui/login_form.tscn")
-
-var form: Control
-var signed_in: int
-var closed: Array = []
 
 
 func test_register_with_the_keyboard_alone() -> void:
@@ -21,6 +15,8 @@ func test_register_with_the_keyboard_alone() -> void:
 	await key(KEY_TAB)
 	equal(focused(), "Remember", "Tab")
 	await key(KEY_TAB)
+	equal(focused(), "Forgot", "Tab")
+	await key(KEY_TAB)
 	equal(focused(), "Submit", "Tab")
 	await key(KEY_TAB)
 	equal(focused(), "Guest", "Tab")
@@ -31,6 +27,9 @@ func test_register_with_the_keyboard_alone() -> void:
 	equal(focused(), "Password", "the empty field")
 	await type(PASSWORD)
 	await key(KEY_ENTER)
+	await until(func() -> bool: return node("CodeScreen").visible)
+	equal(signed_in, 0, "the recovery code first")
+	await key(KEY_ESCAPE)
 	await until(func() -> bool: return signed_in == 1)
 	equal(GameLogin.account_name, username, "signed in")
 	equal(edit("Password").text, "", "the password is gone from the form")
@@ -170,6 +169,7 @@ func test_white_space_in_a_password_is_sent() -> void:
 	await submit(username, " %s\t" % PASSWORD)
 	check("control" in (node("PasswordReason") as Label).text, "as it was typed")
 	await submit(username, " %s " % PASSWORD)
+	await press("CloseCode")
 	equal(signed_in, 1, "registered")
 	var other: Client = new_client()
 	equal((await other.login(username, PASSWORD)).code, "invalid_credentials", "without")
@@ -431,6 +431,8 @@ func test_saving_the_progress_with_the_keyboard_alone() -> void:
 	check(GameLogin.is_guest(), "still a guest")
 	edit("Password").text = PASSWORD
 	await key(KEY_ENTER)
+	await until(func() -> bool: return node("CodeScreen").visible)
+	await key(KEY_ESCAPE)
 	await until(func() -> bool: return not form.visible)
 	equal(closed, [true], "saved")
 	equal([GameLogin.account_name, GameLogin.account_id], [username, account], "account")
@@ -517,27 +519,6 @@ func test_low_screen() -> void:
 		check(form.get_global_rect().encloses(place), "%s can be seen: %s" % [title, place])
 
 
-func open_as_guest() -> void:
-	GameLogin.profile = new_name()
-	await open()
-	closed = []
-	form.connect("save_closed", func(is_saved: bool) -> void: closed.append(is_saved))
-	await press("Guest")
-	await until(func() -> bool: return signed_in == 1)
-
-
-func open() -> void:
-	if is_instance_valid(form):
-		form.queue_free()
-		await get_tree().process_frame
-	signed_in = 0
-	form = FORM.instantiate()
-	form.connect("signed_in", func() -> void: signed_in += 1)
-	add_child(form)
-	await get_tree().process_frame
-	await until(func() -> bool: return not node("Spinner").visible or signed_in > 0)
-
-
 ## Signs in as a suspended player; returns the form's text.
 func suspension(details: String) -> String:
 	await open()
@@ -547,75 +528,3 @@ func suspension(details: String) -> String:
 	await submit("Ada", PASSWORD)
 	check(node("Message").visible, "a message")
 	return (node("MessageText") as Label).text
-
-
-func node(title: String) -> Control:
-	return form.get_node("%" + title)
-
-
-func edit(title: String) -> LineEdit:
-	return node(title)
-
-
-func button(title: String) -> BaseButton:
-	return node(title)
-
-
-func text_of(title: String) -> String:
-	return (node(title) as Button).text
-
-
-func focused() -> String:
-	var holder: Control = get_viewport().gui_get_focus_owner()
-	return "" if holder == null else str(holder.name)
-
-
-func press(title: String) -> void:
-	if button(title).toggle_mode:
-		button(title).button_pressed = not button(title).button_pressed
-	else:
-		button(title).pressed.emit()
-	await get_tree().process_frame
-
-
-func submit(username: String, password: String) -> void:
-	edit("Name").text = username
-	edit("Password").text = password
-	button("Submit").pressed.emit()
-	await until(func() -> bool: return not node("Spinner").visible)
-
-
-func until(is_so: Callable) -> void:
-	for _tick: int in 200:
-		if is_so.call():
-			return
-		await seconds(0.05)
-	check(false, "it did not happen in time")
-
-
-func key(code: Key) -> void:
-	for is_pressed: bool in [true, false]:
-		var event: InputEventKey = InputEventKey.new()
-		event.keycode = code
-		event.physical_keycode = code
-		event.pressed = is_pressed
-		get_viewport().push_input(event)
-		await get_tree().process_frame
-
-
-func type(text: String) -> void:
-	for character: String in text:
-		var event: InputEventKey = InputEventKey.new()
-		event.unicode = character.unicode_at(0)
-		event.pressed = true
-		get_viewport().push_input(event)
-		await get_tree().process_frame
-
-
-func pad(code: JoyButton) -> void:
-	for is_pressed: bool in [true, false]:
-		var event: InputEventJoypadButton = InputEventJoypadButton.new()
-		event.button_index = code
-		event.pressed = is_pressed
-		get_viewport().push_input(event)
-		await get_tree().process_frame

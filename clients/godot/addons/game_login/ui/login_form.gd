@@ -7,9 +7,10 @@ signal signed_in
 ## The form opened by [method ask_to_save] is closed.
 signal save_closed(is_saved: bool)
 
-enum Mode { SIGN_IN, REGISTER, SAVE }
-
 const Client = preload("../game_login.gd")
+const CodeScreen = preload("code_screen.gd")
+const Guest = preload("../guest.gd")
+const Mode = preload("mode.gd")
 const Result = preload("../result.gd")
 const Session = preload("../session.gd")
 const Suspension = preload("suspension.gd")
@@ -17,33 +18,6 @@ const MARGIN: float = 40.0
 const WIDTH: float = 460.0
 const TURNS_PER_SECOND: float = 1.2
 const SPACE: String = "[\\h\\v]"  # Unicode white space, which String.strip_edges keeps
-const TEXTS: Dictionary[Mode, Dictionary] = {
-	Mode.SIGN_IN:
-	{
-		"title": "Sign in",
-		"hint": "Good to see you again.",
-		"submit": "Sign in",
-		"switch": "New here? Create an account",
-	},
-	Mode.REGISTER:
-	{
-		"title": "Create an account",
-		"hint": "A name and a password are enough.",
-		"submit": "Create account",
-		"switch": "I have an account: sign in",
-	},
-	Mode.SAVE:
-	{
-		"title": "Save your progress",
-		"hint": "With a name and a password you can sign in again, on any device.",
-		"submit": "Save",
-		"switch": "Later",
-	},
-}
-const GUEST_IS_GONE: String = (
-	"The guest of this device is gone. If you have saved its progress, sign in. A new guest starts"
-	+ " from the beginning."
-)
 
 ## Sign in with the session stored by the last run of the game, as soon as the form is ready.
 @export var is_automatic: bool = true
@@ -55,17 +29,30 @@ const GUEST_IS_GONE: String = (
 		offers_guest = value
 		if is_node_ready():
 			_update_texts()
+## Offer recovery codes: after a registration, for a forgotten password, and to move a guest.
+@export var offers_recovery: bool = true:
+	set(value):
+		offers_recovery = value
+		if is_node_ready():
+			_update_texts()
 
-var _mode: Mode = Mode.SIGN_IN
+var _mode: int = Mode.SIGN_IN
 var _is_busy: bool = false
 var _wait_until: float = 0.0
 
 @onready var _client: Client = get_node("/root/GameLogin") as Client
 @onready var _card: Control = %Card
+@onready var _rows: Control = %Rows
+@onready var _code_screen: CodeScreen = %CodeScreen as CodeScreen
 @onready var _title: Label = %Title
 @onready var _hint: Label = %Hint
 @onready var _name: LineEdit = %Name
+@onready var _code: LineEdit = %RecoveryCode
 @onready var _password: LineEdit = %Password
+@onready var _code_field: Control = %CodeField
+@onready var _code_label: Label = %CodeLabel
+@onready var _password_field: Control = %PasswordField
+@onready var _password_label: Label = %PasswordLabel
 @onready var _show: Button = %Show
 @onready var _remember: CheckBox = %Remember
 @onready var _message: Control = %Message
@@ -75,10 +62,20 @@ var _wait_until: float = 0.0
 @onready var _submit: Button = %Submit
 @onready var _spinner: Control = %Spinner
 @onready var _switch: Button = %Switch
+@onready var _forgot: Button = %Forgot
+@onready var _other: Button = %Other
 @onready var _guest: Button = %Guest
+@onready var _fields: Dictionary[String, LineEdit] = {
+	"username": _name,
+	"recovery_code": _code,
+	"password": _password,
+	"new_password": _password,
+}
 @onready var _reasons: Dictionary[String, Label] = {
 	"username": %NameReason as Label,
+	"recovery_code": %CodeReason as Label,
 	"password": %PasswordReason as Label,
+	"new_password": %PasswordReason as Label,
 }
 
 
@@ -105,23 +102,6 @@ func _process(delta: float) -> void:
 		_update_texts()
 
 
-## Lets a gamepad's lower button press or edit the focused control; Godot's own actions do not.
-func _input(event: InputEvent) -> void:
-	var press: InputEventJoypadButton = event as InputEventJoypadButton
-	var focused: Control = get_viewport().gui_get_focus_owner()
-	if press == null or press.button_index != JOY_BUTTON_A:
-		return
-	if focused is LineEdit and is_ancestor_of(focused) and press.pressed:
-		(focused as LineEdit).edit()
-		get_viewport().set_input_as_handled()
-	elif focused is BaseButton and is_ancestor_of(focused) and not event.is_action("ui_accept"):
-		var accept: InputEventAction = InputEventAction.new()
-		accept.action = "ui_accept"
-		accept.pressed = press.pressed
-		get_viewport().set_input_as_handled()
-		get_viewport().push_input(accept)
-
-
 func _resume_session() -> void:
 	_clear_reasons()
 	_set_busy(true)
@@ -138,26 +118,63 @@ func _on_submitted(_text: String = "") -> void:
 		return
 	_clear_reasons()
 	_name.text = _trimmed(_name.text)
-	for field: String in _reasons:
-		if (_name if field == "username" else _password).text == "":
-			_show_reason(field, "Enter your name." if field == "username" else "Enter a password.")
+	_code.text = _trimmed(_code.text)
+	for field: String in Mode.MISSING:
+		if _fields[field] in _asked() and _fields[field].text == "":
+			_show_reason(field, Mode.MISSING[field])
 			return
 	_set_busy(true)
 	var result: Result = await _send()
 	_set_busy(false)
 	if not result.ok:
 		show_result(result)
-	elif _mode == Mode.SAVE:
-		_close_save(true)
+	elif offers_recovery and result.data.get("recovery_code") is String:
+		_show_code(result)
 	else:
 		_finish()
 
 
 func _send() -> Result:
+	if _mode == Mode.RECOVER:
+		return await _client.recover(_name.text, _code.text, _password.text)
+	if _mode == Mode.MOVE:
+		return await _client.recover(_name.text, _code.text)
+	var result: Result
 	if _mode == Mode.SAVE:
-		return await _client.upgrade(_name.text, _password.text)
-	var way: Callable = _client.register if _mode == Mode.REGISTER else _client.login
-	return await way.call(_name.text, _password.text, _remember.button_pressed)
+		result = await _client.upgrade(_name.text, _password.text)
+	else:
+		var way: Callable = _client.register if _mode == Mode.REGISTER else _client.login
+		result = await way.call(_name.text, _password.text, _remember.button_pressed)
+	if result.ok and offers_recovery and _mode != Mode.SIGN_IN:
+		var made: Result = await _client.make_recovery_code(_password.text)
+		result.data["recovery_code"] = made.data.get("recovery_code")
+	return result
+
+
+## Shows a guest the code that moves it to another device; or leads there on the other device.
+func _on_other_pressed() -> void:
+	if _mode == Mode.RECOVER:
+		_switch_to(Mode.MOVE)
+		return
+	_clear_reasons()
+	_set_busy(true)
+	var result: Result = await _client.make_recovery_code()
+	_set_busy(false)
+	if result.ok:
+		_show_code(result)
+	else:
+		show_result(result)
+
+
+func _show_code(result: Result) -> void:
+	var texts: Dictionary[String, String] = CodeScreen.NEW
+	if _mode in [Mode.RECOVER, Mode.MOVE]:
+		texts = CodeScreen.NEXT if _mode == Mode.RECOVER else CodeScreen.NEXT_TRANSFER
+	elif _client.is_guest():
+		texts = CodeScreen.TRANSFER
+	_hide_password()
+	_rows.hide()
+	_code_screen.open(texts, _client.account_name, str(result.data["recovery_code"]))
 
 
 func _on_guest_pressed(start_anew: bool) -> void:
@@ -172,7 +189,13 @@ func _on_guest_pressed(start_anew: bool) -> void:
 
 
 func _finish() -> void:
+	_rows.show()
+	if _mode == Mode.SAVE:
+		_close_save(not _client.is_guest())
+		return
 	_hide_password()
+	if _mode in [Mode.RECOVER, Mode.MOVE]:
+		_switch_to(Mode.SIGN_IN)
 	if hides_itself:
 		hide()
 	signed_in.emit()
@@ -193,7 +216,9 @@ func _close_save(is_saved: bool) -> void:
 
 
 func _on_session_ended(_reason: Client.Reason) -> void:
-	if _mode == Mode.SAVE:
+	if _code_screen.visible or _mode == Mode.SAVE:
+		_code_screen.clear()
+		_rows.show()
 		_switch_to(Mode.SIGN_IN)
 	if hides_itself:
 		show()
@@ -220,16 +245,15 @@ func show_result(result: Result) -> void:
 	if result.code == "username_taken":
 		_show_reason("username", result.message)
 	elif not is_said:
-		_message_text.text = tr(result.message)
+		var advice: String = Mode.advice(_mode, result.code)
+		_message_text.text = tr(advice if advice != "" else result.message)
 		if result.code == "account_suspended":
 			_message_text.text = Suspension.text(result.data)
-		elif result.code == "unknown_guest":
-			_message_text.text = tr(GUEST_IS_GONE)
 		_message.show()
 		_password.select_all()
 		focus()
 	_wait_until = Session.now() + result.retry_after if result.retry_after > 0.0 else 0.0
-	_resume.visible = _client.has_session() and _mode != Mode.SAVE
+	_resume.visible = _client.has_session() and _mode in [Mode.SIGN_IN, Mode.REGISTER]
 	_anew.visible = result.code == "unknown_guest"
 	_update_texts()
 
@@ -237,7 +261,7 @@ func show_result(result: Result) -> void:
 func _show_reason(field: String, reason: String) -> void:
 	_reasons[field].text = tr(reason)
 	_reasons[field].show()
-	(_name if field == "username" else _password).grab_focus()
+	_fields[field].grab_focus()
 
 
 func _clear_reasons() -> void:
@@ -250,9 +274,9 @@ func _clear_reasons() -> void:
 
 func _set_busy(is_busy: bool) -> void:
 	_is_busy = is_busy
-	_name.editable = not is_busy
-	_password.editable = not is_busy
-	for button: BaseButton in [_show, _remember, _resume, _anew, _guest, _switch]:
+	for field: String in _fields:
+		_fields[field].editable = not is_busy
+	for button: BaseButton in [_show, _remember, _resume, _anew, _guest, _switch, _forgot, _other]:
 		button.disabled = is_busy
 	_spinner.visible = is_busy
 	_update_texts()
@@ -264,13 +288,25 @@ func _set_busy(is_busy: bool) -> void:
 
 func _update_texts() -> void:
 	_card.custom_minimum_size.x = minf(WIDTH, size.x - MARGIN)
-	var texts: Dictionary = TEXTS[_mode]
+	var texts: Dictionary = Mode.TEXTS[_mode]
+	var is_new: bool = _mode in [Mode.SIGN_IN, Mode.REGISTER]
 	_title.text = tr(str(texts["title"]))
 	_hint.text = tr(str(texts["hint"]))
+	if _mode == Mode.MOVE and Guest.new(_client.base_url, _client.profile).secret() != "":
+		_hint.text += " " + tr(Mode.GUEST_IS_REPLACED)
 	_show.text = tr("Show") if _password.secret else tr("Hide")
 	_switch.text = tr(str(texts["switch"]))
-	_remember.visible = _mode != Mode.SAVE
-	_guest.visible = offers_guest and _mode != Mode.SAVE and not _anew.visible
+	_remember.visible = is_new
+	_show.focus_neighbor_bottom = _show.get_path_to(_remember if is_new else _submit)
+	_forgot.visible = offers_recovery and _mode == Mode.SIGN_IN
+	(_remember.get_parent() as Control).visible = is_new
+	_code_field.visible = _mode in [Mode.RECOVER, Mode.MOVE]
+	_code_label.text = tr("Transfer code" if _mode == Mode.MOVE else "Recovery code")
+	_password_field.visible = _mode != Mode.MOVE
+	_password_label.text = tr("New password" if _mode == Mode.RECOVER else "Password")
+	_guest.visible = offers_guest and is_new and not _anew.visible
+	_other.text = tr(str(texts.get("other", "")))
+	_other.visible = _other.text != "" and offers_recovery and (offers_guest or _mode == Mode.SAVE)
 	var seconds: int = ceili(_wait_until - Session.now()) if _wait_until > 0.0 else 0
 	if seconds <= 0:
 		_wait_until = 0.0
@@ -284,8 +320,37 @@ func _update_texts() -> void:
 
 ## Focuses the field to type in next.
 func focus() -> void:
-	if is_visible_in_tree():
-		(_name if _name.text == "" else _password).grab_focus()
+	if not is_visible_in_tree():
+		return
+	if _code_screen.visible:
+		_code_screen.focus()
+		return
+	for field: LineEdit in _asked():
+		if field.text == "":
+			field.grab_focus()
+			return
+	_asked()[-1].grab_focus()
+
+
+## Returns the fields of this mode.
+func _asked() -> Array[LineEdit]:
+	var fields: Array[LineEdit] = [_name]
+	if _code_field.visible:
+		fields.append(_code)
+	if _password_field.visible:
+		fields.append(_password)
+	return fields
+
+
+func _on_name_entered(_text: String) -> void:
+	(_code if _code_field.visible else _password).grab_focus()
+
+
+func _on_code_entered(_text: String) -> void:
+	if _password_field.visible:
+		_password.grab_focus()
+	else:
+		await _on_submitted()
 
 
 func _on_show_toggled(is_shown: bool) -> void:
@@ -296,14 +361,35 @@ func _on_show_toggled(is_shown: bool) -> void:
 func _on_switch_pressed() -> void:
 	if _mode == Mode.SAVE:
 		_close_save(false)
+	elif _mode == Mode.MOVE:
+		_switch_to(Mode.RECOVER)
 	else:
 		_switch_to(Mode.REGISTER if _mode == Mode.SIGN_IN else Mode.SIGN_IN)
 
 
-func _switch_to(mode: Mode) -> void:
+func _on_forgot_pressed() -> void:
+	_switch_to(Mode.RECOVER)
+
+
+## Goes one screen back, as Escape and a gamepad's right button do. Returns false if the form is at
+## its first screen.
+func go_back() -> bool:
+	if not is_visible_in_tree() or (_mode in [Mode.SIGN_IN, Mode.REGISTER] and _rows.visible):
+		return false
+	if not _rows.visible:
+		_code_screen.close()
+	elif not _is_busy:
+		_on_switch_pressed()
+	return true
+
+
+func _switch_to(mode: int) -> void:
 	if Mode.SAVE in [mode, _mode]:
-		_hide_password()
 		_name.text = _client.remembered_name() if mode != Mode.SAVE else ""
+	if not (mode in [Mode.SIGN_IN, Mode.REGISTER] and _mode in [Mode.SIGN_IN, Mode.REGISTER]):
+		_hide_password()
+	if not mode in [Mode.RECOVER, Mode.MOVE]:
+		_code.clear()
 	_mode = mode
 	_wait_until = 0.0  # the wait was for the other call
 	_clear_reasons()
