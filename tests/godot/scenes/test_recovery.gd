@@ -320,6 +320,27 @@ func test_a_move_to_a_new_device_that_never_arrived() -> void:
 	equal((await client.play_as_guest()).status, 201, "but when the move is over")
 
 
+func test_two_copies_move_a_guest_at_once() -> void:
+	var guest: Client = await new_guest()
+	var code: String = await code_of(guest)
+	var profile: String = new_name()
+	var results: Array = []
+	await fault("/v1/recover", "slow", {"seconds": 1.0})  # the first one is overtaken
+	for _copy: int in 2:
+		var copy: Client = new_client(profile)
+		var ask: Callable = func() -> void:
+			results.append(await copy.recover(guest.account_name, code))
+		ask.call()
+		await seconds(0.2)
+	while results.size() < 2:
+		await seconds(0.05)
+	check(results[0].ok, "moved: %s" % results[0])
+	equal(results[1].code, "invalid_credentials", "the code is used")
+	var later: Client = new_client(profile)
+	equal((await later.play_as_guest()).status, 200, "signs in at a later start")
+	equal(later.account_id, guest.account_id, "account")
+
+
 func test_offline_after_a_lost_answer() -> void:
 	var guest: Client = await new_guest()
 	var other: Client = await new_guest()

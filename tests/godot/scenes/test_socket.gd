@@ -178,6 +178,9 @@ func test_a_guest_saves_the_progress_in_the_demo() -> void:
 	(form.get_node("%Name") as LineEdit).text = username
 	(form.get_node("%Password") as LineEdit).text = PASSWORD
 	(form.get_node("%Submit") as Button).pressed.emit()
+	var screen: Control = form.get_node("%CodeScreen")
+	await until(func() -> bool: return screen.visible)
+	(screen.get_node("%CloseCode") as Button).pressed.emit()
 	await until(func() -> bool: return text_of(demo, "%Greeting") == "Hello, " + username)
 	await until(func() -> bool: return text_of(demo, "%Players") == username)
 	check(not save.is_visible_in_tree(), "nothing left to save")

@@ -27,7 +27,9 @@ func _init(server: String, profile: String) -> void:
 ## Stores a secret if this device needs one: on the first start, or for another guest. Returns the
 ## reason why there is none, or null.
 func prepare(start_anew: bool) -> Result:
-	var is_first: bool = _number == 0 and not _has_guests_elsewhere()
+	var has_none: bool = not _has_guests_elsewhere()
+	_count()  # after that, so that a copy that has just made a guest is not taken for elsewhere
+	var is_first: bool = _number == 0 and has_none
 	var is_unanswered: bool = secret() != "" and not is_known()
 	if is_first or (start_anew and not is_unanswered):
 		if not _publish(str(_number + 1), _new_secret()):

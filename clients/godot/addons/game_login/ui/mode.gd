@@ -51,7 +51,7 @@ const GUEST_IS_GONE: String = (
 	"The guest of this device is gone. If you have saved its progress, sign in. A new guest starts"
 	+ " from the beginning."
 )
-const GUEST_IS_REPLACED: String = "It replaces the guest of this device."
+const GUEST_IS_REPLACED: String = "Your guest replaces the one of this device."
 const IS_GUEST: String = "This is a guest, without a password: choose My guest from another device."
 const IS_NO_GUEST: String = "This account has a password. Go back to choose a new one."
 
