@@ -300,4 +300,5 @@ def _read(answer: dict[str, Any] | None) -> dict[str, Any]:
         read["gave_session"] = body["session"]["id"]
         read["gave_token"] = body["refresh_token"]
         read["gave_access"] = body["access_token"]
+    read["gave_recovery"] = body.get("recovery_code", "")
     return read

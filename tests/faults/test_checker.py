@@ -58,6 +58,21 @@ def change(began: float, status: int = 200, **more: Any) -> Call:
     return call(Action.CHANGE_PASSWORD, began, status, **{**ADA, "password": "new", **more})
 
 
+def make_code(began: float, status: int = 200, **more: Any) -> Call:
+    """Return the making of a recovery code, by Ada's first session."""
+    given = {"gave_recovery": "c1"} if status == 200 else {}
+    return call(Action.MAKE_CODE, began, status, **{**ADA, **given, **more})
+
+
+def recover(began: float, status: int = 200, **more: Any) -> Call:
+    """Return a recovery of Ada's account by the code `c1`, which gives the code `c2`."""
+    given = {"gave_account": "a1", "gave_session": f"r{began}", "gave_token": f"q{began}"}
+    given = {**given, "gave_recovery": "c2"} if status == 200 else {}
+    code = "invalid_credentials" if status == 401 else ""
+    facts = {"name": "ada", "password": "new", "account": "a1", "recovery": "c1", "code": code}
+    return call(Action.RECOVER, began, status, **{**facts, **given, **more})
+
+
 def visit(began: float, kind: Action = Action.CREATE_GUEST, status: int = 200, **more: Any) -> Call:
     """Return a sign-in by Grace's guest secret; `CREATE_GUEST` may create the guest."""
     given = {"gave_account": "g1", "gave_session": f"v{began}", "gave_token": f"w{began}"}
@@ -201,6 +216,34 @@ def test_both_outcomes_of_an_upgrade() -> None:
     assert not found_of_guest(unknown, enter(5), grace(6, 401), rival, refused, accounts=both)
 
 
+def test_recovery() -> None:
+    """A code works once, of two calls with it one succeeds, and every older session is dead."""
+    assert not found(
+        registration(),
+        make_code(1),
+        recover(3, took=2.0),
+        recover(3.5, 401, password="other"),
+        refresh(6, 401),
+        refresh(7, account="a1", session="r3", token="q3"),
+        log_in(8, "old", 401),
+        log_in(9, "new", gave_account="a1"),
+        recover(10, 401, password="third"),
+        recover(11, recovery="c2", gave_recovery="c3", password="third"),
+        refresh(12, 401, account="a1", session="r3", token="q3"),
+    )
+
+
+def test_both_outcomes_of_a_recovery() -> None:
+    """A recovery without an answer may have taken effect or not; both are accepted."""
+    start = (registration(), make_code(1), recover(3, 503, intent=7))
+    took_effect = log_in(5, "new", gave_account="a1", gave_session="s5", intent=7)
+    assert not found(*start, took_effect, recover(6, 401, password="x"), refresh(7, 401))
+    refused = log_in(5, "new", 401, intent=7)
+    assert not found(*start, refused, recover(6, intent=7), log_in(8, "new", gave_account="a1"))
+    rival = recover(5.5, password="other")
+    assert not found(*start, refused, rival, recover(6, 401, intent=7))
+
+
 # Violations
 
 
@@ -265,6 +308,29 @@ def planted() -> dict[str, list[set[str]]]:
                 upgrade(3, gave_account="g2"), accounts=(("g1", "grace"), ("g2", "player-2"))
             ),
         ],
+        "no acknowledged recovery is lost": [
+            found(start, make_code(1), recover(3), log_in(5, "old")),
+            found(start, make_code(1), recover(3), log_in(5, "new", 401)),
+            found(start, make_code(1), recover(3, 401)),
+            found(start, make_code(1), recover(3), recover(5, 401, recovery="c2")),
+        ],
+        "a recovery code works once": [
+            found(start, make_code(1), recover(3), recover(5, gave_recovery="c3")),
+            found(start, make_code(1), recover(3), recover(3.05, gave_recovery="c3")),
+            found(start, make_code(1), make_code(2, gave_recovery="c0"), recover(3)),
+            found(start, recover(3)),
+            found(
+                start,
+                make_code(1),
+                recover(3, gave_account="a2", name="bob"),
+                accounts=(("a1", "ada"), ("a2", "bob")),
+            ),
+            found_of_upgraded(
+                make_code(1, account="g1", session="v0.0", secret="gs"),
+                upgrade(3),
+                recover(5, name="grace", account="g1", gave_account="g1"),
+            ),
+        ],
         "one account per guest secret": [
             found_of_guest(
                 visit(0.05, status=201, gave_account="g2"),
@@ -284,6 +350,9 @@ def planted() -> dict[str, list[set[str]]]:
             found_of_guest(guests=()),
         ],
         "ended sessions stay ended": [
+            found(start, make_code(1), recover(3), refresh(5, gave_token="t1", **GIVEN)),
+            found(start, make_code(1), recover(3), me),
+            found(start, make_code(1), recover(3), make_code(5, gave_recovery="c3")),
             found_of_upgraded(
                 enter(1), upgrade(3), refresh(5, account="g1", session="v1", token="w1")
             ),
@@ -297,6 +366,12 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, gone, me, accounts=()),
         ],
         "no failure signs out": [
+            found(
+                start,
+                make_code(1),
+                recover(3),
+                refresh(5, 401, account="a1", session="r3", token="q3"),
+            ),
             found(start, refresh(3, 401)),
             found(
                 start,
@@ -315,6 +390,8 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, refresh(3, gave_token="t1", **GIVEN), refresh(4, gave_token="x", **GIVEN))
         ],
         "unknown outcomes converge": [
+            found(start, make_code(1, 503)),
+            found(start, make_code(1), recover(3, 503)),
             found(registration(status=503)),
             found(start, refresh(3, 503, intent=7), refresh(5, 503, intent=7)),
             found(start, change(3, 503, intent=7), change(5, 401, intent=7, code="invalid_token")),

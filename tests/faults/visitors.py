@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auth.credentials.guest_secrets import subject_of
-from tests.faults.beliefs import Beliefs, BelievedAccount, BelievedGuest, Device
+from tests.faults.beliefs import Beliefs, BelievedAccount, BelievedGuest, Device, SavedCode
 from tests.faults.history import Action
 from tests.faults.players import Actor, new_name, new_password
 from tests.faults.run import Run
@@ -97,6 +97,19 @@ class Visitor(Actor):
         else:
             super()._remain()
 
+    def _recover(self) -> None:
+        """Recover as a player; a guest has no password to lose, and writes a code down."""
+        if self._secret:
+            self._save_a_code()
+        else:
+            super()._recover()
+
+    def _proof(self) -> object:
+        return {"guest_secret": self._secret} if self._secret else super()._proof()
+
+    def _secret_digest(self) -> str:
+        return _digest(self._secret) if self._secret else ""
+
     # The upgrade
 
     def _upgrade(self, device: Device) -> None:
@@ -151,6 +164,8 @@ class Visitor(Actor):
 
     def _become(self, device: Device, wish: _Wish) -> None:
         """Go on as a player with a name and a password."""
+        if self._code:
+            self._spoil_code(SavedCode(wish.name, self._code.account, self._code.code))
         self._end([each for each in self._devices if each.session != device.session])
         self._beliefs.dead_secrets.append(wish.secret)
         self._secret = ""
@@ -182,6 +197,11 @@ def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
     def look_for_guest(secret: str) -> None:
         someone.enter(secret, create=False)
 
+    def try_code(saved: SavedCode) -> None:
+        password = new_password()
+        someone.recover(saved, password)
+        someone.log_in(saved.name, password)
+
     list(run.together.map(look_at, beliefs.accounts[-most:]))
     list(run.together.map(look_at_guest, beliefs.guests[-most:]))
     list(run.together.map(look_for_guest, beliefs.dead_secrets[-most:]))
@@ -189,6 +209,10 @@ def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
     list(run.together.map(someone.refresh, beliefs.ended[-most:]))
     # A token issued before the new password counts as stolen, so these come last.
     list(run.together.map(someone.refresh, beliefs.replaced[-most:]))
+    # Codes come after the sessions that they would end: the dead ones first, then the living.
+    list(run.together.map(try_code, beliefs.dead_codes[-most:]))
+    living = [account.code for account in beliefs.accounts if account.code]
+    list(run.together.map(try_code, living[-most:]))
 
 
 def _digest(secret: str) -> str:
