@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tests.faults.guess_limits import guesses_are_bounded
 from tests.faults.guest_checks import (
     guests_are_not_replaced,
+    moves_are_kept,
     one_account_per_secret,
     upgrades_are_kept,
 )
@@ -164,6 +165,7 @@ def _recoveries_are_kept(history: History) -> Iterator[str]:
     recovered = _names_of(Action.RECOVER, history)
     yield from (text for name, text in _wrong_passwords(history) if name in recovered)
     yield from good_codes_work(history)
+    yield from moves_are_kept(history)
 
 
 def _names_of(kind: Action, history: History) -> set[str]:

@@ -67,6 +67,7 @@ class Call:
     gave_token: str = ""
     gave_access: str = ""
     gave_recovery: str = ""
+    gave_name: str = ""
 
     @property
     def failed(self) -> bool:

@@ -136,30 +136,44 @@ class Actor:
             session=device.session,
         )
 
-    def recover(
-        self, saved: SavedCode, password: str, intent: int = 0
-    ) -> tuple[Call, Device | None]:
+    def recover(self, saved: SavedCode, password: str) -> tuple[Call, Device | None]:
         """Come back with a code and a new password; signing in shows an unknown outcome.
 
         Returns the last answer and the device, or None if refused.
         """
-        intent = intent or self.run.new_intent()
-        body = {"username": saved.name, "recovery_code": saved.code, "new_password": password}
+
+        def sign_in(intent: int) -> Device | None:
+            return self.log_in(saved.name, password, intent)
+
+        return self._come_back_by(saved, {"new_password": password}, sign_in, password=password)
+
+    def _come_back_by(
+        self,
+        saved: SavedCode,
+        proof: dict[str, str],
+        sign_in: Callable[[int], Device | None],
+        *,
+        password: str = "",
+        secret: str = "",
+    ) -> tuple[Call, Device | None]:
+        intent = self.run.new_intent()
+        body = {"username": saved.name, "recovery_code": saved.code, **proof}
         while True:
             call = self.run.call(
                 *(Action.RECOVER, "POST", "/v1/recover", body),
                 intent=intent,
                 address=self._address(),
                 name=saved.name.lower(),
-                password=password,
                 account=saved.account,
                 recovery=saved.code,
+                password=password,
+                secret=secret,
             )
             if call.done:
                 return call, Device.of(saved.name, call)
             if not (call.failed or call.status == 429) or not self.run.wait_after(call):
                 return call, None
-            if call.failed and (known := self.log_in(saved.name, password, intent)):
+            if call.failed and (known := sign_in(intent)):
                 return call, known
 
     # Habits
@@ -311,7 +325,7 @@ class Actor:
         if call.done or call.failed:
             self._spoil_code()
         if call.done:
-            self._code = SavedCode(self._name, call.account, call.gave_recovery)
+            self._code = SavedCode(device.name, call.account, call.gave_recovery)
 
     def _proof(self) -> object:
         """Return the body that confirms a call."""
@@ -325,15 +339,21 @@ class Actor:
         self, saved: SavedCode, password: str, outcome: tuple[Call, Device | None]
     ) -> None:
         """Go on with the password of a recovery, if it was the one that used the code."""
+        if self._has_come_back(saved, outcome):
+            self._password = password
+
+    def _has_come_back(self, saved: SavedCode, outcome: tuple[Call, Device | None]) -> bool:
+        """Go on with the session of a recovery, if it was the one that used the code."""
         call, device = outcome
         if device:
             self._end(self._devices)
             self._spoil_code(saved)
-            self._devices, self._password = [device], password
+            self._devices = [device]
             if call.done:
                 self._code = SavedCode(saved.name, saved.account, call.gave_recovery)
         elif call.failed:  # the run is over, and the outcome unknown
             self._begin(None)
+        return device is not None
 
     def _spoil_code(self, saved: SavedCode | None = None) -> None:
         """Take a code, by default the present one, for used or replaced."""

@@ -73,6 +73,16 @@ def recover(began: float, status: int = 200, **more: Any) -> Call:
     return call(Action.RECOVER, began, status, **{**facts, **given, **more})
 
 
+MOVED: dict[str, Any] = {"guests": (("gs2", "g1"),)}
+
+
+def move(began: float, status: int = 200, **more: Any) -> Call:
+    """Return the move of Grace's guest to the secret `gs2`, by the code `c1`."""
+    given = {"gave_account": "g1"} if status == 200 else {}
+    facts = {"name": "player-1", "password": "", "account": "g1", "secret": "gs2", **given}
+    return recover(began, status, **{**facts, **more})
+
+
 def visit(began: float, kind: Action = Action.CREATE_GUEST, status: int = 200, **more: Any) -> Call:
     """Return a sign-in by Grace's guest secret; `CREATE_GUEST` may create the guest."""
     given = {"gave_account": "g1", "gave_session": f"v{began}", "gave_token": f"w{began}"}
@@ -233,6 +243,14 @@ def test_recovery() -> None:
     )
 
 
+def test_move() -> None:
+    """A guest who has moved enters with the new secret, and with the former one no more."""
+    code = make_code(1, account="g1", session="v0.0", secret="gs")
+    assert not found_of_guest(code, move(3), enter(5, 404), enter(6, secret="gs2"), **MOVED)
+    unknown = move(3, 503, intent=7)
+    assert not found_of_guest(code, unknown, enter(5, intent=7, secret="gs2"), **MOVED)
+
+
 def test_both_outcomes_of_a_recovery() -> None:
     """A recovery without an answer may have taken effect or not; both are accepted."""
     start = (registration(), make_code(1), recover(3, 503, intent=7))
@@ -257,6 +275,7 @@ def planted() -> dict[str, list[set[str]]]:
     me = call(Action.ME, 8, **ADA)
     start = registration()
     guest_deleted = call(Action.DELETE, 5, account="g1", session="v0.0")
+    of_guest = make_code(1, account="g1", session="v0.0", secret="gs")
     return {
         "the only 5xx is 503 with Retry-After": [
             found(start, call(Action.HEALTH, 2, 500)),
@@ -313,6 +332,8 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, make_code(1), recover(3), log_in(5, "new", 401)),
             found(start, make_code(1), recover(3, 401)),
             found(start, make_code(1), recover(3), recover(5, 401, recovery="c2")),
+            found_of_guest(of_guest, move(3), enter(5), **MOVED),
+            found_of_guest(of_guest, move(3), guests=(("gs2", "g1"), ("gs", "g1"))),
         ],
         "a recovery code works once": [
             found(start, make_code(1), recover(3), recover(5, gave_recovery="c3")),

@@ -6,7 +6,7 @@ from typing import Any
 
 from auth.credentials.guest_secrets import subject_of
 from tests.faults.beliefs import Beliefs, BelievedAccount, BelievedGuest, Device, SavedCode
-from tests.faults.history import Action
+from tests.faults.history import Action, Call
 from tests.faults.players import Actor, new_name, new_password
 from tests.faults.run import Run
 
@@ -56,7 +56,16 @@ class Visitor(Actor):
             intent=intent or self.run.new_intent(),
             secret=_digest(secret),
         )
-        return Device.of("a guest", call) if call.done else None
+        return Device.of(call.gave_name, call) if call.done else None
+
+    def move(self, saved: SavedCode, secret: str) -> tuple[Call, Device | None]:
+        """Come back as a guest on another device, with its secret, as `recover` does."""
+
+        def sign_in(intent: int) -> Device | None:
+            return self.enter(secret, create=False, intent=intent)
+
+        proof = {"guest_secret": secret}
+        return self._come_back_by(saved, proof, sign_in, secret=_digest(secret))
 
     # Habits in which a guest differs
 
@@ -98,11 +107,29 @@ class Visitor(Actor):
             super()._remain()
 
     def _recover(self) -> None:
-        """Recover as a player; a guest has no password to lose, and writes a code down."""
-        if self._secret:
-            self._save_a_code()
-        else:
+        """Recover as a player; as a guest, move to another device, or to two at once."""
+        if not self._secret:
             super()._recover()
+            return
+        if self._code is None:
+            self._save_a_code()
+        if self._code is None or not self._devices:
+            return
+        saved, here, other = self._code, secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        if self._random.random() < 0.5:
+            rival = self.run.together.submit(self.move, saved, other)
+            self._move_with(saved, here, self.move(saved, here))
+            self._move_with(saved, other, rival.result())
+        else:
+            self._move_with(saved, here, self.move(saved, here))
+
+    def _move_with(
+        self, saved: SavedCode, secret: str, outcome: tuple[Call, Device | None]
+    ) -> None:
+        """Go on with the secret of a recovery, if it was the one that used the code."""
+        if self._has_come_back(saved, outcome):
+            self._beliefs.dead_secrets.append(self._secret)
+            self._secret = secret
 
     def _proof(self) -> object:
         return {"guest_secret": self._secret} if self._secret else super()._proof()
