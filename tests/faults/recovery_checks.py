@@ -3,7 +3,7 @@
 In a module of their own because they follow codes, and the others follow names and sessions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tests.faults.history import Action, Call, History, grouped
 
@@ -63,6 +63,13 @@ def is_lost_race(last: Call, history: History) -> bool:
         and other.may_have_happened
         for other in history.calls
     )
+
+
+def recoveries_not_tried(calls: Iterable[Call]) -> list[str]:
+    """Return the kinds of recovery that did not happen: about those, the history proves nothing."""
+    done = [call for call in calls if call.kind == Action.RECOVER and call.done]
+    tried = {"recovery": any(call.password for call in done), "move": any(c.secret for c in done)}
+    return [kind for kind, happened in tried.items() if not happened]
 
 
 def _may_undo(other: Call, source: Call, refused: Call) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from tests.faults.checker import PROPERTIES, violations
 from tests.faults.guess_limits import limits_not_reached
 from tests.faults.history import Action, Call, History, Window
+from tests.faults.recovery_checks import recoveries_not_tried
 
 ADA: dict[str, Any] = {"account": "a1", "session": "s1"}
 GIVEN: dict[str, Any] = {"gave_account": "a1", "gave_session": "s1"}
@@ -468,3 +469,10 @@ def test_too_few_guesses() -> None:
     ]
     others = [*guesses(20, 0.1), *guesses_of(Action.GUESS_FROM_DEVICE, 1)]
     assert not limits_not_reached([*everywhere, *some, *others])
+
+
+def test_too_few_recoveries() -> None:
+    """Kinds of recovery that did not happen are named."""
+    assert recoveries_not_tried([recover(3, 401), move(4, 503)]) == ["recovery", "move"]
+    assert recoveries_not_tried([recover(3)]) == ["move"]
+    assert not recoveries_not_tried([recover(3), move(4)])
