@@ -10,6 +10,7 @@ from datetime import datetime
 
 from auth.external.connection import Statement, Value
 from auth.external.database import Database
+from auth.external.failures import Duplicate
 from auth.store.events import recorded
 from auth.store.identities import GUEST
 from auth.store.records import RECOVERY_CODE, Account, Event, RecoveryCode, values_of
@@ -71,10 +72,16 @@ class RecoveryCodeTable:
         )
         return RecoveryCode(**result.rows[0]) if result.rows else None
 
-    def replace(self, account: Account, code: RecoveryCode, event: Event) -> None:
-        """Give an account a code in place of its earlier one, unless its epoch changed."""
+    def replace(self, account: Account, code: RecoveryCode, event: Event) -> bool:
+        """Give an account a code in place of its earlier one.
+
+        False: the account's epoch changed, or the code is there already.
+        """
         change = Statement(_REPLACE, {**values_of(code), "epoch": account.epoch})
-        self._database.transact(change, recorded(event))
+        try:
+            return self._database.transact(change, recorded(event)) > 0
+        except Duplicate:  # the event of our own first try, whose code another call has replaced
+            return True
 
     def set_password(self, recovery: Recovery, password_hash: str, event: Event) -> bool:
         """Give an account a new password, epoch and code; False: it, or the code, changed."""

@@ -23,12 +23,22 @@ class Device:
 
 
 @dataclass(frozen=True)
+class SavedCode:
+    """A recovery code as its player has written it down."""
+
+    name: str
+    account: str
+    code: str
+
+
+@dataclass(frozen=True)
 class BelievedAccount:
-    """An account that exists at the end, with its password and its living sessions."""
+    """An account that exists at the end, with its password, living sessions and recovery code."""
 
     name: str
     password: str
     devices: tuple[Device, ...]
+    code: SavedCode | None = None
 
 
 @dataclass(frozen=True)
@@ -46,5 +56,6 @@ class Beliefs:
         self.accounts: list[BelievedAccount] = []
         self.guests: list[BelievedGuest] = []
         self.dead_secrets: list[str] = []
+        self.dead_codes: list[SavedCode] = []
         self.ended: list[Device] = []
         self.replaced: list[Device] = []  # living sessions, with the token before a new password

@@ -11,6 +11,7 @@ from typing import Any
 from auth.external.connection import Connection, Statement
 from auth.external.database import Database
 from auth.external.failures import Duplicate
+from auth.store import recovery_codes
 from auth.store.accounts import AccountTable
 from auth.store.rate_limits import BucketTable, Charge
 from auth.store.records import Account, Event, Identity, Session, SignInRow
@@ -111,6 +112,11 @@ def _commit_again() -> None:
     Database.transact = transact_blindly  # type: ignore[assignment,method-assign]
 
 
+def _code_not_compared() -> None:
+    """Have a recovery check the code first, and then change the account whatever it is by then."""
+    recovery_codes._AS_READ = " WHERE a.id = %(account_id)s"  # noqa: SLF001  # no public way
+
+
 BROKEN_BUILDS = {
     "limits in memory": BrokenBuild(
         "rate limits in process memory", _limits_in_memory, ("guesses are bounded",)
@@ -130,5 +136,10 @@ BROKEN_BUILDS = {
     ),
     "commit again": BrokenBuild(
         "an unknown COMMIT sent again blindly", _commit_again, ("own name is never refused",)
+    ),
+    "code not compared": BrokenBuild(
+        "a recovery that compares neither code nor epoch when it uses the code",
+        _code_not_compared,
+        ("a recovery code works once",),
     ),
 }

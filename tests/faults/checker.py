@@ -12,21 +12,31 @@ from dataclasses import dataclass
 from tests.faults.guess_limits import guesses_are_bounded
 from tests.faults.guest_checks import (
     guests_are_not_replaced,
+    moves_are_kept,
     one_account_per_secret,
     upgrades_are_kept,
 )
 from tests.faults.history import Action, Call, History, grouped
+from tests.faults.recovery_checks import codes_work_once, good_codes_work, is_lost_race
 
 LONGEST_SECONDS = 12.0
 ACCESS_SECONDS = 600.0
 ENDS_ONE = (Action.LOG_OUT, Action.END_SESSION)
 SETS_PASSWORD = (Action.CHANGE_PASSWORD, Action.UPGRADE)  # the session goes on with a new token
-ENDS_SESSIONS = (*ENDS_ONE, Action.LOG_OUT_EVERYWHERE, *SETS_PASSWORD, Action.DELETE)
+ENDS_SESSIONS = (
+    *ENDS_ONE,
+    Action.LOG_OUT_EVERYWHERE,
+    *SETS_PASSWORD,
+    Action.RECOVER,
+    Action.DELETE,
+)
 REPEATED = (
     Action.REGISTER,
     Action.CREATE_GUEST,
     Action.REFRESH,
     *SETS_PASSWORD,
+    Action.MAKE_CODE,
+    Action.RECOVER,
     Action.LOG_OUT,
     Action.LOG_OUT_EVERYWHERE,
     Action.END_SESSION,
@@ -141,18 +151,25 @@ class _Write:
 
 
 def _passwords_are_kept(history: History) -> Iterator[str]:
-    upgraded = _names_of_upgrades(history)
-    yield from (text for name, text in _wrong_passwords(history) if name not in upgraded)
+    others = _names_of(Action.UPGRADE, history) | _names_of(Action.RECOVER, history)
+    yield from (text for name, text in _wrong_passwords(history) if name not in others)
 
 
 def _upgrades_are_kept(history: History) -> Iterator[str]:
-    upgraded = _names_of_upgrades(history)
+    upgraded = _names_of(Action.UPGRADE, history) - _names_of(Action.RECOVER, history)
     yield from (text for name, text in _wrong_passwords(history) if name in upgraded)
     yield from upgrades_are_kept(history)
 
 
-def _names_of_upgrades(history: History) -> set[str]:
-    return {call.name for call in history.calls if call.kind == Action.UPGRADE}
+def _recoveries_are_kept(history: History) -> Iterator[str]:
+    recovered = _names_of(Action.RECOVER, history)
+    yield from (text for name, text in _wrong_passwords(history) if name in recovered)
+    yield from good_codes_work(history)
+    yield from moves_are_kept(history)
+
+
+def _names_of(kind: Action, history: History) -> set[str]:
+    return {call.name for call in history.calls if call.kind == kind}
 
 
 def _wrong_passwords(history: History) -> Iterator[tuple[str, str]]:
@@ -160,7 +177,9 @@ def _wrong_passwords(history: History) -> Iterator[tuple[str, str]]:
     names = {c.gave_account: c.name for c in history.calls if c.gave_account and c.name}
     writes: dict[str, list[_Write]] = defaultdict(list)
     for call in history.calls:
-        writes_one = call.kind in (Action.REGISTER, *SETS_PASSWORD, Action.DELETE)
+        writes_one = call.kind in (
+            *(Action.REGISTER, *SETS_PASSWORD, Action.RECOVER, Action.DELETE),
+        )
         if writes_one and call.may_have_happened:
             name = call.name or names.get(call.account, "")
             password = None if call.kind == Action.DELETE else call.password
@@ -168,7 +187,7 @@ def _wrong_passwords(history: History) -> Iterator[tuple[str, str]]:
             writes[name].append(_Write(password, call.began, ended))
     for call in history.calls:
         # An owner always sends the account's password, or the one that was to replace it.
-        owns = call.kind in (Action.CHANGE_PASSWORD, Action.DELETE)
+        owns = call.kind in (Action.CHANGE_PASSWORD, Action.MAKE_CODE, Action.DELETE)
         if owns and call.code == "invalid_credentials":
             yield names.get(call.account, ""), f"the owner's password was refused: {call}"
         if call.kind != Action.LOG_IN:
@@ -263,6 +282,8 @@ class _Sessions:
             given = self.gave.get(use.token)
             is_new = given is end or (given is not None and given.began >= end.ended)
             return not (end.kind in SETS_PASSWORD and is_new)
+        if self.opened[use.session] is end:
+            return False  # a recovery opens a session
         return end.kind not in ENDS_ONE and self.opened[use.session].began < end.ended
 
     def _had_ended(self, end: Call) -> bool:
@@ -276,7 +297,8 @@ class _Sessions:
 def _ended_sessions_stay_ended(history: History) -> Iterator[str]:
     sessions = _Sessions(history)
     for call in history.calls:
-        if call.done and call.kind in (Action.REFRESH, Action.ME, *SETS_PASSWORD):
+        uses = (Action.REFRESH, Action.ME, Action.MAKE_CODE, *SETS_PASSWORD)
+        if call.done and call.kind in uses:
             end = sessions.surely_ended(call)
             if end is not None and end.intent != call.intent:
                 yield f"{call}, after {end}"
@@ -326,6 +348,8 @@ def _unknown_outcomes_converge(history: History) -> Iterator[str]:
             continue
         if last.code == "session_ended" and sessions.may_have_ended(last):
             continue
+        if last.kind == Action.RECOVER and is_lost_race(last, history):
+            continue
         yield f"{len(calls)} tries, the last one {last}"
 
 
@@ -339,6 +363,8 @@ PROPERTIES: dict[str, Callable[[History], Iterator[str]]] = {
     "own name is never refused": _own_name_is_not_taken,
     "no acknowledged password change is lost": _passwords_are_kept,
     "no acknowledged upgrade is lost": _upgrades_are_kept,
+    "no acknowledged recovery is lost": _recoveries_are_kept,
+    "a recovery code works once": codes_work_once,
     "one account per guest secret": one_account_per_secret,
     "no failure replaces a guest by an empty account": guests_are_not_replaced,
     "ended sessions stay ended": _ended_sessions_stay_ended,

@@ -18,6 +18,7 @@ import msgspec
 from local.certificates import make_certificates
 from tests.faults.guess_limits import limits_not_reached
 from tests.faults.line import Cut
+from tests.faults.recovery_checks import recoveries_not_tried
 from tests.faults.run import BACK_SECONDS, WORKERS, Run
 from tests.faults.secrets_line import Trouble
 from tests.faults.workers import KEYS_SECONDS
@@ -44,11 +45,11 @@ class Fault:
 
 
 def nothing(run: Run) -> None:
-    """Break nothing: the load alone, which must reach every limit on guesses."""
+    """Break nothing: the load alone, which must reach every limit on guesses, and recover."""
     run.play(5.0)
     end = time.monotonic() + 30.0
-    while untried := limits_not_reached(run.calls):
-        assert time.monotonic() < end, f"too few guesses: {', '.join(untried)}"
+    while untried := [*limits_not_reached(run.calls), *recoveries_not_tried(run.calls)]:
+        assert time.monotonic() < end, f"too few guesses or recoveries: {', '.join(untried)}"
         run.play(0.5)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from tests.faults.history import Action, Call, History, grouped
 
 OPENS = (Action.CREATE_GUEST, Action.ENTER)
-ENDS_SECRET = (Action.UPGRADE, Action.DELETE)
+ENDS_SECRET = (Action.UPGRADE, Action.RECOVER, Action.DELETE)
+GIVES_SECRET = (Action.CREATE_GUEST, Action.RECOVER)
 
 
 def one_account_per_secret(history: History) -> Iterator[str]:
@@ -42,7 +43,7 @@ def _wrong_entry(history: History, entry: Call, first: Call | None) -> Iterator[
     if entry.status == 201:
         yield f"created by a call that must not create: {entry}"
     elif entry.done and not any(
-        call.kind == Action.CREATE_GUEST
+        call.kind in GIVES_SECRET
         and call.secret == entry.secret
         and call.may_have_happened
         and call.began < entry.ended
@@ -79,6 +80,21 @@ def upgrades_are_kept(history: History) -> Iterator[str]:
             same = entry.kind in OPENS and entry.secret == call.secret
             if same and entry.done and entry.began > call.ended:
                 yield f"the secret still opens an account: {entry}, after {call}"
+
+
+def moves_are_kept(history: History) -> Iterator[str]:
+    """Yield each secret that a recovery has replaced, and that opens the account afterwards."""
+    opened = [call for call in history.calls if call.kind in (*OPENS, Action.RECOVER) and call.done]
+    secrets = {secret for secret, _ in history.guests}
+    for of_account in grouped(opened, lambda call: call.gave_account).values():
+        for move in of_account:
+            if move.kind != Action.RECOVER or not move.secret:
+                continue
+            dead = {c.secret for c in of_account if c.ended < move.began} - {move.secret, ""}
+            yield from (f"the former secret is still there: {move}" for _ in dead & secrets)
+            for call in of_account:
+                if call.kind in OPENS and call.secret in dead and call.began > move.ended:
+                    yield f"the former secret still opens the account: {call}, after {move}"
 
 
 def _opened(history: History) -> Iterator[tuple[Call, Call]]:

@@ -21,6 +21,8 @@ class Action(StrEnum):
     REFRESH = "refresh"
     ME = "me"
     CHANGE_PASSWORD = "change password"
+    MAKE_CODE = "make a recovery code"
+    RECOVER = "recover"
     LOG_OUT = "log out"
     LOG_OUT_EVERYWHERE = "log out everywhere"
     END_SESSION = "end another session"
@@ -53,6 +55,7 @@ class Call:
     name: str = ""
     password: str = ""
     secret: str = ""  # the digest of a guest secret
+    recovery: str = ""  # a recovery code
     address: str = ""
     key: str = ""
     account: str = ""
@@ -63,6 +66,8 @@ class Call:
     gave_session: str = ""
     gave_token: str = ""
     gave_access: str = ""
+    gave_recovery: str = ""
+    gave_name: str = ""
 
     @property
     def failed(self) -> bool:

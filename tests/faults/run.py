@@ -296,8 +296,10 @@ def _read(answer: dict[str, Any] | None) -> dict[str, Any]:
         "retry_after": int(headers.get("retry-after", 0)),
     }
     if "refresh_token" in body:
+        read["gave_name"] = body["account"]["username"]
         read["gave_account"] = body["account"]["id"].replace("-", "")
         read["gave_session"] = body["session"]["id"]
         read["gave_token"] = body["refresh_token"]
         read["gave_access"] = body["access_token"]
+    read["gave_recovery"] = body.get("recovery_code", "")
     return read

@@ -41,6 +41,7 @@ FAULTS = {
     "select guest then insert": Fault("none", nothing),
     "autocommit off": Fault("all connections killed once", kill_once),
     "commit again": Fault("connection cut after COMMIT", cut_registrations, through_line),
+    "code not compared": Fault("none", nothing),
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.faults.checker import PROPERTIES, violations
 from tests.faults.guess_limits import limits_not_reached
 from tests.faults.history import Action, Call, History, Window
+from tests.faults.recovery_checks import recoveries_not_tried
 
 ADA: dict[str, Any] = {"account": "a1", "session": "s1"}
 GIVEN: dict[str, Any] = {"gave_account": "a1", "gave_session": "s1"}
@@ -56,6 +57,31 @@ def log_in(began: float, password: str, status: int = 200, **more: Any) -> Call:
 def change(began: float, status: int = 200, **more: Any) -> Call:
     """Return a change of Ada's password, by her first session."""
     return call(Action.CHANGE_PASSWORD, began, status, **{**ADA, "password": "new", **more})
+
+
+def make_code(began: float, status: int = 200, **more: Any) -> Call:
+    """Return the making of a recovery code, by Ada's first session."""
+    given = {"gave_recovery": "c1"} if status == 200 else {}
+    return call(Action.MAKE_CODE, began, status, **{**ADA, **given, **more})
+
+
+def recover(began: float, status: int = 200, **more: Any) -> Call:
+    """Return a recovery of Ada's account by the code `c1`, which gives the code `c2`."""
+    given = {"gave_account": "a1", "gave_session": f"r{began}", "gave_token": f"q{began}"}
+    given = {**given, "gave_recovery": "c2"} if status == 200 else {}
+    code = "invalid_credentials" if status == 401 else ""
+    facts = {"name": "ada", "password": "new", "account": "a1", "recovery": "c1", "code": code}
+    return call(Action.RECOVER, began, status, **{**facts, **given, **more})
+
+
+MOVED: dict[str, Any] = {"guests": (("gs2", "g1"),)}
+
+
+def move(began: float, status: int = 200, **more: Any) -> Call:
+    """Return the move of Grace's guest to the secret `gs2`, by the code `c1`."""
+    given = {"gave_account": "g1"} if status == 200 else {}
+    facts = {"name": "player-1", "password": "", "account": "g1", "secret": "gs2", **given}
+    return recover(began, status, **{**facts, **more})
 
 
 def visit(began: float, kind: Action = Action.CREATE_GUEST, status: int = 200, **more: Any) -> Call:
@@ -201,6 +227,42 @@ def test_both_outcomes_of_an_upgrade() -> None:
     assert not found_of_guest(unknown, enter(5), grace(6, 401), rival, refused, accounts=both)
 
 
+def test_recovery() -> None:
+    """A code works once, of two calls with it one succeeds, and every older session is dead."""
+    assert not found(
+        registration(),
+        make_code(1),
+        recover(3, took=2.0),
+        recover(3.5, 401, password="other"),
+        refresh(6, 401),
+        refresh(7, account="a1", session="r3", token="q3"),
+        log_in(8, "old", 401),
+        log_in(9, "new", gave_account="a1"),
+        recover(10, 401, password="third"),
+        recover(11, recovery="c2", gave_recovery="c3", password="third"),
+        refresh(12, 401, account="a1", session="r3", token="q3"),
+    )
+
+
+def test_move() -> None:
+    """A guest who has moved enters with the new secret, and with the former one no more."""
+    code = make_code(1, account="g1", session="v0.0", secret="gs")
+    assert not found_of_guest(code, move(3), enter(5, 404), enter(6, secret="gs2"), **MOVED)
+    unknown = move(3, 503, intent=7)
+    assert not found_of_guest(code, unknown, enter(5, intent=7, secret="gs2"), **MOVED)
+
+
+def test_both_outcomes_of_a_recovery() -> None:
+    """A recovery without an answer may have taken effect or not; both are accepted."""
+    start = (registration(), make_code(1), recover(3, 503, intent=7))
+    took_effect = log_in(5, "new", gave_account="a1", gave_session="s5", intent=7)
+    assert not found(*start, took_effect, recover(6, 401, password="x"), refresh(7, 401))
+    refused = log_in(5, "new", 401, intent=7)
+    assert not found(*start, refused, recover(6, intent=7), log_in(8, "new", gave_account="a1"))
+    rival = recover(5.5, password="other")
+    assert not found(*start, refused, rival, recover(6, 401, intent=7))
+
+
 # Violations
 
 
@@ -214,6 +276,7 @@ def planted() -> dict[str, list[set[str]]]:
     me = call(Action.ME, 8, **ADA)
     start = registration()
     guest_deleted = call(Action.DELETE, 5, account="g1", session="v0.0")
+    of_guest = make_code(1, account="g1", session="v0.0", secret="gs")
     return {
         "the only 5xx is 503 with Retry-After": [
             found(start, call(Action.HEALTH, 2, 500)),
@@ -265,6 +328,31 @@ def planted() -> dict[str, list[set[str]]]:
                 upgrade(3, gave_account="g2"), accounts=(("g1", "grace"), ("g2", "player-2"))
             ),
         ],
+        "no acknowledged recovery is lost": [
+            found(start, make_code(1), recover(3), log_in(5, "old")),
+            found(start, make_code(1), recover(3), log_in(5, "new", 401)),
+            found(start, make_code(1), recover(3, 401)),
+            found(start, make_code(1), recover(3), recover(5, 401, recovery="c2")),
+            found_of_guest(of_guest, move(3), enter(5), **MOVED),
+            found_of_guest(of_guest, move(3), guests=(("gs2", "g1"), ("gs", "g1"))),
+        ],
+        "a recovery code works once": [
+            found(start, make_code(1), recover(3), recover(5, gave_recovery="c3")),
+            found(start, make_code(1), recover(3), recover(3.05, gave_recovery="c3")),
+            found(start, make_code(1), make_code(2, gave_recovery="c0"), recover(3)),
+            found(start, recover(3)),
+            found(
+                start,
+                make_code(1),
+                recover(3, gave_account="a2", name="bob"),
+                accounts=(("a1", "ada"), ("a2", "bob")),
+            ),
+            found_of_upgraded(
+                make_code(1, account="g1", session="v0.0", secret="gs"),
+                upgrade(3),
+                recover(5, name="grace", account="g1", gave_account="g1"),
+            ),
+        ],
         "one account per guest secret": [
             found_of_guest(
                 visit(0.05, status=201, gave_account="g2"),
@@ -284,6 +372,9 @@ def planted() -> dict[str, list[set[str]]]:
             found_of_guest(guests=()),
         ],
         "ended sessions stay ended": [
+            found(start, make_code(1), recover(3), refresh(5, gave_token="t1", **GIVEN)),
+            found(start, make_code(1), recover(3), me),
+            found(start, make_code(1), recover(3), make_code(5, gave_recovery="c3")),
             found_of_upgraded(
                 enter(1), upgrade(3), refresh(5, account="g1", session="v1", token="w1")
             ),
@@ -297,6 +388,12 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, gone, me, accounts=()),
         ],
         "no failure signs out": [
+            found(
+                start,
+                make_code(1),
+                recover(3),
+                refresh(5, 401, account="a1", session="r3", token="q3"),
+            ),
             found(start, refresh(3, 401)),
             found(
                 start,
@@ -315,6 +412,8 @@ def planted() -> dict[str, list[set[str]]]:
             found(start, refresh(3, gave_token="t1", **GIVEN), refresh(4, gave_token="x", **GIVEN))
         ],
         "unknown outcomes converge": [
+            found(start, make_code(1, 503)),
+            found(start, make_code(1), recover(3, 503)),
             found(registration(status=503)),
             found(start, refresh(3, 503, intent=7), refresh(5, 503, intent=7)),
             found(start, change(3, 503, intent=7), change(5, 401, intent=7, code="invalid_token")),
@@ -370,3 +469,10 @@ def test_too_few_guesses() -> None:
     ]
     others = [*guesses(20, 0.1), *guesses_of(Action.GUESS_FROM_DEVICE, 1)]
     assert not limits_not_reached([*everywhere, *some, *others])
+
+
+def test_too_few_recoveries() -> None:
+    """Kinds of recovery that did not happen are named."""
+    assert recoveries_not_tried([recover(3, 401), move(4, 503)]) == ["recovery", "move"]
+    assert recoveries_not_tried([recover(3)]) == ["move"]
+    assert not recoveries_not_tried([recover(3), move(4)])

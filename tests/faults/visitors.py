@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from auth.credentials.guest_secrets import subject_of
-from tests.faults.beliefs import Beliefs, BelievedAccount, BelievedGuest, Device
-from tests.faults.history import Action
+from tests.faults.beliefs import Beliefs, BelievedAccount, BelievedGuest, Device, SavedCode
+from tests.faults.history import Action, Call
 from tests.faults.players import Actor, new_name, new_password
 from tests.faults.run import Run
 
@@ -56,7 +56,16 @@ class Visitor(Actor):
             intent=intent or self.run.new_intent(),
             secret=_digest(secret),
         )
-        return Device.of("a guest", call) if call.done else None
+        return Device.of(call.gave_name, call) if call.done else None
+
+    def move(self, saved: SavedCode, secret: str) -> tuple[Call, Device | None]:
+        """Come back as a guest on another device, with its secret, as `recover` does."""
+
+        def sign_in(intent: int) -> Device | None:
+            return self.enter(secret, create=False, intent=intent)
+
+        proof = {"guest_secret": secret}
+        return self._come_back_by(saved, proof, sign_in, secret=_digest(secret))
 
     # Habits in which a guest differs
 
@@ -96,6 +105,37 @@ class Visitor(Actor):
             self._beliefs.guests.append(BelievedGuest(self._secret, tuple(self._devices)))
         else:
             super()._remain()
+
+    def _recover(self) -> None:
+        """Recover as a player; as a guest, move to another device, or to two at once."""
+        if not self._secret:
+            super()._recover()
+            return
+        if self._code is None:
+            self._save_a_code()
+        if self._code is None or not self._devices:
+            return
+        saved, here, other = self._code, secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        if self._random.random() < 0.5:
+            rival = self.run.together.submit(self.move, saved, other)
+            self._move_with(saved, here, self.move(saved, here))
+            self._move_with(saved, other, rival.result())
+        else:
+            self._move_with(saved, here, self.move(saved, here))
+
+    def _move_with(
+        self, saved: SavedCode, secret: str, outcome: tuple[Call, Device | None]
+    ) -> None:
+        """Go on with the secret of a recovery, if it was the one that used the code."""
+        if self._has_come_back(saved, outcome):
+            self._beliefs.dead_secrets.append(self._secret)
+            self._secret = secret
+
+    def _proof(self) -> object:
+        return {"guest_secret": self._secret} if self._secret else super()._proof()
+
+    def _secret_digest(self) -> str:
+        return _digest(self._secret) if self._secret else ""
 
     # The upgrade
 
@@ -151,6 +191,8 @@ class Visitor(Actor):
 
     def _become(self, device: Device, wish: _Wish) -> None:
         """Go on as a player with a name and a password."""
+        if self._code:
+            self._spoil_code(SavedCode(wish.name, self._code.account, self._code.code))
         self._end([each for each in self._devices if each.session != device.session])
         self._beliefs.dead_secrets.append(wish.secret)
         self._secret = ""
@@ -182,6 +224,11 @@ def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
     def look_for_guest(secret: str) -> None:
         someone.enter(secret, create=False)
 
+    def try_code(saved: SavedCode) -> None:
+        password = new_password()
+        someone.recover(saved, password)
+        someone.log_in(saved.name, password)
+
     list(run.together.map(look_at, beliefs.accounts[-most:]))
     list(run.together.map(look_at_guest, beliefs.guests[-most:]))
     list(run.together.map(look_for_guest, beliefs.dead_secrets[-most:]))
@@ -189,6 +236,10 @@ def look_at_the_end(run: Run, beliefs: Beliefs, most: int) -> None:
     list(run.together.map(someone.refresh, beliefs.ended[-most:]))
     # A token issued before the new password counts as stolen, so these come last.
     list(run.together.map(someone.refresh, beliefs.replaced[-most:]))
+    # Codes come after the sessions that they would end: the dead ones first, then the living.
+    list(run.together.map(try_code, beliefs.dead_codes[-most:]))
+    living = [account.code for account in beliefs.accounts if account.code]
+    list(run.together.map(try_code, living[-most:]))
 
 
 def _digest(secret: str) -> str:

@@ -21,6 +21,7 @@ from tests.conftest import Tables
 from tests.integration.jobs.rotating import FIRST, SECOND, SECRET, SecretsManagerSide
 from tests.integration.secrets.studio import NAME, Studio
 from tests.play.containers import Container, Secrets, Serve, Switch
+from tests.play.crowd import WORKERS, Crowd, Request, quick_application
 from tests.play.events import Answer
 from tests.play.judge import description
 from tests.play.players import call
@@ -142,3 +143,18 @@ def studio(
     yield studio
     for container in studio.containers:
         container.close()
+
+
+@pytest.fixture(scope="module")
+def crowd(stack: Stack) -> Iterator[Crowd]:
+    """Return fifty warm containers and let the test hash as they do, or they would rehash."""
+    application = quick_application()
+    crowd = Crowd()
+    try:
+        crowd.send([Request("GET", "/v1/health")] * WORKERS)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(handler, "application", application)
+            yield crowd
+    finally:
+        crowd.stop()
+        application.close()

@@ -8,8 +8,11 @@ from argon2 import PasswordHasher
 from auth.flows.rate_limits import SESSIONS_BY_ACCOUNT
 from auth.store.records import MAX_SESSIONS
 from tests.conftest import Tables
-from tests.play.players import Player, call
+from tests.play.guests import Guest
+from tests.play.players import PASSWORD, Player, call
 from tests.play.round_trips import Sent, round_trips
+
+NEW_PASSWORD = "seven wooden ladders tonight"
 
 
 @pytest.fixture
@@ -197,3 +200,55 @@ def test_refused_requests(player: Player, sent: Sent) -> None:
     call("POST", "/v1/register", {"username": "somebody", "password": "short"})
     call("GET", "/nowhere")
     assert sent == []
+
+
+def test_recovery_code(player: Player, sent: Sent) -> None:
+    """Making a code takes three round trips and a transaction of four; the next one as many."""
+    for _ in range(2):
+        sent.clear()
+        assert player.make_recovery_code().status == 200
+        assert len(sent) == 3 + 4, sent
+    guest = Guest()
+    assert guest.enter(create=True).status == 201
+    sent.clear()
+    assert guest.make_recovery_code().status == 200
+    assert len(sent) == 4 + 4, sent  # it reads the identity of the guest secret
+
+
+def test_recovery(player: Player, sent: Sent) -> None:
+    """A recovery takes three round trips, a transaction of four, and one to open the session."""
+    code = player.saved_code()
+    sent.clear()
+    assert player.recover(code, NEW_PASSWORD).status == 200
+    assert len(sent) == 3 + 4 + 1, sent
+    guest = Guest()
+    assert guest.enter(create=True).status == 201
+    name, code = guest.name(), guest.saved_code()
+    sent.clear()
+    assert Guest().move(name, code).status == 200
+    assert len(sent) == 4 + 4 + 1, sent  # it looks whether an account has the new secret
+
+
+def test_refused_recovery(player: Player, sent: Sent) -> None:
+    """A wrong code takes three round trips; one that a limit refuses takes two."""
+    code = player.saved_code()
+    assert player.recover(code, NEW_PASSWORD).status == 200
+    for _ in range(4):
+        sent.clear()
+        assert player.recover(code, PASSWORD).status == 401
+        assert len(sent) == 3, sent
+    sent.clear()
+    assert player.recover(code, PASSWORD).status == 429
+    assert len(sent) == 2, sent
+    sent.clear()
+    assert player.recover("7QF2-MXD9-K4TB-W8H4", PASSWORD).status == 400
+    assert sent == []
+
+
+def test_with_a_recovery_code(player: Player, sent: Sent) -> None:
+    """Having a recovery code costs signing in, refreshing and `/v1/me` nothing."""
+    player.saved_code()
+    for ask, trips in ((player.log_in, 4), (player.refresh, 2), (player.me, 1)):
+        sent.clear()
+        assert ask().status == 200
+        assert len(sent) <= trips, sent

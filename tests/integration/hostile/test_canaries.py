@@ -18,17 +18,22 @@ import pytest
 import handler
 from auth.app import create_app
 from auth.credentials.guest_secrets import subject_of
+from auth.credentials.recovery_codes import new_recovery_code, shown
 from auth.flows.accounts import Attempt
 from auth.flows.admission import new_session
+from auth.flows.confirmation import Confirmation
+from auth.flows.recovery import Recovered, RecoveryAttempt
 from auth.flows.sessions import SignedIn
 from auth.settings import Settings
-from auth.store.records import Account
+from auth.store.records import Account, RecoveryCode
+from auth.store.recovery_codes import Recovery
 from local.stack import ROOT, Stack
 from tests.conftest import FakeClock, Tables
 from tests.play.containers import Serve
 from tests.play.events import Answer, http_event
 from tests.play.guests import Guest, new_secret
 from tests.play.players import PASSWORD, Player, call
+from tests.play.sources import created_tables
 
 CANARY = "canary-4711"
 _numbers = itertools.count(1)
@@ -59,6 +64,12 @@ class Watch:
         if player.access_token:
             head, payload, signature = player.access_token.split(".")
             self.hide(player.access_token, f"{head}.{payload}", payload, signature)
+
+    def hide_code(self, code: str) -> None:
+        """Search for a recovery code and its halves, in the usual spellings."""
+        symbols = code.replace("-", "")
+        for form in (code, symbols, code[:9], symbols[:8], symbols[8:]):
+            self.hide(form, form.lower())
 
     def refused(self, answer: Answer) -> Answer:
         """Keep an error for the search."""
@@ -279,6 +290,84 @@ def test_guest_secrets(watch: Watch, tables: Tables, settings: Settings, serve: 
     watch.check()
 
 
+def everything_in(tables: Tables) -> str:
+    """Return all rows of all tables that players fill, as text."""
+    rows = [row for table in created_tables() for row in tables.run(f"SELECT * FROM {table}")]
+    values = [value for row in rows for value in row.values()]
+    return "\n".join(
+        value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        for value in values
+    )
+
+
+def test_recovery_codes(watch: Watch, tables: Tables, settings: Settings, serve: Serve) -> None:
+    """No log line, error or row has a recovery code, right, wrong, used or mistyped."""
+    serve(replace(settings, rate_limit_scale=100.0))
+    player, guest, there = Player(password=f"{CANARY} first"), Guest(), Guest()
+    assert player.register().status == guest.enter(create=True).status == 201
+    codes = [player.saved_code(), guest.saved_code()]
+    watch.hide(f"{CANARY} second", guest.secret, there.secret)
+    mistyped = codes[0][:-1] + ("A" if codes[0][-1] != "A" else "B")
+    wrong = shown(new_recovery_code())
+    for code in (*codes, mistyped, wrong):
+        watch.hide_code(code)
+    watch.hide(*(row["hash"] for row in tables.run("SELECT hash FROM recovery_codes")))
+    for name in (player.username, guest.name(), "nobody-here"):
+        for text in (wrong, mistyped, f"{codes[0]} {CANARY}", f"{CANARY}{codes[0]}"):
+            watch.refused(Player(name).recover(text, f"{CANARY} second"))
+            watch.refused(there.move(name, text))
+    watch.refused(Player(guest.name()).recover(codes[1], f"{CANARY} second"))
+    watch.refused(there.move(player.username, codes[0]))
+    watch.refused(player.on_another_device().recover(codes[0], CANARY[:6]))
+    for body in ({codes[0]: 1}, {"username": codes[0]}, {"recovery_code": [codes[0]]}):
+        watch.refused(call("POST", "/v1/recover", body))
+        watch.refused(player.ask("POST", "/v1/me/recovery-code", body))
+    watch.refused(player.make_recovery_code(password=codes[0]))
+    back = player.recover(codes[0], f"{CANARY} second")
+    moved = there.move(guest.name(), codes[1])
+    assert back.status == moved.status == 200
+    for given in (back, moved):
+        codes.append(given.json["recovery_code"])
+        watch.hide_code(codes[-1])
+    for one in (player, there):
+        watch.hide_tokens(one)
+    watch.hide(*(row["hash"] for row in tables.run("SELECT hash FROM recovery_codes")))
+    watch.refused(player.on_another_device().recover(codes[0], f"{CANARY} second"))
+    rows = everything_in(tables)
+    assert "$argon2id$" in rows
+    for code in codes:
+        assert code not in rows
+        assert code.replace("-", "") not in rows
+    watch.check()
+
+
+def test_bug_in_a_recovery(watch: Watch, player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug with a code in its text, its cause and its local variables reveals none of it."""
+    code = player.saved_code()
+    watch.hide_code(code)
+    watch.hide(player.password, f"{CANARY} second")
+
+    def broken(*values: object, **_: object) -> None:
+        secret = f"{CANARY} {code} {values}"
+        raise RuntimeError(secret) from KeyError(secret)
+
+    def recover() -> Answer:
+        return player.on_another_device().recover(code, f"{CANARY} second")
+
+    table = "auth.store.recovery_codes.RecoveryCodeTable"
+    for place, ask in (
+        (f"{table}.set_password", recover),
+        (f"{table}.by_username_key", recover),
+        ("auth.flows.recovery.new_recovery_code", player.make_recovery_code),
+        (f"{table}.replace", player.make_recovery_code),
+        ("auth.flows.recovery.shown", player.make_recovery_code),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, broken)
+            assert watch.refused(ask()).status == 500
+    watch.check()
+
+
 def test_made_up_method(watch: Watch) -> None:
     """A method made up by a caller is not logged verbatim."""
     for path in ("/", "/v1/login", "/nowhere"):
@@ -410,15 +499,21 @@ def test_values_do_not_print_themselves(stack: Stack) -> None:
     now = datetime.now(UTC)
     account = Account(id=bytes(16), username="Ada", password_hash=CANARY, created_at=now)
     session, token = new_session(account, None, now)
-    shown = [
+    code = RecoveryCode(account_id=account.id, hash=CANARY, created_at=now)
+    printed = [
         repr(Attempt("Ada", CANARY, "address")),
         repr(account),
         repr(token),
         repr(SignedIn(account, session.id, now, now, CANARY, CANARY, now)),
         repr(msgspec.structs.replace(stack.database.application, password=CANARY)),
+        repr(RecoveryAttempt("Ada", CANARY, CANARY, CANARY, "address", None)),
+        repr(Recovered(SignedIn(account, session.id, now, now, CANARY, CANARY, now), CANARY)),
+        repr(code),
+        repr(Recovery(account, code, CANARY, now)),
+        repr(Confirmation(CANARY, CANARY)),
     ]
     for secret in (CANARY, token.tail.hex(), repr(token.tail)):
-        assert not any(secret in text for text in shown)
+        assert not any(secret in text for text in printed)
 
 
 # Forbidden in the repository; assembled here so that this file does not match.

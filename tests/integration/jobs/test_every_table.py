@@ -16,6 +16,7 @@ EXPORTED_AS = {
     "identities": "identities",
     "sessions": "sessions",
     "events": "events",
+    "recovery_codes": "recovery",
 }
 
 
@@ -24,6 +25,7 @@ def guest(tables: Tables) -> Guest:
     """Return a guest, who has a row in every table that holds rows of players."""
     guest = Guest()
     assert guest.enter(create=True).status == 201
+    assert guest.make_recovery_code().status == 200
     return guest
 
 
@@ -74,3 +76,4 @@ def test_exported(guest: Guest, tables: Tables) -> None:
     assert of_players(tables) == set(EXPORTED_AS)
     exported = guest.ask("POST", "/v1/me/export", {"guest_secret": guest.secret}).json
     assert all(exported[member] for member in EXPORTED_AS.values())
+    assert exported["recovery"]["code"] is True

@@ -17,7 +17,7 @@ DOCS = ROOT / "docs" / "run"
 STATEMENTS = "".join(
     (DOCS / page).read_text() for page in ("players.md", "restore.md", "migrations.md")
 )
-COPIED = ("accounts", "sessions", "identities")
+COPIED = ("accounts", "sessions", "identities", "recovery_codes")
 TIME = "2026-11-22 18:00:00"  # of the example's backup
 
 
@@ -44,7 +44,10 @@ def backup(tables: Tables, *, give_back: bool = True) -> Iterator[None]:
         if give_back:
             tables.run(statement("give back upgrades"))
             tables.run(statement("forget their secrets"))
+            tables.run(statement("forget their codes"))
         tables.run(statement("forget the kept upgrades"))
+        if give_back:
+            tables.run(statement("delete replaced codes").replace(TIME, time))
     finally:
         for table in COPIED:
             tables.run(f"DROP TABLE kept_{table}")
@@ -175,6 +178,62 @@ def test_upgrades_after_a_restore(tables: Tables, clock: FakeClock) -> None:
     assert grace.enter().json["account"]["id"] == ids[1]
     assert Player("Earlier").log_in().json["account"]["id"] == ids[2]
     assert guest.enter().json["account"]["id"] == ids[3]
+
+
+def test_codes_after_a_restore(tables: Tables, clock: FakeClock) -> None:
+    """After a restore the codes of that time are good, except for those that were replaced."""
+    new_password = "another horse, another battery"
+    idle, back, replacing, without = players = [Player() for _ in range(4)]
+    for player in players:
+        assert player.register().status == 201
+    kept, used, replaced = idle.saved_code(), back.saved_code(), replacing.saved_code()
+    guest, there = Guest(), Guest()
+    assert guest.enter(create=True).status == 201
+    name, moved = guest.name(), guest.saved_code()
+    clock.advance(minutes=2)
+    with backup(tables):
+        clock.advance(minutes=2)
+        following = back.recover(used, new_password).json["recovery_code"]
+        back.saved_code()  # of a player who has also recovered: the used one stays
+        newer, first = replacing.saved_code(), without.saved_code()
+        assert there.move(name, moved).status == 200
+    tables.run("DELETE FROM rate_limits")
+    for player, code in (
+        (back, following),
+        (replacing, replaced),
+        (replacing, newer),
+        (without, first),
+    ):
+        assert player.recover(code, new_password).code == "invalid_credentials"
+    assert back.log_in(PASSWORD).status == 200
+    assert back.recover(used, new_password).status == 200
+    assert idle.recover(kept, new_password).status == 200
+    assert replacing.log_in(PASSWORD).status == 200
+    assert replacing.recover(replacing.saved_code(), new_password).status == 200
+    assert there.enter().code == "unknown_guest"
+    assert guest.enter().status == 200
+    assert there.move(name, moved).status == 200
+
+
+def test_codes_of_upgrades_after_a_restore(tables: Tables, clock: FakeClock) -> None:
+    """A code from before an upgrade stays dead, unless the account is a guest's again."""
+    ada, grace = guests = [Guest() for _ in range(2)]
+    for each in guests:
+        assert each.enter(create=True).status == 201
+    name = grace.name()
+    codes = [each.saved_code() for each in guests]
+    rival = Player("Grace")
+    assert rival.register().status == 201
+    clock.advance(minutes=2)
+    with backup(tables):
+        clock.advance(minutes=2)
+        assert rival.delete().status == 200
+        assert ada.upgrade("Ada").status == 200
+        assert grace.upgrade("Grace").status == 200
+    new_password = "another horse, another battery"
+    assert Player("Ada").recover(codes[0], new_password).code == "invalid_credentials"
+    assert Player("Ada").log_in().status == 200
+    assert Guest().move(name, codes[1]).status == 200
 
 
 def test_end_restored_sessions(tables: Tables, clock: FakeClock) -> None:
