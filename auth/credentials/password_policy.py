@@ -38,7 +38,7 @@ class PasswordPolicy:
             raise WeakPassword(f"Use at most {MAX_LENGTH} characters.")
         if any(unicodedata.category(character) == "Cc" for character in text):
             raise WeakPassword("Use no control characters, such as tabs and line breaks.")
-        if username.casefold() in text.casefold():
+        if username and username.casefold() in text.casefold():
             raise WeakPassword("Leave your username out of the password.")
         if text in self._leaked:
             raise WeakPassword(
