@@ -91,9 +91,9 @@ class InvalidUsername(FieldError):
 
 
 class WeakPassword(FieldError):
-    """Too weak, known from a leak, or the one in use: show `fields.password`.
+    """Too short, too long, leaked, easy to guess, or the one in use: show `fields.password`.
 
-    A password change has the reason in `fields.new_password`, too.
+    A password change and a recovery have the reason in `fields.new_password`, too.
     """
 
     code, status, message = "weak_password", 422, "This password cannot be used."
@@ -261,7 +261,7 @@ class IdempotencyKeyReused(ApiError):
 
 
 class NotAGuest(ApiError):
-    """The account has a password already: there is nothing to upgrade."""
+    """The account has a password: nothing to upgrade, and no guest secret to recover by."""
 
     code, status, message = "not_a_guest", 409, "This account already has a password."
 

@@ -3,6 +3,7 @@
 Rendering only, as in `answers`.
 """
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -15,11 +16,10 @@ from auth.api.answers import (
     Time,
     device_label,
     listed_event,
-    recovery_member,
     time_or_none,
 )
 from auth.flows.history import Export
-from auth.store.records import Event, Session
+from auth.store.records import Event, RecoveryCode, Session
 from auth.times import id_text, rfc3339
 
 
@@ -64,11 +64,17 @@ class ExportedEvent(ListedEvent):
     ]
 
 
+class ExportedCode(RecoveryMember):
+    """The recovery code, also one that has expired."""
+
+    expires_at: Annotated[Time | None, Meta(description="Only of a code that support made.")]
+
+
 class ExportBody(msgspec.Struct):
     """Everything that is stored about a player, except for digests of secrets."""
 
     account: ExportedAccount
-    recovery: RecoveryMember
+    recovery: ExportedCode
     identities: list[ExportedIdentity]
     sessions: list[ExportedSession]
     events: Annotated[list[ExportedEvent], Meta(description="The newest 1000.")]
@@ -90,7 +96,7 @@ def export_body(export: Export) -> ExportBody:
             suspended_until=time_or_none(account.suspended_until),
             suspension_reason=account.suspension_reason,
         ),
-        recovery=recovery_member(export.recovery_code_at),
+        recovery=_code(export.code, export.generated_at),
         identities=[
             ExportedIdentity(one.provider, rfc3339(one.created_at), rfc3339(one.last_used_at))
             for one in export.identities
@@ -99,6 +105,12 @@ def export_body(export: Export) -> ExportBody:
         events=[_exported_event(one) for one in export.events],
         generated_at=rfc3339(export.generated_at),
     )
+
+
+def _code(code: RecoveryCode | None, now: datetime) -> ExportedCode:
+    if code is None:
+        return ExportedCode(code=False, created_at=None, expires_at=None)
+    return ExportedCode(code.lasts(now), rfc3339(code.created_at), time_or_none(code.expires_at))
 
 
 def _exported_event(event: Event) -> ExportedEvent:

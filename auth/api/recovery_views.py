@@ -56,8 +56,8 @@ class RecoveryViews:
     def recover(self, form: RecoveryByCode) -> RecoveredBody:
         """Come back with a recovery code: set a password, or move a guest to this device.
 
-        Every session ends, and the next code is in the answer. If the answer is lost, sign in with
-        what was sent.
+        Every session ends, and the next code is in the answer. If the answer is lost or 503, sign
+        in with what was sent.
         """
         attempt = RecoveryAttempt(
             form.username,

@@ -4,10 +4,12 @@ zxcvbn is imported when the first player chooses a password, since signing in ne
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from auth.credentials import usernames
 from auth.credentials.leaked_passwords import LeakedPasswords
-from auth.errors import WeakPassword
+from auth.errors import WeakNewPassword, WeakPassword
 
 # NIST SP 800-63B-4, section 3.1.1.2: a minimum length, no composition rules, a blocklist.
 MIN_LENGTH = 8
@@ -38,7 +40,8 @@ class PasswordPolicy:
             raise WeakPassword(f"Use at most {MAX_LENGTH} characters.")
         if any(unicodedata.category(character) == "Cc" for character in text):
             raise WeakPassword("Use no control characters, such as tabs and line breaks.")
-        if username and username.casefold() in text.casefold():
+        is_name = len(username) >= usernames.MIN_LENGTH
+        if is_name and username.casefold() in text.casefold():
             raise WeakPassword("Leave your username out of the password.")
         if text in self._leaked:
             raise WeakPassword(
@@ -56,6 +59,15 @@ class PasswordPolicy:
         reason = why_guessable(normalised(password), username, self._words)
         if reason:
             raise WeakPassword(reason)
+
+
+@contextmanager
+def refused_as_new() -> Iterator[None]:
+    """Name the field `new_password`, too, if the work inside refuses a password."""
+    try:
+        yield
+    except WeakPassword as weak:
+        raise WeakNewPassword(weak.fields["password"]) from None
 
 
 def same_password(one: str, other: str) -> bool:

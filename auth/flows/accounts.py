@@ -18,7 +18,6 @@ from auth.errors import (
     TooManyAttempts,
     Unavailable,
     UsernameTaken,
-    WeakPassword,
     WrongGuestSecret,
 )
 from auth.external.failures import Duplicate
@@ -96,7 +95,8 @@ class Accounts:
         now = self._clock()
         network = network_of(attempt.address)
         charge = self._rate_limits.charge(NAME_BY_ADDRESS, network, now=now)
-        self._refuse_guessable(attempt, charge)
+        with self._rate_limits.refunded_if_weak([charge]):
+            self._policy.refuse_guessable(attempt.password, attempt.username)
         account = new_account(attempt.username, self._passwords.hash(attempt.password), now)
         registration_key = _digest(idempotency_key)
         try:
@@ -233,14 +233,6 @@ class Accounts:
         if not self._table.delete(account, event) and self._table.find(account.id):
             raise Unavailable("the account changed while it was deleted")
         note("account_deleted")
-
-    def _refuse_guessable(self, attempt: Attempt, charge: Charge) -> None:
-        """Refuse a password that is easy to guess, and refund: nothing was guessed at."""
-        try:
-            self._policy.refuse_guessable(attempt.password, attempt.username)
-        except WeakPassword:
-            self._rate_limits.refund([charge])
-            raise
 
 
 def new_account(username: str, password_hash: str, now: datetime) -> Account:

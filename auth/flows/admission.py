@@ -5,7 +5,7 @@ that presents its last session's token has one session, not two.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from auth.credentials import refresh_tokens
@@ -66,41 +66,35 @@ class Admission:
         self.refuse_suspended(sign_in.account)  # again: a flow may have forgotten
         now, account = self._clock(), sign_in.account
         self._rate_limits.exchange(charges, SESSIONS_BY_ACCOUNT, account.id, now=now)
-        signed_in = self._open(sign_in, device, now, presented)
-        note("signed_in")
-        return signed_in
-
-    def admit_recovered(self, sign_in: SignInRow, device: str | None) -> SignedIn:
-        """Sign in a player whose recovery code has just been used.
-
-        Each session takes a code of its own, so no limit applies: whoever knew the old password
-        could have used it up.
-
-        Raises:
-            InvalidCredentials: the account was deleted meanwhile.
-            Unavailable: the database did not do it.
-        """
-        return self._open(sign_in, device, self._clock(), None)
-
-    def _open(
-        self,
-        sign_in: SignInRow,
-        device: str | None,
-        now: datetime,
-        presented: RefreshToken | None,
-    ) -> SignedIn:
-        account = sign_in.account
         session, token = new_session(account, device, now)
         try:
             self._session_table.add(session)
         except MissingParent:
             raise InvalidCredentials("the account was deleted meanwhile") from None
-        try:
-            replaced = self._end_presented(sign_in, presented, now)
-            self._make_room(sign_in, session, replaced, now)
-        except Unavailable as error:  # the player is signed in all the same
-            logger.warning("old sessions are left: %s", error, extra={"event": "sessions_kept"})
+        self._tidy(sign_in, session, presented, now)
+        note("signed_in")
         return self._admitted(account, session, token)
+
+    def admit_recovered(
+        self, sign_in: SignInRow, device: str | None, use: Callable[[Session], bool]
+    ) -> SignedIn | None:
+        """Sign in a player by a recovery code, which `use` spends; None: it did not.
+
+        `sign_in` has the account as it is afterwards. Each session takes a code of its own, so no
+        limit applies: whoever knew the old password could have used it up.
+
+        Raises:
+            AccountSuspended: the account is suspended.
+            Unavailable: the database did not do it.
+        """
+        self.refuse_suspended(sign_in.account)  # again: a flow may have forgotten
+        now = self._clock()
+        session, token = new_session(sign_in.account, device, now)
+        if not use(session):
+            return None
+        note("recovered")
+        self._tidy(sign_in, session, None, now)
+        return self._admitted(sign_in.account, session, token)
 
     def admit_new(
         self,
@@ -149,6 +143,15 @@ class Admission:
         return self._sessions.signed_in(
             account, token, session.created_at, session.ends_at(), session.created_at
         )
+
+    def _tidy(
+        self, sign_in: SignInRow, session: Session, presented: RefreshToken | None, now: datetime
+    ) -> None:
+        try:
+            replaced = self._end_presented(sign_in, presented, now)
+            self._make_room(sign_in, session, replaced, now)
+        except Unavailable as error:  # the player is signed in all the same
+            logger.warning("old sessions are left: %s", error, extra={"event": "sessions_kept"})
 
     def _end_presented(
         self, sign_in: SignInRow, presented: RefreshToken | None, now: datetime

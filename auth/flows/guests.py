@@ -19,7 +19,6 @@ from auth.errors import (
     Unavailable,
     UnknownGuest,
     UsernameTaken,
-    WeakPassword,
     WrongGuestSecret,
 )
 from auth.external.failures import Duplicate
@@ -206,11 +205,8 @@ class Upgrades:
 
     def _is_owner(self, calling: CallingSession, chosen: Upgrade, charges: list[Charge]) -> bool:
         """Refuse a guessable password, judge the secret, and refund what a guess does not cost."""
-        try:
+        with self._rate_limits.refunded_if_weak(charges):
             self._policy.refuse_guessable(chosen.password, chosen.username)
-        except WeakPassword:
-            self._rate_limits.refund(charges)
-            raise
         with self._rate_limits.refunded_if_unavailable(charges[:1]):
             is_owner = self._confirmations.is_guest(calling.account, chosen.guest_secret)
         if is_owner:

@@ -8,7 +8,7 @@ from auth.flows.confirmation import Confirmation, Confirmations
 from auth.logs import note
 from auth.store.events import EventTable
 from auth.store.identities import IdentityTable
-from auth.store.records import Account, Event, Identity, Profile, Session
+from auth.store.records import Account, Event, Identity, Profile, RecoveryCode, Session
 from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.sessions import SessionTable
 from auth.times import Clock
@@ -22,7 +22,7 @@ class Export:
     """Everything that is stored about a player."""
 
     account: Account
-    recovery_code_at: datetime | None
+    code: RecoveryCode | None
     identities: Sequence[Identity]
     sessions: Sequence[Session]
     events: Sequence[Event]
@@ -59,14 +59,13 @@ class AccountHistory:
             TooManyAttempts, WrongPassword, WrongGuestSecret.
         """
         with self._confirmations.change(account, confirmation):
-            code, now = self._codes.find(account.id), self._clock()
             exported = Export(
                 account,
-                code.created_at if code and code.lasts(now) else None,
+                self._codes.find(account.id),
                 self._identities.of_account(account.id),
                 self._sessions.all_of(account.id),
                 self._events.newest(account.id, EXPORTED),
-                now,
+                self._clock(),
             )
         note("exported")
         return exported

@@ -6,7 +6,7 @@ does, the tokens of the first answer are given again, unless they have been used
 
 from collections.abc import Sequence
 
-from auth.credentials.password_policy import PasswordPolicy, same_password
+from auth.credentials.password_policy import PasswordPolicy, refused_as_new, same_password
 from auth.credentials.passwords import Passwords
 from auth.errors import (
     ApiError,
@@ -14,7 +14,6 @@ from auth.errors import (
     TooManyAttempts,
     Unavailable,
     WeakNewPassword,
-    WeakPassword,
     WrongCurrentPassword,
 )
 from auth.flows.rate_limits import CHANGE_BY_ACCOUNT, PASSWORD_CHECK_BY_ACCOUNT, RateLimits
@@ -82,7 +81,8 @@ class PasswordChanges:
         self, calling: CallingSession, current: str, new: str, attempt: Charge, success: Charge
     ) -> SignedIn:
         account = calling.account
-        self._refuse_guessable(new, account.username, attempt)
+        with refused_as_new(), self._rate_limits.refunded_if_weak([attempt]):
+            self._policy.refuse_guessable(new, account.username)
         if not self._passwords.verify(account.password_hash, current):
             # The new password is tried against the hash, too: a second guess, so a second charge.
             charges = [attempt, success, self._charge_check(account)]
@@ -125,18 +125,8 @@ class PasswordChanges:
     def _charge_check(self, account: Account) -> Charge:
         return self._rate_limits.charge(PASSWORD_CHECK_BY_ACCOUNT, account.id, now=self._clock())
 
-    def _refuse_guessable(self, new: str, username: str, attempt: Charge) -> None:
-        """Refuse a password that is easy to guess, and refund: nothing was guessed at."""
-        try:
-            self._policy.refuse_guessable(new, username)
-        except WeakPassword as weak:
-            self._rate_limits.refund([attempt])
-            raise WeakNewPassword(weak.fields["password"]) from None
-
     def _check_rules(self, current: str, new: str, username: str) -> None:
-        try:
+        with refused_as_new():
             self._policy.check(new, username)
-        except WeakPassword as weak:
-            raise WeakNewPassword(weak.fields["password"]) from None
         if same_password(current, new):
             raise WeakNewPassword("Choose a password other than the current one.")

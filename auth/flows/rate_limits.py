@@ -15,7 +15,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from auth.credentials.keys import KeyRing
 from auth.credentials.token_keys import TokenKeys
-from auth.errors import TooManyAttempts, Unavailable
+from auth.errors import TooManyAttempts, Unavailable, WeakPassword
 from auth.store.rate_limits import BucketTable, Charge
 
 logger = logging.getLogger(__name__)
@@ -114,6 +114,15 @@ class RateLimits:
         try:
             yield
         except Unavailable:
+            self.refund(charges)
+            raise
+
+    @contextmanager
+    def refunded_if_weak(self, charges: Sequence[Charge]) -> Iterator[None]:
+        """Refund charges if the work inside refuses a new password: nothing was guessed at."""
+        try:
+            yield
+        except WeakPassword:
             self.refund(charges)
             raise
 

@@ -6,9 +6,10 @@ with the new password, or with the new guest secret.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from auth.credentials.guest_secrets import check_guest_secret, subject_of
-from auth.credentials.password_policy import PasswordPolicy
+from auth.credentials.password_policy import PasswordPolicy, refused_as_new
 from auth.credentials.passwords import Passwords
 from auth.credentials.recovery_codes import new_recovery_code, read_recovery_code, shown
 from auth.credentials.usernames import username_key
@@ -17,8 +18,6 @@ from auth.errors import (
     NoPassword,
     NotAGuest,
     Unavailable,
-    WeakNewPassword,
-    WeakPassword,
     WrongRecoveryCode,
 )
 from auth.external.failures import Duplicate
@@ -35,7 +34,7 @@ from auth.logs import note
 from auth.store.events import new_event
 from auth.store.identities import GUEST, IdentityTable
 from auth.store.rate_limits import Charge
-from auth.store.records import Account, Event, EventKind, RecoveryCode, SignInRow
+from auth.store.records import Account, Event, EventKind, RecoveryCode, Session, SignInRow
 from auth.store.recovery_codes import Recovery, RecoveryCodeTable
 from auth.store.sign_ins import SignIns
 from auth.times import Clock, id_text
@@ -142,15 +141,14 @@ class Recoveries:
         text = read_recovery_code(attempt.recovery_code)
         self._check_rules(attempt)
         charges = self._charge(attempt)
-        self._refuse_guessable(attempt, charges)
+        if attempt.new_password is not None:
+            with refused_as_new(), self._rate_limits.refunded_if_weak(charges):
+                self._policy.refuse_guessable(attempt.new_password, attempt.username)
         with self._rate_limits.refunded_if_unavailable(charges):
             sign_in, code = self._proven(attempt, text)
             self._admission.refuse_suspended(sign_in.account)
             _check_kind(sign_in.account, attempt)
-            sign_in, following = self._use(sign_in, code, attempt)
-        note("recovered")
-        signed_in = self._admission.admit_recovered(sign_in, attempt.device)
-        return Recovered(signed_in, shown(following))
+            return self._use(sign_in, code, attempt)
 
     def _charge(self, attempt: RecoveryAttempt) -> list[Charge]:
         # Keyed by the name, whether or not an account has it.
@@ -165,20 +163,8 @@ class Recoveries:
         if attempt.new_password is None:
             check_guest_secret(attempt.guest_secret or "")
             return
-        try:
+        with refused_as_new():
             self._policy.check(attempt.new_password, attempt.username)
-        except WeakPassword as weak:
-            raise WeakNewPassword(weak.fields["password"]) from None
-
-    def _refuse_guessable(self, attempt: RecoveryAttempt, charges: list[Charge]) -> None:
-        """Refuse a password that is easy to guess, and refund: no code was guessed at."""
-        if attempt.new_password is None:
-            return
-        try:
-            self._policy.refuse_guessable(attempt.new_password, attempt.username)
-        except WeakPassword as weak:
-            self._rate_limits.refund(charges)
-            raise WeakNewPassword(weak.fields["password"]) from None
 
     def _proven(self, attempt: RecoveryAttempt, text: str) -> tuple[SignInRow, RecoveryCode]:
         """Return the account and its code, if this is it.
@@ -197,43 +183,54 @@ class Recoveries:
             raise WrongRecoveryCode
         return sign_in, known
 
-    def _use(
-        self, sign_in: SignInRow, code: RecoveryCode, attempt: RecoveryAttempt
-    ) -> tuple[SignInRow, str]:
-        """Spend the code; return the account as it is now, and the next code.
+    def _use(self, sign_in: SignInRow, code: RecoveryCode, attempt: RecoveryAttempt) -> Recovered:
+        """Spend the code and open a session, in one transaction.
 
         Raises:
             WrongRecoveryCode: another call was faster.
         """
         following, now, account = new_recovery_code(), self._clock(), sign_in.account
         recovery = Recovery(account, code, self._passwords.hash(following), now)
-        event = new_event(EventKind.RECOVERED, account.id, now, epoch=recovery.epoch)
         if attempt.new_password is not None:
             password_hash = self._passwords.hash(attempt.new_password)
-            used = self._table.set_password(recovery, password_hash, event)
+            use = partial(self._set_password, recovery, password_hash)
         else:
             password_hash = account.password_hash
-            used = self._set_guest_secret(recovery, attempt.guest_secret or "", event)
-        # If nothing was changed, our own first try may have done it, and its answer was lost.
-        if not used and not self._is_used(recovery):
+            use = partial(self._set_guest_secret, recovery, attempt.guest_secret or "")
+        recovered = replace(account, password_hash=password_hash, epoch=recovery.epoch)
+        # Every older session has another epoch.
+        sign_in = replace(sign_in, account=recovered, least_used_lasts=False)
+        signed_in = self._admission.admit_recovered(sign_in, attempt.device, use)
+        if signed_in is None:
             note("recovery_failed")
             raise WrongRecoveryCode
-        recovered = replace(account, password_hash=password_hash, epoch=recovery.epoch)
-        return replace(sign_in, account=recovered), following
+        return Recovered(signed_in, shown(following))
 
-    def _set_guest_secret(self, recovery: Recovery, guest_secret: str, event: Event) -> bool:
+    def _set_password(self, recovery: Recovery, password_hash: str, session: Session) -> bool:
+        used = self._table.set_password(recovery, password_hash, session, _event(recovery, session))
+        return used or self._is_used(recovery)
+
+    def _set_guest_secret(self, recovery: Recovery, guest_secret: str, session: Session) -> bool:
         subject = subject_of(guest_secret)
         # Not even the guest's own, so that no other device keeps it.
         if self._identities.find(GUEST, subject) is not None:
             raise GuestSecretInUse
+        event = _event(recovery, session)
         try:
-            return self._table.set_guest_secret(recovery, subject, event)
+            used = self._table.set_guest_secret(recovery, subject, session, event)
         except Duplicate:
             raise GuestSecretInUse from None
+        return used or self._is_used(recovery)
 
     def _is_used(self, recovery: Recovery) -> bool:
+        """Tell whether our own first try did it, and its answer was lost."""
         stored = self._table.find(recovery.account.id)
         return stored is not None and stored.hash == recovery.new_code_hash
+
+
+def _event(recovery: Recovery, session: Session) -> Event:
+    account_id, epoch = recovery.account.id, recovery.epoch
+    return new_event(EventKind.RECOVERED, account_id, recovery.now, session.id, epoch=epoch)
 
 
 def _check_kind(account: Account, attempt: RecoveryAttempt) -> None:

@@ -13,7 +13,15 @@ from auth.external.database import Database
 from auth.external.failures import Duplicate
 from auth.store.events import recorded
 from auth.store.identities import GUEST
-from auth.store.records import RECOVERY_CODE, Account, Event, RecoveryCode, values_of
+from auth.store.records import (
+    ADD_SESSION,
+    RECOVERY_CODE,
+    Account,
+    Event,
+    RecoveryCode,
+    Session,
+    values_of,
+)
 
 _CODE = ", ".join(f"r.{name}" for name in RECOVERY_CODE)
 # The lock makes a parallel upgrade wait, which then deletes this code, or it comes second and finds
@@ -83,17 +91,24 @@ class RecoveryCodeTable:
         except Duplicate:  # the event of our own first try, whose code another call has replaced
             return True
 
-    def set_password(self, recovery: Recovery, password_hash: str, event: Event) -> bool:
-        """Give an account a new password, epoch and code; False: it, or the code, changed."""
+    def set_password(
+        self, recovery: Recovery, password_hash: str, session: Session, event: Event
+    ) -> bool:
+        """Give an account a new password, epoch, code and session.
+
+        False: the account, or its code, changed since it was read.
+        """
         change = Statement(
             "UPDATE accounts a JOIN recovery_codes r ON r.account_id = a.id"
             f"{_USE}, a.password_hash = %(new_hash)s{_AS_READ}",
             {**_values(recovery), "new_hash": password_hash},
         )
-        return self._database.transact(change, recorded(event)) > 0
+        return self._use(change, session, event)
 
-    def set_guest_secret(self, recovery: Recovery, subject: bytes, event: Event) -> bool:
-        """Give a guest another secret, a new epoch and code; False: it, or the code, changed.
+    def set_guest_secret(
+        self, recovery: Recovery, subject: bytes, session: Session, event: Event
+    ) -> bool:
+        """Give a guest another secret, a new epoch, code and session; False: as `set_password`.
 
         Raises:
             Duplicate: an account has this secret.
@@ -104,7 +119,11 @@ class RecoveryCodeTable:
             f"{_USE}, i.subject = %(subject)s, i.last_used_at = %(now)s{_AS_READ}",
             {**_values(recovery), "provider": GUEST, "subject": subject},
         )
-        return self._database.transact(change, recorded(event)) > 0
+        return self._use(change, session, event)
+
+    def _use(self, change: Statement, session: Session, event: Event) -> bool:
+        opened = Statement(ADD_SESSION, values_of(session))
+        return self._database.transact(change, opened, recorded(event)) > 0
 
 
 def _values(recovery: Recovery) -> dict[str, Value]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from auth.store.records import MAX_SESSIONS
 from tests.conftest import FakeClock, Tables
 from tests.play.guests import Guest, new_secret
 from tests.play.players import PASSWORD, Player
@@ -35,7 +36,8 @@ def test_make_a_code(player: Player, clock: FakeClock) -> None:
     created_at = made.json["created_at"]
     assert player.me().json["recovery"] == {"code": True, "created_at": created_at}
     exported = player.ask("POST", "/v1/me/export", player.proof()).json
-    assert exported["recovery"] == {"code": True, "created_at": created_at}
+    wanted = {"code": True, "created_at": created_at, "expires_at": None}
+    assert exported["recovery"] == wanted
     assert made.json["recovery_code"] not in str(exported)
     assert [event["type"] for event in exported["events"]] == ["recovery_code_made", "registered"]
 
@@ -173,3 +175,27 @@ def test_a_deleted_account_has_no_code(player: Player, tables: Tables) -> None:
     assert tables.count("recovery_codes") == 0
     assert Player(player.username).register().status == 201
     assert player.recover(code, NEW_PASSWORD).code == "invalid_credentials"
+
+
+def test_a_full_history(player: Player, tables: Tables) -> None:
+    """An account with 50 sessions has no more after a recovery, and the oldest leaves no event."""
+    code = player.saved_code()
+    for _ in range(MAX_SESSIONS - 1):
+        tables.run(
+            "INSERT INTO sessions (id, account_id, tail_hash, counter, epoch, created_at,"
+            " rotated_at, idle_expires_at, expires_at) SELECT RANDOM_BYTES(16), account_id,"
+            " tail_hash, counter, epoch, created_at, rotated_at, idle_expires_at, expires_at"
+            " FROM sessions LIMIT 1"
+        )
+    assert tables.count("sessions") == MAX_SESSIONS
+    assert player.recover(code, NEW_PASSWORD).status == 200
+    assert tables.count("sessions") == MAX_SESSIONS
+    listed = [event["type"] for event in player.ask("GET", "/v1/me/events").json["events"]]
+    assert listed == ["recovered", "recovery_code_made", "registered"]
+
+
+def test_an_impossible_name(player: Player) -> None:
+    """A name that no account can have is an unknown one, even if the password contains it."""
+    code = player.saved_code()
+    for name in ("", "e", "en"):
+        assert Player(name).recover(code, NEW_PASSWORD).code == "invalid_credentials"
