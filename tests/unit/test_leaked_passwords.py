@@ -134,6 +134,54 @@ def test_no_passwords_to_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, r"list\.txt cannot be read: Is a directory"),
+        (b"password\n\xff\n", r"list\.txt is damaged: invalid start byte at byte 9"),
+    ],
+)
+def test_passwords_that_cannot_be_read(
+    content: bytes | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of passwords that cannot be read is named in one line with the reason."""
+    source, target = tmp_path / "list.txt", tmp_path / "list.bin"
+    if content is None:
+        source.mkdir()
+    else:
+        source.write_bytes(content)
+    monkeypatch.setattr(leaked_passwords, "ROOT", tmp_path)
+    monkeypatch.setattr(leaked_passwords, "SOURCE", source)
+    with pytest.raises(Problem, match=f"^{problem}$"):
+        leaked_passwords.write(target)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_list_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder without room or permission is named in one line, and nothing half-done is left."""
+    monkeypatch.setattr(leaked_passwords, "FILE", tmp_path / "none" / "list.bin")
+    assert leaked_passwords.main() == 1
+    name = tmp_path / "none" / "list.bin"
+    problem = f"leaked passwords: {name} cannot be written: No such file or directory\n"
+    assert capsys.readouterr().out == problem
+    monkeypatch.setattr(leaked_passwords, "FILE", tmp_path / "list.bin")
+    small = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+    run = "from local import leaked_passwords as made; from pathlib import Path;"
+    aim = f"made.FILE = Path({str(tmp_path / 'list.bin')!r}); raise SystemExit(made.main())"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{small} {run} {aim}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.endswith("list.bin cannot be written: File too large\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def short_list(*passwords: str) -> bytes:
     """Return the bytes of a list of a few passwords."""
     digests = sorted(map(digest_of, passwords))
