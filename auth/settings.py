@@ -4,6 +4,7 @@ Nothing here is secret: credentials and keys are in Secrets Manager, and only na
 """
 
 import math
+import os
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 
 MOST_WORDS = 50
 SHORTEST_WORD, LONGEST_WORD = 2, 24
+MOST_WORD_BYTES = 2000  # of all words: Lambda takes 4 KB for all variables
 
 
 class SettingError(Exception):
@@ -98,7 +100,11 @@ def whole_number(environment: Mapping[str, str], name: str, default: str) -> int
 
 def words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     """Return the words of the variable, separated by commas or spaces, in NFC."""
-    text = unicodedata.normalize("NFC", environment.get(name, ""))
+    value = environment.get(name, "")
+    size = len(os.fsencode(value))
+    if size > MOST_WORD_BYTES:
+        raise SettingError(f"{name} has {size} bytes: give at most {MOST_WORD_BYTES}")
+    text = unicodedata.normalize("NFC", value)
     found = tuple(text.replace(",", " ").split())
     if len(found) > MOST_WORDS:
         raise SettingError(f"{name} has {len(found)} words: give at most {MOST_WORDS}")

@@ -5,7 +5,8 @@
 const ENGINES = ['mariadb', 'mysql']
 const CHOICES = { architecture: ['x86_64', 'arm64'], guests: ['true', 'false'] }
 const WHOLE = ['sessionHistoryDays', 'guestDays', 'guestsAlarmPerHour'] // of days auth/settings.py refuses the same
-const WORDS = 50 // with their lengths, as in auth/settings.py
+const WORDS = 50 // with their lengths and bytes, as in auth/settings.py
+const WORD_BYTES = 2000
 const SPARE_CONNECTIONS = 10 // for migrations, rotations and administrators
 
 // The parameters that a choice requires.
@@ -23,6 +24,28 @@ const NEEDS = [
 const LISTS = ['existingSubnets', 'secretsEndpointSubnets', 'corsOrigins']
 
 const isEmpty = (value) => value === undefined || value === null || value === '' || value.length === 0
+
+// Returns what is wrong with the game's own words, one line each.
+const wrongWords = (value) => {
+  if (typeof value === 'object') {
+    return ['passwordWords is a list: set it as one text, with commas or spaces between the words']
+  }
+  const lines = []
+  const bytes = Buffer.byteLength(String(value))
+  if (bytes > WORD_BYTES) {
+    lines.push(`passwordWords has ${bytes} bytes: give at most ${WORD_BYTES}`)
+  }
+  const words = String(value).normalize('NFC').split(/[\s,]+/).filter(Boolean)
+  if (words.length > WORDS) {
+    lines.push(`passwordWords has ${words.length} words: give at most ${WORDS}`)
+  }
+  for (const word of words) {
+    if ([...word].length < 2 || [...word].length > 24) {
+      lines.push(`passwordWords has ${word}: give words of 2 to 24 characters`)
+    }
+  }
+  return lines
+}
 
 // Returns the contradictions within a stage's parameters, one line each.
 const contradictions = (params) => {
@@ -65,15 +88,7 @@ const contradictions = (params) => {
       lines.push(`${name} is ${params[name]}: give a whole number from 0 to 99999`)
     }
   }
-  const words = String(params.passwordWords ?? '').normalize('NFC').split(/[\s,]+/).filter(Boolean)
-  if (words.length > WORDS) {
-    lines.push(`passwordWords has ${words.length} words: give at most ${WORDS}`)
-  }
-  for (const word of words) {
-    if ([...word].length < 2 || [...word].length > 24) {
-      lines.push(`passwordWords has ${word}: give words of 2 to 24 characters`)
-    }
-  }
+  lines.push(...wrongWords(params.passwordWords ?? ''))
   const most = Math.floor((Number(params.databaseConnections) - SPARE_CONNECTIONS) / 2)
   if (String(params.reserveConcurrency) === 'true' && Number(params.concurrency) > most) {
     lines.push(

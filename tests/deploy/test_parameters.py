@@ -88,6 +88,11 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
         ({"passwordWords": "word " * 51}, "passwordWords has 51 words: give at most 50"),
         ({"passwordWords": "dragon, x"}, "passwordWords has x: give words of 2 to 24 characters"),
         ({"passwordWords": "x" * 25}, "give words of 2 to 24 characters"),
+        (
+            {"passwordWords": "\u0410" * 1000 + "x"},
+            "passwordWords has 2001 bytes: give at most 2000",
+        ),
+        ({"passwordWords": ["dragon"]}, "passwordWords is a list: set it as one text"),
         ({"concurrency": "26"}, "too many for 60 databaseConnections"),
         ({"databaseConnections": 50}, "20 at most"),
         ({"existingSubnets": "a,b"}, "existingSubnets is a text, a,b: set it as a list"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from auth.credentials import guessability
-from auth.settings import LONGEST_WORD, MOST_WORDS, SettingError, Settings
+from auth.settings import LONGEST_WORD, MOST_WORD_BYTES, MOST_WORDS, SettingError, Settings
 
 NAMES = ("DATABASE_SECRET_ID", "TOKEN_SECRET_ID", "TOKEN_ISSUER", "TOKEN_AUDIENCE")
 FILES = ("DATABASE_CA_FILE", "LEAKED_PASSWORDS_FILE")
@@ -128,6 +128,8 @@ def test_words(environment: dict[str, str]) -> None:
         ("ab " * (MOST_WORDS + 1), "has 51 words: give at most 50"),
         ("dragon, x", "has the word 'x': give words of 2 to 24 characters"),
         ("x" * (LONGEST_WORD + 1), "give words of 2 to 24 characters"),
+        (", " * (MOST_WORD_BYTES // 2) + "x", "has 2001 bytes: give at most 2000"),
+        (("\u0410" * LONGEST_WORD + " ") * MOST_WORDS, "has 2450 bytes: give at most 2000"),
     ],
 )
 def test_wrong_words(value: str, problem: str, environment: dict[str, str]) -> None:
