@@ -171,6 +171,25 @@ def test_server_is_killed(fragile: RuledServer, fragile_player: Player) -> None:
     assert new.log_in().status == 200
 
 
+def test_server_is_killed_after_a_recovery(
+    fragile: RuledServer, fragile_player: Player, fragile_tables: Tables
+) -> None:
+    """An acknowledged recovery survives a kill of the server: its password and its code work."""
+    code = fragile_player.saved_code()
+    lost = fragile_player.on_another_device()
+    recovered = lost.recover(code, NEW_PASSWORD)
+    os.kill(fragile.pid(), signal.SIGKILL)
+    assert recovered.status == 200
+    fragile.stop()
+    fragile.start()
+    assert lost.on_another_device().log_in().status == 200
+    assert lost.on_another_device().log_in(PASSWORD).status == 401
+    assert lost.me().status == 200
+    assert fragile_player.refresh().code == "session_ended"
+    assert lost.recover(code, PASSWORD).status == 401
+    assert lost.recover(recovered.json["recovery_code"], PASSWORD).status == 200
+
+
 def test_server_hangs(fragile: RuledServer, fragile_player: Player) -> None:
     """A server that does not answer costs a request no more than its budget."""
     os.kill(fragile.pid(), signal.SIGSTOP)

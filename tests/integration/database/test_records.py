@@ -10,10 +10,13 @@ import pytest
 from auth.external.database import REQUEST_SECONDS, Database
 from auth.store.records import (
     ACCOUNT,
+    CODE_LASTS,
     LASTS,
+    RECOVERY_CODE,
     SESSION,
     USABLE,
     Account,
+    RecoveryCode,
     Session,
     insert_into,
     values_of,
@@ -94,6 +97,23 @@ def test_conditions(tables: Tables, rows: list[Row]) -> None:
     assert asked(tables, LASTS) == lasts
     assert asked(tables, USABLE) == usable
     assert 0 < sum(usable.values()) < sum(lasts.values()) < len(rows)
+
+
+def test_recovery_codes(tables: Tables) -> None:
+    """Python and the database agree on each code: at the moment of its expiry there is none."""
+    lasts = {}
+    for account, expires in zip(accounts(), (None, *MOMENTS.values()), strict=True):
+        key = account.username.encode()
+        names = (*ACCOUNT, "username_key")
+        tables.run(insert_into("accounts", names), **values_of(account), username_key=key)
+        code = RecoveryCode(
+            account_id=account.id, hash="no hash", created_at=NOW, expires_at=expires
+        )
+        tables.run(insert_into("recovery_codes", RECOVERY_CODE), **values_of(code))
+        lasts[account.id] = code.lasts(NOW)
+    sql = f"SELECT r.account_id AS id, {CODE_LASTS} AS fits FROM recovery_codes r"
+    assert {row["id"]: bool(row["fits"]) for row in tables.run(sql, now=NOW)} == lasts
+    assert list(lasts.values()) == [True, False, False, True]
 
 
 def test_reasons(rows: list[Row]) -> None:

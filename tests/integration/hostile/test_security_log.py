@@ -208,6 +208,37 @@ def test_account_settings(player: Player, log: Log) -> None:
     assert said(log.last(), "event", *ids) == {"event": "account_deleted", **ids}
 
 
+def test_recoveries(player: Player, log: Log) -> None:
+    """A code that is made, used or guessed at is an event; guesses name the network."""
+    account = {"account_id": player.me().json["account"]["id"]}
+    ids = ids_of(player)
+    code = player.saved_code()
+    assert said(log.last(), "event", *ids) == {"event": "recovery_code_made", **ids}
+    assert "network" not in log.last()
+    lost = player.on_another_device()
+    assert lost.recover(code, NEW).status == 200
+    assert said(log.last(), "event", *account) == {"event": "recovered", **account}
+    assert "network" not in log.last()
+    networks = []
+    for address in ("198.51.100.1", "198.51.100.1", "198.51.100.2"):
+        lost.address = address
+        assert lost.recover(code, PASSWORD).status == 401
+        line = log.last()
+        assert said(line, "event", "code", *account) == {
+            "event": "recovery_failed",
+            "code": "invalid_credentials",
+            **account,
+        }
+        assert address not in str(line)
+        assert code not in str(line)
+        networks.append(line["network"])
+    assert networks[0] == networks[1] != networks[2]
+    assert Player("nobody-here").recover(code, NEW).status == 401
+    assert log.last()["event"] == "recovery_failed"
+    assert log.last()["network"]
+    assert "account_id" not in log.last()
+
+
 def test_log_without_keys(stack: object, log: Log, clock: FakeClock) -> None:
     """A container that has read no keys yet logs no network, and reads none for the log."""
     event = http_event("GET", "/v1/me")

@@ -144,6 +144,21 @@ def test_a_stolen_password(ada: Player, clock: FakeClock) -> None:
     assert {thief.refresh().code for thief in thieves} == {"session_ended"}
 
 
+def test_devices_from_before(ada: Player) -> None:
+    """A recovery makes every older refresh token worthless as the proof of a known device."""
+    older = ada.refresh_token
+    assert ada.refresh().status == 200
+    code = ada.saved_code()
+    drain_login()
+    for token in (older, ada.refresh_token):
+        assert ada.on_another_device().log_in(refresh_token=token).status == 200
+    lost = ada.on_another_device()
+    assert lost.recover(code, NEW_PASSWORD).status == 200
+    for token in (older, ada.refresh_token):
+        assert lost.on_another_device().log_in(refresh_token=token).status == 429
+    assert lost.on_another_device().log_in(refresh_token=lost.refresh_token).status == 200
+
+
 def test_right_codes_are_charged(ada: Player, clock: FakeClock) -> None:
     """A recovery is not refunded: the sixth from one address has to wait a minute."""
     codes = [ada.saved_code()]
