@@ -93,7 +93,7 @@ def exhaust(run: Run) -> None:
 
 def lock_rows(run: Run) -> None:
     """Lock all rows of one table after another, for longer than any lock wait."""
-    for table in ("sessions", "accounts", "rate_limits"):
+    for table in ("sessions", "accounts", "rate_limits", "recovery_codes"):
         run.play(WARM_SECONDS)
         before = run.logged(LOCK_WAIT)
         with run.down(), run.database.locked(table):
@@ -247,7 +247,7 @@ FAULTS = (
     Fault("database stopped for 5 s (SIGSTOP)", freeze, logged=LOST),
     Fault("database read-only", read_only, logged="read-only"),
     Fault("no connections left", exhaust, logged="connections exhausted"),
-    Fault("rows locked", lock_rows, logged=LOCK_WAIT, times=3),
+    Fault("rows locked", lock_rows, logged=LOCK_WAIT, times=4),
     Fault("single connections killed under load", kill_connections, logged=LOST, times=20),
     Fault("idle connections killed", kill_idle, logged=LOST, times=20),
     Fault("idle connections timed out", time_out, logged=LOST, times=6),
