@@ -98,7 +98,10 @@ def lock_rows(run: Run) -> None:
         before = run.logged(LOCK_WAIT)
         with run.down(), run.database.locked(table):
             run.play(4.2)
-        assert run.logged(LOCK_WAIT) > before, f"no call waited for the rows of {table}"
+            end = time.monotonic() + 30.0  # recoveries are rare
+            while run.logged(LOCK_WAIT) == before:
+                assert time.monotonic() < end, f"no call waited for the rows of {table}"
+                run.play(0.5)
     run.play(AFTER_SECONDS)
 
 

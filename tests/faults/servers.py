@@ -93,8 +93,10 @@ class Server(RuledServer):
 
     @contextmanager
     def locked(self, table: str) -> Iterator[None]:
-        """Keep all rows of a table locked."""
+        """Keep all rows of a table locked, and the places of new ones."""
+        gaps = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"  # without it, rows can be added
         with self.connect() as connection:
+            connection.run(Statement(gaps), PATIENCE_SECONDS)
             connection.run(Statement("BEGIN"), PATIENCE_SECONDS)
             connection.run(Statement(f"SELECT * FROM {table} FOR UPDATE"), PATIENCE_SECONDS)
             yield
