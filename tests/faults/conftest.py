@@ -13,13 +13,13 @@ from tests.faults.beliefs import Beliefs
 from tests.faults.faults import Fault
 from tests.faults.guessers import Guesser, watch
 from tests.faults.history import History
-from tests.faults.players import Actor
+from tests.faults.recoverers import Recoverer
 from tests.faults.run import Play, Run
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
 from tests.faults.visitors import Visitor, look_at_the_end
 
-PLAYERS = (Actor, Actor, Actor, Visitor, Visitor)
+PLAYERS = (Recoverer, Recoverer, Recoverer, Visitor, Visitor)
 SETTLING_SECONDS = 40.0  # at most, for players to learn the outcome of their calls
 LOOKS = 150  # at accounts and sessions, at the end
 

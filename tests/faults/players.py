@@ -25,7 +25,7 @@ class Actor:
         self._random = Random(seed)
         self._name = self._password = ""
         self._devices: list[Device] = []
-        self._code: SavedCode | None = None
+        self._code: SavedCode | None = None  # of a `Recoverer`
         self._habits: tuple[tuple[Callable[[], None], int], ...] = (
             (self._look, 6),
             (self._come_back, 6),
@@ -36,8 +36,6 @@ class Actor:
             (self._leave_everywhere, 1),
             (self._end_another, 1),
             (self._end_during_refresh, 2),
-            (self._save_a_code, 1),
-            (self._recover, 2),
         )
 
     def live(self) -> None:
@@ -136,46 +134,6 @@ class Actor:
             session=device.session,
         )
 
-    def recover(self, saved: SavedCode, password: str) -> tuple[Call, Device | None]:
-        """Come back with a code and a new password; signing in shows an unknown outcome.
-
-        Returns the last answer and the device, or None if refused.
-        """
-
-        def sign_in(intent: int) -> Device | None:
-            return self.log_in(saved.name, password, intent)
-
-        return self._come_back_by(saved, {"new_password": password}, sign_in, password=password)
-
-    def _come_back_by(
-        self,
-        saved: SavedCode,
-        proof: dict[str, str],
-        sign_in: Callable[[int], Device | None],
-        *,
-        password: str = "",
-        secret: str = "",
-    ) -> tuple[Call, Device | None]:
-        intent = self.run.new_intent()
-        body = {"username": saved.name, "recovery_code": saved.code, **proof}
-        while True:
-            call = self.run.call(
-                *(Action.RECOVER, "POST", "/v1/recover", body),
-                intent=intent,
-                address=self._address(),
-                name=saved.name.lower(),
-                account=saved.account,
-                recovery=saved.code,
-                password=password,
-                secret=secret,
-            )
-            if call.done:
-                return call, Device.of(saved.name, call)
-            if not (call.failed or call.status == 429) or not self.run.wait_after(call):
-                return call, None
-            if call.failed and (known := sign_in(intent)):
-                return call, known
-
     # Habits
 
     def _look(self) -> None:
@@ -202,28 +160,6 @@ class Actor:
 
     def _new_password(self) -> None:
         self._change_password(self._any_device())
-
-    def _save_a_code(self) -> None:
-        self._make_code(self._any_device())
-
-    def _recover(self) -> None:
-        """Lose the password, often while another device refreshes or two screens send the code."""
-        if self._code is None:
-            self._save_a_code()
-        if self._code is None or not self._devices:
-            return
-        saved, way, submit = self._code, self._random.random(), self.run.together.submit
-        password, other = new_password(), new_password()
-        if way < 0.4:
-            rival = submit(self.recover, saved, other)
-            self._return_with(saved, password, self.recover(saved, password))
-            self._return_with(saved, other, rival.result())
-        elif way < 0.7:
-            refreshing = submit(self.refresh, self._any_device())
-            self._return_with(saved, password, self.recover(saved, password))
-            self._end([device] if (device := refreshing.result()) else [])
-        else:
-            self._return_with(saved, password, self.recover(saved, password))
 
     def _leave(self) -> None:
         device = self._any_device()
@@ -314,52 +250,6 @@ class Actor:
             if left:  # refused, or the run is over
                 return
             device = self.log_in(self._name, new) or self.log_in(self._name, self._password)
-
-    def _make_code(self, device: Device) -> None:
-        """Make a code in place of the earlier one, and write it down."""
-        body = self._proof()
-        call, _ = self._with_token(
-            *(Action.MAKE_CODE, device, "POST", "/v1/me/recovery-code", body),
-            secret=self._secret_digest(),
-        )
-        if call.done or call.failed:
-            self._spoil_code()
-        if call.done:
-            self._code = SavedCode(device.name, call.account, call.gave_recovery)
-
-    def _proof(self) -> object:
-        """Return the body that confirms a call."""
-        return {"password": self._password}
-
-    def _secret_digest(self) -> str:
-        """Return what the history notes of a guest secret; "": there is none."""
-        return ""
-
-    def _return_with(
-        self, saved: SavedCode, password: str, outcome: tuple[Call, Device | None]
-    ) -> None:
-        """Go on with the password of a recovery, if it was the one that used the code."""
-        if self._has_come_back(saved, outcome):
-            self._password = password
-
-    def _has_come_back(self, saved: SavedCode, outcome: tuple[Call, Device | None]) -> bool:
-        """Go on with the session of a recovery, if it was the one that used the code."""
-        call, device = outcome
-        if device:
-            self._end(self._devices)
-            self._spoil_code(saved)
-            self._devices = [device]
-            if call.done:
-                self._code = SavedCode(saved.name, saved.account, call.gave_recovery)
-        elif call.failed:  # the run is over, and the outcome unknown
-            self._begin(None)
-        return device is not None
-
-    def _spoil_code(self, saved: SavedCode | None = None) -> None:
-        """Take a code, by default the present one, for used or replaced."""
-        dead = saved or self._code
-        self._beliefs.dead_codes += [dead] if dead else []
-        self._code = None
 
     def _log_out(self, device: Device, *, everywhere: bool = False) -> None:
         kind = Action.LOG_OUT_EVERYWHERE if everywhere else Action.LOG_OUT

@@ -7,7 +7,8 @@ from typing import Any
 from auth.credentials.guest_secrets import subject_of
 from tests.faults.beliefs import Beliefs, BelievedAccount, BelievedGuest, Device, SavedCode
 from tests.faults.history import Action, Call
-from tests.faults.players import Actor, new_name, new_password
+from tests.faults.players import new_name, new_password
+from tests.faults.recoverers import Recoverer
 from tests.faults.run import Run
 
 
@@ -33,10 +34,10 @@ class _Wish:
         return {"intent": self.intent, **facts}
 
 
-class Visitor(Actor):
+class Visitor(Recoverer):
     """A player who starts as a guest, often with two copies of the game at once.
 
-    Whenever an `Actor` would change the password, a guest upgrades, and is an `Actor` from then on.
+    Whenever a player would change the password, a guest upgrades, and is a player from then on.
     """
 
     def __init__(self, run: Run, beliefs: Beliefs, seed: int) -> None:
