@@ -8,6 +8,17 @@ const NEW_PASSWORD: String = PASSWORD + " 2"
 const FOREIGN: String = "0000-0000-0000-0000"  # a code without a typing error
 
 
+class WatchedStore:
+	extends "res://addons/game_login/store.gd"
+	## Lets a test look at the rest at the moment when the session is stored.
+
+	var watch: Callable
+
+	func write(record: Dictionary) -> bool:
+		watch.call()
+		return super(record)
+
+
 func test_typed_codes() -> void:
 	var path: String = OS.get_environment("GAME_LOGIN_TEST_CONFORMANCE") + "/recovery_codes.json"
 	var examples: Dictionary = JSON.parse_string(FileAccess.get_file_as_string(path))
@@ -234,7 +245,7 @@ func test_a_refused_move_keeps_the_guest() -> void:
 	var later: Client = new_client(profile)
 	check((await later.play_as_guest()).ok, "signed in")
 	equal(later.account_id, guest.account_id, "account")
-	equal(await count("/v1/guest"), 2, "requests")
+	equal(await count("/v1/guest"), 5, "requests: each refusal is followed by a question")
 
 
 func test_a_refused_move_to_a_new_device() -> void:
@@ -335,10 +346,98 @@ func test_two_copies_move_a_guest_at_once() -> void:
 	while results.size() < 2:
 		await seconds(0.05)
 	check(results[0].ok, "moved: %s" % results[0])
-	equal(results[1].code, "invalid_credentials", "the code is used")
+	check(results[1].ok, "the code is used, for this guest: %s" % results[1])
+	equal(folders_of(profile).size(), 1, "nothing is left over: %s" % [folders_of(profile)])
 	var later: Client = new_client(profile)
 	equal((await later.play_as_guest()).status, 200, "signs in at a later start")
 	equal(later.account_id, guest.account_id, "account")
+
+
+func test_a_refused_copy_leaves_the_secret_to_another() -> void:
+	for kind: String in ["lose", "slow"]:
+		var guest: Client = await new_guest()
+		var profile: String = new_name()
+		var results: Array = []
+		await fault("/v1/recover", "slow", {"seconds": 0.6})
+		await fault("/v1/recover", kind, {"seconds": 2.0})
+		for code: String in [FOREIGN, await code_of(guest)]:
+			var copy: Client = new_client(profile)
+			var ask: Callable = func() -> void:
+				results.append(await copy.recover(guest.account_name, code))
+			ask.call()
+			await seconds(0.2)
+		var secret: String = Guest.new(url, profile).moving_secret()
+		await seconds(1.2)
+		check(results.size() > 0, "the first copy has its answer")
+		var known: Array = [
+			Guest.new(url, profile).moving_secret(), Guest.new(url, profile).secret()
+		]
+		check(secret != "" and secret in known, "its refusal does not drop the secret: " + kind)
+		while results.size() < 2:
+			await seconds(0.05)
+		var later: Client = new_client(profile)
+		check((await later.play_as_guest()).ok, "signed in")
+		equal(later.account_id, guest.account_id, "account")
+
+
+func test_a_minute_from_the_last_send() -> void:
+	var profile: String = new_name()
+	var client: Client = new_client(profile)
+	await fault("/v1/recover", "drop", {"times": 2})
+	await client.recover("Ada", FOREIGN)
+	var moving: String = Guest.new(url, profile).moving_secret()
+	let_time_pass(profile, 50)
+	await client.recover("Ada", FOREIGN)
+	equal(Guest.new(url, profile).moving_secret(), moving, "the same secret")
+	var path: String = Guest.new(url, profile)._folder("moving") + "/secret.json"
+	var age: float = Time.get_unix_time_from_system() - FileAccess.get_modified_time(path)
+	check(age < 30.0, "it counts from this one: %f" % age)
+	check(not Guest.new(url, profile).is_move_over(), "not over")
+	equal(Guest.new(url, profile).moving_secret(), moving, "still the same secret")
+	Guest.new(url, profile).drop_move("another")
+	equal(Guest.new(url, profile).moving_secret(), moving, "no other one is dropped")
+
+
+func test_the_move_is_finished_before_the_session_is_stored() -> void:
+	for is_lost: bool in [false, true]:
+		var guest: Client = await new_guest()
+		var profile: String = new_name()
+		var other: Client = await new_guest(profile)
+		var own: String = Guest.new(url, profile).secret()
+		var seen: Array = []
+		var store: WatchedStore = WatchedStore.new(profile)
+		store.watch = func() -> void: seen.append(Guest.new(url, profile).secret())
+		other._store = store
+		var code: String = await code_of(guest)
+		if is_lost:
+			await fault("/v1/recover", "lose")
+			await other.recover(guest.account_name, code)
+		check((await other.recover(guest.account_name, code)).ok, "moved")
+		check(seen.size() > 0 and not own in seen, "the secret comes first: %d" % seen.size())
+
+
+func test_a_moving_secret_that_cannot_be_read() -> void:
+	for is_new: bool in [true, false]:
+		var profile: String = new_name()
+		var client: Client = new_client(profile) if is_new else await new_guest(profile)
+		await fault("/v1/recover", "drop")
+		await client.recover("Ada", FOREIGN)
+		var path: String = Guest.new(url, profile)._folder("moving") + "/secret.json"
+		var file: FileAccess = FileAccess.open(path, FileAccess.WRITE)
+		file.close()
+		await command("reset")
+		equal((await client.recover("Ada", FOREIGN)).code, "guest_unreadable", "a move")
+		equal(await command("requests"), [], "requests")
+		var result: GameLoginResult = await client.play_as_guest()
+		equal(result.code, "guest_unreadable" if is_new else "", "playing")
+		check(FileAccess.file_exists(path), "nothing is deleted")
+
+
+func test_an_empty_folder_is_no_guest() -> void:
+	var profile: String = new_name()
+	var folder: String = Guest.new(url, profile)._folder("moving")
+	equal(DirAccess.make_dir_recursive_absolute(folder), OK, "a folder")
+	equal((await new_client(profile).play_as_guest()).status, 201, "the first guest")
 
 
 func test_offline_after_a_lost_answer() -> void:
@@ -412,10 +511,10 @@ func folders_of(profile: String) -> PackedStringArray:
 	return DirAccess.get_directories_at(Guest.new(url, profile)._folder("1").get_base_dir())
 
 
-## Makes the start of a move older than any request.
-func let_time_pass(profile: String) -> void:
+## Makes the last send of a move older than any request.
+func let_time_pass(profile: String, passed: int = 120) -> void:
 	var path: String = Guest.new(url, profile)._folder("moving") + "/secret.json"
-	var arguments: PackedStringArray = ["-d", "2 minutes ago"]
+	var arguments: PackedStringArray = ["-d", "%d seconds ago" % passed]
 	equal(
 		OS.execute("touch", arguments + PackedStringArray([ProjectSettings.globalize_path(path)])),
 		0,

@@ -297,8 +297,15 @@ func _proof(password: String) -> Dictionary:
 	return {"password": password}
 
 
+## Makes a call that signs in. `finish` gets the account before its session is stored, so that a
+## killed game never has a session that does not fit the rest.
 func _sign_in(
-	path: String, body: Dictionary, key: String, is_repeatable: bool, remember: bool
+	path: String,
+	body: Dictionary,
+	key: String,
+	is_repeatable: bool,
+	remember: bool,
+	finish: Callable = Callable()
 ) -> Result:
 	if _is_signing_in:
 		return Result.of(Result.Kind.CANCELLED, "busy", "Signing in is under way.")
@@ -318,6 +325,8 @@ func _sign_in(
 		_session.is_remembered = remember
 		if not is_guest():
 			Guest.new(base_url, profile).forget(account_id)
+		if finish.is_valid():
+			finish.call(account_id)
 		_keep("")
 		_is_reachable = true
 	_is_signing_in = false

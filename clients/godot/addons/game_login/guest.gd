@@ -40,6 +40,8 @@ func prepare(start_anew: bool) -> Result:
 
 ## Returns the reason why there is no secret, or null.
 func problem() -> Result:
+	if _number == 0 and _is_move_unreadable():
+		return Result.of(Result.Kind.DENIED, "guest_unreadable", UNREADABLE)
 	if _number == 0 or FileAccess.file_exists(_file("over").path):
 		return Result.of(Result.Kind.INVALID, "unknown_guest", UNKNOWN)
 	if secret() != "":
@@ -79,12 +81,18 @@ func forget(account_id: String, is_proven: bool = false) -> void:
 
 
 ## Stores a secret for a guest that moves to this device, unless an earlier try left one. Returns
-## true if there is one.
-func prepare_move() -> bool:
+## the reason why there is none, or null.
+func prepare_move() -> Result:
+	if _is_move_unreadable():
+		return Result.of(Result.Kind.DENIED, "guest_unreadable", UNREADABLE)
 	if moving_secret() == "":
-		drop_move()  # what a killed game has left
-		return _publish(MOVING, _new_secret()) and moving_secret() != ""
-	return true
+		@warning_ignore("return_value_discarded")
+		DirAccess.remove_absolute(_folder(MOVING))  # what a killed game has left
+		@warning_ignore("return_value_discarded")
+		_publish(MOVING, _new_secret())
+	if moving_secret() == "":
+		return Result.of(Result.Kind.DENIED, "guest_not_stored", NOT_STORED)
+	return null
 
 
 ## Returns the secret of a guest of which the server has not said yet that it has moved here, or "".
@@ -92,15 +100,25 @@ func moving_secret() -> String:
 	return _secret_in(MOVING)
 
 
+## Notes that the moving secret is about to be sent; returns how often it was sent, or 0 if that
+## cannot be noted. A space at the end of the file counts, whichever copy of the game sends.
+func note_send() -> int:
+	var file: FileAccess = FileAccess.open(_moving_path(), FileAccess.READ_WRITE)
+	if file == null:
+		return 0
+	file.seek_end()
+	return file.get_length() if file.store_string(" ") else 0
+
+
 ## Tells whether a guest that has not moved will not do so any more: no request is under way.
 func is_move_over() -> bool:
-	var began: int = FileAccess.get_modified_time(_store(_name(MOVING), "secret.json").path)
-	return Time.get_unix_time_from_system() - began > MOVE_SECONDS
+	var sent_at: int = FileAccess.get_modified_time(_moving_path())
+	return Time.get_unix_time_from_system() - sent_at > MOVE_SECONDS
 
 
 ## Makes the guest that has moved the one of this device. If it cannot be stored, it stays the
 ## moving one, which the next sign-in finds.
-func finish_move(moved: String, account_id: String) -> void:
+func finish_move(account_id: String, moved: String) -> void:
 	_count()
 	if secret() != moved:
 		var next: String = str(_number + 1)
@@ -109,23 +127,41 @@ func finish_move(moved: String, account_id: String) -> void:
 			return
 		_number += 1
 	note_known(account_id)
-	if moving_secret() == moved:
-		drop_move()
+	drop_move(moved)
 
 
-## Forgets the secret of a guest that has not moved here.
-func drop_move() -> void:
+## Forgets the secret of a guest that has not moved here, unless it is not the moving one any more,
+## or was sent again since.
+func drop_move(dropped: String, sends: int = 0) -> void:
+	if moving_secret() != dropped or sends > 0 and _sends() != sends:
+		return
 	_store(_name(MOVING), "secret.json").clear()
 	@warning_ignore("return_value_discarded")
 	DirAccess.remove_absolute(_folder(MOVING))
+
+
+func _sends() -> int:
+	var file: FileAccess = FileAccess.open(_moving_path(), FileAccess.READ)
+	return 0 if file == null else file.get_length()
+
+
+func _moving_path() -> String:
+	return _store(_name(MOVING), "secret.json").path
+
+
+func _is_move_unreadable() -> bool:
+	return moving_secret() == "" and FileAccess.file_exists(_moving_path())
 
 
 func _has_guests_elsewhere() -> bool:
 	var place: String = _folder("1").get_base_dir()
 	if not DirAccess.dir_exists_absolute(place):
 		return false
-	var folders: PackedStringArray = DirAccess.get_directories_at(place)
-	return Array(folders).any(func(name: String) -> bool: return not name.ends_with(".tmp"))
+	for folder: String in DirAccess.get_directories_at(place):
+		var is_empty: bool = DirAccess.get_files_at(place.path_join(folder)).is_empty()
+		if not folder.ends_with(".tmp") and not is_empty:
+			return true
+	return false
 
 
 ## Stores a secret and moves its folder to its place. Only one copy of the game can do that, because

@@ -37,15 +37,20 @@ func find_moved(guest: Guest) -> Result:
 	var secret: String = guest.moving_secret()
 	if secret == "":
 		return null
-	var body: Dictionary = {"guest_secret": secret, "create": false, "device": OS.get_name()}
-	var result: Result = await _sign_in.call("/v1/guest", body, "", true, true)
-	if result.ok:
-		guest.finish_move(secret, _account_in(result))
+	var was_over: bool = guest.is_move_over()  # before the server is asked
+	var result: Result = await _ask_for_moved(guest, secret)
 	if result.code != "unknown_guest":
 		return result
-	if guest.is_move_over():
-		guest.drop_move()
+	if was_over and guest.is_move_over():
+		guest.drop_move(secret)
 	return null
+
+
+## Signs in by the secret of a guest that may have moved here.
+func _ask_for_moved(guest: Guest, secret: String) -> Result:
+	var body: Dictionary = {"guest_secret": secret, "create": false, "device": OS.get_name()}
+	var finish: Callable = guest.finish_move.bind(secret)
+	return await _sign_in.call("/v1/guest", body, "", true, true, finish)
 
 
 ## Gives an account a new password. If a call without an answer is made again and its code is
@@ -70,25 +75,28 @@ func _move_guest(username: String, code: String, guest: Guest) -> Result:
 	if found != null and (not found.ok or _name_in(found) == username.to_lower()):
 		return found
 	var is_first_try: bool = guest.moving_secret() == ""
-	if not guest.prepare_move():
-		return Result.of(Result.Kind.DENIED, "guest_not_stored", Guest.NOT_STORED)
+	var problem: Result = guest.prepare_move()
+	if problem != null:
+		return problem
 	var secret: String = guest.moving_secret()
+	var sends: int = guest.note_send()
+	if sends == 0:
+		return Result.of(Result.Kind.DENIED, "guest_not_stored", Guest.NOT_STORED)
 	var body: Dictionary = _body(username, code).merged({"guest_secret": secret})
-	var result: Result = await _sign_in.call("/v1/recover", body, "", false, true)
-	if result.ok:
-		guest.finish_move(secret, _account_in(result))
-	elif is_first_try and result.code != "" and result.kind in REFUSALS:
-		guest.drop_move()
-	return result
+	var finish: Callable = guest.finish_move.bind(secret)
+	var result: Result = await _sign_in.call("/v1/recover", body, "", false, true, finish)
+	if not is_first_try or result.code == "" or not result.kind in REFUSALS:
+		return result
+	# Another copy of the game may have moved the guest by the same secret.
+	found = await _ask_for_moved(guest, secret)
+	if found.code == "unknown_guest":
+		guest.drop_move(secret, sends)
+	return found if found.ok and _name_in(found) == username.to_lower() else result
 
 
 func _body(username: String, code: String) -> Dictionary:
 	var symbols: String = RecoveryCode.symbols(code)
 	return {"username": username, "recovery_code": symbols, "device": OS.get_name()}
-
-
-func _account_in(result: Result) -> String:
-	return str(result.data["account"]["id"])
 
 
 func _name_in(result: Result) -> String:
