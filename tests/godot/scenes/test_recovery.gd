@@ -42,7 +42,7 @@ func test_a_typing_error_sends_nothing() -> void:
 			equal(result.fields["recovery_code"], result.message, "the reason")
 			check(result.message.length() > 20, "says something")
 	equal(await command("requests"), [], "requests")
-	check(client._recovery._unanswered == "", "nothing is under way")
+	check(client._recovery._unanswered.is_empty(), "nothing is under way")
 
 
 func test_the_reasons_are_those_of_the_server() -> void:
@@ -189,6 +189,41 @@ func test_a_refused_code_after_a_lost_call_that_never_arrived() -> void:
 	var result: GameLoginResult = await player.recover(player.account_name, FOREIGN, PASSWORD)
 	equal(result.code, "invalid_credentials", "another call")
 	equal(await count("/v1/login"), 1, "which is not one of before")
+
+
+func test_another_password_after_a_lost_answer() -> void:
+	var player: Client = await new_player()
+	var username: String = player.account_name
+	var code: String = await code_of(player, PASSWORD)
+	var other: Client = new_client()
+	await fault("/v1/recover", "lose")
+	await other.recover(username, code, NEW_PASSWORD)
+	var result: GameLoginResult = await other.recover(username, code, NEW_PASSWORD + "3")
+	equal(result.code, "invalid_credentials", "code")
+	check("An earlier try may have worked" in result.message, "says so: " + result.message)
+	result = await other.recover(username, FOREIGN, NEW_PASSWORD + "3")
+	check(not "earlier" in result.message, "not for another code: " + result.message)
+	check((await other.recover(username, code, NEW_PASSWORD)).ok, "the first password once more")
+	result = await other.recover(username, code, NEW_PASSWORD + "3")
+	check(not "earlier" in result.message, "not when that is settled: " + result.message)
+
+
+func test_a_lost_answer_and_a_server_that_cannot_tell() -> void:
+	var player: Client = await new_player()
+	var username: String = player.account_name
+	var code: String = await code_of(player, PASSWORD)
+	var other: Client = new_client()
+	await fault("/v1/recover", "lose")
+	await other.recover(username, code, NEW_PASSWORD)
+	await fault("/v1/login", "drop")
+	var result: GameLoginResult = await other.recover(username, code, NEW_PASSWORD)
+	equal(result.kind, GameLoginResult.Kind.OFFLINE, "offline is not a wrong code")
+	for refusal: Array in [[429, "too_many_attempts"], [403, "account_suspended"]]:
+		var body: String = '{"error": {"code": "%s", "message": "No."}}' % refusal[1]
+		await fault("/v1/login", "answer", {"status": refusal[0], "body": body})
+		result = await other.recover(username, code, NEW_PASSWORD)
+		equal(result.code, refusal[1], "nor is this")
+	check((await other.recover(username, code, NEW_PASSWORD)).ok, "and at last")
 
 
 func test_a_guest_moves() -> void:

@@ -9,9 +9,11 @@ const Result = preload("result.gd")
 const REFUSALS: Array[Result.Kind] = [
 	Result.Kind.INVALID, Result.Kind.DENIED, Result.Kind.CONFLICT, Result.Kind.RATE_LIMITED
 ]
+const EARLIER: String = "An earlier try may have worked: sign in with the password you chose then."
 
 var _sign_in: Callable
-var _unanswered: String = ""  # the hash of a call that the server may have done
+# Hashes of calls that the server may have done, with the hashes of their codes.
+var _unanswered: Dictionary[String, String] = {}
 
 
 ## `sign_in` makes a call that signs in.
@@ -56,16 +58,31 @@ func _ask_for_moved(guest: Guest, secret: String) -> Result:
 ## Gives an account a new password. If a call without an answer is made again and its code is
 ## refused, the first call may have used it: the new password tells.
 func _set_password(username: String, code: String, new_password: String) -> Result:
-	var body: Dictionary = _body(username, code).merged({"new_password": new_password})
-	var hashed: String = JSON.stringify(body).sha256_text()
-	var was_unanswered: bool = hashed == _unanswered
+	var body: Dictionary = _body(username, code)
+	var code_hash: String = JSON.stringify(body).sha256_text()
+	body["new_password"] = new_password
+	var call_hash: String = JSON.stringify(body).sha256_text()
 	var result: Result = await _sign_in.call("/v1/recover", body, "", false, true)
-	_unanswered = hashed if result.is_passing() or was_unanswered and not result.ok else ""
-	if was_unanswered and result.code == "invalid_credentials":
+	if result.is_passing():
+		_unanswered[call_hash] = code_hash
+	elif result.code == "invalid_credentials" and call_hash in _unanswered:
 		body = {"username": username, "password": new_password, "device": OS.get_name()}
 		var again: Result = await _sign_in.call("/v1/login", body, "", false, true)
-		return again if again.ok else result
+		if again.code != "invalid_credentials":
+			result = again
+	if result.ok:
+		_unanswered.clear()
+	elif result.code == "invalid_credentials" and _has_another(call_hash, code_hash):
+		result.message = EARLIER
 	return result
+
+
+## Tells whether another call with the same code had no answer.
+func _has_another(call_hash: String, code_hash: String) -> bool:
+	for unanswered: String in _unanswered:
+		if unanswered != call_hash and _unanswered[unanswered] == code_hash:
+			return true
+	return false
 
 
 ## Moves a guest to this device. The guest that the device had stays in force until the server has
