@@ -415,6 +415,14 @@ func test_a_refused_copy_leaves_the_secret_to_another() -> void:
 		equal(later.account_id, guest.account_id, "account")
 
 
+func test_a_refused_move_and_a_server_that_cannot_tell() -> void:
+	var profile: String = new_name()
+	await fault("/v1/guest", "answer", {"status": 429})
+	var result: GameLoginResult = await new_client(profile).recover("Ada", FOREIGN)
+	equal(result.code, "invalid_credentials", "code")
+	check(Guest.new(url, profile).moving_secret() != "", "the secret may be a guest's")
+
+
 func test_a_minute_from_the_last_send() -> void:
 	var profile: String = new_name()
 	var client: Client = new_client(profile)

@@ -60,6 +60,7 @@ func test_saving_the_code_with_the_keyboard_alone() -> void:
 		var text: String = FileAccess.get_file_as_string(path)
 		check(code in text and username in text, "the file has the code and the name")
 		check(username in path.get_file(), "its name: " + path.get_file())
+		equal(FileAccess.get_unix_permissions(path), 0x180, "only the owner may read it")
 		check(path.ends_with(" 2.txt") == (number == 1), "no file is replaced: " + path)
 	equal(text_of("CloseCode"), "Continue", "nothing is left to do later")
 	await key(KEY_TAB)
@@ -85,7 +86,7 @@ func test_a_code_that_cannot_be_saved() -> void:
 	await register()
 	node("CodeScreen").call("_write", "/nowhere/code.txt")
 	check("cannot be saved" in (node("CodeNote") as Label).text, "says so")
-	equal(text_of("CloseCode"), "Later", "it is not saved")
+	equal(text_of("CloseCode"), "Continue without a code", "it is not saved")
 
 
 func test_a_forgotten_password_with_the_keyboard_alone() -> void:
@@ -202,6 +203,9 @@ func test_refusals() -> void:
 	edit("RecoveryCode").text = FOREIGN
 	await submit(player.account_name, NEW_PASSWORD)
 	check("code is wrong" in (node("MessageText") as Label).text, "a wrong code")
+	equal(focused(), "RecoveryCode", "focus")
+	equal(edit("RecoveryCode").get_selected_text(), FOREIGN, "to type or paste it again")
+	check(edit("RecoveryCode").context_menu_enabled, "with the mouse, too")
 	check(not node("Resume").visible, "nothing to resume")
 	equal(edit("RecoveryCode").text, FOREIGN, "it can be compared")
 
@@ -215,7 +219,9 @@ func test_a_guest_in_the_wrong_place() -> void:
 	await press("Forgot")
 	edit("RecoveryCode").text = made.data["recovery_code"]
 	await submit(username, NEW_PASSWORD)
-	check("My guest from" in (node("MessageText") as Label).text, "says where to go")
+	check(
+		'"My guest from another device"' in (node("MessageText") as Label).text, "says where to go"
+	)
 	await press("Other")
 	equal(edit("Name").text, username, "the name stays")
 	equal(edit("RecoveryCode").text, made.data["recovery_code"], "and the code")
@@ -226,6 +232,7 @@ func test_a_guest_in_the_wrong_place() -> void:
 func test_a_player_in_the_wrong_place() -> void:
 	var player: Client = await new_player()
 	var made: GameLoginResult = await player.make_recovery_code(PASSWORD)
+	GameLogin.profile = new_name()
 	await open()
 	await press("Forgot")
 	await press("Other")
@@ -257,7 +264,6 @@ func test_a_guest_moves_with_the_keyboard_alone() -> void:
 		await key(KEY_TAB)
 	await key(KEY_ENTER)
 	check(not node("Password").is_visible_in_tree(), "no password")
-	check(not "replaces" in (node("Hint") as Label).text, "this device has no guest")
 	equal(focused(), "Name", "focus")
 	await type(username)
 	await key(KEY_ENTER)
@@ -306,7 +312,59 @@ func test_a_device_with_a_guest_of_its_own() -> void:
 	await get_tree().process_frame
 	await press("Forgot")
 	await press("Other")
-	check("replaces the one" in (node("Hint") as Label).text, "says so")
+	var guest: Client = new_client()
+	check((await guest.play_as_guest()).ok, "a guest on another device")
+	var made: GameLoginResult = await guest.make_recovery_code()
+	edit("RecoveryCode").text = made.data["recovery_code"]
+	await submit(guest.account_name, "")
+	check("will be lost" in (node("MessageText") as Label).text, "a warning")
+	check(node("Message").visible, "which can be seen")
+	equal([focused(), text_of("Submit")], ["Submit", "Move here anyway"], "it asks")
+	equal(await count("/v1/recover"), 0, "nothing is sent")
+	await press("Switch")
+	equal(text_of("Submit"), "Set the password", "another screen asks nothing")
+	await press("Other")
+	equal(text_of("Submit"), "Move here", "and it is forgotten")
+	await submit(guest.account_name, "")
+	await key(KEY_ENTER)
+	await until(func() -> bool: return node("CodeScreen").visible)
+	equal(GameLogin.account_id, guest.account_id, "confirmed")
+
+
+func test_a_recovery_without_a_next_code() -> void:
+	var player: Client = await new_player()
+	var guest: Client = new_client()
+	check((await guest.play_as_guest()).ok, "a guest")
+	for is_guest: bool in [false, true]:
+		var client: Client = guest if is_guest else player
+		var password: String = "" if is_guest else NEW_PASSWORD
+		var made: GameLoginResult = await client.make_recovery_code("" if is_guest else PASSWORD)
+		GameLogin.profile = new_name()
+		await open()
+		await press("Forgot")
+		if is_guest:
+			await press("Other")
+		edit("RecoveryCode").text = made.data["recovery_code"]
+		await fault("/v1/recover", "lose")
+		await submit(client.account_name, password)
+		check(node("Message").visible, "no answer")
+		await fault("/v1/me/recovery-code", "answer", {"status": 503, "times": 6})
+		button("Submit").pressed.emit()
+		await until(func() -> bool: return node("CodeScreen").visible)
+		equal((node("CodeTitle") as Label).text, "Your next code is missing", "title")
+		for title: String in ["CodePane", "Copy", "SaveFile"]:
+			check(not node(title).visible, "no use for " + title)
+		equal(focused(), "CodeAgain", "focus")
+		await key(KEY_ENTER)
+		await until(func() -> bool: return node("CodeNote").visible)
+		check(button("CodeAgain").disabled == false, "it can be tried once more")
+		await command("reset")
+		await key(KEY_ENTER)
+		await until(func() -> bool: return node("CodePane").visible)
+		check(not node("CodeAgain").visible and shown_code().length() == 19, "the code")
+		await press("CloseCode")
+		equal([signed_in, edit("Password").text], [1, ""], "signed in")
+		check((await GameLogin.logout()).ok, "signed out")
 
 
 func test_saving_the_progress_later_in_a_row() -> void:
@@ -350,7 +408,7 @@ func test_it_can_be_translated() -> void:
 	german.add_message("Forgot password?", "Passwort vergessen?")
 	german.add_message("Recovery code", "Code")
 	german.add_message("Save your recovery code", "Sichere deinen Code")
-	german.add_message("Later", "Nachher")
+	german.add_message("Continue without a code", "Nachher")
 	TranslationServer.add_translation(german)
 	TranslationServer.set_locale("de")
 	await register()

@@ -2,22 +2,28 @@ extends VBoxContainer
 ## Shows a recovery code, once: the player copies it, saves it as a file, or writes it down.
 
 signal closed
+## The player wants the code that could not be made.
+signal asked_again
 
+const Store = preload("../store.gd")
 const NEW: Dictionary[String, String] = {
 	"title": "Save your recovery code",
 	"hint": "If you forget your password, this code lets you choose a new one. Keep it secret.",
+	"close": "Continue without a code",
 }
 const NEXT: Dictionary[String, String] = {
 	"title": "Save your next recovery code",
 	"hint": "The code that you have typed is used up. This one takes its place. Keep it secret.",
+	"close": "Continue without a code",
 }
 const TRANSFER: Dictionary[String, String] = {
 	"title": "Your transfer code",
 	"hint":
 	(
-		"On the other device, choose Forgot password?, then My guest from another device. Enter this"
-		+ " name and this code there. Keep the code secret."
+		'On the other device, choose "Forgot password?", then "My guest from another device". Enter'
+		+ " this name and this code there. Keep the code secret."
 	),
+	"close": "Close",
 }
 const NEXT_TRANSFER: Dictionary[String, String] = {
 	"title": "Save your next code",
@@ -26,6 +32,16 @@ const NEXT_TRANSFER: Dictionary[String, String] = {
 		"Your guest is on this device now. If you lose the device, this code brings your guest back."
 		+ " Keep it secret."
 	),
+	"close": "Continue without a code",
+}
+const MISSING: Dictionary[String, String] = {
+	"title": "Your next code is missing",
+	"hint":
+	(
+		"You are signed in. The code that you have typed is used up, and the next one could not be"
+		+ " made."
+	),
+	"close": "Continue without a code",
 }
 const IN_FILE: String = "Name: {name}\nCode: {code}\n\nKeep this file secret."
 const MAY_BREAK: String = "-\u200b"  # a narrow screen breaks the code after a hyphen
@@ -38,9 +54,11 @@ var _is_by_gamepad: bool = false  # which no dialog of the system can be used by
 @onready var _hint: Label = %CodeHint
 @onready var _name: Label = %CodeName
 @onready var _shown: Label = %Code
+@onready var _pane: Control = %CodePane
 @onready var _note_line: Label = %CodeNote
 @onready var _copy: Button = %Copy
 @onready var _save: Button = %SaveFile
+@onready var _again: Button = %CodeAgain
 @onready var _close: Button = %CloseCode
 
 
@@ -51,7 +69,7 @@ func _input(event: InputEvent) -> void:
 		_is_by_gamepad = false
 
 
-## Shows a code of an account.
+## Shows a code of an account, or offers to make it if it is "".
 func open(texts: Dictionary[String, String], username: String, code: String) -> void:
 	_code = code
 	_title.text = texts["title"]
@@ -59,10 +77,13 @@ func open(texts: Dictionary[String, String], username: String, code: String) -> 
 	_name.text = username
 	_shown.text = code.replace("-", MAY_BREAK)
 	_copy.text = "Copy"
-	_close.text = "Later"
+	_close.text = texts["close"]
 	_note_line.hide()
-	_copy.visible = DisplayServer.has_feature(DisplayServer.FEATURE_CLIPBOARD)
-	_save.visible = not OS.has_feature("ios")  # nobody finds a file there
+	_pane.visible = code != ""
+	_copy.visible = code != "" and DisplayServer.has_feature(DisplayServer.FEATURE_CLIPBOARD)
+	_save.visible = code != "" and not OS.has_feature("ios")  # nobody finds a file there
+	_again.visible = code == ""
+	_again.disabled = false
 	show()
 	focus()
 
@@ -80,9 +101,16 @@ func close() -> void:
 	closed.emit()
 
 
+## Says why there is no code.
+func show_problem(text: String) -> void:
+	_again.disabled = false
+	_note(true, tr(text))
+	focus()
+
+
 ## Focuses the first button.
 func focus() -> void:
-	for button: Button in [_copy, _save, _close]:
+	for button: Button in [_copy, _save, _again, _close]:
 		if button.visible:
 			button.grab_focus()
 			return
@@ -92,6 +120,12 @@ func _on_copy_pressed() -> void:
 	DisplayServer.clipboard_set(_code)
 	_copy.text = "Copied"
 	_close.text = "Continue"
+
+
+func _on_again_pressed() -> void:
+	_note_line.hide()
+	_again.disabled = true
+	asked_again.emit()
 
 
 func _on_save_pressed() -> void:
@@ -115,6 +149,8 @@ func _on_dialog_closed(is_chosen: bool, paths: PackedStringArray, _filter: int) 
 
 func _write(path: String) -> void:
 	var file: FileAccess = FileAccess.open(path, FileAccess.WRITE)
+	@warning_ignore("return_value_discarded")
+	FileAccess.set_unix_permissions(path, Store.OWNER_ONLY)  # if this place has such rights
 	var is_written: bool = file != null and file.store_buffer(_content())
 	_note(is_written, tr("Saved: %s") % path)
 	if is_written:

@@ -38,6 +38,7 @@ const SPACE: String = "[\\h\\v]"  # Unicode white space, which String.strip_edge
 
 var _mode: int = Mode.SIGN_IN
 var _is_busy: bool = false
+var _is_warned: bool = false  # that the guest of this device will be lost
 var _wait_until: float = 0.0
 
 @onready var _client: Client = get_node("/root/GameLogin") as Client
@@ -123,12 +124,16 @@ func _on_submitted(_text: String = "") -> void:
 		if _fields[field] in _asked() and _fields[field].text == "":
 			_show_reason(field, Mode.MISSING[field])
 			return
+	if _mode == Mode.MOVE and not _is_warned and _has_guest():
+		_warn()
+		return
 	_set_busy(true)
 	var result: Result = await _send()
 	_set_busy(false)
+	var has_code: bool = result.data.get("recovery_code") is String
 	if not result.ok:
 		show_result(result)
-	elif offers_recovery and result.data.get("recovery_code") is String:
+	elif offers_recovery and (has_code or _mode in [Mode.RECOVER, Mode.MOVE]):
 		_show_code(result)
 	else:
 		_finish()
@@ -149,6 +154,19 @@ func _send() -> Result:
 		var made: Result = await _client.make_recovery_code(_password.text)
 		result.data["recovery_code"] = made.data.get("recovery_code")
 	return result
+
+
+func _has_guest() -> bool:
+	return Guest.new(_client.base_url, _client.profile).secret() != ""
+
+
+## Lets the player confirm a move that replaces the guest of this device.
+func _warn() -> void:
+	_is_warned = true
+	_message_text.text = tr(Mode.GUEST_IS_LOST)
+	_message.show()
+	_update_texts()
+	_submit.grab_focus()
 
 
 ## Shows a guest the code that moves it to another device; or leads there on the other device.
@@ -172,9 +190,21 @@ func _show_code(result: Result) -> void:
 		texts = CodeScreen.NEXT if _mode == Mode.RECOVER else CodeScreen.NEXT_TRANSFER
 	elif _client.is_guest():
 		texts = CodeScreen.TRANSFER
-	_hide_password()
+	var code: String = str(result.data.get("recovery_code", ""))
+	if code != "":
+		_hide_password()  # until then it is needed to ask again
 	_rows.hide()
-	_code_screen.open(texts, _client.account_name, str(result.data["recovery_code"]))
+	_code_screen.open(texts if code != "" else CodeScreen.MISSING, _client.account_name, code)
+
+
+func _on_code_asked_again() -> void:
+	var result: Result = await _client.make_recovery_code(_password.text)
+	if not _code_screen.visible:
+		return
+	if result.ok:
+		_show_code(result)
+	else:
+		_code_screen.show_problem(result.message)
 
 
 func _on_guest_pressed(start_anew: bool) -> void:
@@ -252,6 +282,9 @@ func show_result(result: Result) -> void:
 		_message.show()
 		_password.select_all()
 		focus()
+		if result.code == "invalid_credentials" and _code.is_visible_in_tree():
+			_code.select_all()
+			_code.grab_focus()
 	_wait_until = Session.now() + result.retry_after if result.retry_after > 0.0 else 0.0
 	_resume.visible = _client.has_session() and _mode in [Mode.SIGN_IN, Mode.REGISTER]
 	_anew.visible = result.code == "unknown_guest"
@@ -292,8 +325,6 @@ func _update_texts() -> void:
 	var is_new: bool = _mode in [Mode.SIGN_IN, Mode.REGISTER]
 	_title.text = tr(str(texts["title"]))
 	_hint.text = tr(str(texts["hint"]))
-	if _mode == Mode.MOVE and Guest.new(_client.base_url, _client.profile).secret() != "":
-		_hint.text += " " + tr(Mode.GUEST_IS_REPLACED)
 	_show.text = tr("Show") if _password.secret else tr("Hide")
 	_switch.text = tr(str(texts["switch"]))
 	_remember.visible = is_new
@@ -311,7 +342,7 @@ func _update_texts() -> void:
 	if seconds <= 0:
 		_wait_until = 0.0
 	_submit.disabled = _is_busy or seconds > 0
-	_submit.text = tr(str(texts["submit"]))
+	_submit.text = tr("Move here anyway" if _is_warned else str(texts["submit"]))
 	if _is_busy:
 		_submit.text = tr("One moment ...")
 	elif seconds > 0:
@@ -391,6 +422,7 @@ func _switch_to(mode: int) -> void:
 	if not mode in [Mode.RECOVER, Mode.MOVE]:
 		_code.clear()
 	_mode = mode
+	_is_warned = false
 	_wait_until = 0.0  # the wait was for the other call
 	_clear_reasons()
 	_update_texts()

@@ -37,7 +37,7 @@ const TEXTS: Dictionary[int, Dictionary] = {
 	MOVE:
 	{
 		"title": "Move your guest here",
-		"hint": "On the other device, choose Save your progress, then Move to another device.",
+		"hint": 'On the other device, choose "Save your progress", then "Move to another device".',
 		"submit": "Move here",
 		"switch": "Back",
 	},
@@ -48,11 +48,11 @@ const MISSING: Dictionary[String, String] = {
 	"password": "Enter a password.",
 }
 const GUEST_IS_GONE: String = (
-	"The guest of this device is gone. If you have saved its progress, sign in. A new guest starts"
-	+ " from the beginning."
+	"The guest of this device is gone, or was moved to another device. If you have saved its"
+	+ " progress, sign in. A new guest starts from the beginning."
 )
-const GUEST_IS_REPLACED: String = "Your guest replaces the one of this device."
-const IS_GUEST: String = "This is a guest, without a password: choose My guest from another device."
+const GUEST_IS_LOST: String = "The guest on this device will be lost unless its progress is saved."
+const IS_GUEST: String = 'This guest has no password: choose "My guest from another device".'
 const IS_NO_GUEST: String = "This account has a password. Go back to choose a new one."
 
 
