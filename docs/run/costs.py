@@ -62,13 +62,12 @@ class RouteCost:
 
 
 # CPU times, and the round trips of a registration: measured, see ../promises/performance.md.
-# CPU times, and the round trips of a registration: measured, see ../promises/performance.md.
-HASH_MS = {"AVX2, x86_64": 26.65, "stock wheel, x86_64": 41.42}
+HASH_MS = {"AVX2, x86_64": 21.42, "stock wheel, x86_64": 35.24}
 ROUTES = {
-    "register": RouteCost(0.2, HASH_MS["AVX2, x86_64"] + 10.27, 6, 1407, 384),
-    "login": RouteCost(1, HASH_MS["AVX2, x86_64"] + 4.04, 4, 1400, 376),
-    "refresh": RouteCost(72, 2.73, 2, 1400, 432),
-    "me": RouteCost(12, 2.11, 1, 322, 300),
+    "register": RouteCost(0.2, HASH_MS["AVX2, x86_64"] + 8.74, 6, 1407, 384),
+    "login": RouteCost(1, HASH_MS["AVX2, x86_64"] + 3.60, 4, 1400, 376),
+    "refresh": RouteCost(72, 2.32, 2, 1400, 432),
+    "me": RouteCost(12, 1.87, 1, 322, 300),
 }
 ROUND_TRIP_MS = 1.0  # assumed: between a function and a database in the same region
 PLATFORM_LOG_BYTES = 900  # assumed: Lambda's own two or three lines, and the gateway's
