@@ -96,14 +96,11 @@ class RecoveryCodes:
             )
             event = new_event(EventKind.RECOVERY_CODE_MADE, account.id, now, calling.session.id)
             # If nothing was changed, our own first try may have done it, and its answer was lost.
-            if not self._table.replace(account, code, event) and not self._is_there(code):
+            replaced = self._table.replace(account, code, event)
+            if not replaced and not self._table.has(account.id, code.hash):
                 raise Unavailable("the account changed while its recovery code was made")
         note("recovery_code_made")
         return shown(text), now
-
-    def _is_there(self, code: RecoveryCode) -> bool:
-        stored = self._table.find(code.account_id)
-        return stored is not None and stored.hash == code.hash
 
 
 class Recoveries:
@@ -224,8 +221,7 @@ class Recoveries:
 
     def _is_used(self, recovery: Recovery) -> bool:
         """Tell whether our own first try did it, and its answer was lost."""
-        stored = self._table.find(recovery.account.id)
-        return stored is not None and stored.hash == recovery.new_code_hash
+        return self._table.has(recovery.account.id, recovery.new_code_hash)
 
 
 def _event(recovery: Recovery, session: Session) -> Event:

@@ -71,6 +71,11 @@ class RecoveryCodeTable:
         )
         return RecoveryCode(**result.rows[0]) if result.rows else None
 
+    def has(self, account_id: bytes, code_hash: str) -> bool:
+        """Tell whether the code of an account is the one with this hash."""
+        stored = self.find(account_id)
+        return stored is not None and stored.hash == code_hash
+
     def by_username_key(self, key: bytes) -> RecoveryCode | None:
         """Return the code of the account with a canonical name, which may have expired."""
         result = self._database.execute(

@@ -9,15 +9,6 @@ from tests.play.players import PASSWORD, Player
 
 NEW_PASSWORD = "seven wooden ladders tonight"
 THIRD_PASSWORD = "purple otters count slowly"
-SHAPE = r"(?:[0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4}"
-
-
-@pytest.fixture
-def player(tables: Tables) -> Player:
-    """Return a registered player."""
-    player = Player()
-    assert player.register().status == 201
-    return player
 
 
 @pytest.fixture
