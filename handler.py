@@ -1,7 +1,7 @@
-"""The Lambda entry points: `http`, `migrate`, `clean_up`, `rotate`.
+"""The Lambda entry points: `http`, `migrate`, `clean_up`, `rotate`, `operate`.
 
-`http` never raises. The others do, so that their caller sees the failure: the deployment, the
-schedule or Secrets Manager.
+`http` and `operate` never raise. The others do, so that their caller sees the failure: the
+deployment, the schedule or Secrets Manager.
 """
 
 import gc
@@ -55,3 +55,8 @@ def clean_up(event: object, context: Any) -> dict[str, int]:
 def rotate(event: object, context: object) -> None:
     """Do one step of the rotation of the application's database user."""
     app.rotate(os.environ, event)
+
+
+def operate(event: object, context: Any) -> dict[str, Any]:
+    """Run a command of an operator; OPERATOR_ROLE says for which role."""
+    return app.operate(os.environ, event, getattr(context, "aws_request_id", ""))

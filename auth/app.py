@@ -6,7 +6,7 @@ when it runs, since no player's request needs one.
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auth.api.account_views import AccountViews
 from auth.api.application import Application
@@ -38,10 +38,13 @@ from auth.flows.recovery import Recoveries, RecoveryCodes
 from auth.flows.renaming import Renamings
 from auth.flows.renewal import Renewals
 from auth.flows.sessions import Sessions
-from auth.settings import Settings, required
+from auth.flows.suspensions import Suspensions
+from auth.settings import SettingError, Settings, required
+from auth.store.account_lists import AccountLists
 from auth.store.accounts import AccountTable
 from auth.store.events import EventTable
 from auth.store.identities import IdentityTable
+from auth.store.operations import OperationTable
 from auth.store.rate_limits import BucketTable
 from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.renewals import RenewalTable
@@ -51,6 +54,7 @@ from auth.times import Clock, system_clock
 
 if TYPE_CHECKING:
     from auth.jobs.admin import Admin
+    from auth.jobs.operate import Operate
 
 logger = logging.getLogger(__name__)
 
@@ -194,6 +198,68 @@ def rotate(environment: Mapping[str, str], event: object) -> None:
     secret_store = SecretStore()
     admin = _admin(environment, secret_store)
     Rotation(secret_store, required(environment, "DATABASE_SECRET_ID"), admin).run(event)
+
+
+def operate(environment: Mapping[str, str], event: object, request_id: str) -> dict[str, Any]:
+    """Run a command of an operator and return its answer; it never raises."""
+    from auth.jobs.operate import failed
+
+    try:
+        return create_operate(environment).answer(event, request_id)
+    except SettingError as error:
+        logger.critical("cannot start: %s", error, extra={"event": "setting_wrong"})
+        return failed("internal_error", "The function cannot start; the log says why.")
+
+
+def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) -> "Operate":
+    """Return what runs the commands of one role of operators.
+
+    Raises:
+        SettingError: a setting is missing or wrong.
+    """
+    from auth.jobs.operate import Operate, Role
+    from auth.jobs.operator_commands import Finder, OperatorCommands
+    from auth.jobs.operator_views import OperatorViews
+
+    settings = Settings.from_environment(environment)
+    secret_store = SecretStore()
+    database = _database(settings, secret_store)
+    keys = TokenKeys(secret_store, settings.token_secret_id)
+    sessions = Sessions(
+        SessionTable(database), keys, Realm(settings.token_issuer, settings.token_audience), clock
+    )
+    limits = RateLimits(BucketTable(database), keys, settings.rate_limit_scale)
+    passwords = Passwords()
+    flows = _Flows(settings, database, keys, sessions, limits, passwords, clock)
+    accounts, session_table = AccountTable(database), SessionTable(database)
+    codes, operations = RecoveryCodeTable(database), OperationTable(database)
+    finder = Finder(accounts)
+    changes = OperatorCommands(
+        finder,
+        accounts,
+        session_table,
+        codes,
+        Suspensions(accounts, clock),
+        flows.renamings,
+        flows.accounts,
+        flows.history,
+        limits,
+        passwords,
+        clock,
+    )
+    views = OperatorViews(
+        finder,
+        AccountLists(database),
+        session_table,
+        EventTable(database),
+        codes,
+        operations,
+        limits,
+        clock,
+    )
+    commands = {command.name: command for command in (*changes.all(), *views.all())}
+    role = Role(required(environment, "OPERATOR_ROLE"))
+    return Operate(role, commands, database, operations, clock)
 
 
 def _database(settings: Settings, secret_store: SecretStore) -> Database:

@@ -82,6 +82,7 @@ class Database:
         self._secret: DatabaseSecret | None = None
         self._connection: Connection | None = None
         self._budget: _Budget | None = None
+        self._open_transaction: Connection | None = None
 
     @contextmanager
     def budget(self, seconds: float) -> Iterator[None]:
@@ -122,6 +123,8 @@ class Database:
         return self._execute(Statement(sql, parameters or named), repeatable=False)
 
     def _execute(self, statement: Statement, *, repeatable: bool) -> Result:
+        if self._open_transaction:
+            return self._open_transaction.run(statement, self._patience())
         return self._persist(
             lambda connection: connection.run(statement, self._patience()), repeatable=repeatable
         )
@@ -143,15 +146,40 @@ class Database:
             Duplicate, MissingParent, OutOfRange, Unavailable: as for `execute`.
         """
 
-        def work(connection: Connection) -> int:
-            connection.run(Statement("BEGIN"), self._patience())
-            changed = connection.run(first, self._patience()).changed
+        def work() -> int:
+            changed = self.run(first).changed
             for statement in others if changed else ():
-                connection.run(statement, self._patience())
-            connection.run(Statement("COMMIT"), self._patience())
+                self.run(statement)
             return changed
 
-        return self._persist(work, repeatable=True)
+        return work() if self._open_transaction else self.transaction(work)
+
+    def transaction(self, work: Callable[[], T], *, roll_back: bool = False) -> T:
+        """Do the work in one transaction, which every statement inside joins; return its value.
+
+        It is rolled back if the work raises, or at the end for `roll_back`. The work must be safe
+        to repeat, as in `transact`: it begins again after a lost connection or a deadlock.
+
+        Raises:
+            Duplicate, MissingParent, OutOfRange, Unavailable: as for `execute`.
+        """
+
+        def whole(connection: Connection) -> T:
+            connection.run(Statement("BEGIN"), self._patience())
+            self._open_transaction = connection
+            try:
+                value = work()
+            except DatabaseFailure:
+                raise
+            except Exception:
+                self._roll_back(connection)
+                raise
+            finally:
+                self._open_transaction = None
+            connection.run(Statement("ROLLBACK" if roll_back else "COMMIT"), self._patience())
+            return value
+
+        return self._persist(whole, repeatable=True)
 
     def close(self) -> None:
         """Drop the connection, if there is one."""

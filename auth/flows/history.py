@@ -59,13 +59,17 @@ class AccountHistory:
             TooManyAttempts, WrongPassword, WrongGuestSecret.
         """
         with self._confirmations.change(account, confirmation):
-            exported = Export(
-                account,
-                self._codes.find(account.id),
-                self._identities.of_account(account.id),
-                self._sessions.all_of(account.id),
-                self._events.newest(account.id, EXPORTED),
-                self._clock(),
-            )
+            exported = self.everything(account)
         note("exported")
         return exported
+
+    def everything(self, account: Account) -> Export:
+        """Return everything that is stored about a player, without a confirmation."""
+        return Export(
+            account,
+            self._codes.find(account.id),
+            self._identities.of_account(account.id),
+            self._sessions.all_of(account.id),
+            self._events.newest(account.id, EXPORTED),
+            self._clock(),
+        )

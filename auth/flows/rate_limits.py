@@ -102,11 +102,15 @@ class RateLimits:
 
     def _refusal(self, limited: Limited, charges: Sequence[Charge], time: int) -> TooManyAttempts:
         """Read which limit refused, and for how long."""
-        arrivals = self._table.arrival_times(charges)
-        waits = [arrivals.get(one.bucket, 0) - one.tolerance - time for one in charges]
+        waits = self._waits(charges, time)
         wait = max(waits)
         limit, _ = limited[waits.index(wait)]
         return TooManyAttempts(max(1, -(-wait // 1_000_000)), limit.name)
+
+    def _waits(self, charges: Sequence[Charge], time: int) -> list[int]:
+        """Return in how many microseconds each bucket accepts another charge."""
+        arrivals = self._table.arrival_times(charges)
+        return [arrivals.get(one.bucket, 0) - one.tolerance - time for one in charges]
 
     @contextmanager
     def refunded_if_unavailable(self, charges: Sequence[Charge]) -> Iterator[None]:
@@ -137,6 +141,16 @@ class RateLimits:
             self._table.refund(_owed(charges))
         except Unavailable as error:
             _log_kept(error)
+
+    def waits(self, limited: Limited, now: datetime) -> list[int]:
+        """Return in how many seconds each bucket accepts another attempt; 0: now."""
+        charges = [self._charge_of(limit, subject) for limit, subject in limited]
+        waits = self._waits(charges, _microseconds(now))
+        return [max(0, -(-wait // 1_000_000)) for wait in waits]
+
+    def forgive(self, limited: Limited) -> int:
+        """Make buckets full again; return how many were not."""
+        return self._table.empty([self._bucket(limit, subject) for limit, subject in limited])
 
     def network_digest(self, address: str) -> str:
         """Return the log's name for an address: a MAC of its network.

@@ -64,6 +64,27 @@ class Renamings:
             renamed_at = account.renamed_at if respelled or account.generated_name else now
             return self._renamed(calling, wanted.username, renamed_at, now)
 
+    def rename_by_operator(self, account: Account, username: str) -> None:
+        """Give an account another name, whoever chose the old one, and whenever.
+
+        Raises:
+            InvalidUsername: the name cannot be used.
+            UsernameTaken: another account has the name.
+            Unavailable: the account changed meanwhile.
+        """
+        check_username(username)
+        now = self._clock()
+        event = new_event(
+            EventKind.RENAMED, account.id, now, username=username, former=account.username
+        )
+        try:
+            self._table.rename(account, username, username_key(username), now, event)
+        except Duplicate:
+            raise UsernameTaken from None
+        renamed = self._table.find(account.id)  # the statement may have run twice
+        if renamed is None or renamed.username != username:
+            raise Unavailable("the account changed while it was renamed")
+
     def _renamed(
         self, calling: CallingSession, username: str, renamed_at: datetime | None, now: datetime
     ) -> Account:

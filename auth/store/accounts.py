@@ -8,7 +8,7 @@ from datetime import datetime
 from auth.external.connection import Statement
 from auth.external.database import Database
 from auth.external.failures import Duplicate
-from auth.store.events import recorded
+from auth.store.events import recorded, recorded_with_epoch
 from auth.store.records import (
     ACCOUNT,
     ACCOUNT_COLUMNS,
@@ -117,4 +117,38 @@ class AccountTable:
             {"id": account.id, "epoch": account.epoch, "password_hash": account.password_hash},
         )
         history = Statement("DELETE FROM events WHERE account_id = %s", (account.id,))
-        return self._database.transact(deletion, history, recorded(event)) > 0
+        # Operators may have written about the player.
+        reasons = Statement(
+            "UPDATE operations SET reason = '' WHERE account_id = %s", (account.id,)
+        )
+        return self._database.transact(deletion, history, reasons, recorded(event)) > 0
+
+    def by_username_key(self, key: bytes) -> Account | None:
+        """Return the account with a canonical name."""
+        result = self._database.execute(
+            f"SELECT a.id, {ACCOUNT_COLUMNS} FROM accounts a WHERE a.username_key = %s", key
+        )
+        return account_of(result.rows[0], result.rows[0]["id"]) if result.rows else None
+
+    def end_sessions(self, account_id: bytes, event: Event) -> bool:
+        """End all sessions of an account by a new epoch; False: there is no such account."""
+        change = Statement("UPDATE accounts SET epoch = epoch + 1 WHERE id = %s", (account_id,))
+        return self._database.transact(change, recorded_with_epoch(event)) > 0
+
+    def suspend(self, account: Account, until: datetime, reason: str, event: Event) -> bool:
+        """Suspend an account and end its sessions for good; False: it changed since it was read."""
+        change = Statement(
+            "UPDATE accounts SET suspended_until = %(until)s, suspension_reason = %(reason)s,"
+            " epoch = %(epoch)s + 1 WHERE id = %(id)s AND epoch = %(epoch)s",
+            {"until": until, "reason": reason, "epoch": account.epoch, "id": account.id},
+        )
+        return self._database.transact(change, recorded(event)) > 0
+
+    def lift(self, account: Account, event: Event) -> bool:
+        """End a suspension; False: there is none."""
+        change = Statement(
+            "UPDATE accounts SET suspended_until = NULL, suspension_reason = NULL"
+            " WHERE id = %s AND suspended_until IS NOT NULL",
+            (account.id,),
+        )
+        return self._database.transact(change, recorded(event)) > 0

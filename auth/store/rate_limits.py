@@ -5,7 +5,7 @@ errs on the safe side. Each statement takes its buckets in the order of their ke
 deadlock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from auth.external.connection import Value
@@ -84,6 +84,14 @@ class BucketTable:
             *buckets,
         )
         return {row["bucket"]: row["tat"] for row in result.rows}
+
+    def empty(self, buckets: Sequence[bytes]) -> int:
+        """Delete buckets, which makes them full again; return how many were not full."""
+        result = self._database.execute(
+            f"DELETE FROM rate_limits WHERE bucket IN ({', '.join('%s' for _ in buckets)})",
+            *sorted(buckets),
+        )
+        return result.changed
 
     def refund(self, charges: Mapping[bytes, int]) -> None:
         """Refund charges (bucket -> microseconds). Sent once: a repetition would refund twice."""

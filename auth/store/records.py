@@ -1,4 +1,4 @@
-"""The rows of the tables as values: accounts, sessions, identities, recovery codes and events.
+"""The rows of the tables as values, such as accounts, sessions and events.
 
 Each column is named once, here. Column lists, INSERT statements and the mapping of rows derive from
 these names. Each condition on a session is written in SQL and in Python, side by side.
@@ -146,6 +146,8 @@ class EventKind(IntEnum):
     SIGNED_OUT_EVERYWHERE = 7
     SESSION_ENDED = 8
     REFRESH_REUSED = 9
+    SUSPENDED = 10
+    SUSPENSION_LIFTED = 11
     ACCOUNT_PURGED = 12
 
 
@@ -159,6 +161,27 @@ class Event:
     kind: EventKind
     session_id: bytes | None = None
     data: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A row of `operations`: what an operator did, or was refused.
+
+    `arn` is what the operator's client claims; `role` is certain. `result` is the answer in JSON,
+    without codes and keys.
+    """
+
+    command_id: bytes
+    digest: bytes
+    at: datetime
+    role: str
+    arn: str
+    command: str
+    account_id: bytes | None
+    reason: str
+    outcome: str
+    result: bytes
+    request_id: str
 
 
 @dataclass(frozen=True)
@@ -185,6 +208,7 @@ SESSION = tuple(field.name for field in fields(Session))
 _FLAGS = {field.name for field in fields(Account) if field.type is bool}  # numbers in the database
 IDENTITY = tuple(field.name for field in fields(Identity))
 EVENT = tuple(field.name for field in fields(Event))
+OPERATION = tuple(field.name for field in fields(Operation))
 RECOVERY_CODE = tuple(field.name for field in fields(RecoveryCode))
 # The columns to read: PyMySQL takes 10 us per column, so ids that are known are left out.
 _PROFILE_READ = tuple(name for name in PROFILE if name != "id")
@@ -223,7 +247,10 @@ def session_of(row: Row, session_id: bytes, account_id: bytes) -> Session:
     return Session(id=session_id, account_id=account_id, **values)
 
 
-def values_of(record: Account | Session | Identity | RecoveryCode | Event) -> dict[str, Value]:
+Record = Account | Session | Identity | RecoveryCode | Event | Operation
+
+
+def values_of(record: Record) -> dict[str, Value]:
     """Return the values of a record as query parameters, named like the columns."""
     return {
         name: int(value) if isinstance(value, int) else value

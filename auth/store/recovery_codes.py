@@ -96,6 +96,14 @@ class RecoveryCodeTable:
         except Duplicate:  # the event of our own first try, whose code another call has replaced
             return True
 
+    def cancel(self, account_id: bytes) -> bool:
+        """Delete a code that an operator has made; False: there is none."""
+        result = self._database.execute(
+            "DELETE FROM recovery_codes WHERE account_id = %s AND expires_at IS NOT NULL",
+            account_id,
+        )
+        return result.changed > 0
+
     def set_password(
         self, recovery: Recovery, password_hash: str, session: Session, event: Event
     ) -> bool:

@@ -1,0 +1,249 @@
+"""Operators' commands: an event in, an answer out. Named commands only, each for one role.
+
+A command that changes something is an operation: done once by its id, and recorded in the
+transaction of the change. A dry run is the real run, rolled back.
+"""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from auth.errors import Unavailable
+from auth.external.database import REQUEST_SECONDS, Database
+from auth.external.failures import Duplicate
+from auth.logs import where
+from auth.refusals import CommandIdReused, InvalidCommand, Refusal, UnknownCommand, WrongRole
+from auth.store.operations import OperationTable
+from auth.store.records import Operation
+from auth.times import Clock, id_text
+
+logger = logging.getLogger(__name__)
+
+MAX_REASON = 500
+MAX_ARN = 255
+DONE = "done"
+
+
+class Role(StrEnum):
+    """What an operator may do. IAM decides who may invoke the function of a role."""
+
+    VIEW = "view"
+    SUPPORT = "support"
+    OWN = "own"
+
+
+class Arguments(msgspec.Struct, forbid_unknown_fields=True):
+    """The arguments of a command."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did. `once` is shown in the first answer and stored nowhere."""
+
+    result: dict[str, Any] = field(default_factory=dict)
+    account_id: bytes | None = None
+    changed: bool = True
+    once: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: who may run it, what it takes, and what it does."""
+
+    name: str
+    role: Role
+    takes: type[Arguments]
+    run: Callable[..., Outcome]
+    needs_reason: bool = False
+
+
+class Operator(msgspec.Struct):
+    """Who calls, as the caller's client claims."""
+
+    arn: str = ""
+    tool: str = ""
+
+
+class CommandEvent(msgspec.Struct, forbid_unknown_fields=True):
+    """The event of an invocation; docs/run/support.md describes it."""
+
+    command: str
+    command_id: str = ""
+    dry_run: bool = False
+    reason: str = ""
+    operator: Operator = msgspec.field(default_factory=Operator)
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Operate:
+    """Runs the commands of one role."""
+
+    role: Role
+    commands: Mapping[str, Command]
+    database: Database
+    operations: OperationTable
+    clock: Clock
+
+    def answer(self, event: object, request_id: str) -> dict[str, Any]:
+        """Run a command and return its answer; it never raises."""
+        answer: dict[str, Any]
+        try:
+            with self.database.budget(REQUEST_SECONDS):
+                answer = self._answered(event, request_id)
+        except Refusal as refusal:
+            answer = _refused(refusal)
+        except Unavailable as error:
+            logger.warning("operators' command: %s", error, extra={"event": "unavailable"})
+            answer = failed("unavailable", "The database is out of reach or busy; try again.")
+        except Exception as error:  # noqa: BLE001  # the last line of defence
+            logger.critical("bug: %s", where(error), extra={"event": "bug"})
+            answer = failed("internal_error", "A bug; the log has the details.")
+        finally:
+            self.database.close()
+        return answer | ({} if "request_id" in answer else {"request_id": request_id})
+
+    def _answered(self, event: object, request_id: str) -> dict[str, Any]:
+        try:
+            sent = msgspec.convert(event, CommandEvent)
+        except msgspec.ValidationError as error:
+            raise InvalidCommand(str(error)) from None
+        command = self.commands.get(sent.command)
+        if command is None:
+            raise UnknownCommand
+        if command.role is Role.VIEW and self.role is Role.VIEW:
+            answer = _done(self._run(command, sent))
+            self._log(sent, answer)
+            return answer
+        return self._once(command, sent, request_id)
+
+    def _once(self, command: Command, sent: CommandEvent, request_id: str) -> dict[str, Any]:
+        """Run a command that changes something, if its id is new; record it in one transaction."""
+        operation = self._operation(sent, request_id)
+        try:
+            if sent.dry_run:
+                tried = self.database.transaction(partial(self._run, command, sent), roll_back=True)
+                answer = _done(tried, dry_run=True)
+            else:
+                answer = self.database.transaction(
+                    partial(self._recorded, command, sent, operation)
+                )
+        except Duplicate as duplicate:
+            if duplicate.key != "PRIMARY":
+                raise
+            return self._repeated(operation)
+        except Refusal as refusal:
+            answer = _refused(refusal)
+            if not sent.dry_run and not self._record_refusal(operation, refusal, answer):
+                return self._repeated(operation)
+        self._log(sent, answer)
+        return answer | {"operation": id_text(operation.command_id)}
+
+    def _operation(self, sent: CommandEvent, request_id: str) -> Operation:
+        try:
+            command_id = uuid.UUID(sent.command_id).bytes
+        except ValueError:
+            raise InvalidCommand(fields={"command_id": "Send a UUID."}) from None
+        if len(sent.reason) > MAX_REASON or len(sent.operator.arn) > MAX_ARN:
+            raise InvalidCommand(fields={"reason": f"Use at most {MAX_REASON} characters."})
+        content = msgspec.json.encode(
+            [self.role, sent.command, sent.reason, sent.arguments], order="sorted"
+        )
+        return Operation(
+            command_id=command_id,
+            digest=hashlib.sha256(content).digest(),
+            at=self.clock(),
+            role=self.role.value,
+            arn=sent.operator.arn,
+            command=sent.command[:32],
+            account_id=None,
+            reason=sent.reason,
+            outcome=DONE,
+            result=b"",
+            request_id=request_id,
+        )
+
+    def _recorded(
+        self, command: Command, sent: CommandEvent, operation: Operation
+    ) -> dict[str, Any]:
+        self.operations.add(operation)  # first, so that a parallel run with this id waits
+        outcome = self._run(command, sent)
+        answer = _done(outcome) | {"request_id": operation.request_id}
+        self.operations.finish(
+            replace(operation, account_id=outcome.account_id, result=msgspec.json.encode(answer))
+        )
+        return answer | ({"once": outcome.once} if outcome.once else {})
+
+    def _record_refusal(
+        self, operation: Operation, refusal: Refusal, answer: dict[str, Any]
+    ) -> bool:
+        """Record a refused command; False: another run with this id was faster."""
+        answer |= {"request_id": operation.request_id}
+        stored = replace(operation, outcome=refusal.code, result=msgspec.json.encode(answer))
+        try:
+            self.operations.add(stored)
+        except Duplicate:
+            return False
+        return True
+
+    def _repeated(self, operation: Operation) -> dict[str, Any]:
+        """Return the answer of the first run with this id."""
+        stored = self.operations.find(operation.command_id)
+        if stored is None:
+            raise Unavailable("the operation was deleted meanwhile")
+        if stored.digest != operation.digest:
+            raise CommandIdReused
+        answer: dict[str, Any] = msgspec.json.decode(stored.result)
+        return answer | {"operation": id_text(stored.command_id)}
+
+    def _run(self, command: Command, sent: CommandEvent) -> Outcome:
+        if command.role is not self.role:
+            raise WrongRole(f"{sent.command} needs the role {command.role}.")
+        if command.needs_reason and not sent.reason.strip():
+            raise InvalidCommand(fields={"reason": "Say why."})
+        try:
+            arguments = msgspec.convert(sent.arguments, command.takes)
+        except msgspec.ValidationError as error:
+            raise InvalidCommand(str(error)) from None
+        outcome: Outcome = command.run(arguments)
+        return outcome
+
+    def _log(self, sent: CommandEvent, answer: dict[str, Any]) -> None:
+        fields = {
+            "event": "operated",
+            "role": self.role,
+            "command": sent.command[:32],
+            "operator": sent.operator.arn[:MAX_ARN],
+            "operation": sent.command_id[:36],
+            "code": answer.get("error", {}).get("code", ""),
+            "dry_run": sent.dry_run,
+            "account_id": answer.get("account_id", ""),
+        }
+        logger.info("operator: %s", sent.command[:32], extra=fields)
+
+
+def _done(outcome: Outcome, *, dry_run: bool = False) -> dict[str, Any]:
+    account = {"account_id": id_text(outcome.account_id)} if outcome.account_id else {}
+    return {
+        "ok": True,
+        "changed": outcome.changed,
+        "dry_run": dry_run,
+        **account,
+        "result": outcome.result,
+    }
+
+
+def _refused(refusal: Refusal) -> dict[str, Any]:
+    return failed(refusal.code, str(refusal), refusal.fields)
+
+
+def failed(code: str, message: str, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the answer to a command that was not done."""
+    return {"ok": False, "error": {"code": code, "message": message, "fields": dict(fields or {})}}

@@ -1,0 +1,276 @@
+"""The commands of operators that change something, each one function over the flows."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from auth.credentials.passwords import Passwords
+from auth.credentials.recovery_codes import new_recovery_code, shown
+from auth.credentials.usernames import username_key
+from auth.errors import InvalidUsername, Unavailable, UsernameTaken
+from auth.flows import rate_limits
+from auth.flows.accounts import Accounts
+from auth.flows.history import AccountHistory
+from auth.flows.rate_limits import Limited, RateLimits
+from auth.flows.renaming import Renamings
+from auth.flows.suspensions import NO_END, Suspensions, shown_end
+from auth.jobs.operate import Arguments, Command, Outcome, Role
+from auth.refusals import (
+    Changed,
+    InvalidCommand,
+    NameRefused,
+    NoSuchAccount,
+    NoSuchSession,
+    NothingToCancel,
+)
+from auth.store.accounts import AccountTable
+from auth.store.events import new_event
+from auth.store.records import Account, EventKind, RecoveryCode
+from auth.store.recovery_codes import RecoveryCodeTable
+from auth.store.sessions import SessionTable
+from auth.texts import without_controls
+from auth.times import Clock, parse_id, rfc3339
+
+MAX_MESSAGE = 255  # characters of what a suspended player reads
+CODE_LIFETIME = timedelta(hours=24)
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+_DURATION = re.compile(r"([1-9]\d{0,4})([mhdw])")
+
+
+class OfAccount(Arguments):
+    """The account, by name or id."""
+
+    account: str
+
+
+class SuspendArguments(OfAccount, kw_only=True):
+    """How long, and what the player reads."""
+
+    player_reason: str
+    for_: str | None = msgspec.field(default=None, name="for")
+    until: str | None = None
+    for_good: bool = False
+    replace: bool = False
+
+
+class SignOutArguments(OfAccount):
+    """One session, or all."""
+
+    session: str | None = None
+
+
+class RenameArguments(OfAccount):
+    """The new name."""
+
+    username: str
+
+
+class RecoverArguments(OfAccount):
+    """Whether to void the code instead."""
+
+    cancel: bool = False
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Finds the account that a command is about."""
+
+    accounts: AccountTable
+
+    def account(self, text: str) -> Account:
+        """Return the account with this name or id.
+
+        Raises:
+            NoSuchAccount.
+        """
+        try:
+            found = self.accounts.find(parse_id(text.lower()))
+        except ValueError:
+            found = self.accounts.by_username_key(_key(text))
+        if found is None:
+            raise NoSuchAccount
+        return found
+
+
+@dataclass(frozen=True)
+class OperatorCommands:
+    """The commands, with the flows and tables that they call."""
+
+    finder: Finder
+    accounts: AccountTable
+    sessions: SessionTable
+    codes: RecoveryCodeTable
+    suspensions: Suspensions
+    renamings: Renamings
+    purges: Accounts
+    history: AccountHistory
+    limits: RateLimits
+    passwords: Passwords
+    clock: Clock
+
+    def all(self) -> list[Command]:
+        """Return the commands."""
+        return [
+            Command("suspend", Role.SUPPORT, SuspendArguments, self.suspend),
+            Command("lift", Role.SUPPORT, OfAccount, self.lift),
+            Command("sign-out", Role.SUPPORT, SignOutArguments, self.sign_out),
+            Command("note", Role.SUPPORT, OfAccount, self.note, needs_reason=True),
+            Command("unlock", Role.SUPPORT, OfAccount, self.unlock),
+            Command("rename", Role.SUPPORT, RenameArguments, self.rename),
+            Command("recover", Role.SUPPORT, RecoverArguments, self.recover),
+            Command("delete", Role.OWN, OfAccount, self.delete),
+        ]
+
+    def suspend(self, arguments: SuspendArguments) -> Outcome:
+        """Suspend an account: its sessions end, and it cannot sign in."""
+        message = arguments.player_reason
+        if (
+            not message.strip()
+            or len(message) > MAX_MESSAGE
+            or message != without_controls(message)
+        ):
+            reason = f"Use 1 to {MAX_MESSAGE} characters on one line; the player reads them."
+            raise InvalidCommand(fields={"player_reason": reason})
+        until = self._end(arguments)
+        account = self.finder.account(arguments.account)
+        self.suspensions.suspend(account, until, message, replace=arguments.replace)
+        result = {"username": account.username, "until": shown_end(until)}
+        return Outcome(result, account.id)
+
+    def lift(self, arguments: OfAccount) -> Outcome:
+        """End a suspension; old sessions stay ended."""
+        account = self.finder.account(arguments.account)
+        changed = self.suspensions.lift(account)
+        return Outcome({"username": account.username}, account.id, changed)
+
+    def sign_out(self, arguments: SignOutArguments) -> Outcome:
+        """End one session of an account, or all."""
+        account, now = self.finder.account(arguments.account), self.clock()
+        if arguments.session is None:
+            event = new_event(EventKind.SIGNED_OUT_EVERYWHERE, account.id, now)
+            if not self.accounts.end_sessions(account.id, event):
+                raise Changed
+            return Outcome({"username": account.username}, account.id)
+        try:
+            session_id = parse_id(arguments.session)
+        except ValueError:
+            raise NoSuchSession from None
+        event = new_event(EventKind.SESSION_ENDED, account.id, now, session_id)
+        if not self.sessions.end(session_id, account.id, now, event):
+            raise NoSuchSession
+        result = {"username": account.username, "session": arguments.session}
+        return Outcome(result, account.id)
+
+    def note(self, arguments: OfAccount) -> Outcome:
+        """Keep a remark about an account: the operation's reason."""
+        account = self.finder.account(arguments.account)
+        return Outcome({"username": account.username}, account.id, changed=False)
+
+    def unlock(self, arguments: OfAccount) -> Outcome:
+        """Make the rate limits of an account full again, so that an attacked player gets in."""
+        account = self.finder.account(arguments.account)
+        emptied = self.limits.forgive(buckets_of(account, self._session_ids(account)))
+        return Outcome({"username": account.username, "limits": emptied}, account.id, emptied > 0)
+
+    def rename(self, arguments: RenameArguments) -> Outcome:
+        """Give an account another name."""
+        account = self.finder.account(arguments.account)
+        try:
+            self.renamings.rename_by_operator(account, arguments.username)
+        except InvalidUsername as invalid:
+            raise NameRefused(fields=invalid.fields) from None
+        except UsernameTaken:
+            raise NameRefused(fields={"username": "Another account has this name."}) from None
+        result = {"username": arguments.username, "former": account.username}
+        return Outcome(result, account.id)
+
+    def recover(self, arguments: RecoverArguments) -> Outcome:
+        """Make a recovery code for a player, good for 24 hours; it replaces the player's own."""
+        account, now = self.finder.account(arguments.account), self.clock()
+        if arguments.cancel:
+            if not self.codes.cancel(account.id):
+                raise NothingToCancel
+            return Outcome({"username": account.username, "cancelled": True}, account.id)
+        text, expires_at = new_recovery_code(), now + CODE_LIFETIME
+        code = RecoveryCode(
+            account_id=account.id,
+            hash=self.passwords.hash(text),
+            created_at=now,
+            expires_at=expires_at,
+        )
+        event = new_event(EventKind.RECOVERY_CODE_MADE, account.id, now)
+        self.codes.replace(account, code, event)
+        stored = self.codes.find(account.id)
+        if stored is None or stored.hash != code.hash:
+            raise Changed
+        result = {"username": account.username, "expires_at": rfc3339(expires_at)}
+        return Outcome(result, account.id, once={"recovery_code": shown(text)})
+
+    def delete(self, arguments: OfAccount) -> Outcome:
+        """Delete an account and all that belongs to it, as its owner would."""
+        account = self.finder.account(arguments.account)
+        try:
+            self.purges.purge(account)
+        except Unavailable:
+            raise Changed from None
+        return Outcome({"username": account.username}, account.id)
+
+    def _end(self, arguments: SuspendArguments) -> datetime:
+        chosen = [arguments.for_ is not None, arguments.until is not None, arguments.for_good]
+        if sum(chosen) != 1:
+            raise InvalidCommand(fields={"for": "Send exactly one of for, until and for_good."})
+        if arguments.for_good:
+            return NO_END
+        now = self.clock()
+        until = (
+            now + _duration(arguments.for_)
+            if arguments.for_
+            else read_time(arguments.until or "", "until")
+        )
+        if not now < until < NO_END.replace(month=1, day=1):
+            raise InvalidCommand(fields={"until": "The end must lie in the future."})
+        return until
+
+    def _session_ids(self, account: Account) -> list[bytes]:
+        return [session.id for session in self.sessions.all_of(account.id)]
+
+
+def buckets_of(account: Account, session_ids: list[bytes]) -> Limited:
+    """Return the limits on an account; those by address cannot be known."""
+    known = ((rate_limits.LOGIN_FROM_KNOWN_DEVICE, (account.id, one)) for one in session_ids)
+    return (
+        (rate_limits.LOGIN_BY_ACCOUNT, (username_key(account.username),)),
+        (rate_limits.PASSWORD_CHECK_BY_ACCOUNT, (account.id,)),
+        (rate_limits.CHANGE_BY_ACCOUNT, (account.id,)),
+        (rate_limits.SESSIONS_BY_ACCOUNT, (account.id,)),
+        *known,
+    )
+
+
+def _key(text: str) -> bytes:
+    return username_key(text) if text.isascii() else b""  # no account has an empty name
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise InvalidCommand(fields={"for": "Write a duration as 30m, 12h, 7d or 4w."})
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def read_time(text: str, field: str) -> datetime:
+    """Return a time that an operator has typed, in UTC.
+
+    Raises:
+        InvalidCommand: it is none, or has no zone.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidCommand(fields={field: "Write a time as 2027-01-31T12:00:00Z."})

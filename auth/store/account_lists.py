@@ -1,0 +1,57 @@
+"""The statements by which operators find accounts: a page at a time, by keys and never by offset.
+
+Each reads few rows more than it returns, on every page. They are safe to repeat (see
+`Database.execute`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from auth.external.connection import Value
+from auth.external.database import Database
+from auth.store.records import ACCOUNT_COLUMNS, Account, account_of
+
+_READ = f"SELECT a.id, {ACCOUNT_COLUMNS} FROM accounts a"
+_AFTER_ASCII = b"\xff"  # follows every key that begins with the same ASCII characters
+
+
+@dataclass(frozen=True)
+class AccountLists:
+    """Reads the table `accounts` page by page."""
+
+    database: Database
+
+    def named(self, prefix: bytes, after: bytes, limit: int) -> list[Account]:
+        """Return the accounts whose canonical names begin like this, by name, after one name."""
+        return self._read(
+            "a.username_key >= %(prefix)s AND a.username_key > %(after)s"
+            " AND a.username_key < %(end)s ORDER BY a.username_key",
+            limit,
+            prefix=prefix,
+            after=after,
+            end=prefix + _AFTER_ASCII,
+        )
+
+    def newest(self, since: bytes, before: bytes, limit: int) -> list[Account]:
+        """Return the accounts with ids from `since` on and before another, the newest first."""
+        condition = "a.id >= %(since)s AND a.id < %(before)s ORDER BY a.id DESC"
+        return self._read(condition, limit, since=since, before=before)
+
+    def suspended(self, until: datetime, after: bytes, limit: int) -> list[Account]:
+        """Return suspended accounts, by the end of the suspension: from one time and id on."""
+        same = self._read(
+            "a.suspended_until = %(until)s AND a.id > %(after)s ORDER BY a.id",
+            limit,
+            until=until,
+            after=after,
+        )
+        if len(same) == limit:
+            return same
+        later = "a.suspended_until > %(until)s ORDER BY a.suspended_until, a.id"
+        return same + self._read(later, limit - len(same), until=until)
+
+    def _read(self, condition: str, limit: int, **values: Value) -> list[Account]:
+        result = self.database.execute(
+            f"{_READ} WHERE {condition} LIMIT %(limit)s", limit=limit, **values
+        )
+        return [account_of(row, row["id"]) for row in result.rows]

@@ -1,0 +1,1 @@
+"""Operators: commands, done once, for one role each."""
