@@ -39,6 +39,11 @@ Game Login is running on {url} ({database} on port {port}; logs are in .local/st
   curl {url}/login -H 'Content-Type: application/json' \\
     -d '{{"username": "{username}", "password": "{password}"}}'
 
+Help a player, as support staff do, from the same folder:
+
+  {python} -m operate players show {username}
+  {python} -m operate suspend {username} --for 7d --message Cheating
+
 Press Ctrl-C to stop. Accounts are kept until you run `make reset`. Requests:
 """
 
@@ -104,7 +109,7 @@ def run(port: int, game_port: int | None = None) -> None:
         running.callback(offline.stop)
         with step("starting serverless offline"):
             offline.start()
-        _write_environment(stack.environment())
+        _write_environment({**stack.environment(), **offline.operate_environment()})
         running.callback(ENVIRONMENT_FILE.unlink, missing_ok=True)
         game = None
         if game_port is not None:
@@ -120,6 +125,7 @@ def run(port: int, game_port: int | None = None) -> None:
                 game=GAME_RUNNING.format(url=game.url) if game else "",
                 username=USERNAME,
                 password=PASSWORD,
+                python=".venv/bin/python",
             )
         )
         running.callback(say, "stopping")

@@ -7,6 +7,8 @@ const { randomBytes } = require('node:crypto')
 const { syncBuiltinESMExports } = require('node:module')
 const { gateway } = require('./gateway')
 
+const OPERATE = 'handler.operate'
+
 module.exports = class {
   constructor(serverless, options, { log }) {
     this.serverless = serverless
@@ -21,11 +23,14 @@ module.exports = class {
   prepare() {
     startWithoutShell()
     const { service } = this.serverless
-    const [[key, found]] = Object.entries(service.functions).filter(([, one]) => takeRequests(one))
+    const all = Object.entries(service.functions)
+    const [[key, found]] = all.filter(([, one]) => takeRequests(one))
     // Any web page can send a request to serverless-offline's own port, without reading the answer. So only this
-    // function is there, and no web page knows its name.
-    found.name = `${key}-${randomBytes(16).toString('hex')}`
-    service.functions = { [key]: found }
+    // function and those of operators are there, and no web page knows their names.
+    const suffix = process.env.OPERATE_SUFFIX ?? `-${randomBytes(16).toString('hex')}`
+    const served = [[key, found], ...all.filter(([, one]) => one.handler === OPERATE)]
+    for (const [name, one] of served) one.name = name + suffix
+    service.functions = Object.fromEntries(served)
     this.function = found
   }
 

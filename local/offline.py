@@ -1,6 +1,7 @@
 """Runs the real `serverless offline`: Lambda on this machine, and API Gateway by `offline.js`."""
 
 import os
+import secrets
 import signal
 import sys
 import urllib.error
@@ -27,11 +28,20 @@ class Offline(Program):
     stopped_by = signal.SIGINT
 
     def __init__(self, port: int, folder: Path, stack_environment: Mapping[str, str]) -> None:
-        self._port = port
+        self._port, self._lambda_port = port, free_port()
+        # No web page can guess the functions' names with it.
+        self._suffix = f"-{secrets.token_hex(16)}"
         self._folder = folder
         self._environment = stack_environment
         # Not `localhost`: some programs resolve it to ::1 only, but the server listens on IPv4.
         self.url = f"http://127.0.0.1:{port}"
+
+    def operate_environment(self) -> dict[str, str]:
+        """Return what `python -m operate` needs to invoke the functions."""
+        return {
+            "OPERATE_ENDPOINT": f"http://127.0.0.1:{self._lambda_port}",
+            "OPERATE_SUFFIX": self._suffix,
+        }
 
     @property
     def log(self) -> Path:
@@ -52,7 +62,7 @@ class Offline(Program):
             "--host=127.0.0.1",
             "--noTimeout",  # it would answer 200 after a time-out
             f"--httpPort={self._port}",
-            f"--lambdaPort={free_port()}",
+            f"--lambdaPort={self._lambda_port}",
             f"--corsAllowOrigin={self.url}",  # the default allows every origin
             "--corsDisallowCredentials",
         ]
@@ -60,6 +70,7 @@ class Offline(Program):
         environment = {
             **without_serverless(without_aws(os.environ)),
             **self._environment,
+            "OPERATE_SUFFIX": self._suffix,
             "VIRTUAL_ENV": str(virtual_environment),
             "PATH": f"{virtual_environment / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
             "SLS_TELEMETRY_DISABLED": "1",

@@ -1,0 +1,129 @@
+"""`python -m operate`: what a studio's support staff and operators type.
+
+Exit status: 0 done, 1 refused, 2 wrong usage, 3 not permitted, 4 try again, 5 outcome unknown.
+"""
+
+import argparse
+import json
+import sys
+import uuid
+from typing import Any
+
+from auth.times import id_text, new_id, system_clock
+from local.terminal import Problem, say
+from operate.command_line import CommandLine, parser, sent_arguments
+from operate.functions import Functions, NotPermitted, TryAgain, Unknown, functions_of
+from operate.printing import plain, print_answer
+
+DONE, REFUSED, USAGE, NOT_PERMITTED, TRY_AGAIN, UNKNOWN = range(6)
+TOOL = "game-login"
+STATUS_OF = {"invalid_command": USAGE, "unavailable": TRY_AGAIN, "internal_error": UNKNOWN}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    options = parser().parse_args(arguments)
+    command: CommandLine = options.command
+    command_id = options.command_id or id_text(new_id(system_clock()))
+    try:
+        _check(options, command_id)
+        _confirm(command, options)
+        functions = functions_of(options.stage, options.region, options.profile)
+        answer = functions.invoke(command.role, _event(command, options, command_id, functions))
+    except NotPermitted as problem:
+        return _fail(problem, NOT_PERMITTED)
+    except TryAgain as problem:
+        return _fail(problem, TRY_AGAIN, command, command_id)
+    except Unknown as problem:
+        return _fail(problem, UNKNOWN, command, command_id)
+    except Problem as problem:
+        return _fail(problem, USAGE)
+    return _show(command, options, answer, command_id)
+
+
+def _check(options: argparse.Namespace, command_id: str) -> None:
+    try:
+        uuid.UUID(command_id)
+    except ValueError:
+        raise Problem("--command-id must be the id that an earlier run printed") from None
+    if options.yes and options.reason == "" and "reason" in vars(options) and not _views(options):
+        raise Problem("--yes needs --reason: nobody is asked, so say why")
+
+
+def _views(options: argparse.Namespace) -> bool:
+    return bool(options.command.role == "view")
+
+
+def _confirm(command: CommandLine, options: argparse.Namespace) -> None:
+    """Let the operator type the player's name before something ends."""
+    if not command.ends or options.yes or options.dry_run or options.command_id:
+        return
+    name = options.send_account
+    if not sys.stdin.isatty():
+        raise Problem("no terminal to ask on: add --yes and --reason, or --dry-run")
+    say(f"On the stage {options.stage.upper()}, {plain(name)} {command.ends}.")
+    try:
+        typed = input(f"Type {plain(name)} to go on: ")
+    except EOFError:
+        typed = ""
+    if typed.strip() != name:
+        raise Problem("That is another name. Nothing was done.")
+
+
+def _event(
+    command: CommandLine, options: argparse.Namespace, command_id: str, functions: Functions
+) -> dict[str, Any]:
+    return {
+        "command": command.name,
+        "command_id": command_id,
+        "dry_run": options.dry_run,
+        "reason": options.reason,
+        "operator": {"arn": functions.arn, "tool": TOOL},
+        "arguments": sent_arguments(options),
+    }
+
+
+def _show(
+    command: CommandLine, options: argparse.Namespace, answer: dict[str, Any], command_id: str
+) -> int:
+    error = answer.get("error", {})
+    status = DONE if answer.get("ok") else STATUS_OF.get(error.get("code", ""), REFUSED)
+    if options.json:
+        say(json.dumps({"schema": f"{command.name.replace(' ', '.')}@1", **answer}, indent=2))
+    elif status:
+        reasons = [f"{name}: {reason}" for name, reason in error.get("fields", {}).items()]
+        _fail(Problem("\n".join([error["message"], *reasons])), status, command, command_id)
+    else:
+        _print_done(command, options, answer)
+    return status
+
+
+def _print_done(command: CommandLine, options: argparse.Namespace, answer: dict[str, Any]) -> None:
+    if options.dry_run:
+        say("A dry run: nothing was changed. It would be:")
+    print_answer(answer["result"] | answer.get("once", {}))
+    if _views(options):
+        return
+    if not answer["changed"]:
+        say("Nothing had to be changed.")
+    if command.name == "recover" and _hides_code(options, answer):
+        say("The code was shown once, by the first run. For another code, run it anew.")
+
+
+def _hides_code(options: argparse.Namespace, answer: dict[str, Any]) -> bool:
+    shown = "recovery_code" in answer.get("once", {}) or "cancelled" in answer["result"]
+    return not (shown or options.dry_run)
+
+
+def _fail(
+    problem: Problem, status: int, command: CommandLine | None = None, command_id: str = ""
+) -> int:
+    sys.stderr.write(f"{problem}\n")
+    if status in (TRY_AGAIN, UNKNOWN) and command is not None and command.role != "view":
+        again = f"Repeat the command with --command-id {command_id}: it is done once at most."
+        sys.stderr.write(f"{again}\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
