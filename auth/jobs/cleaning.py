@@ -16,6 +16,7 @@ from auth.store.expired import CROWDED_AT_ONCE, GUESTS_AT_ONCE, ExpiredRows
 from auth.store.sessions import SessionTable
 from auth.times import Clock
 
+OPERATIONS_KEPT = timedelta(days=400)
 BATCH = 500
 MAX_SEQ = 2**63 - 1  # of a BIGINT
 
@@ -66,6 +67,7 @@ class _Walks:
         "accounts": "sessions",
         "identities": "guests",
         "events_by_account": "events",
+        "operations": "operations",
     }
 
     def __init__(
@@ -85,6 +87,7 @@ class _Walks:
             self._walk("rate_limits", "rate_limits", "bucket", self._full_buckets),
             Walk("events", self._event_batch_end, self._old_events),
             self._walk("accounts", "accounts", "id", self._surplus_sessions),
+            self._walk("operations", "operations", "command_id", self._old_operations),
             self._walk("events_by_account", "accounts", "id", self._surplus_events),
         ]
         if self._guest_days:
@@ -103,6 +106,10 @@ class _Walks:
     def _full_buckets(self, after: bytes, to: bytes) -> Cleaned:
         microseconds = int(self._now.timestamp() * 1_000_000)
         return Cleaned(self._expired.delete_buckets(after, to, microseconds), to)
+
+    def _old_operations(self, after: bytes, to: bytes) -> Cleaned:
+        kept_since = self._now - OPERATIONS_KEPT
+        return Cleaned(self._expired.delete_operations(after, to, kept_since), to)
 
     def _event_batch_end(self, after: bytes) -> bytes | None:
         seq = self._expired.batch_end("events", "seq", _number(after), BATCH)

@@ -158,6 +158,11 @@ class ExpiredRows:
             limit,
         ).changed
 
+    def delete_operations(self, after: bytes, to: bytes, moment: datetime) -> int:
+        """Delete the operations in this range of ids from before a moment."""
+        old = "at <= %(moment)s"
+        return self._delete("operations", "command_id", after, to, old, moment=moment)
+
     def delete_buckets(self, after: bytes, to: bytes, now: int) -> int:
         """Delete the buckets in this range of keys that are full again; return their number."""
         return self._delete("rate_limits", "bucket", after, to, "tat <= %(now)s", now=now)
