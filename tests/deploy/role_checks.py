@@ -251,10 +251,21 @@ def uncovered(role: Template, compiled: Template) -> Iterator[str]:
 
 
 def cut_off(role: Template, compiled: Template) -> Iterator[str]:
-    """The boundary allows the functions every action of their own roles."""
+    """The boundary allows the functions every action of their own roles.
+
+    Policies that no role has are for people, whom the boundary does not concern.
+    """
     rights = allowed(role, "Boundary")
-    for name, resource in compiled["Resources"].items():
-        if resource["Type"] not in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy"}:
+    resources = compiled["Resources"]
+    roles = {name for name, one in resources.items() if one["Type"] == "AWS::IAM::Role"}
+    attached = {
+        policy["Ref"]
+        for name in roles
+        for policy in resources[name]["Properties"].get("ManagedPolicyArns", [])
+        if isinstance(policy, dict)
+    }
+    for name, resource in resources.items():
+        if name not in roles | attached:
             continue
         properties = resource["Properties"]
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]

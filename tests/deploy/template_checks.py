@@ -280,6 +280,42 @@ ALARMED = {
 }
 
 
+def open_commands(template: Template) -> Iterator[str]:
+    """Only IAM leads to the operators' functions, by one policy each, and to few secrets."""
+    resources = template["Resources"]
+    readable = {
+        "view": ["DatabaseSecret", "TokenSecret"],
+        "support": ["DatabaseSecret", "TokenSecret"],
+        "own": ["DatabaseSecret"],
+    }
+    for role, secrets in readable.items():
+        function = f"OperateUnderscore{role}LambdaFunction"
+        (statement,) = resources[f"Operate{role.title()}Policy"]["Properties"]["PolicyDocument"][
+            "Statement"
+        ]
+        if statement["Action"] != "lambda:InvokeFunction" or statement["Resource"] != {
+            "Fn::GetAtt": [function, "Arn"]
+        }:
+            yield f"Operate{role.title()}Policy: more than the invocation of {function}"
+        for name, resource in resources.items():
+            sources = ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping")
+            if resource["Type"] in sources and function in repr(resource["Properties"]):
+                yield f"{name}: invokes {function}"
+        (policy,) = resources[f"Operate{role.title()}Role"]["Properties"]["Policies"]
+        read = [
+            statement["Resource"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            if "secretsmanager:GetSecretValue" in repr(statement["Action"])
+        ]
+        found = [
+            one["Ref"]
+            for resource in read
+            for one in (resource if isinstance(resource, list) else [resource])
+        ]
+        if found != secrets:
+            yield f"Operate{role.title()}Role: reads {found}"
+
+
 def silent_failures(template: Template) -> Iterator[str]:
     """An alarm reports each rotation or clean-up that fails or never runs."""
     watched = set()
