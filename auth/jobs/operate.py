@@ -64,7 +64,7 @@ class Command:
     needs_reason: bool = False
 
 
-class Operator(msgspec.Struct):
+class Claim(msgspec.Struct):
     """Who calls, as the caller's client claims."""
 
     arn: str = ""
@@ -78,7 +78,7 @@ class CommandEvent(msgspec.Struct, forbid_unknown_fields=True):
     command_id: str = ""
     dry_run: bool = False
     reason: str = ""
-    operator: Operator = msgspec.field(default_factory=Operator)
+    operator: Claim = msgspec.field(default_factory=Claim)
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -94,34 +94,35 @@ class Operate:
 
     def answer(self, event: object, request_id: str) -> dict[str, Any]:
         """Run a command and return its answer; it never raises."""
-        answer: dict[str, Any]
-        try:
-            with self.database.budget(REQUEST_SECONDS):
-                answer = self._answered(event, request_id)
-        except Refusal as refusal:
-            answer = _refused(refusal)
-        except Unavailable as error:
-            logger.warning("operators' command: %s", error, extra={"event": "unavailable"})
-            answer = failed("unavailable", "The database is out of reach or busy; try again.")
-        except Exception as error:  # noqa: BLE001  # the last line of defence
-            logger.critical("bug: %s", where(error), extra={"event": "bug"})
-            answer = failed("internal_error", "A bug; the log has the details.")
-        finally:
-            self.database.close()
-        return answer | ({} if "request_id" in answer else {"request_id": request_id})
-
-    def _answered(self, event: object, request_id: str) -> dict[str, Any]:
         try:
             sent = msgspec.convert(event, CommandEvent)
         except msgspec.ValidationError as error:
-            raise InvalidCommand(str(error)) from None
+            return _refused(InvalidCommand(str(error))) | {"request_id": request_id}
+        answer = {"request_id": request_id, **self._answered(sent, request_id)}
+        self._log(sent, answer)
+        return answer
+
+    def _answered(self, sent: CommandEvent, request_id: str) -> dict[str, Any]:
+        try:
+            with self.database.budget(REQUEST_SECONDS):
+                return self._run_by_role(sent, request_id)
+        except Refusal as refusal:
+            return _refused(refusal)
+        except Unavailable as error:
+            logger.warning("an operator's command failed: %s", error)
+            return failed("unavailable", "The database is out of reach or busy; try again.")
+        except Exception as error:  # noqa: BLE001  # the last line of defence
+            logger.critical("bug: %s", where(error), extra={"event": "bug"})
+            return failed("internal_error", "A bug; the log has the details.")
+        finally:
+            self.database.close()
+
+    def _run_by_role(self, sent: CommandEvent, request_id: str) -> dict[str, Any]:
         command = self.commands.get(sent.command)
         if command is None:
             raise UnknownCommand
         if command.role is Role.VIEW and self.role is Role.VIEW:
-            answer = _done(self._run(command, sent))
-            self._log(sent, answer)
-            return answer
+            return _done(self._run(command, sent))
         return self._once(command, sent, request_id)
 
     def _once(self, command: Command, sent: CommandEvent, request_id: str) -> dict[str, Any]:
@@ -143,7 +144,6 @@ class Operate:
             answer = _refused(refusal)
             if not sent.dry_run and not self._record_refusal(operation, refusal, answer):
                 return self._repeated(operation)
-        self._log(sent, answer)
         return answer | {"operation": id_text(operation.command_id)}
 
     def _operation(self, sent: CommandEvent, request_id: str) -> Operation:

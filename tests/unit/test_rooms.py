@@ -28,7 +28,7 @@ ROOMS = (
     {"auth"},
     {"handler"},
 )
-SHARED = {"errors", "settings", "times", "logs", "texts"}
+SHARED = {"errors", "refusals", "settings", "times", "logs", "texts"}
 
 # Each library is imported in these rooms only.
 FENCES = {

@@ -26,7 +26,7 @@ from tests.play.sources import ROOT
 ROWS_AT_ONCE = 20_000
 SESSIONS_EACH = 40
 RUNS = 10
-WALKS = ("sessions", "rate_limits", "events", "accounts", "events_by_account")
+WALKS = ("sessions", "rate_limits", "events", "accounts", "operations", "events_by_account")
 NUMBERS = (
     "WITH d AS (SELECT 0 AS n"
     + "".join(f" UNION ALL SELECT {digit}" for digit in range(1, 10))

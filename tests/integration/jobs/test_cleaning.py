@@ -289,7 +289,7 @@ def test_hurry_never_starves_the_buckets(
     for number in range(1, 7):
         add_bucket(tables, numbered(number), full_in=-60)
     ticks = itertools.count()
-    done = clean_up(database, system_clock, 5.5, lambda: float(next(ticks)), history_days=0)
+    done = clean_up(database, system_clock, 6.5, lambda: float(next(ticks)), history_days=0)
     assert counts(done.deleted) == (0, 4)
 
 

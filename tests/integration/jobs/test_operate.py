@@ -1,4 +1,4 @@
-"""The SQL of players.md, restore.md and migrations.md, as printed, and the effects of a restore."""
+"""The SQL of restore.md and migrations.md, as printed, and the effects of a restore."""
 
 import logging
 import re
@@ -14,9 +14,7 @@ from tests.play.players import PASSWORD, Player
 from tests.play.sources import ROOT
 
 DOCS = ROOT / "docs" / "run"
-STATEMENTS = "".join(
-    (DOCS / page).read_text() for page in ("players.md", "restore.md", "migrations.md")
-)
+STATEMENTS = "".join((DOCS / page).read_text() for page in ("restore.md", "migrations.md"))
 COPIED = ("accounts", "sessions", "identities", "recovery_codes")
 TIME = "2026-11-22 18:00:00"  # of the example's backup
 
@@ -53,30 +51,6 @@ def backup(tables: Tables, *, give_back: bool = True) -> Iterator[None]:
             tables.run(f"DROP TABLE kept_{table}")
 
 
-def test_suspend_and_lift(tables: Tables) -> None:
-    """A suspended player is out at once, reads the reason, and must sign in again afterwards."""
-    ada = Player("Ada")
-    ada.register()
-    tables.run(statement("suspend"))
-    assert ada.me().status == 401
-    answer = ada.log_in()
-    assert (answer.status, answer.json["error"]["code"]) == (403, "account_suspended")
-    assert "Cheating" in answer.text
-    tables.run(statement("lift"))
-    assert ada.refresh().status == 401
-    assert ada.log_in().status == 200
-
-
-def test_end_sessions_of_one(tables: Tables) -> None:
-    """One account's sessions end; other accounts keep theirs."""
-    ada, other = Player("Ada"), Player("Grace")
-    for player in (ada, other):
-        player.register()
-    tables.run(statement("end one"))
-    assert (ada.me().status, ada.refresh().status) == (401, 401)
-    assert (other.me().status, other.refresh().status) == (200, 200)
-
-
 def test_end_all_sessions(tables: Tables) -> None:
     """All players are signed out and can sign in again."""
     players = [Player() for _ in range(3)]
@@ -85,25 +59,6 @@ def test_end_all_sessions(tables: Tables) -> None:
     tables.run(statement("end all"))
     assert [player.refresh().status for player in players] == [401] * 3
     assert [player.log_in().status for player in players] == [200] * 3
-
-
-def test_delete_one(tables: Tables) -> None:
-    """An account is deleted by its id from the log, with its events; others keep theirs."""
-    other, guest = Player("Ada"), Guest()
-    other.register()
-    identifier = guest.enter(create=True).json["account"]["id"]
-    assert guest.ask("PUT", "/v1/me/username", {"username": "Grace"}).status == 200
-    assert tables.count("events") == 3
-    example = "01a2049b-98cc-7f6c-9d0e-ff9ab9f9a0c1"
-    for name in ("delete one", "delete its events"):
-        assert example in statement(name)
-        tables.run(statement(name).replace(example, identifier))
-    for table in ("accounts", "sessions", "events"):
-        assert tables.count(table) == 1
-    assert tables.count("identities") == 0
-    assert [one["type"] for one in other.ask("GET", "/v1/me/events").json["events"]] == [
-        "registered"
-    ]
 
 
 def test_after_a_restore(
