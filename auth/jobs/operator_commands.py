@@ -202,9 +202,7 @@ class OperatorCommands:
             expires_at=expires_at,
         )
         event = new_event(EventKind.RECOVERY_CODE_MADE, account.id, now)
-        self.codes.replace(account, code, event)
-        stored = self.codes.find(account.id)
-        if stored is None or stored.hash != code.hash:
+        if not self.codes.replace(account, code, event):
             raise Changed
         result = {"username": account.username, "expires_at": rfc3339(expires_at)}
         return Outcome(result, account.id, once={"recovery_code": shown(text)})
