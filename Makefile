@@ -33,7 +33,7 @@ REGION ?= $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(shell aws configure get reg
 TARGET = --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)")
 
 .PHONY: help setup run run-game reset lock check test long test-search test-deploy test-faults test-godot test-mysql fuzz \
-	bench openapi package rehearse deploy rollback clean-up smoke rotate-token-keys
+	bench openapi package rehearse deploy rollback clean-up operate smoke rotate-token-keys
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -98,6 +98,9 @@ bench: setup  ## measure the figures of docs/promises/performance.md, with ACCOU
 rotate-token-keys: setup  ## give STAGE=... new token keys (KIND=..., REGION=..., TIDY=yes, EMERGENCY=yes: docs/run/rotation.md)
 	@exec $(PYTHON) -m operate.token_keys --stage "$(STAGE)" $(if $(REGION),--region "$(REGION)") \
 		$(if $(KIND),--kind "$(KIND)") $(if $(TIDY),--tidy) $(if $(EMERGENCY),--emergency)
+
+operate: setup  ## help a player: make operate ARGS="players show Ada --stage prod" (docs/run/support.md)
+	@$(PYTHON) -m operate $(ARGS)
 
 smoke: setup  ## test a deployment as a player would: make smoke URL=https://...
 	@$(if $(URL),,$(error smoke: URL is missing: make smoke URL=https://...))

@@ -8,8 +8,11 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from auth.api.account_views import AccountViews
 from auth.api.application import Application
+from auth.api.export_answers import export_body
 from auth.api.guest_views import GuestViews
 from auth.api.recovery_views import RecoveryViews
 from auth.api.request_log import RequestLog
@@ -234,8 +237,10 @@ def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) 
     accounts, session_table = AccountTable(database), SessionTable(database)
     codes, operations = RecoveryCodeTable(database), OperationTable(database)
     finder = Finder(accounts)
+    lists = AccountLists(database)
     changes = OperatorCommands(
         finder,
+        lists,
         accounts,
         session_table,
         codes,
@@ -245,11 +250,12 @@ def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) 
         flows.history,
         limits,
         passwords,
+        lambda export: msgspec.to_builtins(export_body(export)),
         clock,
     )
     views = OperatorViews(
         finder,
-        AccountLists(database),
+        lists,
         session_table,
         EventTable(database),
         codes,

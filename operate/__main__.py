@@ -11,25 +11,35 @@ from typing import Any
 
 from auth.times import id_text, new_id, system_clock
 from local.terminal import Problem, say
-from operate.command_line import CommandLine, parser, sent_arguments
+from operate import smoke, token_keys
+from operate.command_line import EVERYBODY, CommandLine, parser, sent_arguments
 from operate.functions import Functions, NotPermitted, TryAgain, Unknown, functions_of
 from operate.printing import plain, print_answer
 
 DONE, REFUSED, USAGE, NOT_PERMITTED, TRY_AGAIN, UNKNOWN = range(6)
 TOOL = "game-login"
+# These call AWS or HTTP by themselves, and also have names of their own in the Makefile.
+TOOLS = {"smoke": smoke.main, "token-keys": token_keys.main}
 STATUS_OF = {"invalid_command": USAGE, "unavailable": TRY_AGAIN, "internal_error": UNKNOWN}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    options = parser().parse_args(arguments)
-    command: CommandLine = options.command
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] in TOOLS:
+        return TOOLS[given[0]](given[1:])
+    options = parser().parse_args(given)
+    command = _meant(options)
     command_id = options.command_id or id_text(new_id(system_clock()))
     try:
         _check(options, command_id)
         _confirm(command, options)
         functions = functions_of(options.stage, options.region, options.profile)
-        answer = functions.invoke(command.role, _event(command, options, command_id, functions))
+        event = _event(command, options, command_id, functions)
+        answer = functions.invoke(command.role, event)
+        while _goes_on(answer, options):
+            say(f"{answer['result']['accounts']} accounts so far")
+            answer = functions.invoke(command.role, event)
     except NotPermitted as problem:
         return _fail(problem, NOT_PERMITTED)
     except TryAgain as problem:
@@ -39,6 +49,24 @@ def main(arguments: list[str] | None = None) -> int:
     except Problem as problem:
         return _fail(problem, USAGE)
     return _show(command, options, answer, command_id)
+
+
+def _meant(options: argparse.Namespace) -> CommandLine:
+    """Return the command: `sign-out --everybody` is another one than `sign-out`."""
+    command: CommandLine = options.command
+    if vars(options).pop("send_everybody", False):
+        if options.send_account or options.send_session:
+            parser().error("--everybody takes no account and no session")
+        return EVERYBODY
+    if command.name == "sign-out" and not options.send_account:
+        parser().error("name an account, or add --everybody")
+    return command
+
+
+def _goes_on(answer: dict[str, Any], options: argparse.Namespace) -> bool:
+    """Tell whether a long command needs another call."""
+    done = bool(answer.get("ok")) and not options.dry_run
+    return done and answer["result"].get("finished") is False
 
 
 def _check(options: argparse.Namespace, command_id: str) -> None:
@@ -58,10 +86,11 @@ def _confirm(command: CommandLine, options: argparse.Namespace) -> None:
     """Let the operator type the player's name before something ends."""
     if not command.ends or options.yes or options.dry_run or options.command_id:
         return
-    name = options.send_account
+    name = options.stage if command is EVERYBODY else options.send_account
     if not sys.stdin.isatty():
         raise Problem("no terminal to ask on: add --yes and --reason, or --dry-run")
-    say(f"On the stage {options.stage.upper()}, {plain(name)} {command.ends}.")
+    subject = "this" if command is EVERYBODY else plain(name)
+    say(f"On the stage {options.stage.upper()}, {subject} {command.ends}.")
     try:
         typed = input(f"Type {plain(name)} to go on: ")
     except EOFError:
@@ -101,7 +130,11 @@ def _show(
 def _print_done(command: CommandLine, options: argparse.Namespace, answer: dict[str, Any]) -> None:
     if options.dry_run:
         say("A dry run: nothing was changed. It would be:")
-    print_answer(answer["result"] | answer.get("once", {}))
+    once = answer.get("once", {})
+    if "export" in once:
+        say(json.dumps(once["export"], indent=2))
+        return
+    print_answer(answer["result"] | once)
     if _views(options):
         return
     if not answer["changed"]:

@@ -92,7 +92,11 @@ COMMANDS = (
         "sign-out",
         SUPPORT,
         "end a player's sessions, or one of them",
-        (ACCOUNT, Argument(("--session",), "only this one, by its id", "session")),
+        (
+            Argument(("account",), ACCOUNT.help, "account", {"nargs": "?"}),
+            Argument(("--session",), "only this one, by its id", "session"),
+            Argument(("--everybody",), "every player, as after a restore", "everybody", FLAG),
+        ),
         "is signed out",
     ),
     CommandLine("note", SUPPORT, "keep a remark about a player", (ACCOUNT,)),
@@ -117,6 +121,12 @@ COMMANDS = (
         "can be taken over by whoever gets the code",
     ),
     CommandLine(
+        "export",
+        OWN,
+        "print everything that is stored about a player, as the player's own export",
+        (ACCOUNT,),
+    ),
+    CommandLine(
         "delete",
         OWN,
         "delete an account and all that belongs to it",
@@ -125,7 +135,8 @@ COMMANDS = (
     ),
 )
 
-BY_NAME = {command.name: command for command in COMMANDS}
+# What `sign-out --everybody` means: another command, for another role.
+EVERYBODY = CommandLine("sign-out everybody", OWN, "", ends="signs out every player")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -135,6 +146,8 @@ def parser() -> argparse.ArgumentParser:
         description="Help players, and see what happened: docs/run/support.md shows how.",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("smoke", help="test a deployment as a player would: make smoke")
+    commands.add_parser("token-keys", help="rotate the token keys: make rotate-token-keys")
     groups = {"": commands}
     for command in COMMANDS:
         group, _, name = command.name.rpartition(" ")

@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import jwt
@@ -179,16 +179,16 @@ def attempt(deployment: Deployment, steps: list[Callable[[], None]], seconds: fl
     return []
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="make smoke URL=https://...", description=__doc__)
     parser.add_argument("url", help="the deployment's address, as `serverless info` shows it")
     parser.add_argument(
         "--seconds", type=float, default=ALL_SECONDS, help="time limit for all steps together"
     )
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
-        return smoke(arguments.url, arguments.seconds)
+        return smoke(options.url, options.seconds)
     except Problem as problem:
         say(f"FAILED    {problem}")
         return 1

@@ -6,8 +6,10 @@ transaction of the change. A dry run is the real run, rolled back.
 
 import hashlib
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -29,6 +31,9 @@ logger = logging.getLogger(__name__)
 MAX_REASON = 500
 MAX_ARN = 255
 DONE = "done"
+RUNNING = "running"  # the outcome of a long command until its last batch
+BATCHES_SECONDS = 4.0  # of one invocation; the next one goes on
+LAST_KEY = b"\xff" * 16
 
 
 class Role(StrEnum):
@@ -50,7 +55,23 @@ class Outcome:
     result: dict[str, Any] = field(default_factory=dict)
     account_id: bytes | None = None
     changed: bool = True
-    once: dict[str, str] = field(default_factory=dict)
+    once: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a long command is: the key that it reached, and the accounts that it changed."""
+
+    reached: bytes
+    accounts: int
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether it has reached the last key."""
+        return self.reached == LAST_KEY
+
+
+Batch = Callable[[Progress], Progress]
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,7 @@ class Command:
     takes: type[Arguments]
     run: Callable[..., Outcome]
     needs_reason: bool = False
+    batch: Batch | None = None  # does the work of a long command, which `run` only previews
 
 
 class Claim(msgspec.Struct):
@@ -91,6 +113,7 @@ class Operate:
     database: Database
     operations: OperationTable
     clock: Clock
+    monotonic: Callable[[], float] = time.monotonic
 
     def answer(self, event: object, request_id: str) -> dict[str, Any]:
         """Run a command and return its answer; it never raises."""
@@ -132,6 +155,9 @@ class Operate:
             if sent.dry_run:
                 tried = self.database.transaction(partial(self._run, command, sent), roll_back=True)
                 answer = _done(tried, dry_run=True)
+            elif command.batch:
+                self._check(command, sent)
+                return self._in_batches(command.batch, operation)
             else:
                 answer = self.database.transaction(
                     partial(self._recorded, command, sent, operation)
@@ -153,9 +179,13 @@ class Operate:
             raise InvalidCommand(fields={"command_id": "Send a UUID."}) from None
         if len(sent.reason) > MAX_REASON or len(sent.operator.arn) > MAX_ARN:
             raise InvalidCommand(fields={"reason": f"Use at most {MAX_REASON} characters."})
-        content = msgspec.json.encode(
-            [self.role, sent.command, sent.reason, sent.arguments], order="sorted"
-        )
+        try:
+            content = msgspec.json.encode(
+                [self.role, sent.command, sent.reason, sent.arguments, sent.operator.arn],
+                order="sorted",
+            )
+        except UnicodeEncodeError:
+            raise InvalidCommand("The event has half a character.") from None
         return Operation(
             command_id=command_id,
             digest=hashlib.sha256(content).digest(),
@@ -181,6 +211,40 @@ class Operate:
         )
         return answer | ({"once": outcome.once} if outcome.once else {})
 
+    def _in_batches(self, batch: Batch, operation: Operation) -> dict[str, Any]:
+        """Do the next batches of a long command, or begin it; each is a transaction of its own."""
+        stored = self.operations.find(operation.command_id)
+        if stored is None:
+            begun = replace(operation, outcome=RUNNING, result=_told(Progress(b"", 0)))
+            with suppress(Duplicate):  # a parallel run has just begun it
+                self.operations.add(begun)
+        elif stored.digest != operation.digest or stored.outcome != RUNNING:
+            return self._repeated(operation)
+        end = self.monotonic() + BATCHES_SECONDS
+        progress = Progress(b"", 0)
+        while not progress.is_over and self.monotonic() < end:
+            progress = self.database.transaction(partial(self._next_batch, batch, operation))
+        result = {"accounts": progress.accounts, "finished": progress.is_over}
+        answer = _done(Outcome(result, changed=progress.accounts > 0))
+        return answer | {"operation": id_text(operation.command_id)}
+
+    def _next_batch(self, batch: Batch, operation: Operation) -> Progress:
+        stored = self.operations.locked(operation.command_id)
+        if stored is None:
+            raise Unavailable("the operation was deleted meanwhile")
+        if stored.outcome != RUNNING:  # a parallel run has finished it
+            told = msgspec.json.decode(stored.result)
+            return Progress(LAST_KEY, told["result"]["accounts"])
+        progress = batch(_progress(stored.result))
+        if progress.is_over:
+            result = {"accounts": progress.accounts, "finished": True}
+            answer = _done(Outcome(result, changed=progress.accounts > 0))
+            finished = msgspec.json.encode(answer | {"request_id": operation.request_id})
+            self.operations.finish(replace(stored, outcome=DONE, result=finished))
+        else:
+            self.operations.finish(replace(stored, result=_told(progress)))
+        return progress
+
     def _record_refusal(
         self, operation: Operation, refusal: Refusal, answer: dict[str, Any]
     ) -> bool:
@@ -203,16 +267,18 @@ class Operate:
         answer: dict[str, Any] = msgspec.json.decode(stored.result)
         return answer | {"operation": id_text(stored.command_id)}
 
-    def _run(self, command: Command, sent: CommandEvent) -> Outcome:
+    def _check(self, command: Command, sent: CommandEvent) -> Arguments:
         if command.role is not self.role:
             raise WrongRole(f"{sent.command} needs the role {command.role}.")
         if command.needs_reason and not sent.reason.strip():
             raise InvalidCommand(fields={"reason": "Say why."})
         try:
-            arguments = msgspec.convert(sent.arguments, command.takes)
+            return msgspec.convert(sent.arguments, command.takes)
         except msgspec.ValidationError as error:
             raise InvalidCommand(str(error)) from None
-        outcome: Outcome = command.run(arguments)
+
+    def _run(self, command: Command, sent: CommandEvent) -> Outcome:
+        outcome: Outcome = command.run(self._check(command, sent))
         return outcome
 
     def _log(self, sent: CommandEvent, answer: dict[str, Any]) -> None:
@@ -222,10 +288,11 @@ class Operate:
             "command": sent.command[:32],
             "operator": sent.operator.arn[:MAX_ARN],
             "operation": sent.command_id[:36],
-            "code": answer.get("error", {}).get("code", ""),
             "dry_run": sent.dry_run,
             "account_id": answer.get("account_id", ""),
         }
+        if "error" in answer:
+            fields["code"] = answer["error"]["code"]
         logger.info("operator: %s", sent.command[:32], extra=fields)
 
 
@@ -247,3 +314,12 @@ def _refused(refusal: Refusal) -> dict[str, Any]:
 def failed(code: str, message: str, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the answer to a command that was not done."""
     return {"ok": False, "error": {"code": code, "message": message, "fields": dict(fields or {})}}
+
+
+def _told(progress: Progress) -> bytes:
+    return msgspec.json.encode([progress.reached.hex(), progress.accounts])
+
+
+def _progress(result: bytes) -> Progress:
+    reached, accounts = msgspec.json.decode(result)
+    return Progress(bytes.fromhex(reached), accounts)

@@ -1,8 +1,10 @@
 """The commands of operators that change something, each one function over the flows."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -12,11 +14,11 @@ from auth.credentials.usernames import username_key
 from auth.errors import InvalidUsername, Unavailable, UsernameTaken
 from auth.flows import rate_limits
 from auth.flows.accounts import Accounts
-from auth.flows.history import AccountHistory
+from auth.flows.history import AccountHistory, Export
 from auth.flows.rate_limits import Limited, RateLimits
 from auth.flows.renaming import Renamings
 from auth.flows.suspensions import NO_END, Suspensions, shown_end
-from auth.jobs.operate import Arguments, Command, Outcome, Role
+from auth.jobs.operate import LAST_KEY, Arguments, Command, Outcome, Progress, Role
 from auth.refusals import (
     Changed,
     InvalidCommand,
@@ -25,6 +27,7 @@ from auth.refusals import (
     NoSuchSession,
     NothingToCancel,
 )
+from auth.store.account_lists import AccountLists
 from auth.store.accounts import AccountTable
 from auth.store.events import new_event
 from auth.store.records import Account, EventKind, RecoveryCode
@@ -33,6 +36,7 @@ from auth.store.sessions import SessionTable
 from auth.texts import without_controls
 from auth.times import Clock, parse_id, rfc3339
 
+BATCH = 500  # accounts whose sessions end in one transaction
 MAX_MESSAGE = 255  # characters of what a suspended player reads
 CODE_LIFETIME = timedelta(hours=24)
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -60,6 +64,10 @@ class SignOutArguments(OfAccount):
     """One session, or all."""
 
     session: str | None = None
+
+
+class Nothing(Arguments):
+    """No arguments."""
 
 
 class RenameArguments(OfAccount):
@@ -100,6 +108,7 @@ class OperatorCommands:
     """The commands, with the flows and tables that they call."""
 
     finder: Finder
+    lists: AccountLists
     accounts: AccountTable
     sessions: SessionTable
     codes: RecoveryCodeTable
@@ -109,6 +118,7 @@ class OperatorCommands:
     history: AccountHistory
     limits: RateLimits
     passwords: Passwords
+    render: Callable[[Export], dict[str, Any]]
     clock: Clock
 
     def all(self) -> list[Command]:
@@ -122,6 +132,8 @@ class OperatorCommands:
             Command("rename", Role.SUPPORT, RenameArguments, self.rename),
             Command("recover", Role.SUPPORT, RecoverArguments, self.recover),
             Command("delete", Role.OWN, OfAccount, self.delete),
+            Command("sign-out everybody", Role.OWN, Nothing, self.count, batch=self.sign_out_batch),
+            Command("export", Role.OWN, OfAccount, self.export),
         ]
 
     def suspend(self, arguments: SuspendArguments) -> Outcome:
@@ -215,6 +227,22 @@ class OperatorCommands:
         except Unavailable:
             raise Changed from None
         return Outcome({"username": account.username}, account.id)
+
+    def count(self, _: Nothing) -> Outcome:
+        """Return how many accounts a sign-out of everybody concerns."""
+        return Outcome({"accounts": self.lists.count(), "finished": False})
+
+    def sign_out_batch(self, progress: Progress) -> Progress:
+        """End the sessions of the next accounts. Game servers are not told of each."""
+        last, ended = self.lists.end_sessions(progress.reached, BATCH)
+        return Progress(LAST_KEY if last is None else last, progress.accounts + ended)
+
+    def export(self, arguments: OfAccount) -> Outcome:
+        """Return everything that is stored about a player, as the player's own export."""
+        account = self.finder.account(arguments.account)
+        document = self.render(self.history.everything(account))
+        result = {"username": account.username}
+        return Outcome(result, account.id, changed=False, once={"export": document})
 
     def _end(self, arguments: SuspendArguments) -> datetime:
         chosen = [arguments.for_ is not None, arguments.until is not None, arguments.for_good]

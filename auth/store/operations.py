@@ -43,6 +43,11 @@ class OperationTable:
         result = self._database.execute(f"{_READ} WHERE command_id = %s", command_id)
         return Operation(**result.rows[0]) if result.rows else None
 
+    def locked(self, command_id: bytes) -> Operation | None:
+        """Return the operation with this id; in a transaction, no other run goes on with it."""
+        result = self._database.execute(f"{_READ} WHERE command_id = %s FOR UPDATE", command_id)
+        return Operation(**result.rows[0]) if result.rows else None
+
     def suspension(self, account_id: bytes) -> Operation | None:
         """Return the operation that suspended an account last."""
         result = self._database.execute(

@@ -11,7 +11,7 @@ import handler
 ROLE_OF = dict.fromkeys(
     ("players find", "players list", "players show", "players sessions", "players events", "log"),
     "view",
-) | {"delete": "own", "export": "own"}
+) | dict.fromkeys(("delete", "export", "sign-out everybody"), "own")
 
 
 @dataclass

@@ -1,7 +1,10 @@
 """What operators can do to accounts, and what players notice of it."""
 
+import uuid
+
 import pytest
 
+from auth.jobs import operate, operator_commands
 from tests.conftest import FakeClock, Tables
 from tests.play.operators import Operator
 from tests.play.players import PASSWORD, Player
@@ -73,4 +76,99 @@ def test_wrong_role(player: Player, operator: Operator, tables: Tables) -> None:
     assert answer["error"]["code"] == "wrong_role"
     (row,) = tables.run("SELECT role, command, outcome FROM operations")
     assert row == {"role": "support", "command": "delete", "outcome": "wrong_role"}
+    assert player.me().status == 200
+
+
+def test_everybody(operator: Operator, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every player is signed out once, in batches, over as many calls as it takes."""
+    monkeypatch.setattr(operator_commands, "BATCH", 2)
+    monkeypatch.setattr(operate, "BATCHES_SECONDS", 1e-9)  # one batch a call
+    players = [Player() for _ in range(5)]
+    for player in players:
+        assert player.register().status == 201
+    identifier = str(uuid.uuid4())
+    said = []
+    while not said or not said[-1]["finished"]:
+        said.append(operator.must("sign-out everybody", command_id=identifier))
+    assert said[-1] == {"accounts": 5, "finished": True}
+    assert operator.must("sign-out everybody", command_id=identifier) == said[-1]
+    assert [row["epoch"] for row in tables.run("SELECT epoch FROM accounts")] == [1] * 5
+    assert [player.me().status for player in players] == [401] * 5
+    assert [player.log_in().status for player in players] == [200] * 5
+
+
+def test_export(player: Player, operator: Operator) -> None:
+    """An operator's export is the player's own."""
+    theirs = player.ask("POST", "/v1/me/export", player.proof()).json
+    ours = operator.run("export", account="Ada")["once"]["export"]
+    assert ours.keys() == theirs.keys()
+    assert ours["account"] == theirs["account"]
+    assert ours["sessions"] == theirs["sessions"]
+
+
+def test_unlock(player: Player, operator: Operator, tables: Tables) -> None:
+    """A player whose name was attacked may try again at once, from a new device."""
+    for number in range(20):
+        attacker = Player("Ada", "wrong", address=f"198.51.100.{number}")
+        assert attacker.log_in().code == "invalid_credentials"
+    owner = player.on_another_device()
+    assert owner.log_in().code == "too_many_attempts"
+    (limited,) = operator.must("players show", account="Ada")["limits"]
+    assert limited["limit"] == "login account"
+    assert limited["seconds"] > 200
+    operator.must("unlock", account="Ada")
+    assert operator.must("players show", account="Ada")["limits"] == []
+    assert owner.log_in().status == 200
+
+
+def test_rename(player: Player, operator: Operator) -> None:
+    """The rules for names hold, and the player cannot change the name back for 30 days."""
+    assert Player("Bea").register().status == 201
+    for name in ("Bea", "admin", "x", "player-12345678", "a b"):
+        refused = operator.run("rename", account="Ada", username=name)
+        assert refused["error"]["code"] == "name_refused", name
+        assert refused["error"]["fields"]["username"]
+    operator.must("rename", account="Ada", username="Cleo")
+    assert player.me().json["account"]["username"] == "Cleo"
+    back = player.ask("PUT", "/v1/me/username", {"username": "Ada", **player.proof()})
+    assert back.code == "renamed_recently"
+
+
+@pytest.mark.parametrize(
+    "account", ["nobody", "", "x" * 300, "a\0b", "🕹", "\ud800", "ſ", " Ada", "Ada' OR '1"]
+)
+def test_no_such_account(player: Player, operator: Operator, tables: Tables, account: str) -> None:
+    """A name that no account has is refused in one line, and only the operation is written."""
+    answer = operator.run("lift", account=account)
+    assert answer["error"]["code"] in {"not_found", "invalid_command"}
+    assert "\n" not in answer["error"]["message"]
+    assert operator.run("players show", account=account)["error"]["code"] == "not_found"
+    assert tables.count("operations") <= 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"for_": "0d"},
+        {"for_": "7 days"},
+        {"for_": "7d", "for_good": True},
+        {"until": "2020-01-01T00:00:00Z"},
+        {"until": "2027-01-01T00:00:00"},
+        {"until": "9999-12-31T00:00:00Z"},
+        {"until": "0001-01-01T00:00:00+14:00"},
+        {"for_good": True, "player_reason": ""},
+        {"for_good": True, "player_reason": "a\nb"},
+        {"for_good": True, "player_reason": "x" * 256},
+        {"for_good": True, "unknown": 1},
+        {"for_good": "yes"},
+    ],
+    ids=str,
+)
+def test_impossible_suspensions(
+    player: Player, operator: Operator, arguments: dict[str, object]
+) -> None:
+    """A suspension without an end in the future, or without a message, is refused."""
+    answer = operator.run("suspend", account="Ada", **{"player_reason": "x", **arguments})
+    assert answer["error"]["code"] == "invalid_command", answer
     assert player.me().status == 200

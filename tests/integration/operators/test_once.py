@@ -10,7 +10,7 @@ import pytest
 from auth.app import create_operate
 from tests.conftest import Tables
 from tests.integration.database.test_lost_answers import Wire, wire  # noqa: F401  # a fixture
-from tests.play.operators import Operator, invoke
+from tests.play.operators import ROLE_OF, Operator, invoke
 from tests.play.players import Player
 from tests.play.sources import created_tables
 
@@ -26,6 +26,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "rename": {"account": "Ada", "username": "Bea"},
     "recover": {"account": "Ada"},
     "delete": {"account": "Ada"},
+    "export": {"account": "Ada"},
+    "sign-out everybody": {},
 }
 STATEMENTS = (
     *("BEGIN", "INSERT INTO operations", "SELECT a.id", "UPDATE accounts"),
@@ -53,7 +55,7 @@ def event_of(command: str, command_id: str = "", **more: object) -> dict[str, An
 
 def role_of(command: str) -> str:
     """Return the role that runs a command of this module."""
-    return "own" if command == "delete" else "support"
+    return ROLE_OF.get(command, "support")
 
 
 def rows(tables: Tables) -> dict[str, list[Any]]:
