@@ -18,9 +18,6 @@ from auth.external.snapshot import prepare_for_snapshot
 from auth.logs import configure_logging
 from auth.settings import SettingError, Settings
 
-CLEAN_UP_SECONDS = 60.0
-SPARE_SECONDS = 10.0  # of the time that Lambda gives to a run, not used
-
 configure_logging()
 application: Application | None = None
 start_error = ""
@@ -46,10 +43,7 @@ def migrate(event: object, context: object) -> dict[str, Any]:
 
 def clean_up(event: object, context: Any) -> dict[str, int]:
     """Delete expired sessions and full rate-limit buckets, as long as the run's time allows."""
-    seconds = CLEAN_UP_SECONDS
-    if hasattr(context, "get_remaining_time_in_millis"):
-        seconds = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
-    return app.clean_up(os.environ, seconds)
+    return app.clean_up(os.environ, app.seconds_left(context))
 
 
 def rotate(event: object, context: object) -> None:

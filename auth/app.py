@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CLEAN_UP_SECONDS = 60.0
+SPARE_SECONDS = 10.0  # of the time that Lambda gives to a run, not used
+
 
 def create_app(
     settings: Settings, clock: Clock = system_clock, passwords: Passwords | None = None
@@ -159,6 +162,12 @@ def migrate(environment: Mapping[str, str]) -> list[str]:
     return Preparation(secret_store, admin, database_secret_id, token_secret_id).run()
 
 
+def seconds_left(context: object) -> float:
+    """Return for how many seconds a run of a function may work; 60 without Lambda's context."""
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    return left() / 1000 - SPARE_SECONDS if left else CLEAN_UP_SECONDS
+
+
 def clean_up(environment: Mapping[str, str], seconds: float) -> dict[str, int]:
     """Delete expired rows for at most about `seconds`; return how many of each table.
 
@@ -205,7 +214,7 @@ def rotate(environment: Mapping[str, str], event: object) -> None:
 
 def operate(environment: Mapping[str, str], event: object, request_id: str) -> dict[str, Any]:
     """Run a command of an operator and return its answer; it never raises."""
-    from auth.jobs.operate import failed
+    from auth.jobs.operator_events import failed
 
     try:
         return create_operate(environment).answer(event, request_id)
@@ -220,8 +229,9 @@ def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) 
     Raises:
         SettingError: a setting is missing or wrong.
     """
-    from auth.jobs.operate import Operate, Role
-    from auth.jobs.operator_commands import Finder, OperatorCommands
+    from auth.jobs.operate import Operate
+    from auth.jobs.operator_commands import OperatorCommands
+    from auth.jobs.operator_events import Role
     from auth.jobs.operator_views import OperatorViews
 
     settings = Settings.from_environment(environment)
@@ -236,10 +246,8 @@ def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) 
     flows = _Flows(settings, database, keys, sessions, limits, passwords, clock)
     accounts, session_table = AccountTable(database), SessionTable(database)
     codes, operations = RecoveryCodeTable(database), OperationTable(database)
-    finder = Finder(accounts)
     lists = AccountLists(database)
     changes = OperatorCommands(
-        finder,
         lists,
         accounts,
         session_table,
@@ -254,7 +262,7 @@ def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) 
         clock,
     )
     views = OperatorViews(
-        finder,
+        accounts,
         lists,
         session_table,
         EventTable(database),
@@ -265,7 +273,7 @@ def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) 
     )
     commands = {command.name: command for command in (*changes.all(), *views.all())}
     role = Role(required(environment, "OPERATOR_ROLE"))
-    return Operate(role, commands, database, operations, clock)
+    return Operate(role, commands, database, accounts, operations, clock)
 
 
 def _database(settings: Settings, secret_store: SecretStore) -> Database:

@@ -12,6 +12,7 @@ class Refusal(Exception):
 
     code: ClassVar[str]
     message: ClassVar[str]
+    account_id: bytes | None = None  # that the command was about, if it was found
 
     def __init__(self, message: str = "", fields: Mapping[str, str] | None = None) -> None:
         super().__init__(message or self.message)

@@ -10,21 +10,43 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import msgspec
 
+from auth.credentials.usernames import username_key
 from auth.errors import Unavailable
 from auth.external.database import REQUEST_SECONDS, Database
 from auth.external.failures import Duplicate
+from auth.jobs.operator_events import (
+    LAST_KEY,
+    Arguments,
+    Batch,
+    Command,
+    CommandEvent,
+    OfAccount,
+    Outcome,
+    Progress,
+    Role,
+    done,
+    failed,
+    refused,
+)
 from auth.logs import where
-from auth.refusals import CommandIdReused, InvalidCommand, Refusal, UnknownCommand, WrongRole
+from auth.refusals import (
+    CommandIdReused,
+    InvalidCommand,
+    NoSuchAccount,
+    Refusal,
+    UnknownCommand,
+    WrongRole,
+)
+from auth.store.accounts import AccountTable
 from auth.store.operations import OperationTable
-from auth.store.records import Operation
-from auth.times import Clock, id_text
+from auth.store.records import Account, Operation
+from auth.times import Clock, id_text, parse_id
 
 logger = logging.getLogger(__name__)
 
@@ -33,75 +55,6 @@ MAX_ARN = 255
 DONE = "done"
 RUNNING = "running"  # the outcome of a long command until its last batch
 BATCHES_SECONDS = 4.0  # of one invocation; the next one goes on
-LAST_KEY = b"\xff" * 16
-
-
-class Role(StrEnum):
-    """What an operator may do. IAM decides who may invoke the function of a role."""
-
-    VIEW = "view"
-    SUPPORT = "support"
-    OWN = "own"
-
-
-class Arguments(msgspec.Struct, forbid_unknown_fields=True):
-    """The arguments of a command."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command did. `once` is shown in the first answer and stored nowhere."""
-
-    result: dict[str, Any] = field(default_factory=dict)
-    account_id: bytes | None = None
-    changed: bool = True
-    once: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a long command is: the key that it reached, and the accounts that it changed."""
-
-    reached: bytes
-    accounts: int
-
-    @property
-    def is_over(self) -> bool:
-        """Tell whether it has reached the last key."""
-        return self.reached == LAST_KEY
-
-
-Batch = Callable[[Progress], Progress]
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command: who may run it, what it takes, and what it does."""
-
-    name: str
-    role: Role
-    takes: type[Arguments]
-    run: Callable[..., Outcome]
-    needs_reason: bool = False
-    batch: Batch | None = None  # does the work of a long command, which `run` only previews
-
-
-class Claim(msgspec.Struct):
-    """Who calls, as the caller's client claims."""
-
-    arn: str = ""
-    tool: str = ""
-
-
-class CommandEvent(msgspec.Struct, forbid_unknown_fields=True):
-    """The event of an invocation; docs/run/support.md describes it."""
-
-    command: str
-    command_id: str = ""
-    dry_run: bool = False
-    reason: str = ""
-    operator: Claim = msgspec.field(default_factory=Claim)
-    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,6 +64,7 @@ class Operate:
     role: Role
     commands: Mapping[str, Command]
     database: Database
+    accounts: AccountTable
     operations: OperationTable
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
@@ -120,8 +74,11 @@ class Operate:
         try:
             sent = msgspec.convert(event, CommandEvent)
         except msgspec.ValidationError as error:
-            return _refused(InvalidCommand(str(error))) | {"request_id": request_id}
-        answer = {"request_id": request_id, **self._answered(sent, request_id)}
+            sent = CommandEvent("")
+            answered = refused(InvalidCommand(str(error)))
+        else:
+            answered = self._answered(sent, request_id)
+        answer = {"request_id": request_id, **answered}
         self._log(sent, answer)
         return answer
 
@@ -130,7 +87,7 @@ class Operate:
             with self.database.budget(REQUEST_SECONDS):
                 return self._run_by_role(sent, request_id)
         except Refusal as refusal:
-            return _refused(refusal)
+            return refused(refusal)
         except Unavailable as error:
             logger.warning("an operator's command failed: %s", error)
             return failed("unavailable", "The database is out of reach or busy; try again.")
@@ -145,7 +102,7 @@ class Operate:
         if command is None:
             raise UnknownCommand
         if command.role is Role.VIEW and self.role is Role.VIEW:
-            return _done(self._run(command, sent))
+            return done(self._run(command, sent))
         return self._once(command, sent, request_id)
 
     def _once(self, command: Command, sent: CommandEvent, request_id: str) -> dict[str, Any]:
@@ -154,7 +111,7 @@ class Operate:
         try:
             if sent.dry_run:
                 tried = self.database.transaction(partial(self._run, command, sent), roll_back=True)
-                answer = _done(tried, dry_run=True)
+                answer = done(tried, dry_run=True)
             elif command.batch:
                 self._check(command, sent)
                 return self._in_batches(command.batch, operation)
@@ -167,7 +124,7 @@ class Operate:
                 raise
             return self._repeated(operation)
         except Refusal as refusal:
-            answer = _refused(refusal)
+            answer = refused(refusal)
             if not sent.dry_run and not self._record_refusal(operation, refusal, answer):
                 return self._repeated(operation)
         return answer | {"operation": id_text(operation.command_id)}
@@ -181,7 +138,7 @@ class Operate:
             raise InvalidCommand(fields={"reason": f"Use at most {MAX_REASON} characters."})
         try:
             content = msgspec.json.encode(
-                [self.role, sent.command, sent.reason, sent.arguments, sent.operator.arn],
+                [self.role, sent.command, sent.reason, sent.arguments],
                 order="sorted",
             )
         except UnicodeEncodeError:
@@ -205,7 +162,7 @@ class Operate:
     ) -> dict[str, Any]:
         self.operations.add(operation)  # first, so that a parallel run with this id waits
         outcome = self._run(command, sent)
-        answer = _done(outcome) | {"request_id": operation.request_id}
+        answer = done(outcome) | {"request_id": operation.request_id}
         self.operations.finish(
             replace(operation, account_id=outcome.account_id, result=msgspec.json.encode(answer))
         )
@@ -221,11 +178,11 @@ class Operate:
         elif stored.digest != operation.digest or stored.outcome != RUNNING:
             return self._repeated(operation)
         end = self.monotonic() + BATCHES_SECONDS
-        progress = Progress(b"", 0)
+        progress = self.database.transaction(partial(self._next_batch, batch, operation))
         while not progress.is_over and self.monotonic() < end:
             progress = self.database.transaction(partial(self._next_batch, batch, operation))
         result = {"accounts": progress.accounts, "finished": progress.is_over}
-        answer = _done(Outcome(result, changed=progress.accounts > 0))
+        answer = done(Outcome(result, changed=progress.accounts > 0))
         return answer | {"operation": id_text(operation.command_id)}
 
     def _next_batch(self, batch: Batch, operation: Operation) -> Progress:
@@ -238,7 +195,7 @@ class Operate:
         progress = batch(_progress(stored.result))
         if progress.is_over:
             result = {"accounts": progress.accounts, "finished": True}
-            answer = _done(Outcome(result, changed=progress.accounts > 0))
+            answer = done(Outcome(result, changed=progress.accounts > 0))
             finished = msgspec.json.encode(answer | {"request_id": operation.request_id})
             self.operations.finish(replace(stored, outcome=DONE, result=finished))
         else:
@@ -250,7 +207,12 @@ class Operate:
     ) -> bool:
         """Record a refused command; False: another run with this id was faster."""
         answer |= {"request_id": operation.request_id}
-        stored = replace(operation, outcome=refusal.code, result=msgspec.json.encode(answer))
+        stored = replace(
+            operation,
+            account_id=refusal.account_id,
+            outcome=refusal.code,
+            result=msgspec.json.encode(answer),
+        )
         try:
             self.operations.add(stored)
         except Duplicate:
@@ -278,8 +240,17 @@ class Operate:
             raise InvalidCommand(str(error)) from None
 
     def _run(self, command: Command, sent: CommandEvent) -> Outcome:
-        outcome: Outcome = command.run(self._check(command, sent))
-        return outcome
+        arguments = self._check(command, sent)
+        if not isinstance(arguments, OfAccount):
+            return command.run(arguments)
+        account = find_account(self.accounts, arguments.account)
+        given = () if command.takes is OfAccount else (arguments,)
+        try:
+            outcome = command.run(account, *given)
+        except Refusal as refusal:
+            refusal.account_id = account.id
+            raise
+        return replace(outcome, account_id=account.id)
 
     def _log(self, sent: CommandEvent, answer: dict[str, Any]) -> None:
         fields = {
@@ -296,24 +267,19 @@ class Operate:
         logger.info("operator: %s", sent.command[:32], extra=fields)
 
 
-def _done(outcome: Outcome, *, dry_run: bool = False) -> dict[str, Any]:
-    account = {"account_id": id_text(outcome.account_id)} if outcome.account_id else {}
-    return {
-        "ok": True,
-        "changed": outcome.changed,
-        "dry_run": dry_run,
-        **account,
-        "result": outcome.result,
-    }
+def find_account(accounts: AccountTable, text: str) -> Account:
+    """Return the account with this name or id.
 
-
-def _refused(refusal: Refusal) -> dict[str, Any]:
-    return failed(refusal.code, str(refusal), refusal.fields)
-
-
-def failed(code: str, message: str, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the answer to a command that was not done."""
-    return {"ok": False, "error": {"code": code, "message": message, "fields": dict(fields or {})}}
+    Raises:
+        NoSuchAccount.
+    """
+    try:
+        found = accounts.find(parse_id(text.lower()))
+    except ValueError:
+        found = accounts.by_username_key(username_key(text)) if text.isascii() else None
+    if found is None:
+        raise NoSuchAccount
+    return found
 
 
 def _told(progress: Progress) -> bytes:

@@ -18,12 +18,19 @@ from auth.flows.history import AccountHistory, Export
 from auth.flows.rate_limits import Limited, RateLimits
 from auth.flows.renaming import Renamings
 from auth.flows.suspensions import NO_END, Suspensions, shown_end
-from auth.jobs.operate import LAST_KEY, Arguments, Command, Outcome, Progress, Role
+from auth.jobs.operator_events import (
+    LAST_KEY,
+    Arguments,
+    Command,
+    OfAccount,
+    Outcome,
+    Progress,
+    Role,
+)
 from auth.refusals import (
     Changed,
     InvalidCommand,
     NameRefused,
-    NoSuchAccount,
     NoSuchSession,
     NothingToCancel,
 )
@@ -42,12 +49,6 @@ CODE_LIFETIME = timedelta(hours=24)
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 _DURATION = re.compile(r"([1-9]\d{0,4})([mhdw])")
-
-
-class OfAccount(Arguments):
-    """The account, by name or id."""
-
-    account: str
 
 
 class SuspendArguments(OfAccount, kw_only=True):
@@ -83,31 +84,9 @@ class RecoverArguments(OfAccount):
 
 
 @dataclass(frozen=True)
-class Finder:
-    """Finds the account that a command is about."""
-
-    accounts: AccountTable
-
-    def account(self, text: str) -> Account:
-        """Return the account with this name or id.
-
-        Raises:
-            NoSuchAccount.
-        """
-        try:
-            found = self.accounts.find(parse_id(text.lower()))
-        except ValueError:
-            found = self.accounts.by_username_key(_key(text))
-        if found is None:
-            raise NoSuchAccount
-        return found
-
-
-@dataclass(frozen=True)
 class OperatorCommands:
     """The commands, with the flows and tables that they call."""
 
-    finder: Finder
     lists: AccountLists
     accounts: AccountTable
     sessions: SessionTable
@@ -136,7 +115,7 @@ class OperatorCommands:
             Command("export", Role.OWN, OfAccount, self.export),
         ]
 
-    def suspend(self, arguments: SuspendArguments) -> Outcome:
+    def suspend(self, account: Account, arguments: SuspendArguments) -> Outcome:
         """Suspend an account: its sessions end, and it cannot sign in."""
         message = arguments.player_reason
         if (
@@ -147,25 +126,23 @@ class OperatorCommands:
             reason = f"Use 1 to {MAX_MESSAGE} characters on one line; the player reads them."
             raise InvalidCommand(fields={"player_reason": reason})
         until = self._end(arguments)
-        account = self.finder.account(arguments.account)
         self.suspensions.suspend(account, until, message, replace=arguments.replace)
         result = {"username": account.username, "until": shown_end(until)}
-        return Outcome(result, account.id)
+        return Outcome(result)
 
-    def lift(self, arguments: OfAccount) -> Outcome:
+    def lift(self, account: Account) -> Outcome:
         """End a suspension; old sessions stay ended."""
-        account = self.finder.account(arguments.account)
         changed = self.suspensions.lift(account)
-        return Outcome({"username": account.username}, account.id, changed)
+        return Outcome({"username": account.username}, changed)
 
-    def sign_out(self, arguments: SignOutArguments) -> Outcome:
+    def sign_out(self, account: Account, arguments: SignOutArguments) -> Outcome:
         """End one session of an account, or all."""
-        account, now = self.finder.account(arguments.account), self.clock()
+        now = self.clock()
         if arguments.session is None:
             event = new_event(EventKind.SIGNED_OUT_EVERYWHERE, account.id, now)
             if not self.accounts.end_sessions(account.id, event):
                 raise Changed
-            return Outcome({"username": account.username}, account.id)
+            return Outcome({"username": account.username})
         try:
             session_id = parse_id(arguments.session)
         except ValueError:
@@ -174,22 +151,19 @@ class OperatorCommands:
         if not self.sessions.end(session_id, account.id, now, event):
             raise NoSuchSession
         result = {"username": account.username, "session": arguments.session}
-        return Outcome(result, account.id)
+        return Outcome(result)
 
-    def note(self, arguments: OfAccount) -> Outcome:
+    def note(self, account: Account) -> Outcome:
         """Keep a remark about an account: the operation's reason."""
-        account = self.finder.account(arguments.account)
-        return Outcome({"username": account.username}, account.id, changed=False)
+        return Outcome({"username": account.username}, changed=False)
 
-    def unlock(self, arguments: OfAccount) -> Outcome:
+    def unlock(self, account: Account) -> Outcome:
         """Make the rate limits of an account full again, so that an attacked player gets in."""
-        account = self.finder.account(arguments.account)
         emptied = self.limits.forgive(buckets_of(account, self._session_ids(account)))
-        return Outcome({"username": account.username, "limits": emptied}, account.id, emptied > 0)
+        return Outcome({"username": account.username, "limits": emptied}, emptied > 0)
 
-    def rename(self, arguments: RenameArguments) -> Outcome:
+    def rename(self, account: Account, arguments: RenameArguments) -> Outcome:
         """Give an account another name."""
-        account = self.finder.account(arguments.account)
         try:
             self.renamings.rename_by_operator(account, arguments.username)
         except InvalidUsername as invalid:
@@ -197,16 +171,17 @@ class OperatorCommands:
         except UsernameTaken:
             raise NameRefused(fields={"username": "Another account has this name."}) from None
         result = {"username": arguments.username, "former": account.username}
-        return Outcome(result, account.id)
+        return Outcome(result)
 
-    def recover(self, arguments: RecoverArguments) -> Outcome:
+    def recover(self, account: Account, arguments: RecoverArguments) -> Outcome:
         """Make a recovery code for a player, good for 24 hours; it replaces the player's own."""
-        account, now = self.finder.account(arguments.account), self.clock()
+        now = self.clock()
         if arguments.cancel:
             if not self.codes.cancel(account.id):
                 raise NothingToCancel
-            return Outcome({"username": account.username, "cancelled": True}, account.id)
+            return Outcome({"username": account.username, "cancelled": True})
         text, expires_at = new_recovery_code(), now + CODE_LIFETIME
+        # Hashed inside the transaction, which has locked nothing yet but the operation's own row.
         code = RecoveryCode(
             account_id=account.id,
             hash=self.passwords.hash(text),
@@ -217,16 +192,15 @@ class OperatorCommands:
         if not self.codes.replace(account, code, event):
             raise Changed
         result = {"username": account.username, "expires_at": rfc3339(expires_at)}
-        return Outcome(result, account.id, once={"recovery_code": shown(text)})
+        return Outcome(result, once={"recovery_code": shown(text)})
 
-    def delete(self, arguments: OfAccount) -> Outcome:
+    def delete(self, account: Account) -> Outcome:
         """Delete an account and all that belongs to it, as its owner would."""
-        account = self.finder.account(arguments.account)
         try:
             self.purges.purge(account)
         except Unavailable:
             raise Changed from None
-        return Outcome({"username": account.username}, account.id)
+        return Outcome({"username": account.username})
 
     def count(self, _: Nothing) -> Outcome:
         """Return how many accounts a sign-out of everybody concerns."""
@@ -237,12 +211,11 @@ class OperatorCommands:
         last, ended = self.lists.end_sessions(progress.reached, BATCH)
         return Progress(LAST_KEY if last is None else last, progress.accounts + ended)
 
-    def export(self, arguments: OfAccount) -> Outcome:
+    def export(self, account: Account) -> Outcome:
         """Return everything that is stored about a player, as the player's own export."""
-        account = self.finder.account(arguments.account)
         document = self.render(self.history.everything(account))
         result = {"username": account.username}
-        return Outcome(result, account.id, changed=False, once={"export": document})
+        return Outcome(result, changed=False, once={"export": document})
 
     def _end(self, arguments: SuspendArguments) -> datetime:
         chosen = [arguments.for_ is not None, arguments.until is not None, arguments.for_good]
@@ -274,10 +247,6 @@ def buckets_of(account: Account, session_ids: list[bytes]) -> Limited:
         (rate_limits.SESSIONS_BY_ACCOUNT, (account.id,)),
         *known,
     )
-
-
-def _key(text: str) -> bytes:
-    return username_key(text) if text.isascii() else b""  # no account has an empty name
 
 
 def _duration(text: str) -> timedelta:

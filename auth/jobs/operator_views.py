@@ -15,10 +15,12 @@ import msgspec
 from auth.credentials.usernames import MAX_LENGTH, username_key
 from auth.flows.rate_limits import RateLimits
 from auth.flows.suspensions import shown_end
-from auth.jobs.operate import Arguments, Command, Outcome, Role
-from auth.jobs.operator_commands import Finder, OfAccount, buckets_of, read_time
+from auth.jobs.operate import find_account
+from auth.jobs.operator_commands import buckets_of, read_time
+from auth.jobs.operator_events import Arguments, Command, OfAccount, Outcome, Role
 from auth.refusals import InvalidCommand
 from auth.store.account_lists import AccountLists
+from auth.store.accounts import AccountTable
 from auth.store.events import EventTable
 from auth.store.operations import OperationTable
 from auth.store.records import Account, Event, Operation, Session
@@ -59,7 +61,7 @@ class LogArguments(Arguments):
 class OperatorViews:
     """The commands, with the tables that they read."""
 
-    finder: Finder
+    accounts: AccountTable
     lists: AccountLists
     sessions: SessionTable
     events: EventTable
@@ -89,7 +91,7 @@ class OperatorViews:
         except ValueError:
             pass
         else:
-            return self._page([self.finder.account(text)], "")
+            return self._page([find_account(self.accounts, text)], "")
         if len(text) > MAX_LENGTH or not text.isascii():
             return self._page([], "")
         after = username_key(arguments.after or "")
@@ -119,9 +121,9 @@ class OperatorViews:
         rows = [self._account(one) for one in found[:PAGE]]
         return Outcome({"players": rows, "next": following or None}, changed=False)
 
-    def show(self, arguments: OfAccount) -> Outcome:
+    def show(self, account: Account) -> Outcome:
         """Show an account, and why a sign-in is limited now."""
-        account, now = self.finder.account(arguments.account), self.clock()
+        now = self.clock()
         sessions, code = self.sessions.all_of(account.id), self.codes.find(account.id)
         lasting = [one for one in sessions if one.lasts(account, now)]
         used = max((one.rotated_at for one in sessions), default=None)
@@ -135,7 +137,7 @@ class OperatorViews:
             "recovery_code": bool(code and code.lasts(now)),
             "limits": self._limits(account, sessions, now),
         }
-        return Outcome(result, account.id, changed=False)
+        return Outcome(result, changed=False)
 
     def _limits(
         self, account: Account, sessions: Sequence[Session], now: datetime
@@ -149,24 +151,24 @@ class OperatorViews:
             if wait
         ]
 
-    def list_sessions(self, arguments: OfAccount) -> Outcome:
+    def list_sessions(self, account: Account) -> Outcome:
         """List an account's sessions, ended ones included, the last used first."""
-        account, now = self.finder.account(arguments.account), self.clock()
+        now = self.clock()
         found = sorted(
             self.sessions.all_of(account.id), key=lambda one: one.rotated_at, reverse=True
         )
         rows = [_session(one, account, now) for one in found]
-        return Outcome({"username": account.username, "sessions": rows}, account.id, changed=False)
+        return Outcome({"username": account.username, "sessions": rows}, changed=False)
 
-    def list_events(self, arguments: OfAccount) -> Outcome:
+    def list_events(self, account: Account) -> Outcome:
         """List what happened to an account, the newest first, with its former names."""
-        account = self.finder.account(arguments.account)
         rows = [_event(one) for one in self.events.newest(account.id, MAX_EVENTS)]
-        return Outcome({"username": account.username, "events": rows}, account.id, changed=False)
+        return Outcome({"username": account.username, "events": rows}, changed=False)
 
     def list_operations(self, arguments: LogArguments) -> Outcome:
         """List what operators did, the newest first: to one account, or at all."""
-        account = self.finder.account(arguments.account) if arguments.account else None
+        text = arguments.account
+        account = find_account(self.accounts, text) if text else None
         since = read_time(arguments.since, "since") if arguments.since else EPOCH
         last = _id(arguments.after, "after") if arguments.after else None
         before = self.operations.find(last) if last else None
@@ -174,7 +176,9 @@ class OperatorViews:
         found = self.operations.newest(account_id, since, before, PAGE + 1)
         rows = [_operation(one) for one in found[:PAGE]]
         following = id_text(found[PAGE - 1].command_id) if len(found) > PAGE else None
-        return Outcome({"operations": rows, "next": following}, account_id, changed=False)
+        return Outcome(
+            {"operations": rows, "next": following}, changed=False, account_id=account_id
+        )
 
     def _account(self, account: Account) -> dict[str, Any]:
         suspended = account.is_suspended(self.clock())

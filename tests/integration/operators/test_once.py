@@ -1,5 +1,6 @@
 """An operation is done once by its id, wholly or not at all, and a dry run changes nothing."""
 
+import logging
 import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -141,8 +142,35 @@ def test_refusals_are_recorded(player: Player, tables: Tables) -> None:
     first = invoke(event, "support")
     assert first["error"]["code"] == "not_found"
     assert invoke(event, "support") == first
-    (row,) = tables.run("SELECT outcome, reason FROM operations")
-    assert row == {"outcome": "not_found", "reason": "ticket 4711"}
+    (row,) = tables.run("SELECT outcome, reason, account_id FROM operations")
+    assert row == {"outcome": "not_found", "reason": "ticket 4711", "account_id": None}
+
+
+def test_refusals_belong_to_the_account(player: Player) -> None:
+    """A command that was refused for what the account is like is listed with the account."""
+    assert invoke(event_of("suspend"), "support")["ok"]
+    refused = invoke(event_of("suspend"), "support")
+    assert refused["error"]["code"] == "already_suspended"
+    listed = Operator().must("log", account="Ada")["operations"]
+    assert [one["outcome"] for one in listed] == ["already_suspended", "done"]
+
+
+def test_repeated_after_signing_in_again(player: Player) -> None:
+    """An operator whose role session has a new name repeats a command, and learns its outcome."""
+    event = event_of("suspend", str(uuid.uuid4()))
+    arn = "arn:aws:sts::123456789012:assumed-role/Support/botocore-session-{}"
+    first = invoke({**event, "operator": {"arn": arn.format(1)}}, "support")
+    assert first["ok"]
+    assert invoke({**event, "operator": {"arn": arn.format(2)}}, "support") == first
+
+
+@pytest.mark.parametrize("event", [None, [], {}, {"command": 1}, {"command": "log", "extra": 1}])
+def test_malformed_events(event: object, caplog: pytest.LogCaptureFixture) -> None:
+    """An event that is none of ours is refused, and logged."""
+    with caplog.at_level(logging.INFO, logger="auth"):
+        assert invoke(event, "view")["error"]["code"] == "invalid_command"
+    (record,) = (one for one in caplog.records if one.__dict__.get("event") == "operated")
+    assert record.__dict__["code"] == "invalid_command"
 
 
 def test_codes_are_not_stored(player: Player, tables: Tables) -> None:
