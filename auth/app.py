@@ -134,7 +134,7 @@ class _Flows:
         self.changes = PasswordChanges(renewal_table, renewals, limits, passwords, policy, clock)
         self.renamings = Renamings(accounts, confirmations, clock)
         self.history = AccountHistory(
-            events, identities, codes, session_table, confirmations, clock
+            events, OperationTable(database), identities, codes, session_table, confirmations, clock
         )
         self.guests = Guests(
             identities, sign_ins, admission, limits, passwords, clock, enabled=settings.guests

@@ -70,6 +70,15 @@ class ExportedCode(RecoveryMember):
     expires_at: Annotated[Time | None, Meta(description="Only of a code that support made.")]
 
 
+class ExportedOperation(msgspec.Struct):
+    """What support did to the account, or was refused."""
+
+    at: Time
+    command: str
+    outcome: str
+    reason: Annotated[str, Meta(description="What support wrote for its records.")]
+
+
 class ExportBody(msgspec.Struct):
     """Everything that is stored about a player, except for digests of secrets."""
 
@@ -78,6 +87,7 @@ class ExportBody(msgspec.Struct):
     identities: list[ExportedIdentity]
     sessions: list[ExportedSession]
     events: Annotated[list[ExportedEvent], Meta(description="The newest 1000.")]
+    operations: Annotated[list[ExportedOperation], Meta(description="The newest 1000.")]
     generated_at: Time
 
 
@@ -103,6 +113,10 @@ def export_body(export: Export) -> ExportBody:
         ],
         sessions=[_exported(one) for one in export.sessions],
         events=[_exported_event(one) for one in export.events],
+        operations=[
+            ExportedOperation(rfc3339(one.at), one.command, one.outcome, one.reason)
+            for one in export.operations
+        ],
         generated_at=rfc3339(export.generated_at),
     )
 

@@ -169,11 +169,6 @@ class Database:
             self._open_transaction = connection
             try:
                 value = work()
-            except DatabaseFailure:
-                raise
-            except Exception:
-                self._roll_back(connection)
-                raise
             finally:
                 self._open_transaction = None
             connection.run(Statement("ROLLBACK" if roll_back else "COMMIT"), self._patience())

@@ -8,13 +8,14 @@ from auth.flows.confirmation import Confirmation, Confirmations
 from auth.logs import note
 from auth.store.events import EventTable
 from auth.store.identities import IdentityTable
-from auth.store.records import Account, Event, Identity, Profile, RecoveryCode, Session
+from auth.store.operations import OperationTable
+from auth.store.records import Account, Event, Identity, Operation, Profile, RecoveryCode, Session
 from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.sessions import SessionTable
 from auth.times import Clock
 
 NEWEST = 100
-EXPORTED = 1000  # events; the clean-up keeps no more of one account
+EXPORTED = 1000  # events, and operations; the clean-up keeps no more events of one account
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Export:
     identities: Sequence[Identity]
     sessions: Sequence[Session]
     events: Sequence[Event]
+    operations: Sequence[Operation]
     generated_at: datetime
 
 
@@ -35,6 +37,7 @@ class AccountHistory:
     def __init__(
         self,
         events: EventTable,
+        operations: OperationTable,
         identities: IdentityTable,
         codes: RecoveryCodeTable,
         sessions: SessionTable,
@@ -42,6 +45,7 @@ class AccountHistory:
         clock: Clock,
     ) -> None:
         self._events = events
+        self._operations = operations
         self._identities = identities
         self._codes = codes
         self._sessions = sessions
@@ -71,5 +75,6 @@ class AccountHistory:
             self._identities.of_account(account.id),
             self._sessions.all_of(account.id),
             self._events.newest(account.id, EXPORTED),
+            self._operations.newest(account.id, EXPORTED),
             self._clock(),
         )

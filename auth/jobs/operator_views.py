@@ -7,7 +7,7 @@ They show ids and times, never a hash or a token. Lists have 50 rows a page; `ne
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from auth.refusals import InvalidCommand
 from auth.store.account_lists import AccountLists
 from auth.store.accounts import AccountTable
 from auth.store.events import EventTable
-from auth.store.operations import OperationTable
+from auth.store.operations import EVER, OperationTable
 from auth.store.records import Account, Event, Operation, Session
 from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.sessions import SessionTable
@@ -31,7 +31,6 @@ from auth.times import Clock, id_text, parse_id, rfc3339
 PAGE = 50
 MAX_EVENTS = 1000
 FIRST, LAST = b"\0" * 16, b"\xff" * 16  # ids
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FindArguments(Arguments):
@@ -169,11 +168,11 @@ class OperatorViews:
         """List what operators did, the newest first: to one account, or at all."""
         text = arguments.account
         account = find_account(self.accounts, text) if text else None
-        since = read_time(arguments.since, "since") if arguments.since else EPOCH
+        since = read_time(arguments.since, "since") if arguments.since else EVER
         last = _id(arguments.after, "after") if arguments.after else None
         before = self.operations.find(last) if last else None
         account_id = account.id if account else None
-        found = self.operations.newest(account_id, since, before, PAGE + 1)
+        found = self.operations.newest(account_id, PAGE + 1, since=since, before=before)
         rows = [_operation(one) for one in found[:PAGE]]
         following = id_text(found[PAGE - 1].command_id) if len(found) > PAGE else None
         return Outcome(

@@ -3,11 +3,13 @@
 Every statement is safe to repeat (see `Database.execute`).
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from auth.external.connection import Value
 from auth.external.database import Database
 from auth.store.records import OPERATION, Operation, insert_into, values_of
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 _ADD = insert_into("operations", OPERATION)
 _READ = f"SELECT {', '.join(OPERATION)} FROM operations"
@@ -58,11 +60,16 @@ class OperationTable:
         return Operation(**result.rows[0]) if result.rows else None
 
     def newest(
-        self, account_id: bytes | None, since: datetime, before: Operation | None, limit: int
+        self,
+        account_id: bytes | None,
+        limit: int,
+        *,
+        since: datetime = EVER,
+        before: Operation | None = None,
     ) -> list[Operation]:
-        """Return operations since a time, the newest first: of one account, or of all.
+        """Return operations since a time, the newest first: on one account, or all.
 
-        `before`: the last one of the page before.
+        `before`: the last one of the previous page.
         """
         conditions, values = ["at >= %(since)s"], dict[str, Value](since=since, limit=limit)
         if account_id is not None:

@@ -7,6 +7,7 @@ import pytest
 from auth.store.records import EventKind
 from tests.conftest import Tables
 from tests.play.guests import Guest
+from tests.play.operators import Operator
 from tests.play.sources import ROOT
 
 RESTORE = (ROOT / "docs" / "run" / "restore.md").read_text()
@@ -17,6 +18,7 @@ EXPORTED_AS = {
     "sessions": "sessions",
     "events": "events",
     "recovery_codes": "recovery",
+    "operations": "operations",
 }
 
 
@@ -26,6 +28,7 @@ def guest(tables: Tables) -> Guest:
     guest = Guest()
     assert guest.enter(create=True).status == 201
     assert guest.make_recovery_code().status == 200
+    Operator().must("note", account=guest.name(), reason="ticket 4711")
     return guest
 
 
@@ -36,14 +39,9 @@ def names(tables: Tables, sql: str) -> set[str]:
 
 
 def of_players(tables: Tables) -> set[str]:
-    """Return the tables that hold rows of players.
-
-    `operations` holds what operators did. A deletion empties its texts about the player:
-    `operators/test_once.py::test_a_deleted_player_leaves_no_remarks`.
-    """
+    """Return the tables that hold rows of players."""
     columns = "SELECT table_name AS name FROM information_schema.columns"
-    found = names(tables, f"{columns} WHERE column_name = 'account_id'")
-    return {"accounts", *found} - {"operations"}
+    return {"accounts", *names(tables, f"{columns} WHERE column_name = 'account_id'")}
 
 
 def rows_of(tables: Tables, table: str, account_id: str) -> list[dict[str, object]]:
@@ -65,7 +63,10 @@ def test_restored(tables: Tables) -> None:
 
 
 def test_deleted(guest: Guest, tables: Tables) -> None:
-    """A player's deletion leaves no row in any table, except the event of the deletion itself."""
+    """A player's deletion leaves no row in any table, except the event of the deletion itself.
+
+    What operators did stays listed, without the texts that they wrote.
+    """
     account_id = guest.me().json["account"]["id"].replace("-", "")
     every = of_players(tables)
     assert all(rows_of(tables, table, account_id) for table in every), "a table is not played"
@@ -73,6 +74,8 @@ def test_deleted(guest: Guest, tables: Tables) -> None:
     left = {table: rows_of(tables, table, account_id) for table in every}
     (purged,) = left.pop("events")
     assert purged["kind"] == EventKind.ACCOUNT_PURGED
+    (operation,) = left.pop("operations")
+    assert operation["reason"] == ""
     assert not any(left.values())
 
 
