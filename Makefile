@@ -7,7 +7,8 @@ PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
 ON_MYSQL := $(addprefix tests/integration/,contract/test_contract.py contract/test_contract_bodies.py \
 	contract/test_contract_tokens.py database/test_database.py database/test_database_access.py \
 	database/test_database_failures.py database/test_lost_answers.py jobs/test_preparation.py \
-	jobs/test_migrations.py recovery/test_crowds.py recovery/test_lost_recoveries.py \
+	jobs/test_migrations.py operators/test_at_once.py operators/test_commands.py operators/test_once.py \
+	operators/test_pages.py recovery/test_crowds.py recovery/test_lost_recoveries.py \
 	sessions/test_concurrency.py sessions/test_session_limit.py)
 # Settings of the shell that would change Python, pip, Node and npm are unset, except those that they need to
 # reach their registries.
