@@ -3,6 +3,7 @@
 Each check yields the mistakes it finds, as `resource: mistake`.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from tests.deploy.database_checks import (
     loose_proxy,
     unrepeatable,
 )
+from tests.deploy.operator_checks import open_commands
 from tests.deploy.template_parts import Check, Template, listed, resources, values
 
 __all__ = ["CHECKS", "Check", "Template", "careless_production"]
@@ -280,42 +282,6 @@ ALARMED = {
 }
 
 
-def open_commands(template: Template) -> Iterator[str]:
-    """Only IAM leads to the operators' functions, by one policy each, and to few secrets."""
-    resources = template["Resources"]
-    readable = {
-        "view": ["DatabaseSecret", "TokenSecret"],
-        "support": ["DatabaseSecret", "TokenSecret"],
-        "own": ["DatabaseSecret"],
-    }
-    for role, secrets in readable.items():
-        function = f"OperateUnderscore{role}LambdaFunction"
-        (statement,) = resources[f"Operate{role.title()}Policy"]["Properties"]["PolicyDocument"][
-            "Statement"
-        ]
-        if statement["Action"] != "lambda:InvokeFunction" or statement["Resource"] != {
-            "Fn::GetAtt": [function, "Arn"]
-        }:
-            yield f"Operate{role.title()}Policy: more than the invocation of {function}"
-        for name, resource in resources.items():
-            sources = ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping")
-            if resource["Type"] in sources and function in repr(resource["Properties"]):
-                yield f"{name}: invokes {function}"
-        (policy,) = resources[f"Operate{role.title()}Role"]["Properties"]["Policies"]
-        read = [
-            statement["Resource"]
-            for statement in policy["PolicyDocument"]["Statement"]
-            if "secretsmanager:GetSecretValue" in repr(statement["Action"])
-        ]
-        found = [
-            one["Ref"]
-            for resource in read
-            for one in (resource if isinstance(resource, list) else [resource])
-        ]
-        if found != secrets:
-            yield f"Operate{role.title()}Role: reads {found}"
-
-
 def silent_failures(template: Template) -> Iterator[str]:
     """An alarm reports each rotation or clean-up that fails or never runs."""
     watched = set()
@@ -333,6 +299,27 @@ def silent_failures(template: Template) -> Iterator[str]:
             yield f"{function}: no alarm on its {metric}"
     if "DatabasePasswordDays" not in watched:
         yield "DatabaseSecret: no alarm if it is not rotated"
+
+
+GRID = 24  # columns of a dashboard
+
+
+def hidden_panels(template: Template) -> Iterator[str]:
+    """Every panel of the dashboard has a place of its own, within the grid."""
+    taken: dict[tuple[int, int], str] = {}
+    for name, properties in resources(template, "AWS::CloudWatch::Dashboard"):
+        for number, panel in enumerate(
+            json.loads(properties["DashboardBody"]["Fn::Sub"])["widgets"]
+        ):
+            title = panel["properties"].get("title", f"panel {number}")
+            columns = range(panel["x"], panel["x"] + panel["width"])
+            rows = range(panel["y"], panel["y"] + panel["height"])
+            if columns.stop > GRID:
+                yield f"{name}: {title} is outside the grid"
+            places = [(column, row) for column in columns for row in rows]
+            covered = {taken[place] for place in places if place in taken}
+            yield from (f"{name}: {title} covers {other}" for other in sorted(covered))
+            taken.update(dict.fromkeys(places, title))
 
 
 def endless_bills(template: Template) -> Iterator[str]:
@@ -420,7 +407,9 @@ CHECKS: dict[str, Check] = {
         literal_secrets,
         standing_passwords,
         open_functions,
+        open_commands,
         silent_failures,
+        hidden_panels,
         endless_bills,
         endless_logs,
         early_stage,

@@ -9,8 +9,8 @@ import pytest
 
 from deploy.python import find_python
 from local.terminal import Problem
+from tests.deploy.mistakes import MISTAKES
 from tests.deploy.template_checks import Template
-from tests.deploy.test_template import MISTAKES
 from tests.rehearsal.__main__ import Step, rehearse
 from tests.rehearsal.serverless import COMPILED, Project
 from tests.rehearsal.steps import Rehearsal

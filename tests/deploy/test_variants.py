@@ -13,9 +13,10 @@ import pytest
 from deploy.preflight import fitting
 from local.stack import ROOT
 from tests.deploy.linting import lint, versions
+from tests.deploy.mistakes import put
 from tests.deploy.template_checks import CHECKS, Template, careless_production
 from tests.deploy.template_parts import resources
-from tests.deploy.test_template import COMPILED, put, serverless
+from tests.deploy.test_template import COMPILED, serverless
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 ADMIN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1-AbCdEf"
