@@ -18,6 +18,10 @@ SUBNET = f"arn:aws:ec2:{PLACE}:subnet/subnet-1"
 ENDPOINT = f"arn:aws:ec2:{PLACE}:vpc-endpoint/vpce-1"
 STACK_TAG = "aws:ResourceTag/aws:cloudformation:stack-name"
 CONFIGURE = "lambda:UpdateFunctionConfiguration"
+POLICY = f"arn:aws:iam::{'1' * 12}:policy/game-login-{{}}-OperateOwnPolicy-1A2B3C"
+CHANGE_POLICY = "iam:CreatePolicyVersion"
+OPERATE = f"arn:aws:lambda:{PLACE}:function:game-login-dev-operate_own"
+SUPPORT = f"arn:aws:iam::{'1' * 12}:role/Support"
 MIGRATE = f"arn:aws:lambda:{PLACE}:function:game-login-dev-migrate"
 
 
@@ -85,6 +89,7 @@ OWN: list[tuple[tuple[str, ...], str, str, Context]] = [
     (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", ENDPOINT, {STACK_TAG: "game-login-dev"}),
     (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", SUBNET, within("vpc-de")),
     (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", GROUP, within("vpc-de")),
+    (CLOUDFORMATION, CHANGE_POLICY, POLICY.format("dev"), {}),
     (JOB, "lambda:InvokeFunction", MIGRATE, {}),
     (JOB, "lambda:DeleteFunction", f"arn:aws:lambda:{PLACE}:function:game-login-dev-http:7", {}),
 ]
@@ -116,6 +121,12 @@ OTHERS: list[tuple[tuple[str, ...], str, str, Context]] = [
     (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", ENDPOINT, {STACK_TAG: "game-login-prod"}),
     (CLOUDFORMATION, "ec2:ModifyVpcEndpoint", GROUP, within("vpc-pd")),
     (CLOUDFORMATION, "iam:PassRole", f"arn:aws:iam::{'1' * 12}:role/game-login-deployer-dev", {}),
+    (CLOUDFORMATION, CHANGE_POLICY, POLICY.format("prod"), {}),
+    (CLOUDFORMATION, "iam:AttachRolePolicy", SUPPORT, {}),
+    (CLOUDFORMATION, "lambda:InvokeFunction", OPERATE, {}),
+    (FUNCTION, "lambda:InvokeFunction", OPERATE, {}),
+    (JOB, "lambda:InvokeFunction", OPERATE, {}),
+    (JOB, CHANGE_POLICY, POLICY.format("dev"), {}),
     (JOB, "secretsmanager:GetSecretValue", f"{SECRET}:game-login/dev/tokens-AbCdEf", {}),
     (JOB, "lambda:DeleteFunction", f"arn:aws:lambda:{PLACE}:function:game-login-dev-http", {}),
     (JOB, "lambda:InvokeFunction", MIGRATE.replace("dev", "prod"), {}),
