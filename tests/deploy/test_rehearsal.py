@@ -26,6 +26,7 @@ PLAY: tuple[Step, ...] = (
     ("play", Rehearsal.play),
     ("logs", Rehearsal.logs),
 )
+HELPED: tuple[Step, ...] = (*PLAY[:-1], ("help", Rehearsal.support))
 AGAIN: tuple[Step, ...] = (*DEPLOY, ("unchanged", Rehearsal.deploy_unchanged))
 CHANGED: tuple[Step, ...] = (*DEPLOY, ("change", Rehearsal.change_database))
 PRUNED: tuple[Step, ...] = (*DEPLOY, ("prune", Rehearsal.prune))
@@ -144,6 +145,12 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
             "not a line of JSON",
         ),
         (
+            replace("auth/jobs/operate.py", "command.role is not self.role", "not command.role"),
+            HELPED,
+            "help",
+            "operate_support may delete an account",
+        ),
+        (
             replace("serverless.yml", "TOKEN_SECRET_ID: game-login", "TOKEN_SECRET_ID: another"),
             DEPLOY,
             "deploy",
@@ -192,6 +199,7 @@ def both(*mistakes: Callable[[Project], object]) -> Callable[[Project], object]:
     ids=[
         *("a migration that fails", "a refused template", "a missing module"),
         *("a missing function", "a wrong property", "a log of text", "an extra line"),
+        "a function that runs the commands of every role",
         *("a missing secret", "a sleeping migration", "a rotation that falls asleep"),
         *("another database", "versions that are never deleted"),
         *("leftovers of a failed first deployment", "a database that is never protected"),

@@ -29,6 +29,7 @@ DEPLOYED: Sequence[Step] = (
     ("check the routes", Rehearsal.routes),
     ("fetch the package", Rehearsal.fetch_package),
     ("play", Rehearsal.play),
+    ("help a player", Rehearsal.support),
     ("read the logs", Rehearsal.logs),
 )
 AGAIN: Sequence[Step] = (

@@ -1,9 +1,10 @@
-"""The real `serverless` command, run in a copy of the project that steps can change."""
+"""The real commands, run in a copy of the project that steps can change."""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +56,11 @@ class Project:
 
     def serverless(self, *arguments: str) -> CommandResult:
         """Run the command and return its result, even if it failed."""
-        done = self._run(arguments)
-        return CommandResult(done.returncode, _COLOURS.sub("", done.stdout))
+        return self._run("node", "node_modules/.bin/serverless", *arguments)
+
+    def operate(self, *arguments: str) -> CommandResult:
+        """Run a command of operators and return its result, even if it failed."""
+        return self._run(sys.executable, "-m", "operate", *arguments)
 
     def must(self, *arguments: str) -> CommandResult:
         """Run the command.
@@ -89,7 +93,7 @@ class Project:
         file.write_text(sql)
         return file.name
 
-    def _run(self, arguments: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
+    def _run(self, *command: str) -> CommandResult:
         environment = {
             **without_aws(os.environ),
             **(CREDENTIALS | {"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}),
@@ -103,8 +107,8 @@ class Project:
             "SLS_AWS_MONITORING_FREQUENCY": "500",  # milliseconds: operations here are immediate
         }
         try:
-            return subprocess.run(  # our own command
-                ["node", "node_modules/.bin/serverless", *arguments],
+            done = subprocess.run(  # our own command
+                command,
                 cwd=self.folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -115,7 +119,8 @@ class Project:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise Problem(f"`serverless {' '.join(arguments)}` took over {SECONDS:.0f} s") from None
+            raise Problem(f"`{' '.join(command)}` took over {SECONDS:.0f} s") from None
+        return CommandResult(done.returncode, _COLOURS.sub("", done.stdout))
 
 
 def last_lines(text: str, count: int = 15) -> str:

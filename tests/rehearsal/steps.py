@@ -20,6 +20,7 @@ from operate.player import RemotePlayer, expect
 from tests.deploy.linting import lint
 from tests.deploy.template_checks import CHECKS, careless_production
 from tests.rehearsal.configuration import Configuration
+from tests.rehearsal.operators import Desk, help_player
 from tests.rehearsal.players import PASSWORD, RehearsedApi
 from tests.rehearsal.serverless import COMPILED, Project, last_lines
 from tests.rehearsal.stand_in import StandIn
@@ -37,7 +38,7 @@ FAILS_LAST = """  - Resources:
 """
 # The resources that `serverless` creates first: the stack, with a bucket for the packages.
 BEFORE_THE_FIRST = re.compile("serverlessdeploymentbucket|: game-login-prod$", re.IGNORECASE)
-EVENTS = {"registered", "signed_in", "refreshed", "sign_in_failed", "guest_created"}
+EVENTS = {"registered", "signed_in", "refreshed", "sign_in_failed", "guest_created", "operated"}
 # The second version has no such route, like the versions before guests.
 GUEST_ROUTE, NO_ROUTE = '"/v1/guest"', '"/v1/no-guest"'
 
@@ -188,6 +189,11 @@ class Rehearsal:
         require(me["account"]["username"] == "Ada", f"GET /v1/me does not know Ada: {me}")
         expect(401, self.player.log_in(PASSWORD * 2))
         return "register 201, login 200, guest 201, refresh 200, me 200, wrong password 401"
+
+    def support(self) -> str:
+        """Help Ada as an operator, by the deployed functions."""
+        help_player(Desk(self.project, self._stand_in), self.player, self.guest)
+        return "suspended, shut out, lifted; the same by hand; `delete` by support refused"
 
     def _refresh(self) -> None:
         """Check that Ada and the guest are still signed in."""
