@@ -7,11 +7,13 @@ real database, and ends with a table. Modules, from the top:
 - `faults`: the faults and their timing; `broken_builds`: the planted mistakes.
 - `run`: one run: its processes, its load and its history.
 - `players`: the players' actions and retries; `visitors`: those who start as guests; `beliefs`: the
-  state players expect at the end; `guessers`: attackers without a password.
+  state players expect at the end; `guessers`: attackers without a password; `moderators`: an
+  operator, who suspends players and signs them out.
 - `workers`: the handler processes; `servers`: the database; `line` and `secrets_line`: proxies
   between them that can fail.
-- `history`: every call with its answer; `checker` (with `guess_limits` and `guest_checks`): the
-  properties of a history, a pure function of it, tested by `test_checker` with planted violations.
+- `history`: every call with its answer (`answers`) and the rows at the end (`rows`); `checker`,
+  with `session_ends`, `guess_limits` and the modules of checks: the properties of a history, a pure
+  function of it, tested by `test_checker` and `test_operator_checks` with planted violations.
 
 The promises and their limits are in docs/promises/reliability.md.
 """

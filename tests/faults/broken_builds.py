@@ -4,15 +4,23 @@ The mistake is planted in the handler processes only, before the application is 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from auth.external.connection import Connection, Statement
 from auth.external.database import Database
 from auth.external.failures import Duplicate
+from auth.flows.admission import Admission
+from auth.jobs.operate import Operate
+from auth.jobs.operator_events import Command, CommandEvent, done, refused
+from auth.refusals import Refusal
 from auth.store import recovery_codes
 from auth.store.accounts import AccountTable
+from auth.store.events import recorded
 from auth.store.rate_limits import BucketTable, Charge
 from auth.store.records import Account, Event, Identity, Session, SignInRow
 from auth.store.sign_ins import _NO_TOKEN, SignIns
@@ -117,6 +125,45 @@ def _code_not_compared() -> None:
     recovery_codes._AS_READ = " WHERE a.id = %(account_id)s"  # noqa: SLF001  # no public way
 
 
+def _operations_apart() -> None:
+    """Have a command change the account first, and be recorded in a transaction of its own."""
+
+    def once(operate: Operate, command: Command, sent: CommandEvent, request_id: str) -> Any:
+        operation = operate._operation(sent, request_id)  # noqa: SLF001  # no public way
+        stored = operate.operations.find(operation.command_id)
+        if stored is None:
+            try:
+                outcome = operate._run(command, sent)  # noqa: SLF001
+            except Refusal as refusal:
+                code, account_id, answer = refusal.code, refusal.account_id, refused(refusal)
+            else:
+                code, account_id, answer = "done", outcome.account_id, done(outcome)
+            result = msgspec.json.encode({**answer, "request_id": request_id})
+            stored = replace(operation, outcome=code, account_id=account_id, result=result)
+            with suppress(Duplicate):
+                operate.operations.add(stored)
+        return {**msgspec.json.decode(stored.result), "operation": sent.command_id}
+
+    Operate._once = once  # type: ignore[assignment,method-assign]  # noqa: SLF001
+
+
+def _suspended_in_the_same_epoch() -> None:
+    def suspend(
+        table: AccountTable, account: Account, until: datetime, reason: str, event: Event
+    ) -> bool:
+        change = Statement(
+            "UPDATE accounts SET suspended_until = %s, suspension_reason = %s WHERE id = %s",
+            (until, reason, account.id),
+        )
+        return table._database.transact(change, recorded(event)) > 0  # noqa: SLF001
+
+    AccountTable.suspend = suspend  # type: ignore[assignment,method-assign]
+
+
+def _suspension_not_asked_for() -> None:
+    Admission.refuse_suspended = lambda *_: None  # type: ignore[method-assign]
+
+
 BROKEN_BUILDS = {
     "limits in memory": BrokenBuild(
         "rate limits in process memory", _limits_in_memory, ("guesses are bounded",)
@@ -141,5 +188,20 @@ BROKEN_BUILDS = {
         "a recovery that compares neither code nor epoch when it uses the code",
         _code_not_compared,
         ("a recovery code works once",),
+    ),
+    "operations apart": BrokenBuild(
+        "operations recorded outside the transaction of the change",
+        _operations_apart,
+        ("each operation takes effect once", "an operation has one answer"),
+    ),
+    "same epoch": BrokenBuild(
+        "a suspension that does not raise the epoch",
+        _suspended_in_the_same_epoch,
+        ("ended sessions stay ended", "each operation takes effect once"),
+    ),
+    "suspension not asked for": BrokenBuild(
+        "sign-ins that do not ask for a suspension",
+        _suspension_not_asked_for,
+        ("a suspension shuts the account out",),
     ),
 }

@@ -16,20 +16,13 @@ from tests.faults.guest_checks import (
     one_account_per_secret,
     upgrades_are_kept,
 )
-from tests.faults.history import Action, Call, History, grouped
+from tests.faults.history import BY_OPERATOR, Action, Call, History, grouped
+from tests.faults.operator_checks import OF_OPERATORS, may_fail, meets_an_order
 from tests.faults.recovery_checks import codes_work_once, good_codes_work, is_lost_race
+from tests.faults.session_ends import SETS_PASSWORD, SessionEnds
 
 LONGEST_SECONDS = 12.0
-ACCESS_SECONDS = 600.0
-ENDS_ONE = (Action.LOG_OUT, Action.END_SESSION)
-SETS_PASSWORD = (Action.CHANGE_PASSWORD, Action.UPGRADE)  # the session goes on with a new token
-ENDS_SESSIONS = (
-    *ENDS_ONE,
-    Action.LOG_OUT_EVERYWHERE,
-    *SETS_PASSWORD,
-    Action.RECOVER,
-    Action.DELETE,
-)
+TELLS_OUTCOME = ("username_taken", "account_suspended")
 REPEATED = (
     Action.REGISTER,
     Action.CREATE_GUEST,
@@ -41,6 +34,7 @@ REPEATED = (
     Action.LOG_OUT_EVERYWHERE,
     Action.END_SESSION,
     Action.DELETE,
+    *BY_OPERATOR,
 )
 
 
@@ -84,7 +78,9 @@ def _serves(history: History) -> Iterator[str]:
         within = [c for c in history.calls if window.began <= c.began and c.ended <= window.ended]
         if not any(call.done for call in within):
             yield f"nothing was served from {window.began:.2f} to {window.ended:.2f} s"
-        yield from (f"failed: {call}" for call in within if call.failed)
+        for call in within:
+            if call.failed and not may_fail(call, history):
+                yield f"failed: {call}"
 
 
 # Accounts
@@ -192,7 +188,9 @@ def _wrong_passwords(history: History) -> Iterator[tuple[str, str]]:
             yield names.get(call.account, ""), f"the owner's password was refused: {call}"
         if call.kind != Action.LOG_IN:
             continue
-        if call.done and not _may_be(call, writes[call.name]):
+        # A suspended player is told so after the password was found right.
+        accepted = call.done or call.code == "account_suspended"
+        if accepted and not _may_be(call, writes[call.name]):
             yield call.name, f"accepted an invalid password: {call}"
         elif call.code == "invalid_credentials" and not _may_not_be(call, writes[call.name]):
             yield call.name, f"refused a valid password: {call}"
@@ -223,79 +221,8 @@ def _may_not_be(login: Call, writes: list[_Write]) -> bool:
 # Sessions
 
 
-class _Sessions:
-    """For each session or token, the call that created it and the calls that ended it."""
-
-    def __init__(self, history: History) -> None:
-        self.opened: dict[str, Call] = {}
-        self.gave: dict[str, Call] = {}
-        self.first_try: dict[int, float] = {}
-        self.ends: dict[str, list[Call]] = defaultdict(list)
-        for call in sorted(history.calls, key=lambda call: call.began):
-            self.first_try.setdefault(call.intent, call.began)
-            if call.gave_session:
-                self.opened.setdefault(call.gave_session, call)
-                self.gave.setdefault(call.gave_token, call)
-            if call.kind in ENDS_SESSIONS and call.may_have_happened:
-                self.ends[call.account].append(call)
-
-    def surely_ended(self, use: Call) -> Call | None:
-        """Return an acknowledged call that had ended the session in use, if there is one."""
-        return next(
-            (
-                end
-                for end in self.ends[use.account]
-                if end.done and end.ended < use.began and self._surely_ends(end, use)
-            ),
-            None,
-        )
-
-    def may_have_ended(self, use: Call) -> bool:
-        """Tell whether any call can have ended the session, or made its token useless."""
-        return any(
-            end.began < use.ended and self._may_end(end, use) for end in self.ends[use.account]
-        )
-
-    def may_have_expired(self, use: Call) -> bool:
-        """Tell whether the access token in use can have expired: none is older than its session."""
-        return use.clock_ended - self.opened[use.session].clock_began >= ACCESS_SECONDS
-
-    def _surely_ends(self, end: Call, use: Call) -> bool:
-        if end.kind == Action.DELETE:
-            return True
-        if end.kind in ENDS_ONE:
-            return end.session == use.session
-        if end.kind == Action.LOG_OUT_EVERYWHERE and self._had_ended(end):
-            return False  # by the contract, it has no effect then
-        if end.session != use.session:
-            return self.opened[use.session].ended < self.first_try[end.intent]
-        if end.kind == Action.LOG_OUT_EVERYWHERE:
-            return True
-        # The session that set the password lives on; its old refresh token does not.
-        given = self.gave.get(use.token)
-        return given is not None and given.ended < self.first_try[end.intent]
-
-    def _may_end(self, end: Call, use: Call) -> bool:
-        if end.kind == Action.DELETE:
-            return True
-        if end.session == use.session:
-            given = self.gave.get(use.token)
-            is_new = given is end or (given is not None and given.began >= end.ended)
-            return not (end.kind in SETS_PASSWORD and is_new)
-        if self.opened[use.session] is end:
-            return False  # a recovery opens a session
-        return end.kind not in ENDS_ONE and self.opened[use.session].began < end.ended
-
-    def _had_ended(self, end: Call) -> bool:
-        """Tell whether the session that sent `end` may have ended before."""
-        return any(
-            other.intent != end.intent and other.began < end.ended and self._may_end(other, end)
-            for other in self.ends[end.account]
-        )
-
-
 def _ended_sessions_stay_ended(history: History) -> Iterator[str]:
-    sessions = _Sessions(history)
+    sessions = SessionEnds(history)
     for call in history.calls:
         uses = (Action.REFRESH, Action.ME, Action.MAKE_CODE, *SETS_PASSWORD)
         if call.done and call.kind in uses:
@@ -305,7 +232,7 @@ def _ended_sessions_stay_ended(history: History) -> Iterator[str]:
 
 
 def _no_failure_signs_out(history: History) -> Iterator[str]:
-    sessions = _Sessions(history)
+    sessions = SessionEnds(history)
     for call in history.calls:
         # A call that ends another session is recorded with that session, not the caller's.
         refused = call.code == "invalid_token" and call.kind != Action.END_SESSION
@@ -326,31 +253,41 @@ def _one_successor(history: History) -> Iterator[str]:
 
 
 def _unknown_outcomes_converge(history: History) -> Iterator[str]:
-    sessions = _Sessions(history)
-    ended = {c.session for c in history.calls if c.code == "session_ended"}
-    there = {account for account, _ in history.accounts}
+    sessions = SessionEnds(history)
     for calls in grouped(history.calls, lambda call: call.intent).values():
         last = max(calls, key=lambda call: call.ended)
         first = min(calls, key=lambda call: call.began)
         if first.kind not in REPEATED or not any(call.failed for call in calls):
             continue
-        if any(call.done or call.code == "username_taken" for call in calls):
+        if any(call.done or call.code in TELLS_OUTCOME for call in calls):
             continue
-        # The first try has ended the session or account, and with it the token of the retry.
-        is_gone = last.kind == Action.DELETE and last.account not in there
-        is_out = last.session in ended and last.kind in (
-            Action.LOG_OUT,
-            Action.LOG_OUT_EVERYWHERE,
-        )
-        if last.code == "invalid_token" and (is_gone or is_out):
+        if first.kind in BY_OPERATOR and not last.failed:
             continue
-        if last.code == "not_found" and last.kind == Action.END_SESSION:
-            continue
-        if last.code == "session_ended" and sessions.may_have_ended(last):
-            continue
-        if last.kind == Action.RECOVER and is_lost_race(last, history):
-            continue
-        yield f"{len(calls)} tries, the last one {last}"
+        if not _is_settled(last, history, sessions):
+            yield f"{len(calls)} tries, the last one {last}"
+
+
+def _is_settled(last: Call, history: History, sessions: SessionEnds) -> bool:
+    """Tell whether the last try can show the outcome although it was refused."""
+    match last.code:
+        case "invalid_token":
+            # The first try has ended the session or account, and with it the token of the retry.
+            is_gone = last.kind == Action.DELETE and last.account not in dict(history.accounts)
+            ended = {call.session for call in history.calls if call.code == "session_ended"}
+            is_out = last.session in ended and last.kind in (
+                Action.LOG_OUT,
+                Action.LOG_OUT_EVERYWHERE,
+            )
+            return is_gone or is_out or sessions.operator_may_have_ended(last)
+        case "session_ended":
+            return sessions.may_have_ended(last)
+        case "not_found":
+            return last.kind == Action.END_SESSION
+        case "invalid_credentials":
+            return last.kind == Action.RECOVER and (
+                is_lost_race(last, history) or meets_an_order(last, history)
+            )
+    return False
 
 
 PROPERTIES: dict[str, Callable[[History], Iterator[str]]] = {
@@ -372,4 +309,5 @@ PROPERTIES: dict[str, Callable[[History], Iterator[str]]] = {
     "a token has one successor": _one_successor,
     "unknown outcomes converge": _unknown_outcomes_converge,
     "guesses are bounded": guesses_are_bounded,
+    **OF_OPERATORS,
 }

@@ -13,6 +13,7 @@ from tests.faults.beliefs import Beliefs
 from tests.faults.faults import Fault
 from tests.faults.guessers import Guesser, watch
 from tests.faults.history import History
+from tests.faults.moderators import Moderator
 from tests.faults.recoverers import Recoverer
 from tests.faults.run import Play, Run
 from tests.faults.secrets_line import SecretsLine
@@ -50,7 +51,10 @@ def play(servers: Servers, tmp_path: Path) -> Play:
             fault.prepare(run)
             players = [one(run, beliefs, seed) for seed, one in enumerate(PLAYERS, 1)]
             run.begin(
-                *(player.live for player in players), Guesser(run, 99).guess, lambda: watch(run)
+                *(player.live for player in players),
+                Moderator(run, players, 77).work,
+                Guesser(run, 99).guess,
+                lambda: watch(run),
             )
             fault.inject(run)
             logged = run.logged(fault.logged)

@@ -18,6 +18,7 @@ import msgspec
 from local.certificates import make_certificates
 from tests.faults.guess_limits import limits_not_reached
 from tests.faults.line import Cut
+from tests.faults.operator_checks import operations_not_tried
 from tests.faults.recovery_checks import recoveries_not_tried
 from tests.faults.run import BACK_SECONDS, WORKERS, Run
 from tests.faults.secrets_line import Trouble
@@ -45,11 +46,15 @@ class Fault:
 
 
 def nothing(run: Run) -> None:
-    """Break nothing: the load alone, which must reach every limit on guesses, and recover."""
+    """Break nothing: the load alone, which must reach all that the properties are about."""
     run.play(5.0)
     end = time.monotonic() + 30.0
-    while untried := [*limits_not_reached(run.calls), *recoveries_not_tried(run.calls)]:
-        assert time.monotonic() < end, f"too few guesses or recoveries: {', '.join(untried)}"
+    while untried := [
+        *limits_not_reached(run.calls),
+        *recoveries_not_tried(run.calls),
+        *operations_not_tried(run.calls),
+    ]:
+        assert time.monotonic() < end, f"too few of these: {', '.join(untried)}"
         run.play(0.5)
 
 
@@ -93,7 +98,7 @@ def exhaust(run: Run) -> None:
 
 def lock_rows(run: Run) -> None:
     """Lock all rows of one table after another, for longer than any lock wait."""
-    for table in ("sessions", "accounts", "rate_limits", "recovery_codes"):
+    for table in ("sessions", "accounts", "rate_limits", "recovery_codes", "operations"):
         run.play(WARM_SECONDS)
         before = run.logged(LOCK_WAIT)
         with run.down(), run.database.locked(table):
@@ -216,9 +221,12 @@ def rotate_two_users(run: Run) -> None:
 
 
 def trouble_with_secrets(run: Run, trouble: Trouble) -> None:
-    """Warm handlers keep serving, even on new connections; cold ones serve after the fault."""
+    """Warm handlers keep serving, even on new connections; cold ones serve after the fault.
+
+    Operators' commands read the secrets each time, so they may fail meanwhile.
+    """
     run.play(WARM_SECONDS)
-    with run.secrets_line.in_trouble(trouble):
+    with run.no_operators(), run.secrets_line.in_trouble(trouble):
         run.database.cut_all_of(APPLICATION)
         run.play(KEYS_SECONDS + 1.0)
         run.let_calls_end()
@@ -250,7 +258,7 @@ FAULTS = (
     Fault("database stopped for 5 s (SIGSTOP)", freeze, logged=LOST),
     Fault("database read-only", read_only, logged="read-only"),
     Fault("no connections left", exhaust, logged="connections exhausted"),
-    Fault("rows locked", lock_rows, logged=LOCK_WAIT, times=4),
+    Fault("rows locked", lock_rows, logged=LOCK_WAIT, times=5),
     Fault("single connections killed under load", kill_connections, logged=LOST, times=20),
     Fault("idle connections killed", kill_idle, logged=LOST, times=20),
     Fault("idle connections timed out", time_out, logged=LOST, times=6),

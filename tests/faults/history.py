@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from auth.store.records import EventKind
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -30,6 +32,12 @@ class Action(StrEnum):
     GUESS_FROM_DEVICE = "guess from a known device"
     GUESS_TO_DELETE = "guess to delete"
     HEALTH = "health"
+    SUSPEND = "suspend"
+    LIFT = "lift a suspension"
+    SIGN_OUT = "sign out a player"
+
+
+BY_OPERATOR = (Action.SUSPEND, Action.LIFT, Action.SIGN_OUT)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class Call:
     `began` and `ended` are seconds since the run began. `clock_began` and `clock_ended` are the
     seconds that the handlers' clock had advanced by then, steps included. Calls of one `intent` are
     tries of one action, repeated until the outcome is known.
+
+    An operator's command has the status that such an answer would have over HTTP.
     """
 
     kind: Action
@@ -57,7 +67,7 @@ class Call:
     secret: str = ""  # the digest of a guest secret
     recovery: str = ""  # a recovery code
     address: str = ""
-    key: str = ""
+    key: str = ""  # the Idempotency-Key, or the id of an operator's command
     account: str = ""
     session: str = ""
     token: str = ""
@@ -68,6 +78,7 @@ class Call:
     gave_access: str = ""
     gave_recovery: str = ""
     gave_name: str = ""
+    answer: str = ""  # to an operator, as JSON
 
     @property
     def failed(self) -> bool:
@@ -99,13 +110,36 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Operated:
+    """An operation in the database at the end, with the answer that it stores."""
+
+    command_id: str
+    account: str
+    outcome: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Happened:
+    """An event in the database at the end; `session` is empty if no session caused it."""
+
+    account: str
+    kind: EventKind
+    session: str = ""
+
+
+@dataclass(frozen=True)
 class History:
     """A whole run."""
 
     calls: tuple[Call, ...]
     accounts: tuple[tuple[str, str], ...] = ()  # at the end: (id, canonical name)
     guests: tuple[tuple[str, str], ...] = ()  # at the end: (digest of the secret, account)
+    epochs: tuple[tuple[str, int], ...] = ()  # at the end: (account, epoch)
+    operations: tuple[Operated, ...] = ()
+    events: tuple[Happened, ...] = ()
     windows: tuple[Window, ...] = ()
+    no_operators: tuple[Window, ...] = ()  # spans in which operators' commands may fail
     steps_back: int = 0  # how often the handlers' clock was set back
 
     @property

@@ -6,7 +6,7 @@ it knows all outcomes, and all their beliefs are tested.
 
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 from tests.faults.beliefs import Beliefs, BelievedAccount, Device, SavedCode
@@ -26,6 +26,7 @@ class Actor:
         self._name = self._password = ""
         self._devices: list[Device] = []
         self._code: SavedCode | None = None  # of a `Recoverer`
+        self.is_watched = False  # an operator is busy with the account
         self._habits: tuple[tuple[Callable[[], None], int], ...] = (
             (self._look, 6),
             (self._come_back, 6),
@@ -38,12 +39,16 @@ class Actor:
             (self._end_during_refresh, 2),
         )
 
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Return the devices as they are now, for another thread."""
+        return tuple(self._devices)
+
     def live(self) -> None:
         """Use one account after another."""
         while not self.run.stopping.is_set():
             self._start()
-            habits, weights = zip(*self._habits, strict=True)
-            for habit in self._random.choices(habits, weights, k=self._random.randint(2, 7)):
+            for habit in self._plan():
                 self.run.stopping.wait(self._random.uniform(0.005, 0.03))
                 if self.run.stopping.is_set() or not self._name:
                     break
@@ -51,8 +56,17 @@ class Actor:
                     self._another_device()
                 if self._devices:
                     habit()
+                else:
+                    self._try_another_way()
             if self._name:
                 self._part()
+
+    def _plan(self) -> Iterator[Callable[[], None]]:
+        """Yield some habits, and more of them while an operator is busy with the account."""
+        habits, weights = zip(*self._habits, strict=True)
+        yield from self._random.choices(habits, weights, k=self._random.randint(2, 7))
+        while self.is_watched:
+            yield from self._random.choices(habits, weights)
 
     def _start(self) -> None:
         """Get an account."""
@@ -61,6 +75,9 @@ class Actor:
         else:
             name, password = new_name(), new_password()
             self._begin(self.register(name, password), password)
+
+    def _try_another_way(self) -> None:
+        """Try what is left to a player who cannot sign in, such as a suspended one."""
 
     # Actions of a player
 
@@ -249,7 +266,12 @@ class Actor:
                 return
             if left:  # refused, or the run is over
                 return
-            device = self.log_in(self._name, new) or self.log_in(self._name, self._password)
+            if changed := self.log_in(self._name, new, intent):  # an operator ended the session
+                self._end(self._devices)
+                self._devices, self._password = [changed], new
+                return
+            device = self.log_in(self._name, self._password, intent)
+        self._begin(None)  # suspended, or the run is over, and the outcome unknown
 
     def _log_out(self, device: Device, *, everywhere: bool = False) -> None:
         kind = Action.LOG_OUT_EVERYWHERE if everywhere else Action.LOG_OUT

@@ -80,9 +80,17 @@ class Recoverer(Actor):
             self._return_with(saved, password, self.recover(saved, password))
             self._end([device] if (device := refreshing.result()) else [])
         else:
-            self._return_with(saved, password, self.recover(saved, password))
+            self._recover_alone(saved)
+
+    def _try_another_way(self) -> None:
+        if self._code:
+            self._recover_alone(self._code)
 
     # Steps of the habits
+
+    def _recover_alone(self, saved: SavedCode) -> None:
+        password = new_password()
+        self._return_with(saved, password, self.recover(saved, password))
 
     def _make_code(self, device: Device) -> None:
         """Make a code in place of the earlier one, and write it down."""

@@ -6,6 +6,7 @@ In a module of their own because they follow codes, and the others follow names 
 from collections.abc import Iterable, Iterator
 
 from tests.faults.history import Action, Call, History, grouped
+from tests.faults.operator_checks import meets_an_order
 
 GIVES_CODE = (Action.MAKE_CODE, Action.RECOVER)
 # What can make a code useless, or a recovery lose a race.
@@ -48,8 +49,10 @@ def good_codes_work(history: History) -> Iterator[str]:
         source = gave.get(call.recovery)
         if call.kind != Action.RECOVER or call.code != "invalid_credentials" or source is None:
             continue
-        if source.ended < call.began and not any(
-            _may_undo(other, source, call) for other in by_account[call.account]
+        if (
+            source.ended < call.began
+            and not any(_may_undo(other, source, call) for other in by_account[call.account])
+            and not meets_an_order(call, history)
         ):
             yield f"a good code was refused: {call}, after {source}"
 

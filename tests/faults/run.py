@@ -18,11 +18,13 @@ from typing import Any
 import msgspec
 
 from auth.external.connection import DatabaseSecret
+from tests.faults.answers import read, read_by_operator
 from tests.faults.history import Action, Call, History, Window
 from tests.faults.line import Line
+from tests.faults.rows import rows_at_the_end
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
-from tests.faults.workers import PATIENCE_SECONDS, Worker, Workers
+from tests.faults.workers import PATIENCE_SECONDS, Answer, Event, Worker, Workers
 from tests.play.events import http_event
 from tests.play.sources import created_tables
 
@@ -54,6 +56,7 @@ class Run:
         self._clock = RunClock()
         self._windows: list[Window] = []
         self._window_began = 0.0
+        self._no_operators: list[Window] = []
         self._give_up_at = 0.0
         self._intents = itertools.count(1)
         self._under_way: dict[Worker, float] = {}
@@ -66,6 +69,7 @@ class Run:
             **servers.environment(),
             "AWS_ENDPOINT_URL": secrets_line.endpoint,
             "DATABASE_SECRET_ID": self.secret_id,
+            "OPERATOR_ROLE": "support",
         }
         self.workers = Workers(environment, self._clock.ahead, folder, build)
 
@@ -113,6 +117,13 @@ class Run:
             self._windows.append(Window(self._window_began, self._clock.now()))
         yield
         self._window_began = self._clock.now() + BACK_SECONDS
+
+    @contextmanager
+    def no_operators(self) -> Iterator[None]:
+        """Allow operators' commands to fail meanwhile, and `BACK_SECONDS` longer."""
+        began = self._clock.now()
+        yield
+        self._no_operators.append(Window(began, self._clock.now() + BACK_SECONDS))
 
     def logged(self, text: str) -> int:
         """Return the number of lines in the handlers' logs that contain a text."""
@@ -172,6 +183,20 @@ class Run:
             headers["Idempotency-Key"] = key
         text = None if body is None else json.dumps(body)
         event = http_event(method, path, text, headers, address)
+        return self._record(
+            event, read, kind=kind, intent=intent, key=key, address=address, **facts
+        )
+
+    def operate(self, kind: Action, event: Event, *, intent: int, account: str) -> Call:
+        """Send an operator's command, and record its outcome as that of a call."""
+        key = event["command_id"]
+        return self._record(
+            event, read_by_operator, kind=kind, intent=intent, key=key, account=account
+        )
+
+    def _record(
+        self, event: Event, read: Callable[[Answer | None], dict[str, Any]], **facts: Any
+    ) -> Call:
         worker = self.workers.take()
         began, clock_began = self._clock.now(), self._clock.forward()
         self._under_way[worker] = began
@@ -181,16 +206,12 @@ class Run:
             del self._under_way[worker]
             self.workers.give_back(worker)
         call = Call(
-            kind=kind,
-            intent=intent,
             began=began,
             ended=self._clock.now(),
             clock_began=clock_began,
             clock_ended=self._clock.forward(),
-            address=address,
-            key=key,
-            **facts,  # type: ignore[arg-type]  # all are strings
-            **_read(answer),
+            **facts,
+            **read(answer),
         )
         self.calls.append(call)
         return call
@@ -222,14 +243,12 @@ class Run:
             raise self._errors[0]
 
     def history(self) -> History:
-        """Return the history, with the accounts now in the database."""
-        rows = self.database.run("SELECT LOWER(HEX(id)) AS id, username FROM accounts")
-        guests = self.database.run("SELECT subject, account_id FROM identities")
+        """Return the history, with what is in the database now."""
         return History(
             calls=tuple(self.calls),
-            accounts=tuple((row["id"], row["username"].lower()) for row in rows),
-            guests=tuple((row["subject"].hex(), row["account_id"].hex()) for row in guests),
+            **rows_at_the_end(self.database),
             windows=(*self._windows, Window(self._window_began, self._clock.now())),
+            no_operators=tuple(self._no_operators),
             steps_back=self._clock.steps_back,
         )
 
@@ -282,24 +301,3 @@ class RunClock:
 
 def _text(secret: DatabaseSecret) -> str:
     return json.dumps(msgspec.to_builtins(secret))
-
-
-def _read(answer: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the fields of an answer that a `Call` records."""
-    if answer is None:
-        return {"status": 0}
-    body = json.loads(answer["body"])
-    headers = {name.lower(): value for name, value in answer["headers"].items()}
-    read: dict[str, Any] = {
-        "status": answer["statusCode"],
-        "code": body.get("error", {}).get("code", ""),
-        "retry_after": int(headers.get("retry-after", 0)),
-    }
-    if "refresh_token" in body:
-        read["gave_name"] = body["account"]["username"]
-        read["gave_account"] = body["account"]["id"].replace("-", "")
-        read["gave_session"] = body["session"]["id"]
-        read["gave_token"] = body["refresh_token"]
-        read["gave_access"] = body["access_token"]
-    read["gave_recovery"] = body.get("recovery_code", "")
-    return read

@@ -1,5 +1,6 @@
 """Backends with a planted mistake: the checker catches each, so a green table means something."""
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,6 +11,7 @@ from tests.faults.beliefs import Beliefs
 from tests.faults.broken_builds import BROKEN_BUILDS
 from tests.faults.checker import violations
 from tests.faults.faults import APPLICATION, Fault, cut, nothing, through_line
+from tests.faults.history import BY_OPERATOR, Action, grouped
 from tests.faults.players import Actor, new_name, new_password
 from tests.faults.run import Play, Run
 from tests.faults.servers import Servers
@@ -34,6 +36,20 @@ def cut_registrations(run: Run) -> None:
     cut(run, after=True)
 
 
+def moderate(run: Run) -> None:
+    """Break nothing, until operators have sent enough commands, and several of them twice."""
+    end = time.monotonic() + 30.0
+    while not _have_moderated(run):
+        assert time.monotonic() < end, "too few commands of operators"
+        run.play(0.5)
+
+
+def _have_moderated(run: Run) -> bool:
+    sent = grouped((c for c in tuple(run.calls) if c.kind in BY_OPERATOR), lambda c: c.intent)
+    lifts = sum(calls[0].kind == Action.LIFT and calls[0].done for calls in sent.values())
+    return lifts >= 3 and sum(len(calls) > 1 for calls in sent.values()) >= 4
+
+
 # The fault that reveals each mistake.
 FAULTS = {
     "limits in memory": Fault("none", nothing),
@@ -42,6 +58,9 @@ FAULTS = {
     "autocommit off": Fault("all connections killed once", kill_once),
     "commit again": Fault("connection cut after COMMIT", cut_registrations, through_line),
     "code not compared": Fault("none", nothing),
+    "operations apart": Fault("none", moderate),
+    "same epoch": Fault("none", moderate),
+    "suspension not asked for": Fault("none", moderate),
 }
 
 

@@ -116,13 +116,20 @@ class Visitor(Recoverer):
             self._save_a_code()
         if self._code is None or not self._devices:
             return
-        saved, here, other = self._code, secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        saved, other = self._code, secrets.token_urlsafe(32)
         if self._random.random() < 0.5:
             rival = self.run.together.submit(self.move, saved, other)
-            self._move_with(saved, here, self.move(saved, here))
+            self._recover_alone(saved)
             self._move_with(saved, other, rival.result())
         else:
-            self._move_with(saved, here, self.move(saved, here))
+            self._recover_alone(saved)
+
+    def _recover_alone(self, saved: SavedCode) -> None:
+        if not self._secret:
+            super()._recover_alone(saved)
+            return
+        secret = secrets.token_urlsafe(32)
+        self._move_with(saved, secret, self.move(saved, secret))
 
     def _move_with(
         self, saved: SavedCode, secret: str, outcome: tuple[Call, Device | None]
@@ -178,6 +185,7 @@ class Visitor(Recoverer):
                 return
             trying = self.enter(wish.secret, create=False, intent=wish.intent)
             self._devices += [trying] if trying else []
+        self._begin(None)  # suspended, or the run is over, and the outcome unknown
 
     def _tap(self, device: Device, wish: _Wish) -> None:
         """Send the upgrade as a second tap does, with the token of the first."""

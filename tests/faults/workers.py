@@ -1,18 +1,23 @@
 """Handler processes: each acts as a Lambda container and gets API Gateway events through a pipe.
 
-Three things differ from production: the clock can be set for all processes at once; Argon2 has
-cheap parameters, so that two cores serve many requests; and the token keys are read again every two
-seconds, not every five minutes, so that warm processes need Secrets Manager too. A test ensures
-that `auth` reads the time from no other clock.
+Operators' commands come through it too, for the handler's other entry point.
+
+Four things differ from production: the clock can be set for all processes at once; Argon2 has
+cheap parameters, so that two cores serve many requests; the token keys are read again every two
+seconds, not every five minutes, so that warm processes need Secrets Manager too; and a process has
+one client of Secrets Manager, not another one for each operator's command. A test ensures that
+`auth` reads the time from no other clock.
 """
 
 import multiprocessing
 import os
 import sys
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
@@ -147,6 +152,13 @@ class Workers:
             worker.stop()
 
 
+class _Context:
+    """The context of an operator's invocation: each has an id of its own."""
+
+    def __init__(self) -> None:
+        self.aws_request_id = str(uuid.uuid4())
+
+
 def _serve(
     pipe: "Pipe[Any, Any]",
     environment: dict[str, str],
@@ -160,9 +172,10 @@ def _serve(
     os.environ.update(environment)
 
     import handler
-    from auth.app import create_app
+    from auth import app
     from auth.credentials import token_keys
     from auth.credentials.passwords import Passwords
+    from auth.external import secrets_client
     from auth.settings import Settings
     from auth.times import system_clock
     from tests.faults.broken_builds import BROKEN_BUILDS
@@ -175,8 +188,18 @@ def _serve(
     token_keys.CACHE_SECONDS = KEYS_SECONDS
     settings = Settings.from_environment(os.environ)
     passwords = Passwords(MEMORY_KIB, ITERATIONS)
-    handler.application = create_app(settings, clock, passwords)
+    client = secrets_client.new_client(secrets_client.OneService())
+    secrets_client.new_client = lambda loader: client  # noqa: ARG005  # the name is its own
+    handler.application = app.create_app(settings, clock, passwords)
+    # The handler makes these two itself, at each command.
+    app.create_operate = partial(app.create_operate, clock=clock)
+    setattr(app, "Passwords", lambda: passwords)  # noqa: B010  # a plain assignment has no type
     pipe.send("ready")
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
-            pipe.send(handler.http(pipe.recv(), None))
+            event = pipe.recv()
+            pipe.send(
+                handler.operate(event, _Context())
+                if "command" in event
+                else handler.http(event, None)
+            )

@@ -1,0 +1,39 @@
+"""What the database holds at the end of a run."""
+
+import json
+import uuid
+from typing import Any
+
+from auth.store.records import EventKind
+from tests.faults.answers import as_text
+from tests.faults.history import Happened, Operated
+from tests.faults.servers import Server
+
+
+def rows_at_the_end(database: Server) -> dict[str, Any]:
+    """Return the rows, by the names of the history's fields."""
+    accounts = database.run("SELECT id, username, epoch FROM accounts")
+    guests = database.run("SELECT subject, account_id FROM identities")
+    operations = database.run("SELECT command_id, account_id, outcome, result FROM operations")
+    events = database.run("SELECT account_id, kind, session_id FROM events")
+    return {
+        "accounts": tuple((row["id"].hex(), row["username"].lower()) for row in accounts),
+        "guests": tuple((row["subject"].hex(), row["account_id"].hex()) for row in guests),
+        "epochs": tuple((row["id"].hex(), row["epoch"]) for row in accounts),
+        "operations": tuple(map(_operated, operations)),
+        "events": tuple(
+            Happened(_hex(row["account_id"]), EventKind(row["kind"]), _hex(row["session_id"]))
+            for row in events
+        ),
+    }
+
+
+def _operated(row: dict[str, Any]) -> Operated:
+    """Return an operation; its answer has the id, which the table has in a column of its own."""
+    command_id = str(uuid.UUID(bytes=row["command_id"]))
+    answer = {**json.loads(row["result"]), "operation": command_id}
+    return Operated(command_id, _hex(row["account_id"]), row["outcome"], as_text(answer))
+
+
+def _hex(value: bytes | None) -> str:
+    return value.hex() if value else ""
