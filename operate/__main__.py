@@ -12,9 +12,10 @@ from typing import Any
 from auth.times import id_text, new_id, system_clock
 from local.terminal import Problem, say
 from operate import smoke, token_keys
-from operate.command_line import EVERYBODY, CommandLine, parser, sent_arguments
+from operate.command_line import EVERYBODY, VIEW, CommandLine, parser, sent_arguments
 from operate.functions import Functions, NotPermitted, TryAgain, Unknown, functions_of
-from operate.printing import plain, print_answer
+from operate.printing import plain
+from operate.reports import print_done
 
 DONE, REFUSED, USAGE, NOT_PERMITTED, TRY_AGAIN, UNKNOWN = range(6)
 TOOL = "game-login"
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         event = _event(command, options, command_id, functions)
         answer = functions.invoke(command.role, event)
         while _goes_on(answer, options):
-            say(f"{answer['result']['accounts']} accounts so far")
+            sys.stderr.write(f"{answer['result']['accounts']} accounts so far\n")
             answer = functions.invoke(command.role, event)
     except NotPermitted as problem:
         return _fail(problem, NOT_PERMITTED)
@@ -79,7 +80,7 @@ def _check(options: argparse.Namespace, command_id: str) -> None:
 
 
 def _views(options: argparse.Namespace) -> bool:
-    return bool(options.command.role == "view")
+    return bool(options.command.role == VIEW)
 
 
 def _confirm(command: CommandLine, options: argparse.Namespace) -> None:
@@ -89,12 +90,12 @@ def _confirm(command: CommandLine, options: argparse.Namespace) -> None:
     name = options.stage if command is EVERYBODY else options.send_account
     if not sys.stdin.isatty():
         raise Problem("no terminal to ask on: add --yes and --reason, or --dry-run")
-    subject = "this" if command is EVERYBODY else plain(name)
-    say(f"On the stage {options.stage.upper()}, {subject} {command.ends}.")
+    subject = "every player" if command is EVERYBODY else plain(name)
+    say(f"On the stage {options.stage}, {subject} will be {command.ends}.")
     try:
-        typed = input(f"Type {plain(name)} to go on: ")
-    except EOFError:
-        typed = ""
+        typed = input(f"{options.stage}: type {plain(name)} to go on: ")
+    except (EOFError, KeyboardInterrupt):
+        raise Problem("\nNothing was typed. Nothing was done.") from None
     if typed.strip() != name:
         raise Problem("That is another name. Nothing was done.")
 
@@ -119,43 +120,29 @@ def _show(
     status = DONE if answer.get("ok") else STATUS_OF.get(error.get("code", ""), REFUSED)
     if options.json:
         say(json.dumps({"schema": f"{command.name.replace(' ', '.')}@1", **answer}, indent=2))
-    elif status:
-        reasons = [f"{name}: {reason}" for name, reason in error.get("fields", {}).items()]
-        _fail(Problem("\n".join([error["message"], *reasons])), status, command, command_id)
+    elif status == DONE:
+        print_done(command.name, answer)
     else:
-        _print_done(command, options, answer)
+        fields = error.get("fields", {})
+        reasons = [f"{plain(name)}: {plain(reason)}" for name, reason in fields.items()]
+        sys.stderr.write("\n".join([plain(error["message"]), *reasons, ""]))
+    _say_how_to_repeat(status, command, command_id)
     return status
-
-
-def _print_done(command: CommandLine, options: argparse.Namespace, answer: dict[str, Any]) -> None:
-    if options.dry_run:
-        say("A dry run: nothing was changed. It would be:")
-    once = answer.get("once", {})
-    if "export" in once:
-        say(json.dumps(once["export"], indent=2))
-        return
-    print_answer(answer["result"] | once)
-    if _views(options):
-        return
-    if not answer["changed"]:
-        say("Nothing had to be changed.")
-    if command.name == "recover" and _hides_code(options, answer):
-        say("The code was shown once, by the first run. For another code, run it anew.")
-
-
-def _hides_code(options: argparse.Namespace, answer: dict[str, Any]) -> bool:
-    shown = "recovery_code" in answer.get("once", {}) or "cancelled" in answer["result"]
-    return not (shown or options.dry_run)
 
 
 def _fail(
     problem: Problem, status: int, command: CommandLine | None = None, command_id: str = ""
 ) -> int:
     sys.stderr.write(f"{problem}\n")
-    if status in (TRY_AGAIN, UNKNOWN) and command is not None and command.role != "view":
+    if command is not None:
+        _say_how_to_repeat(status, command, command_id)
+    return status
+
+
+def _say_how_to_repeat(status: int, command: CommandLine, command_id: str) -> None:
+    if status in (TRY_AGAIN, UNKNOWN) and command.role != VIEW:
         again = f"Repeat the command with --command-id {command_id}: it is done once at most."
         sys.stderr.write(f"{again}\n")
-    return status
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class CommandLine:
-    """One command. `ends` tells what a player loses by it; then it asks for a confirmation."""
+    """One command. `ends`: "the player will be ..."; then it asks for a confirmation."""
 
     name: str
     role: str
@@ -85,7 +85,7 @@ COMMANDS = (
             ),
             Argument(("--replace",), "in place of an earlier suspension", "replace", FLAG),
         ),
-        "is signed out everywhere and cannot sign in",
+        "signed out everywhere and unable to sign in",
     ),
     CommandLine("lift", SUPPORT, "end a suspension; the player signs in again", (ACCOUNT,)),
     CommandLine(
@@ -97,7 +97,7 @@ COMMANDS = (
             Argument(("--session",), "only this one, by its id", "session"),
             Argument(("--everybody",), "every player, as after a restore", "everybody", FLAG),
         ),
-        "is signed out",
+        "signed out",
     ),
     CommandLine("note", SUPPORT, "keep a remark about a player", (ACCOUNT,)),
     CommandLine(
@@ -111,14 +111,14 @@ COMMANDS = (
         SUPPORT,
         "give a player another name",
         (ACCOUNT, Argument(("username",), "the new name", "username")),
-        "gets another name",
+        "given another name",
     ),
     CommandLine(
         "recover",
         SUPPORT,
         "make a recovery code, good for 24 hours, for a player who lost the password or the device",
         (ACCOUNT, Argument(("--cancel",), "make the code worthless again", "cancel", FLAG)),
-        "can be taken over by whoever gets the code",
+        "open to whoever gets the code that is printed",
     ),
     CommandLine(
         "export",
@@ -131,12 +131,12 @@ COMMANDS = (
         OWN,
         "delete an account and all that belongs to it",
         (ACCOUNT,),
-        "is deleted, with everything that is stored about the player",
+        "deleted, with everything that is stored about the player",
     ),
 )
 
 # What `sign-out --everybody` means: another command, for another role.
-EVERYBODY = CommandLine("sign-out everybody", OWN, "", ends="signs out every player")
+EVERYBODY = CommandLine("sign-out everybody", OWN, "", ends="signed out")
 
 
 def parser() -> argparse.ArgumentParser:

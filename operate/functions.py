@@ -18,7 +18,11 @@ ENDPOINT, SUFFIX = "OPERATE_ENDPOINT", "OPERATE_SUFFIX"  # written by `make run`
 SECONDS = 60.0
 # Nothing was sent, so nothing was done.
 _NOT_SENT = {"EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"}
-_BUSY = {"TooManyRequestsException", "ThrottlingException", "ServiceException"}
+_NO_ANSWER = {"ReadTimeoutError", "ConnectionClosedError", "ConnectionError", "HTTPClientError"}
+_NOT_SIGNED_IN = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
+_NOT_SIGNED_IN |= {"SSOTokenLoadError", "UnauthorizedSSOTokenError", "TokenRetrievalError"}
+_NOT_SIGNED_IN |= {"LoginRefreshRequired", "LoginTokenLoadError"}
+_BUSY = {"TooManyRequestsException", "ThrottlingException"}
 _DENIED = {"AccessDeniedException", "AccessDenied", "ExpiredTokenException", "ExpiredToken"}
 _DENIED |= {"UnrecognizedClientException", "InvalidSignatureException", "InvalidClientTokenId"}
 
@@ -90,9 +94,21 @@ def functions_of(stage: str, region: str | None, profile: str | None) -> Functio
         client = session.client("lambda", config=once)
     except ClientError as error:
         raise NotPermitted(f"AWS refuses the credentials: {error}") from None
-    except (BotoCoreError, ValueError) as error:
+    except BotoCoreError as error:
+        raise _before_calling(error) from None
+    except ValueError as error:
         raise Problem(f"cannot call AWS: {error}") from None
     return Functions(client, arn, f"game-login-{stage}-")
+
+
+def _before_calling(error: Exception) -> Problem:
+    """Return why AWS did not say who calls; no command was sent."""
+    kind = type(error).__name__
+    if kind in _NOT_SIGNED_IN:
+        return NotPermitted(f"sign in to AWS first: {error}")
+    if kind in _NOT_SENT | _NO_ANSWER:
+        return TryAgain(f"AWS cannot be reached: {error}")
+    return Problem(f"cannot call AWS: {error}")
 
 
 def _local_functions(config: Any) -> Functions:

@@ -1,7 +1,9 @@
-"""Prints answers on a terminal. Everything that a player can write is escaped."""
+"""Prints text for a terminal. Everything that a player can write is escaped."""
 
+import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from local.terminal import say
@@ -9,6 +11,8 @@ from local.terminal import say
 # Controls, formats (bidi, zero width), surrogates, private use, separators of lines and paragraphs.
 _HARMFUL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 NOTHING = "-"
+WIDTH = 100
+LEAST = 15  # of the last column, which takes what the others leave
 
 
 def plain(value: object) -> str:
@@ -24,44 +28,55 @@ def plain(value: object) -> str:
     )
 
 
-def print_answer(result: dict[str, Any]) -> None:
-    """Print a result: its plain members as lines, then each list as a table."""
+def minute(moment: object) -> str:
+    """Return a time of an answer without its seconds, such as `2027-01-31 12:00`; it is in UTC."""
+    try:
+        return f"{datetime.fromisoformat(str(moment)):%Y-%m-%d %H:%M}"
+    except ValueError:
+        return plain(moment)
+
+
+def print_members(members: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, which are plain, below each other."""
+    width = max(len(name) for name, _ in members)
+    for name, value in members:
+        say(f"{name:<{width}}  {value}")
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of plain cells; a long cell of the last column goes on below itself."""
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)][:-1]
+    begun = sum(widths) + 2 * len(widths)
+    for row in (titles, *rows):
+        first = "".join(f"{cell:<{width}}  " for cell, width in zip(row, widths, strict=False))
+        last, *more = textwrap.wrap(row[-1], max(LEAST, WIDTH - begun)) or [""]
+        say(f"{first}{last}".rstrip())
+        for line in more:
+            say(f"{'':{begun}}{line}")
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print the result of a command that has no text of its own: its members, and each list."""
     lists = {name: value for name, value in result.items() if isinstance(value, list)}
-    members = {name: value for name, value in result.items() if name not in lists}
-    following = members.pop("next", None)
-    width = max((len(name) for name in members), default=0)
-    for name, value in members.items():
-        text = _pairs(value) if isinstance(value, dict) else plain(value)
-        say(f"{_title(name):<{width}}  {text}")
+    members = [(_title(name), _cell(value)) for name, value in result.items() if name not in lists]
+    if members:
+        print_members(members)
     for name, rows in lists.items():
-        print_table(name, rows)
-    if following:
-        say(f"\nMore: repeat the command with --after {plain(following)}")
+        if rows:
+            titles = list(rows[0])
+            cells = [[_cell(row[title]) for title in titles] for row in rows]
+            print_table([_title(title) for title in titles], cells)
+        else:
+            say(f"{_title(name)}: none")
 
 
-def print_table(name: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows below each other, with the names of their members."""
-    if not rows:
-        say(f"{_title(name)}: none")
-        return
-    titles = list(rows[0])
-    lines = [[_cell(row[title]) for title in titles] for row in rows]
-    widths = [max(map(len, column)) for column in zip(map(_title, titles), *lines, strict=True)]
-    _print_line(map(_title, titles), widths)
-    for line in lines:
-        _print_line(line, widths)
-
-
-def _print_line(cells: Iterable[str], widths: Sequence[int]) -> None:
-    say("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
+def pairs(values: dict[str, Any]) -> str:
+    """Return names and values on one line."""
+    return ", ".join(f"{_title(name)} {plain(value)}" for name, value in values.items()) or NOTHING
 
 
 def _cell(value: object) -> str:
-    return _pairs(value) if isinstance(value, dict) else plain(value)
-
-
-def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{_title(name)} {plain(value)}" for name, value in values.items()) or NOTHING
+    return pairs(value) if isinstance(value, dict) else plain(value)
 
 
 def _title(name: str) -> str:

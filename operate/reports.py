@@ -1,0 +1,261 @@
+"""What each command prints: a sentence that says what was done, or the part that support needs.
+
+`--json` has the whole answer.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from local.terminal import say
+from operate.printing import (
+    NOTHING,
+    minute,
+    pairs,
+    plain,
+    print_members,
+    print_result,
+    print_table,
+)
+
+Result = dict[str, Any]
+
+# What a limit of docs/promises/security.md keeps a player from doing.
+HELD_BACK = {
+    "login account": "signing in on a new device",
+    "login known device": "signing in on a device in use",
+    "password check": "changes that need the password",
+    "account change": "changes to the account",
+    "sessions opened": "opening more sessions",
+}
+
+
+def print_done(command: str, answer: dict[str, Any]) -> None:
+    """Print the answer to a command that was done, or tried by a dry run."""
+    result, once = answer["result"], answer.get("once", {})
+    if command in VIEWS:
+        VIEWS[command](result)
+        return
+    if answer["dry_run"]:
+        say("A dry run: nothing was changed. The command would say:")
+    if "export" in once:
+        say(json.dumps(once["export"], indent=2))
+        sys.stderr.write(
+            f"The data of {_name(result)} are printed. Send them to the owner alone.\n"
+        )
+    elif command in SENTENCES:
+        say(SENTENCES[command](result, answer))
+    else:
+        print_result(result | once)
+
+
+def _print_players(result: Result) -> None:
+    rows = [
+        [
+            plain(one["username"]),
+            minute(one["created_at"]),
+            plain(one["guest"]),
+            _end(one) if one["suspended"] else NOTHING,
+            plain(one["suspension_reason"]),
+        ]
+        for one in result["players"]
+    ]
+    titles = ("name", "registered (UTC)", "guest", "suspended until", "message to the player")
+    _print_list("player", titles, rows, result)
+
+
+def _print_player(result: Result) -> None:
+    by = result["suspended_by"]
+    members = [
+        ("name", plain(result["username"])),
+        ("id", plain(result["id"])),
+        ("registered", _time(result["created_at"])),
+        ("renamed", _time(result["renamed_at"])),
+        ("guest", plain(result["guest"])),
+        ("recovery code", plain(result["recovery_code"])),
+        ("sessions", f"{result['sessions']}, last used {_time(result['last_used_at'])}"),
+        ("suspended", "no"),
+    ]
+    if result["suspended"]:
+        until = result["suspended_until"]
+        members[-1] = ("suspended", f"until {_time(until)}" if until else "for good")
+        members.append(("message", plain(result["suspension_reason"])))
+    if by:
+        why = f", reason: {plain(by['reason'])}"
+        members.append(("suspended by", f"{_operator(by)}, {_time(by['at'])}{why}"))
+    held = [f"{_held_back(one)}, for {one['seconds']} s" for one in result["limits"]]
+    members += [("held back", text) for text in held or ["no"]]
+    print_members(members)
+
+
+def _print_sessions(result: Result) -> None:
+    rows = [
+        [
+            plain(one["id"]),
+            minute(one["created_at"]),
+            minute(one["last_used_at"]),
+            plain(one["state"]),
+            plain(one["device"]),
+        ]
+        for one in result["sessions"]
+    ]
+    titles = ("session", "signed in (UTC)", "last used", "state", "device")
+    _print_list("session", titles, rows, result)
+
+
+def _print_events(result: Result) -> None:
+    rows = [
+        [
+            minute(one["at"]),
+            plain(one["type"].replace("_", " ")),
+            plain(one["session_id"]),
+            _details(one["data"] or {}),
+        ]
+        for one in result["events"]
+    ]
+    _print_list("event", ("time (UTC)", "event", "session", "details"), rows, result)
+
+
+def _print_log(result: Result) -> None:
+    rows = [
+        [
+            minute(one["at"]),
+            _operator(one),
+            plain(one["command"]),
+            plain(one["outcome"].replace("_", " ")),
+            plain(one["account_id"]),
+            plain(one["reason"]),
+        ]
+        for one in result["operations"]
+    ]
+    titles = ("time (UTC)", "operator", "command", "outcome", "account", "reason")
+    _print_list("operation", titles, rows, result)
+
+
+def _print_list(noun: str, titles: tuple[str, ...], rows: list[list[str]], result: Result) -> None:
+    if not rows:
+        say(f"No {noun}s.")
+        return
+    print_table(titles, rows)
+    if result.get("next"):
+        say(f"\nMore: repeat the command with --after {plain(result['next'])}")
+
+
+def _suspended(result: Result, _: object) -> str:
+    end = f"until {_time(result['until'])}" if result["until"] else "for good"
+    return f"{_name(result)} is suspended {end}."
+
+
+def _lifted(result: Result, answer: Result) -> str:
+    if not answer["changed"]:
+        return f"{_name(result)} was not suspended. Nothing was changed."
+    return f"{_name(result)} is no longer suspended, and has to sign in again."
+
+
+def _signed_out(result: Result, _: object) -> str:
+    if "session" in result:
+        return f"{_name(result)} is signed out of the session {plain(result['session'])}."
+    return f"{_name(result)} is signed out everywhere."
+
+
+def _everybody(result: Result, answer: Result) -> str:
+    if answer["dry_run"]:
+        return f"Everybody is signed out: at most {result['accounts']} accounts."
+    return f"Everybody is signed out: {result['accounts']} accounts."
+
+
+def _noted(result: Result, _: object) -> str:
+    return f"The note about {_name(result)} is kept: see `log --account {_name(result)}`."
+
+
+def _unlocked(result: Result, answer: Result) -> str:
+    if not answer["changed"]:
+        return f"{_name(result)} was not held back. Nothing was changed."
+    return f"{_name(result)} may try to sign in again at once."
+
+
+def _renamed(result: Result, _: object) -> str:
+    return f"{plain(result['former'])} is now called {_name(result)}."
+
+
+def _recovered(result: Result, answer: Result) -> str:
+    name = _name(result)
+    if "cancelled" in result:
+        return f"The recovery code for {name} is worthless now."
+    code = answer.get("once", {}).get("recovery_code")
+    if code:
+        return (
+            f"The recovery code for {name}, until {_time(result['expires_at'])}: {plain(code)}\n"
+            "It is shown this once."
+        )
+    if answer["dry_run"]:
+        return f"{name} gets a recovery code, good until {_time(result['expires_at'])}."
+    return (
+        f"{name} has a recovery code, good until {_time(result['expires_at'])}.\n"
+        "The code was shown once, by the first run. For another code, run the command anew."
+    )
+
+
+def _deleted(result: Result, _: object) -> str:
+    return f"{_name(result)} is deleted."
+
+
+def _exported(result: Result, answer: Result) -> str:
+    if answer["dry_run"]:
+        return f"The data of {_name(result)}, as one JSON document."
+    return f"The data of {_name(result)} were printed once, by the first run."
+
+
+VIEWS: dict[str, Callable[[Result], None]] = {
+    "players find": _print_players,
+    "players list": _print_players,
+    "players show": _print_player,
+    "players sessions": _print_sessions,
+    "players events": _print_events,
+    "log": _print_log,
+}
+SENTENCES: dict[str, Callable[[Result, Result], str]] = {
+    "suspend": _suspended,
+    "lift": _lifted,
+    "sign-out": _signed_out,
+    "sign-out everybody": _everybody,
+    "note": _noted,
+    "unlock": _unlocked,
+    "rename": _renamed,
+    "recover": _recovered,
+    "delete": _deleted,
+    "export": _exported,
+}
+
+
+def _name(result: Result) -> str:
+    return plain(result["username"])
+
+
+def _time(moment: str | None) -> str:
+    return f"{minute(moment)} UTC" if moment else NOTHING
+
+
+def _end(account: Result) -> str:
+    until = account["suspended_until"]
+    return minute(until) if until else "for good"
+
+
+def _held_back(limited: Result) -> str:
+    return plain(HELD_BACK.get(limited["limit"], limited["limit"]))
+
+
+def _operator(operation: Result) -> str:
+    """Return the end of an ARN: `Support/kim` is what tells operators apart."""
+    name = operation["operator"].rpartition(":")[2]
+    return plain(name.removeprefix("assumed-role/").removeprefix("user/"))
+
+
+def _details(data: Result) -> str:
+    """Return what an event says besides its kind; the epoch is of no use to support."""
+    if "former" in data:
+        return f"from {plain(data['former'])} to {plain(data['username'])}"
+    if "until" in data:
+        return f"until {_time(data['until'])}" if data["until"] else "for good"
+    return pairs({name: value for name, value in data.items() if name != "epoch"})
