@@ -187,7 +187,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=answers, tokens=answers, days=st.sampled_from((0, 0, 1, 40)))
     def suspend(self, tokens: Tokens, days: int) -> Any:
-        """Suspend an account for some days, as docs/run/operate.md says; zero days lift it."""
+        """Suspend an account for some days, as an operator does; zero days lift it."""
         account = tokens[0].session.account
         if account.deleted:
             return multiple()

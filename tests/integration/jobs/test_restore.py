@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from auth.times import system_clock
+from auth.times import rfc3339, system_clock
 from tests.conftest import FakeClock, Tables
 from tests.play.guests import Guest
+from tests.play.operators import Operator
 from tests.play.players import PASSWORD, Player
 from tests.play.sources import ROOT
 
@@ -51,12 +52,15 @@ def backup(tables: Tables, *, give_back: bool = True) -> Iterator[None]:
             tables.run(f"DROP TABLE kept_{table}")
 
 
-def test_end_all_sessions(tables: Tables) -> None:
-    """All players are signed out and can sign in again."""
+@pytest.mark.usefixtures("tables")
+def test_sign_everybody_out() -> None:
+    """The command at the end of the document signs all players out, and they can sign in again."""
+    assert "python -m operate sign-out --everybody --stage" in STATEMENTS
+    assert "UPDATE accounts SET epoch" not in STATEMENTS
     players = [Player() for _ in range(3)]
     for player in players:
         player.register()
-    tables.run(statement("end all"))
+    assert Operator().must("sign-out everybody") == {"accounts": 3, "finished": True}
     assert [player.refresh().status for player in players] == [401] * 3
     assert [player.log_in().status for player in players] == [200] * 3
 
@@ -192,16 +196,30 @@ def test_codes_of_upgrades_after_a_restore(tables: Tables, clock: FakeClock) -> 
 
 
 def test_end_restored_sessions(tables: Tables, clock: FakeClock) -> None:
-    """Ending all sessions ends those that a restore brought back."""
+    """Signing everybody out ends the sessions that a restore brought back."""
     player = Player()
     player.register()
     stolen = player.refresh_token
     with backup(tables):
         clock.advance(minutes=5)
         assert player.log_out(everywhere=True).status == 200
-    tables.run(statement("end all"))
+    assert Operator().must("sign-out everybody")["finished"]
     assert player.refresh(stolen).status == 401
     assert player.log_in().status == 200
+
+
+def test_suspend_again(tables: Tables, clock: FakeClock) -> None:
+    """What operators did since the backup is listed after a restore, so that it is done again."""
+    player, operator = Player("Ada"), Operator()
+    player.register()
+    earlier = rfc3339(system_clock())
+    with backup(tables):
+        clock.advance(minutes=5)
+        operator.must("suspend", account="Ada", for_="7d", player_reason="Cheating", reason="1203")
+    assert player.log_in().status == 200
+    done = operator.must("log", since=earlier)["operations"]
+    assert [(one["command"], one["reason"]) for one in done] == [("suspend", "1203")]
+    assert operator.must("players show", account=done[0]["account_id"])["username"] == "Ada"
 
 
 def test_codes_after_rolling_back(tables: Tables) -> None:
