@@ -21,6 +21,7 @@ DONE, REFUSED, USAGE, NOT_PERMITTED, TRY_AGAIN, UNKNOWN = range(6)
 TOOL = "game-login"
 # These call AWS or HTTP by themselves, and also have names of their own in the Makefile.
 TOOLS = {"smoke": smoke.main, "token-keys": token_keys.main}
+STATUS_OF_PROBLEM = {NotPermitted: NOT_PERMITTED, TryAgain: TRY_AGAIN, Unknown: UNKNOWN}
 STATUS_OF = {"invalid_command": USAGE, "unavailable": TRY_AGAIN, "internal_error": UNKNOWN}
 
 
@@ -41,14 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         while _goes_on(answer, options):
             sys.stderr.write(f"{answer['result']['accounts']} accounts so far\n")
             answer = functions.invoke(command.role, event)
-    except NotPermitted as problem:
-        return _fail(problem, NOT_PERMITTED)
-    except TryAgain as problem:
-        return _fail(problem, TRY_AGAIN, command, command_id)
-    except Unknown as problem:
-        return _fail(problem, UNKNOWN, command, command_id)
+    except KeyboardInterrupt:
+        return _fail(Unknown("\ninterrupted before the answer"), command, command_id)
     except Problem as problem:
-        return _fail(problem, USAGE)
+        return _fail(problem, command, command_id)
     return _show(command, options, answer, command_id)
 
 
@@ -130,12 +127,10 @@ def _show(
     return status
 
 
-def _fail(
-    problem: Problem, status: int, command: CommandLine | None = None, command_id: str = ""
-) -> int:
+def _fail(problem: Problem, command: CommandLine, command_id: str) -> int:
     sys.stderr.write(f"{problem}\n")
-    if command is not None:
-        _say_how_to_repeat(status, command, command_id)
+    status = STATUS_OF_PROBLEM.get(type(problem), USAGE)
+    _say_how_to_repeat(status, command, command_id)
     return status
 
 

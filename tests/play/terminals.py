@@ -39,7 +39,7 @@ class Terminal:
 
         The operator types the name that the command asks for, unless told otherwise.
         """
-        self._make_python()
+        self.make_python()
         ours, theirs = os.openpty()
         process = subprocess.Popen(
             ["sh", "-c", line],
@@ -64,7 +64,8 @@ class Terminal:
             process.kill()
             process.wait()
 
-    def _make_python(self) -> None:
+    def make_python(self) -> Path:
+        """Make the program `python` of this terminal, for the stack that it reaches."""
         environment = self.folder / "env"
         environment.write_text(
             "".join(f"{name}={value}\n" for name, value in self.environment.items())
@@ -73,6 +74,7 @@ class Terminal:
         python.parent.mkdir(exist_ok=True)
         python.write_text(PYTHON.format(python=sys.executable, environment=environment))
         python.chmod(0o755)
+        return python
 
 
 def _converse(terminal: int, typed: str | None) -> str:

@@ -1,8 +1,12 @@
 """The exit status of an operator's command, and that nothing is half done, whatever breaks."""
 
 import json
+import os
 import re
 import shlex
+import signal
+import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +23,8 @@ from local.stack import Stack
 from operate.__main__ import main
 from tests.conftest import Tables
 from tests.play.relays import relay
+from tests.play.sources import ROOT
+from tests.play.terminals import Terminal
 from tests.stories.test_offline import ask
 
 ADA = {"username": "Ada", "password": "correct horse battery staple"}
@@ -226,3 +232,30 @@ def test_answer_is_lost(
         answer = json.loads(capsys.readouterr().out)
         assert (answer["ok"], answer["changed"]) == (True, True)
         assert done(tables) == (1, 1, 1)
+
+
+@pytest.mark.usefixtures("ada")
+def test_interrupted(operated: Offline, tables: Tables, tmp_path: Path) -> None:
+    """5: the operator pressed Ctrl-C while the command ran; the text says how to go on."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        terminal = Terminal(
+            tmp_path, {**operated.operate_environment(), "OPERATE_ENDPOINT": address}
+        )
+        running = subprocess.Popen(
+            [terminal.make_python(), "-m", "operate", *shlex.split(SUSPEND)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        with running, silent.accept()[0] as connection:
+            assert connection.recv(1)
+            running.send_signal(signal.SIGINT)
+            _, said = running.communicate(timeout=60)
+    assert running.returncode == 5
+    assert "Traceback" not in said
+    assert done(tables) == (0, 0, 0)
+    reach_by(operated.operate_environment()["OPERATE_ENDPOINT"], operated, tmp_path)
+    assert run(f"{SUSPEND} {repeated(said)}") == 0
+    assert done(tables) == (1, 1, 1)
