@@ -49,6 +49,12 @@ class NoSuchAccount(Refusal):
     code, message = "not_found", "No account has this name or id."
 
 
+class AccountDeleted(Refusal):
+    """The command ran, and the account has been deleted since, with what the command answered."""
+
+    code, message = "account_deleted", "This command has run. The account has been deleted since."
+
+
 class NoSuchSession(Refusal):
     """The account has no such session that still lasts."""
 

@@ -82,7 +82,7 @@ def _views(options: argparse.Namespace) -> bool:
 
 def _confirm(command: CommandLine, options: argparse.Namespace) -> None:
     """Let the operator type the player's name before something ends."""
-    if not command.ends or options.yes or options.dry_run or options.command_id:
+    if not command.ends or options.yes or options.dry_run:
         return
     name = options.stage if command is EVERYBODY else options.send_account
     if not sys.stdin.isatty():

@@ -23,6 +23,9 @@ _NOT_SIGNED_IN = {"NoCredentialsError", "PartialCredentialsError", "CredentialRe
 _NOT_SIGNED_IN |= {"SSOTokenLoadError", "UnauthorizedSSOTokenError", "TokenRetrievalError"}
 _NOT_SIGNED_IN |= {"LoginRefreshRequired", "LoginTokenLoadError"}
 _BUSY = {"TooManyRequestsException", "ThrottlingException"}
+# Lambda puts a function to sleep that nobody has called for weeks; a call wakes it up.
+_ASLEEP = {"CodeArtifactUserPendingException", "ResourceConflictException"}
+_ASLEEP |= {"ResourceNotReadyException"}
 _DENIED = {"AccessDeniedException", "AccessDenied", "ExpiredTokenException", "ExpiredToken"}
 _DENIED |= {"UnrecognizedClientException", "InvalidSignatureException", "InvalidClientTokenId"}
 
@@ -145,6 +148,8 @@ def _problem_of(code: str, name: str) -> Problem:
         )
     if code in _BUSY:
         return TryAgain(f"the function {name} is busy ({code})")
+    if code in _ASLEEP:
+        return TryAgain(f"the function {name} was asleep and is waking up: try again in a minute")
     if code == "ResourceNotFoundException":
         return Problem(f"there is no function {name}: check the stage and the region, or deploy")
     return Unknown(f"the call of {name} failed ({code})")

@@ -124,12 +124,12 @@ def _print_log(result: Result) -> None:
             _operator(one),
             plain(one["command"]),
             plain(one["outcome"].replace("_", " ")),
-            plain(one["account_id"]),
+            plain(one["username"] or one["account_id"]),
             plain(one["reason"]),
         ]
         for one in result["operations"]
     ]
-    titles = ("time (UTC)", "operator", "command", "outcome", "account", "reason")
+    titles = ("time (UTC)", "operator", "command", "outcome", "player", "reason")
     _print_list("operation", titles, rows, result)
 
 
@@ -197,8 +197,9 @@ def _recovered(result: Result, answer: Result) -> str:
     )
 
 
-def _deleted(result: Result, _: object) -> str:
-    return f"{_name(result)} is deleted."
+def _deleted(_: object, answer: Result) -> str:
+    name = answer.get("once", {}).get("username")
+    return f"{plain(name) if name else 'The account'} is deleted."
 
 
 def _exported(result: Result, answer: Result) -> str:

@@ -36,6 +36,7 @@ from auth.jobs.operator_events import (
 )
 from auth.logs import where
 from auth.refusals import (
+    AccountDeleted,
     CommandIdReused,
     InvalidCommand,
     NoSuchAccount,
@@ -226,6 +227,8 @@ class Operate:
             raise Unavailable("the operation was deleted meanwhile")
         if stored.digest != operation.digest:
             raise CommandIdReused
+        if not stored.result:
+            raise AccountDeleted
         answer: dict[str, Any] = msgspec.json.decode(stored.result)
         return answer | {"operation": id_text(stored.command_id)}
 

@@ -200,7 +200,7 @@ class OperatorCommands:
             self.purges.purge(account)
         except Unavailable:
             raise Changed from None
-        return Outcome({"username": account.username})
+        return Outcome(once={"username": account.username})  # the name is not kept
 
     def count(self, _: Nothing) -> Outcome:
         """Return how many accounts a sign-out of everybody concerns."""

@@ -173,7 +173,11 @@ class OperatorViews:
         before = self.operations.find(last) if last else None
         account_id = account.id if account else None
         found = self.operations.newest(account_id, PAGE + 1, since=since, before=before)
-        rows = [_operation(one) for one in found[:PAGE]]
+        names = self.lists.usernames({one.account_id for one in found if one.account_id})
+        rows = [
+            {**_operation(one), "username": names.get(one.account_id or b"")}
+            for one in found[:PAGE]
+        ]
         following = id_text(found[PAGE - 1].command_id) if len(found) > PAGE else None
         return Outcome(
             {"operations": rows, "next": following}, changed=False, account_id=account_id

@@ -4,6 +4,7 @@ Each list reads few rows more than it returns, on every page. They are safe to r
 `Database.execute`), except for `end_sessions`, which ends them once more.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,6 +51,15 @@ class AccountLists:
             return same
         later = "(suspended) WHERE a.suspended_until > %(until)s ORDER BY a.suspended_until, a.id"
         return same + self._read(later, limit - len(same), until=until)
+
+    def usernames(self, ids: Collection[bytes]) -> dict[bytes, str]:
+        """Return the names of those of these accounts that exist, by id."""
+        if not ids:
+            return {}
+        result = self.database.execute(
+            f"SELECT id, username FROM accounts WHERE id IN ({', '.join('%s' for _ in ids)})", *ids
+        )
+        return {row["id"]: row["username"] for row in result.rows}
 
     def count(self) -> int:
         """Return the number of accounts."""

@@ -117,11 +117,11 @@ class AccountTable:
             {"id": account.id, "epoch": account.epoch, "password_hash": account.password_hash},
         )
         history = Statement("DELETE FROM events WHERE account_id = %s", (account.id,))
-        # Operators may have written about the player.
-        reasons = Statement(
-            "UPDATE operations SET reason = '' WHERE account_id = %s", (account.id,)
+        # Operators may have written about the player, and answers have names.
+        texts = Statement(
+            "UPDATE operations SET reason = '', result = '' WHERE account_id = %s", (account.id,)
         )
-        return self._database.transact(deletion, history, reasons, recorded(event)) > 0
+        return self._database.transact(deletion, history, texts, recorded(event)) > 0
 
     def by_username_key(self, key: bytes) -> Account | None:
         """Return the account with a canonical name."""

@@ -127,7 +127,13 @@ class ExpiredRows:
             f" WHERE e.account_id IN ({places}) AND a.id IS NULL",
             accounts,
         )
-        return self._database.transact(deletion, history)
+        texts = Statement(
+            "UPDATE operations o LEFT JOIN accounts a ON a.id = o.account_id"
+            " SET o.reason = '', o.result = ''"
+            f" WHERE o.account_id IN ({places}) AND a.id IS NULL",
+            accounts,
+        )
+        return self._database.transact(deletion, history, texts)
 
     def delete_events(self, after: int, to: int, now: datetime) -> int:
         """Delete the events in this range of numbers that are old; return their number."""

@@ -193,7 +193,7 @@ def test_function_is_out_of_reach(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """4: nobody listens, in AWS or here, or Lambda is busy; nothing is done."""
+    """4: nobody listens, in AWS or here, or Lambda is busy or asleep; nothing is done."""
     reach_by(f"http://127.0.0.1:{free_port()}", operated, tmp_path)
     assert run(SUSPEND) == 4
     assert repeated(capsys.readouterr().err)
@@ -201,6 +201,11 @@ def test_function_is_out_of_reach(
         reach_by(address, operated, tmp_path)
         assert run(SUSPEND) == 4
         assert "is busy" in capsys.readouterr().err
+    pending = json.dumps({"Type": "User", "Message": "The function is in the Pending state."})
+    with answering(409, pending, x_amzn_ErrorType="ResourceConflictException") as address:
+        reach_by(address, operated, tmp_path)
+        assert run(SUSPEND) == 4
+        assert "waking up" in capsys.readouterr().err
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{free_port()}")
     assert run(DEV) == 4
     assert done(tables) == (0, 0, 0)

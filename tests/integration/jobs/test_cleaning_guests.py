@@ -11,6 +11,7 @@ from auth.store.expired import MAX_EVENTS, ExpiredRows
 from auth.times import new_id, system_clock
 from tests.conftest import Tables
 from tests.play.guests import Guest
+from tests.play.operators import Operator
 from tests.play.players import Player
 
 DAY = timedelta(days=1)
@@ -122,6 +123,16 @@ def test_guest_days(
     monkeypatch.setenv("GUEST_DAYS", days)
     assert handler.clean_up({}, None).get("guests", 0) == gone
     assert tables.count("accounts") == 5 - gone
+
+
+def test_what_operators_wrote(guests: list[Guest], tables: Tables) -> None:
+    """Deleting an unused guest empties what operators wrote about it, and about no one else."""
+    for guest in guests[:2]:
+        Operator().must("note", account=guest.name(), reason="ticket 4711")
+    come_last(tables, guests[0], 900 * DAY)
+    assert handler.clean_up({}, None)["guests"] == 1
+    rows = tables.run("SELECT reason, result <> '' AS answered FROM operations ORDER BY reason")
+    assert [(row["reason"], row["answered"]) for row in rows] == [("", 0), ("ticket 4711", 1)]
 
 
 def test_many_unused_guests(tables: Tables) -> None:

@@ -185,9 +185,11 @@ def test_codes_are_not_stored(player: Player, tables: Tables) -> None:
 
 
 def test_a_deleted_player_leaves_no_remarks(player: Player, tables: Tables) -> None:
-    """Deleting an account empties the reasons of the operations on it."""
-    assert invoke(event_of("note"), "support")["ok"]
+    """Deleting an account empties the texts of the operations on it; none is done again."""
+    noted = event_of("note")
+    assert invoke(noted, "support")["ok"]
     assert Operator().run("note", account="nobody", reason="of nobody")["ok"] is False
     assert player.delete().status == 200
     reasons = [row["reason"] for row in tables.run("SELECT reason FROM operations ORDER BY at")]
     assert reasons == ["", "of nobody"]
+    assert invoke(noted, "support")["error"]["code"] == "account_deleted"
