@@ -6,6 +6,7 @@ when it runs, since no player's request needs one.
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,7 +43,7 @@ from auth.flows.renaming import Renamings
 from auth.flows.renewal import Renewals
 from auth.flows.sessions import Sessions
 from auth.flows.suspensions import Suspensions
-from auth.settings import SettingError, Settings, required
+from auth.settings import SettingError, Settings, choice, required
 from auth.store.account_lists import AccountLists
 from auth.store.accounts import AccountTable
 from auth.store.events import EventTable
@@ -217,10 +218,16 @@ def operate(environment: Mapping[str, str], event: object, request_id: str) -> d
     from auth.jobs.operator_events import failed
 
     try:
-        return create_operate(environment).answer(event, request_id)
+        return _kept_operate(frozenset(environment.items())).answer(event, request_id)
     except SettingError as error:
         logger.critical("cannot start: %s", error, extra={"event": "setting_wrong"})
         return failed("internal_error", "The function cannot start; the log says why.")
+
+
+@lru_cache(maxsize=1)
+def _kept_operate(environment: frozenset[tuple[str, str]]) -> "Operate":
+    """Return what runs the commands, made once in a container, whose environment never changes."""
+    return create_operate(dict(environment))
 
 
 def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) -> "Operate":
@@ -272,8 +279,8 @@ def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) 
         clock,
     )
     commands = {command.name: command for command in (*changes.all(), *views.all())}
-    role = Role(required(environment, "OPERATOR_ROLE"))
-    return Operate(role, commands, database, accounts, operations, clock)
+    role = choice(environment, "OPERATOR_ROLE", [str(role) for role in Role])
+    return Operate(Role(role), commands, database, accounts, operations, clock)
 
 
 def _database(settings: Settings, secret_store: SecretStore) -> Database:

@@ -50,9 +50,9 @@ class NoSuchAccount(Refusal):
 
 
 class AccountDeleted(Refusal):
-    """The command ran, and the account has been deleted since, with what the command answered."""
+    """The command is recorded; its answer was deleted with the account."""
 
-    code, message = "account_deleted", "This command has run. The account has been deleted since."
+    code, message = "account_deleted", "The account has been deleted since, with this answer."
 
 
 class NoSuchSession(Refusal):

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +80,14 @@ def existing_file(environment: Mapping[str, str], name: str) -> str:
     if not Path(path).is_file():
         raise SettingError(f"{name} names a file that does not exist: {path}")
     return path
+
+
+def choice(environment: Mapping[str, str], name: str, values: Sequence[str]) -> str:
+    """Return the variable, which must be one of these values."""
+    text = required(environment, name)
+    if text not in values:
+        raise SettingError(f"{name} must be {', '.join(values)}, not {text!r}")
+    return text
 
 
 def true_or_false(environment: Mapping[str, str], name: str, default: str) -> bool:

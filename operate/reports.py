@@ -25,8 +25,6 @@ Result = dict[str, Any]
 HELD_BACK = {
     "login account": "signing in on a new device",
     "login known device": "signing in on a device in use",
-    "password check": "changes that need the password",
-    "account change": "changes to the account",
     "sessions opened": "opening more sessions",
 }
 
@@ -84,7 +82,7 @@ def _print_player(result: Result) -> None:
     if by:
         why = f", reason: {plain(by['reason'])}"
         members.append(("suspended by", f"{_operator(by)}, {_time(by['at'])}{why}"))
-    held = [f"{_held_back(one)}, for {one['seconds']} s" for one in result["limits"]]
+    held = [_held_back(one) for one in result["limits"]]
     members += [("held back", text) for text in held or ["no"]]
     print_members(members)
 
@@ -161,7 +159,8 @@ def _signed_out(result: Result, _: object) -> str:
 
 def _everybody(result: Result, answer: Result) -> str:
     if answer["dry_run"]:
-        return f"Everybody is signed out: at most {result['accounts']} accounts."
+        at_least = "" if result["finished"] else "at least "
+        return f"Everybody is signed out: {at_least}{result['accounts']} accounts."
     return f"Everybody is signed out: {result['accounts']} accounts."
 
 
@@ -244,7 +243,10 @@ def _end(account: Result) -> str:
 
 
 def _held_back(limited: Result) -> str:
-    return plain(HELD_BACK.get(limited["limit"], limited["limit"]))
+    what = plain(HELD_BACK.get(limited["limit"], limited["limit"]))
+    session = limited["session_id"]
+    of = f", session {plain(session)}" if session else ""
+    return f"{what}, for {limited['seconds']} s{of}"
 
 
 def _operator(operation: Result) -> str:

@@ -176,6 +176,20 @@ class Database:
 
         return self._persist(whole, repeatable=True)
 
+    def attempt(self, work: Callable[[], T]) -> T:
+        """Do the work within the open transaction; if it raises, undo what it did, and no more.
+
+        Errors of the database itself end the whole transaction.
+        """
+        self.run(Statement("SAVEPOINT attempt"))
+        try:
+            return work()
+        except (DatabaseFailure, Unavailable):
+            raise
+        except Exception:
+            self.run(Statement("ROLLBACK TO SAVEPOINT attempt"))
+            raise
+
     def close(self) -> None:
         """Drop the connection, if there is one."""
         if self._connection is not None:

@@ -228,19 +228,15 @@ class Accounts:
             if self._table.find(account.id):
                 raise
             return  # a parallel call has just deleted the account, and its secret with it
-        self.purge(account)
+        if not self.purge(account):
+            raise Unavailable("the account changed while it was deleted")
         note("account_deleted")
 
-    def purge(self, account: Account) -> None:
-        """Delete the account as its owner would, without a confirmation.
-
-        Raises:
-            Unavailable: the account changed meanwhile.
-        """
+    def purge(self, account: Account) -> bool:
+        """Delete an account, without a confirmation; False: it changed since it was read."""
         event = new_event(EventKind.ACCOUNT_PURGED, account.id, self._clock())
         # If nothing was deleted, our own first try may have done it, and its answer was lost.
-        if not self._table.delete(account, event) and self._table.find(account.id):
-            raise Unavailable("the account changed while it was deleted")
+        return self._table.delete(account, event) or self._table.find(account.id) is None
 
 
 def new_account(username: str, password_hash: str, now: datetime) -> Account:

@@ -64,40 +64,42 @@ class Renamings:
             renamed_at = account.renamed_at if respelled or account.generated_name else now
             return self._renamed(calling, wanted.username, renamed_at, now)
 
-    def rename_by_operator(self, account: Account, username: str) -> None:
+    def rename_by_operator(self, account: Account, username: str) -> bool:
         """Give an account another name, whoever chose the old one, and whenever.
+
+        False: the account changed since it was read.
 
         Raises:
             InvalidUsername: the name cannot be used.
             UsernameTaken: another account has the name.
-            Unavailable: the account changed meanwhile.
         """
         check_username(username)
         now = self._clock()
-        event = new_event(
-            EventKind.RENAMED, account.id, now, username=username, former=account.username
-        )
-        try:
-            self._table.rename(account, username, username_key(username), now, event)
-        except Duplicate:
-            raise UsernameTaken from None
-        renamed = self._table.find(account.id)  # the statement may have run twice
-        if renamed is None or renamed.username != username:
-            raise Unavailable("the account changed while it was renamed")
+        return self._rename(account, None, username, now, now) is not None
 
     def _renamed(
         self, calling: CallingSession, username: str, renamed_at: datetime | None, now: datetime
     ) -> Account:
-        account, session_id = calling.account, calling.session.id
-        names = {"username": username, "former": account.username}
-        event = new_event(EventKind.RENAMED, account.id, now, session_id, **names)
-        key = username_key(username)
-        try:
-            self._table.rename(account, username, key, renamed_at, event)
-        except Duplicate:
-            raise UsernameTaken from None
-        renamed = self._table.find(account.id)  # the statement may have run twice
-        if renamed is None or renamed.username != username:
+        renamed = self._rename(calling.account, calling.session.id, username, renamed_at, now)
+        if renamed is None:
             raise Unavailable("the account changed while it was renamed")
         note("renamed")
         return renamed
+
+    def _rename(
+        self,
+        account: Account,
+        session_id: bytes | None,
+        username: str,
+        renamed_at: datetime | None,
+        now: datetime,
+    ) -> Account | None:
+        """Return the renamed account; None: it changed since it was read."""
+        names = {"username": username, "former": account.username}
+        event = new_event(EventKind.RENAMED, account.id, now, session_id, **names)
+        try:
+            self._table.rename(account, username, username_key(username), renamed_at, event)
+        except Duplicate:
+            raise UsernameTaken from None
+        renamed = self._table.find(account.id)  # the statement may have run twice
+        return renamed if renamed and renamed.username == username else None

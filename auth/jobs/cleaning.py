@@ -109,6 +109,7 @@ class _Walks:
 
     def _old_operations(self, after: bytes, to: bytes) -> Cleaned:
         kept_since = self._now - OPERATIONS_KEPT
+        self._expired.empty_operations(after, to)
         return Cleaned(self._expired.delete_operations(after, to, kept_since), to)
 
     def _event_batch_end(self, after: bytes) -> bytes | None:

@@ -7,7 +7,6 @@ transaction of the change. A dry run is the real run, rolled back.
 import hashlib
 import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +20,6 @@ from auth.errors import Unavailable
 from auth.external.database import REQUEST_SECONDS, Database
 from auth.external.failures import Duplicate
 from auth.jobs.operator_events import (
-    LAST_KEY,
     Arguments,
     Batch,
     Command,
@@ -47,15 +45,18 @@ from auth.refusals import (
 from auth.store.accounts import AccountTable
 from auth.store.operations import OperationTable
 from auth.store.records import Account, Operation
-from auth.times import Clock, id_text, parse_id
+from auth.times import Clock, id_text, new_id, parse_id
 
 logger = logging.getLogger(__name__)
 
 MAX_REASON = 500
 MAX_ARN = 255
+MAX_COMMAND = 32
+MAX_MESSAGE = 200
 DONE = "done"
 RUNNING = "running"  # the outcome of a long command until its last batch
 BATCHES_SECONDS = 4.0  # of one invocation; the next one goes on
+BEGINNING = Progress(b"", 0)
 
 
 @dataclass(frozen=True)
@@ -72,31 +73,24 @@ class Operate:
 
     def answer(self, event: object, request_id: str) -> dict[str, Any]:
         """Run a command and return its answer; it never raises."""
+        sent = CommandEvent("")
         try:
-            sent = msgspec.convert(event, CommandEvent)
-        except msgspec.ValidationError as error:
-            sent = CommandEvent("")
-            answered = refused(InvalidCommand(str(error)))
-        else:
-            answered = self._answered(sent, request_id)
+            sent = _sent(event)
+            with self.database.budget(REQUEST_SECONDS):
+                answered = self._run_by_role(sent, request_id)
+        except Refusal as refusal:
+            answered = refused(refusal)
+        except Unavailable as error:
+            logger.warning("an operator's command failed: %s", error)
+            answered = failed("unavailable", "The database is out of reach or busy; try again.")
+        except Exception as error:  # noqa: BLE001  # the last line of defence
+            logger.critical("bug: %s", where(error), extra={"event": "bug"})
+            answered = failed("internal_error", "A bug; the log has the details.")
+        finally:
+            self.database.close()
         answer = {"request_id": request_id, **answered}
         self._log(sent, answer)
         return answer
-
-    def _answered(self, sent: CommandEvent, request_id: str) -> dict[str, Any]:
-        try:
-            with self.database.budget(REQUEST_SECONDS):
-                return self._run_by_role(sent, request_id)
-        except Refusal as refusal:
-            return refused(refusal)
-        except Unavailable as error:
-            logger.warning("an operator's command failed: %s", error)
-            return failed("unavailable", "The database is out of reach or busy; try again.")
-        except Exception as error:  # noqa: BLE001  # the last line of defence
-            logger.critical("bug: %s", where(error), extra={"event": "bug"})
-            return failed("internal_error", "A bug; the log has the details.")
-        finally:
-            self.database.close()
 
     def _run_by_role(self, sent: CommandEvent, request_id: str) -> dict[str, Any]:
         command = self.commands.get(sent.command)
@@ -109,116 +103,88 @@ class Operate:
     def _once(self, command: Command, sent: CommandEvent, request_id: str) -> dict[str, Any]:
         """Run a command that changes something, if its id is new; record it in one transaction."""
         operation = self._operation(sent, request_id)
+        prepared = command.prepare() if command.prepare else None
+        run = partial(self._run, command, sent, prepared)
         try:
             if sent.dry_run:
-                tried = self.database.transaction(partial(self._run, command, sent), roll_back=True)
+                tried = self.database.transaction(run, roll_back=True)
                 answer = done(tried, dry_run=True)
-            elif command.batch:
-                self._check(command, sent)
-                return self._in_batches(command.batch, operation)
+            elif command.batch and command.role is self.role:
+                answer = self._in_batches(command.batch, operation)
             else:
-                answer = self.database.transaction(
-                    partial(self._recorded, command, sent, operation)
-                )
+                answer = self.database.transaction(partial(self._recorded, run, operation))
         except Duplicate as duplicate:
             if duplicate.key != "PRIMARY":
                 raise
-            return self._repeated(operation)
-        except Refusal as refusal:
-            answer = refused(refusal)
-            if not sent.dry_run and not self._record_refusal(operation, refusal, answer):
-                return self._repeated(operation)
+            answer = self._repeated(operation)
         return answer | {"operation": id_text(operation.command_id)}
 
     def _operation(self, sent: CommandEvent, request_id: str) -> Operation:
+        """Return the operation to record; a command without a good id is refused with a new one."""
+        now = self.clock()
         try:
-            command_id = uuid.UUID(sent.command_id).bytes
+            command_id = parse_id(sent.command_id)
         except ValueError:
-            raise InvalidCommand(fields={"command_id": "Send a UUID."}) from None
-        if len(sent.reason) > MAX_REASON or len(sent.operator.arn) > MAX_ARN:
-            raise InvalidCommand(fields={"reason": f"Use at most {MAX_REASON} characters."})
-        try:
-            content = msgspec.json.encode(
-                [self.role, sent.command, sent.reason, sent.arguments],
-                order="sorted",
-            )
-        except UnicodeEncodeError:
-            raise InvalidCommand("The event has half a character.") from None
+            command_id = new_id(now)
+        content = [self.role, sent.command, sent.reason, sent.arguments]
         return Operation(
             command_id=command_id,
-            digest=hashlib.sha256(content).digest(),
-            at=self.clock(),
+            digest=hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest(),
+            at=now,
             role=self.role.value,
-            arn=sent.operator.arn,
-            command=sent.command[:32],
+            arn=sent.operator.arn[:MAX_ARN],
+            command=sent.command,
             account_id=None,
-            reason=sent.reason,
+            reason=sent.reason[:MAX_REASON],
             outcome=DONE,
             result=b"",
             request_id=request_id,
         )
 
-    def _recorded(
-        self, command: Command, sent: CommandEvent, operation: Operation
-    ) -> dict[str, Any]:
+    def _recorded(self, run: Callable[[], Outcome], operation: Operation) -> dict[str, Any]:
         self.operations.add(operation)  # first, so that a parallel run with this id waits
-        outcome = self._run(command, sent)
-        answer = done(outcome) | {"request_id": operation.request_id}
+        once: dict[str, Any] = {}
+        try:
+            outcome = self.database.attempt(run)
+        except Refusal as refusal:
+            answer, code, account_id = refused(refusal), refusal.code, refusal.account_id
+        else:
+            answer, code, account_id = done(outcome), DONE, outcome.account_id
+            once = {"once": outcome.once} if outcome.once else {}
+        answer |= {"request_id": operation.request_id}
+        result = msgspec.json.encode(answer)
         self.operations.finish(
-            replace(operation, account_id=outcome.account_id, result=msgspec.json.encode(answer))
+            replace(operation, account_id=account_id, outcome=code, result=result)
         )
-        return answer | ({"once": outcome.once} if outcome.once else {})
+        return answer | once
 
     def _in_batches(self, batch: Batch, operation: Operation) -> dict[str, Any]:
         """Do the next batches of a long command, or begin it; each is a transaction of its own."""
-        stored = self.operations.find(operation.command_id)
-        if stored is None:
-            begun = replace(operation, outcome=RUNNING, result=_told(Progress(b"", 0)))
-            with suppress(Duplicate):  # a parallel run has just begun it
-                self.operations.add(begun)
-        elif stored.digest != operation.digest or stored.outcome != RUNNING:
-            return self._repeated(operation)
+        with suppress(Duplicate):  # it has begun
+            self.operations.add(replace(operation, outcome=RUNNING, result=_written(BEGINNING)))
         end = self.monotonic() + BATCHES_SECONDS
-        progress = self.database.transaction(partial(self._next_batch, batch, operation))
-        while not progress.is_over and self.monotonic() < end:
+        while True:
             progress = self.database.transaction(partial(self._next_batch, batch, operation))
-        result = {"accounts": progress.accounts, "finished": progress.is_over}
-        answer = done(Outcome(result, changed=progress.accounts > 0))
-        return answer | {"operation": id_text(operation.command_id)}
+            if progress is None:
+                return self._repeated(operation)
+            if self.monotonic() >= end:
+                result = {"accounts": progress.accounts, "finished": False}
+                return done(Outcome(result, changed=progress.accounts > 0))
 
-    def _next_batch(self, batch: Batch, operation: Operation) -> Progress:
+    def _next_batch(self, batch: Batch, operation: Operation) -> Progress | None:
+        """Do one batch; None: the operation is over, or is another one."""
         stored = self.operations.locked(operation.command_id)
-        if stored is None:
-            raise Unavailable("the operation was deleted meanwhile")
-        if stored.outcome != RUNNING:  # a parallel run has finished it
-            told = msgspec.json.decode(stored.result)
-            return Progress(LAST_KEY, told["result"]["accounts"])
-        progress = batch(_progress(stored.result))
-        if progress.is_over:
-            result = {"accounts": progress.accounts, "finished": True}
-            answer = done(Outcome(result, changed=progress.accounts > 0))
-            finished = msgspec.json.encode(answer | {"request_id": operation.request_id})
-            self.operations.finish(replace(stored, outcome=DONE, result=finished))
-        else:
-            self.operations.finish(replace(stored, result=_told(progress)))
-        return progress
-
-    def _record_refusal(
-        self, operation: Operation, refusal: Refusal, answer: dict[str, Any]
-    ) -> bool:
-        """Record a refused command; False: another run with this id was faster."""
-        answer |= {"request_id": operation.request_id}
-        stored = replace(
-            operation,
-            account_id=refusal.account_id,
-            outcome=refusal.code,
-            result=msgspec.json.encode(answer),
-        )
-        try:
-            self.operations.add(stored)
-        except Duplicate:
-            return False
-        return True
+        if stored is None or stored.digest != operation.digest or stored.outcome != RUNNING:
+            return None
+        progress = batch(_read(stored.result))
+        if not progress.is_over:
+            self.operations.finish(replace(stored, result=_written(progress)))
+            return progress
+        result = {"accounts": progress.accounts, "finished": True}
+        answer = done(Outcome(result, changed=progress.accounts > 0))
+        finished = msgspec.json.encode(answer | {"request_id": operation.request_id})
+        self.operations.finish(replace(stored, outcome=DONE, result=finished))
+        return None
 
     def _repeated(self, operation: Operation) -> dict[str, Any]:
         """Return the answer of the first run with this id."""
@@ -230,24 +196,16 @@ class Operate:
         if not stored.result:
             raise AccountDeleted
         answer: dict[str, Any] = msgspec.json.decode(stored.result)
-        return answer | {"operation": id_text(stored.command_id)}
+        return answer
 
-    def _check(self, command: Command, sent: CommandEvent) -> Arguments:
-        if command.role is not self.role:
-            raise WrongRole(f"{sent.command} needs the role {command.role}.")
-        if command.needs_reason and not sent.reason.strip():
-            raise InvalidCommand(fields={"reason": "Say why."})
-        try:
-            return msgspec.convert(sent.arguments, command.takes)
-        except msgspec.ValidationError as error:
-            raise InvalidCommand(str(error)) from None
-
-    def _run(self, command: Command, sent: CommandEvent) -> Outcome:
-        arguments = self._check(command, sent)
-        if not isinstance(arguments, OfAccount):
-            return command.run(arguments)
-        account = find_account(self.accounts, arguments.account)
+    def _run(self, command: Command, sent: CommandEvent, prepared: object = None) -> Outcome:
+        arguments = self._checked(command, sent)
         given = () if command.takes is OfAccount else (arguments,)
+        if prepared is not None:
+            given = (*given, prepared)
+        if not isinstance(arguments, OfAccount):
+            return command.run(*given)
+        account = find_account(self.accounts, arguments.account)
         try:
             outcome = command.run(account, *given)
         except Refusal as refusal:
@@ -255,19 +213,63 @@ class Operate:
             raise
         return replace(outcome, account_id=account.id)
 
+    def _checked(self, command: Command, sent: CommandEvent) -> Arguments:
+        if command.role is not self.role:
+            raise WrongRole(f"{sent.command} needs the role {command.role}.")
+        if command.role is not Role.VIEW:
+            _check_id_and_reason(command, sent)
+        try:
+            return msgspec.convert(sent.arguments, command.takes)
+        except msgspec.ValidationError as error:
+            raise InvalidCommand(_short(error)) from None
+
     def _log(self, sent: CommandEvent, answer: dict[str, Any]) -> None:
         fields = {
             "event": "operated",
             "role": self.role,
-            "command": sent.command[:32],
+            "command": sent.command[:MAX_COMMAND],
             "operator": sent.operator.arn[:MAX_ARN],
-            "operation": sent.command_id[:36],
+            "operation": answer.get("operation") or _canonical(sent.command_id),
             "dry_run": sent.dry_run,
             "account_id": answer.get("account_id", ""),
         }
         if "error" in answer:
             fields["code"] = answer["error"]["code"]
-        logger.info("operator: %s", sent.command[:32], extra=fields)
+        logger.info("operator: %s", fields["command"], extra=fields)
+
+
+def _sent(event: object) -> CommandEvent:
+    try:
+        msgspec.json.encode(event)  # refuses lone surrogates, which no one could log or store
+        return msgspec.convert(event, CommandEvent)
+    except msgspec.ValidationError as error:
+        raise InvalidCommand(_short(error)) from None
+    except (UnicodeEncodeError, RecursionError):
+        raise InvalidCommand("The event is not JSON that can be stored.") from None
+
+
+def _canonical(text: str) -> str:
+    """Return the id of a command for the log; nothing if it is none."""
+    try:
+        return id_text(parse_id(text))
+    except ValueError:
+        return ""
+
+
+def _check_id_and_reason(command: Command, sent: CommandEvent) -> None:
+    try:
+        parse_id(sent.command_id)
+    except ValueError:
+        raise InvalidCommand(fields={"command_id": "Send a UUID, in lower case."}) from None
+    if len(sent.reason) > MAX_REASON:
+        raise InvalidCommand(fields={"reason": f"Use at most {MAX_REASON} characters."})
+    if command.needs_reason and not sent.reason.strip():
+        raise InvalidCommand(fields={"reason": "Say why."})
+
+
+def _short(error: Exception) -> str:
+    """Return the text of an error, which may quote a long name."""
+    return str(error)[:MAX_MESSAGE]
 
 
 def find_account(accounts: AccountTable, text: str) -> Account:
@@ -285,10 +287,10 @@ def find_account(accounts: AccountTable, text: str) -> Account:
     return found
 
 
-def _told(progress: Progress) -> bytes:
+def _written(progress: Progress) -> bytes:
     return msgspec.json.encode([progress.reached.hex(), progress.accounts])
 
 
-def _progress(result: bytes) -> Progress:
+def _read(result: bytes) -> Progress:
     reached, accounts = msgspec.json.decode(result)
     return Progress(bytes.fromhex(reached), accounts)

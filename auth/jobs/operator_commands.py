@@ -1,7 +1,8 @@
 """The commands of operators that change something, each one function over the flows."""
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,11 +12,11 @@ import msgspec
 from auth.credentials.passwords import Passwords
 from auth.credentials.recovery_codes import new_recovery_code, shown
 from auth.credentials.usernames import username_key
-from auth.errors import InvalidUsername, Unavailable, UsernameTaken
+from auth.errors import InvalidUsername, UsernameTaken
 from auth.flows import rate_limits
 from auth.flows.accounts import Accounts
 from auth.flows.history import AccountHistory, Export
-from auth.flows.rate_limits import Limited, RateLimits
+from auth.flows.rate_limits import Limit, RateLimits
 from auth.flows.renaming import Renamings
 from auth.flows.suspensions import NO_END, Suspensions, shown_end
 from auth.jobs.operator_events import (
@@ -37,18 +38,19 @@ from auth.refusals import (
 from auth.store.account_lists import AccountLists
 from auth.store.accounts import AccountTable
 from auth.store.events import new_event
-from auth.store.records import Account, EventKind, RecoveryCode
+from auth.store.records import Account, EventKind, RecoveryCode, Session
 from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.sessions import SessionTable
 from auth.texts import without_controls
 from auth.times import Clock, parse_id, rfc3339
 
+COUNTED, COUNTING_SECONDS = 10_000, 4.0  # accounts in one statement, and the time for all
 BATCH = 500  # accounts whose sessions end in one transaction
 MAX_MESSAGE = 255  # characters of what a suspended player reads
 CODE_LIFETIME = timedelta(hours=24)
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-_DURATION = re.compile(r"([1-9]\d{0,4})([mhdw])")
+_DURATION = re.compile("([1-9][0-9]{0,4})([mhdw])")
 
 
 class SuspendArguments(OfAccount, kw_only=True):
@@ -84,6 +86,14 @@ class RecoverArguments(OfAccount):
 
 
 @dataclass(frozen=True)
+class NewCode:
+    """A recovery code that was just made, with its hash."""
+
+    text: str
+    hash: str
+
+
+@dataclass(frozen=True)
 class OperatorCommands:
     """The commands, with the flows and tables that they call."""
 
@@ -93,12 +103,13 @@ class OperatorCommands:
     codes: RecoveryCodeTable
     suspensions: Suspensions
     renamings: Renamings
-    purges: Accounts
+    owners: Accounts
     history: AccountHistory
     limits: RateLimits
     passwords: Passwords
     render: Callable[[Export], dict[str, Any]]
     clock: Clock
+    monotonic: Callable[[], float] = time.monotonic
 
     def all(self) -> list[Command]:
         """Return the commands."""
@@ -109,7 +120,9 @@ class OperatorCommands:
             Command("note", Role.SUPPORT, OfAccount, self.note, needs_reason=True),
             Command("unlock", Role.SUPPORT, OfAccount, self.unlock),
             Command("rename", Role.SUPPORT, RenameArguments, self.rename),
-            Command("recover", Role.SUPPORT, RecoverArguments, self.recover),
+            Command(
+                *("recover", Role.SUPPORT, RecoverArguments, self.recover), prepare=self.new_code
+            ),
             Command("delete", Role.OWN, OfAccount, self.delete),
             Command("sign-out everybody", Role.OWN, Nothing, self.count, batch=self.sign_out_batch),
             Command("export", Role.OWN, OfAccount, self.export),
@@ -127,7 +140,11 @@ class OperatorCommands:
             raise InvalidCommand(fields={"player_reason": reason})
         until = self._end(arguments)
         self.suspensions.suspend(account, until, message, replace=arguments.replace)
-        result = {"username": account.username, "until": shown_end(until)}
+        result = {
+            "username": account.username,
+            "until": shown_end(until),
+            "player_reason": message,
+        }
         return Outcome(result)
 
     def lift(self, account: Account) -> Outcome:
@@ -159,52 +176,65 @@ class OperatorCommands:
 
     def unlock(self, account: Account) -> Outcome:
         """Make the rate limits of an account full again, so that an attacked player gets in."""
-        emptied = self.limits.forgive(buckets_of(account, self._session_ids(account)))
+        buckets = sign_in_buckets(account, self.sessions.all_of(account.id))
+        own = (rate_limits.PASSWORD_CHECK_BY_ACCOUNT, rate_limits.CHANGE_BY_ACCOUNT)
+        limited = [bucket.limited for bucket in buckets]
+        emptied = self.limits.forgive([*limited, *((limit, (account.id,)) for limit in own)])
         return Outcome({"username": account.username, "limits": emptied}, emptied > 0)
 
     def rename(self, account: Account, arguments: RenameArguments) -> Outcome:
         """Give an account another name."""
+        result = {"username": arguments.username, "former": account.username}
+        if arguments.username == account.username:
+            return Outcome(result, changed=False)
         try:
-            self.renamings.rename_by_operator(account, arguments.username)
+            renamed = self.renamings.rename_by_operator(account, arguments.username)
         except InvalidUsername as invalid:
             raise NameRefused(fields=invalid.fields) from None
         except UsernameTaken:
             raise NameRefused(fields={"username": "Another account has this name."}) from None
-        result = {"username": arguments.username, "former": account.username}
+        if not renamed:
+            raise Changed
         return Outcome(result)
 
-    def recover(self, account: Account, arguments: RecoverArguments) -> Outcome:
+    def new_code(self) -> NewCode:
+        """Return a recovery code with its hash, which takes its time."""
+        text = new_recovery_code()
+        return NewCode(text, self.passwords.hash(text))
+
+    def recover(self, account: Account, arguments: RecoverArguments, new: NewCode) -> Outcome:
         """Make a recovery code for a player, good for 24 hours; it replaces the player's own."""
         now = self.clock()
         if arguments.cancel:
-            if not self.codes.cancel(account.id):
+            if not self.codes.cancel(account.id, now):
                 raise NothingToCancel
             return Outcome({"username": account.username, "cancelled": True})
-        text, expires_at = new_recovery_code(), now + CODE_LIFETIME
-        # Hashed inside the transaction, which has locked nothing yet but the operation's own row.
         code = RecoveryCode(
             account_id=account.id,
-            hash=self.passwords.hash(text),
+            hash=new.hash,
             created_at=now,
-            expires_at=expires_at,
+            expires_at=now + CODE_LIFETIME,
         )
         event = new_event(EventKind.RECOVERY_CODE_MADE, account.id, now)
         if not self.codes.replace(account, code, event):
             raise Changed
-        result = {"username": account.username, "expires_at": rfc3339(expires_at)}
-        return Outcome(result, once={"recovery_code": shown(text)})
+        result = {"username": account.username, "expires_at": rfc3339(now + CODE_LIFETIME)}
+        return Outcome(result, once={"recovery_code": shown(new.text)})
 
     def delete(self, account: Account) -> Outcome:
         """Delete an account and all that belongs to it, as its owner would."""
-        try:
-            self.purges.purge(account)
-        except Unavailable:
-            raise Changed from None
+        if not self.owners.purge(account):
+            raise Changed
         return Outcome(once={"username": account.username})  # the name is not kept
 
     def count(self, _: Nothing) -> Outcome:
-        """Return how many accounts a sign-out of everybody concerns."""
-        return Outcome({"accounts": self.lists.count(), "finished": False})
+        """Return how many accounts a sign-out of everybody concerns, or at least how many."""
+        end = self.monotonic() + COUNTING_SECONDS
+        accounts, last = self.lists.count(b"", COUNTED)
+        while last is not None and self.monotonic() < end:
+            more, last = self.lists.count(last, COUNTED)
+            accounts += more
+        return Outcome({"accounts": accounts, "finished": last is None}, changed=accounts > 0)
 
     def sign_out_batch(self, progress: Progress) -> Progress:
         """End the sessions of the next accounts. Game servers are not told of each."""
@@ -233,20 +263,35 @@ class OperatorCommands:
             raise InvalidCommand(fields={"until": "The end must lie in the future."})
         return until
 
-    def _session_ids(self, account: Account) -> list[bytes]:
-        return [session.id for session in self.sessions.all_of(account.id)]
+
+@dataclass(frozen=True)
+class Bucket:
+    """A limit with its subject; `session_id`: of the known device that it is for."""
+
+    limit: Limit
+    subject: tuple[bytes, ...]
+    session_id: bytes | None = None
+
+    @property
+    def limited(self) -> tuple[Limit, tuple[bytes, ...]]:
+        """Return it as `RateLimits` takes it."""
+        return self.limit, self.subject
 
 
-def buckets_of(account: Account, session_ids: list[bytes]) -> Limited:
-    """Return the limits on an account; those by address cannot be known."""
-    known = ((rate_limits.LOGIN_FROM_KNOWN_DEVICE, (account.id, one)) for one in session_ids)
-    return (
-        (rate_limits.LOGIN_BY_ACCOUNT, (username_key(account.username),)),
-        (rate_limits.PASSWORD_CHECK_BY_ACCOUNT, (account.id,)),
-        (rate_limits.CHANGE_BY_ACCOUNT, (account.id,)),
-        (rate_limits.SESSIONS_BY_ACCOUNT, (account.id,)),
-        *known,
-    )
+def sign_in_buckets(account: Account, sessions: Iterable[Session]) -> list[Bucket]:
+    """Return the limits on signing in to an account; those by address cannot be known.
+
+    A session that outlived a new epoch proves no known device.
+    """
+    known = (one.id for one in sessions if one.epoch == account.epoch)
+    return [
+        Bucket(rate_limits.LOGIN_BY_ACCOUNT, (username_key(account.username),)),
+        Bucket(rate_limits.SESSIONS_BY_ACCOUNT, (account.id,)),
+        *(
+            Bucket(rate_limits.LOGIN_FROM_KNOWN_DEVICE, (account.id, one), session_id=one)
+            for one in known
+        ),
+    ]
 
 
 def _duration(text: str) -> timedelta:

@@ -70,6 +70,7 @@ class Command:
     takes: type[Arguments]
     run: Callable[..., Outcome]
     needs_reason: bool = False
+    prepare: Callable[[], object] | None = None  # slow work before the transaction; `run` gets it
     batch: Batch | None = None  # does the work of a long command, which `run` only previews
 
 

@@ -15,8 +15,8 @@ import msgspec
 from auth.credentials.usernames import MAX_LENGTH, username_key
 from auth.flows.rate_limits import RateLimits
 from auth.flows.suspensions import shown_end
-from auth.jobs.operate import find_account
-from auth.jobs.operator_commands import buckets_of, read_time
+from auth.jobs.operate import RUNNING, find_account
+from auth.jobs.operator_commands import read_time, sign_in_buckets
 from auth.jobs.operator_events import Arguments, Command, OfAccount, Outcome, Role
 from auth.refusals import InvalidCommand
 from auth.store.account_lists import AccountLists
@@ -30,6 +30,7 @@ from auth.times import Clock, id_text, parse_id, rfc3339
 
 PAGE = 50
 MAX_EVENTS = 1000
+NOT_NEXT = "Give the value of `next`."
 FIRST, LAST = b"\0" * 16, b"\xff" * 16  # ids
 
 
@@ -85,12 +86,9 @@ class OperatorViews:
         text = arguments.name.strip()
         if not text:
             raise InvalidCommand(fields={"name": "Give the beginning of a name, or an id."})
-        try:
-            parse_id(text.lower())
-        except ValueError:
-            pass
-        else:
-            return self._page([find_account(self.accounts, text)], "")
+        if (identifier := _id_or_none(text)) is not None:
+            one = self.accounts.find(identifier)
+            return self._page([one] if one else [], "")
         if len(text) > MAX_LENGTH or not text.isascii():
             return self._page([], "")
         after = username_key(arguments.after or "")
@@ -99,6 +97,8 @@ class OperatorViews:
 
     def list_accounts(self, arguments: ListArguments) -> Outcome:
         """List the suspended accounts, or the newest ones."""
+        if arguments.suspended and arguments.since:
+            raise InvalidCommand(fields={"since": "Send either this or suspended."})
         if arguments.suspended:
             return self._list_suspended(arguments.after)
         since = _id_at(read_time(arguments.since, "since")) if arguments.since else FIRST
@@ -126,7 +126,7 @@ class OperatorViews:
         sessions, code = self.sessions.all_of(account.id), self.codes.find(account.id)
         lasting = [one for one in sessions if one.lasts(account, now)]
         used = max((one.rotated_at for one in sessions), default=None)
-        by = self.operations.suspension(account.id) if account.suspended_until else None
+        by = self.operations.suspension(account.id) if account.is_suspended(now) else None
         result = {
             **self._account(account),
             "suspended_by": _operation(by) if by else None,
@@ -141,12 +141,16 @@ class OperatorViews:
     def _limits(
         self, account: Account, sessions: Sequence[Session], now: datetime
     ) -> list[dict[str, Any]]:
-        """Return the limits that refuse this account now, and for how many seconds."""
-        limited = buckets_of(account, [one.id for one in sessions])
-        waits = self.limits.waits(limited, now)
+        """Return the limits that refuse a sign-in now, and for how many seconds."""
+        buckets = sign_in_buckets(account, sessions)
+        waits = self.limits.waits([bucket.limited for bucket in buckets], now)
         return [
-            {"limit": limit.name, "seconds": wait}
-            for (limit, _), wait in zip(limited, waits, strict=True)
+            {
+                "limit": bucket.limit.name,
+                "seconds": wait,
+                "session_id": id_text(bucket.session_id) if bucket.session_id else None,
+            }
+            for bucket, wait in zip(buckets, waits, strict=True)
             if wait
         ]
 
@@ -166,12 +170,9 @@ class OperatorViews:
 
     def list_operations(self, arguments: LogArguments) -> Outcome:
         """List what operators did, the newest first: to one account, or at all."""
-        text = arguments.account
-        account = find_account(self.accounts, text) if text else None
+        account_id = self._account_id(arguments.account) if arguments.account else None
         since = read_time(arguments.since, "since") if arguments.since else EVER
-        last = _id(arguments.after, "after") if arguments.after else None
-        before = self.operations.find(last) if last else None
-        account_id = account.id if account else None
+        before = self._operation_before(arguments.after) if arguments.after else None
         found = self.operations.newest(account_id, PAGE + 1, since=since, before=before)
         names = self.lists.usernames({one.account_id for one in found if one.account_id})
         rows = [
@@ -182,6 +183,16 @@ class OperatorViews:
         return Outcome(
             {"operations": rows, "next": following}, changed=False, account_id=account_id
         )
+
+    def _account_id(self, text: str) -> bytes:
+        """Return an account's id, which may be that of a deleted one."""
+        return _id_or_none(text) or find_account(self.accounts, text).id
+
+    def _operation_before(self, after: str) -> Operation:
+        found = self.operations.find(_id(after, "after"))
+        if found is None:
+            raise InvalidCommand(fields={"after": NOT_NEXT})
+        return found
 
     def _account(self, account: Account) -> dict[str, Any]:
         suspended = account.is_suspended(self.clock())
@@ -227,8 +238,18 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "account_id": id_text(operation.account_id) if operation.account_id else None,
         "reason": operation.reason,
         "outcome": operation.outcome,
+        "result": _result(operation),
         "request_id": operation.request_id,
     }
+
+
+def _result(operation: Operation) -> dict[str, Any]:
+    """Return what the operator was told; nothing if the account is gone, or it is under way."""
+    if not operation.result or operation.outcome == RUNNING:
+        return {}
+    answer: dict[str, Any] = msgspec.json.decode(operation.result)
+    result: dict[str, Any] = answer.get("result", {})
+    return result
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -239,7 +260,14 @@ def _id(text: str, field: str) -> bytes:
     try:
         return uuid.UUID(text).bytes
     except ValueError:
-        raise InvalidCommand(fields={field: "Give the value of `next`."}) from None
+        raise InvalidCommand(fields={field: NOT_NEXT}) from None
+
+
+def _id_or_none(text: str) -> bytes | None:
+    try:
+        return parse_id(text.lower())
+    except ValueError:
+        return None
 
 
 def _id_at(moment: datetime) -> bytes:

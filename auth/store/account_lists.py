@@ -61,11 +61,15 @@ class AccountLists:
         )
         return {row["id"]: row["username"] for row in result.rows}
 
-    def count(self) -> int:
-        """Return the number of accounts."""
-        result = self.database.execute("SELECT COUNT(*) AS accounts FROM accounts")
-        accounts: int = result.rows[0]["accounts"]
-        return accounts
+    def count(self, after: bytes, limit: int) -> tuple[int, bytes | None]:
+        """Count the next accounts; return their number and the last id, None at the end."""
+        (row,) = self.database.execute(
+            "SELECT COUNT(*) AS accounts, MAX(id) AS last FROM"
+            " (SELECT id FROM accounts WHERE id > %s ORDER BY id LIMIT %s) AS following",
+            after,
+            limit,
+        ).rows
+        return row["accounts"], row["last"] if row["accounts"] == limit else None
 
     def end_sessions(self, after: bytes, limit: int) -> tuple[bytes | None, int]:
         """End the sessions of the next accounts by a new epoch.

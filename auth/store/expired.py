@@ -127,13 +127,7 @@ class ExpiredRows:
             f" WHERE e.account_id IN ({places}) AND a.id IS NULL",
             accounts,
         )
-        texts = Statement(
-            "UPDATE operations o LEFT JOIN accounts a ON a.id = o.account_id"
-            " SET o.reason = '', o.result = ''"
-            f" WHERE o.account_id IN ({places}) AND a.id IS NULL",
-            accounts,
-        )
-        return self._database.transact(deletion, history, texts)
+        return self._database.transact(deletion, history)
 
     def delete_events(self, after: int, to: int, now: datetime) -> int:
         """Delete the events in this range of numbers that are old; return their number."""
@@ -163,6 +157,20 @@ class ExpiredRows:
             result.rows[0]["seq"],
             limit,
         ).changed
+
+    def empty_operations(self, after: bytes, to: bytes) -> None:
+        """Empty the texts of the operations in this range of ids whose accounts are gone.
+
+        An account's deletion does so, too, but not a clean-up of guests, nor for an operation that
+        was under way. Why an operator deleted an account is kept.
+        """
+        self._database.execute(
+            "UPDATE operations o LEFT JOIN accounts a ON a.id = o.account_id"
+            " SET o.reason = '', o.result = '' WHERE o.command_id > %s AND o.command_id <= %s"
+            " AND o.account_id IS NOT NULL AND a.id IS NULL AND o.command <> 'delete'",
+            after,
+            to,
+        )
 
     def delete_operations(self, after: bytes, to: bytes, moment: datetime) -> int:
         """Delete the operations in this range of ids from before a moment."""

@@ -51,13 +51,14 @@ class OperationTable:
         return Operation(**result.rows[0]) if result.rows else None
 
     def suspension(self, account_id: bytes) -> Operation | None:
-        """Return the operation that suspended an account last."""
+        """Return the operation that suspended an account last; None: it was lifted since."""
         result = self._database.execute(
-            f"{_READ} WHERE account_id = %s AND command = 'suspend' AND outcome = 'done'"
-            " ORDER BY at DESC LIMIT 1",
+            f"{_READ} WHERE account_id = %s AND command IN ('suspend', 'lift')"
+            " AND outcome = 'done' ORDER BY at DESC LIMIT 1",
             account_id,
         )
-        return Operation(**result.rows[0]) if result.rows else None
+        found = [Operation(**row) for row in result.rows if row["command"] == "suspend"]
+        return found[0] if found else None
 
     def newest(
         self,

@@ -96,11 +96,12 @@ class RecoveryCodeTable:
         except Duplicate:  # the event of our own first try, whose code another call has replaced
             return True
 
-    def cancel(self, account_id: bytes) -> bool:
-        """Delete a code that an operator has made; False: there is none."""
+    def cancel(self, account_id: bytes, now: datetime) -> bool:
+        """Delete a code that an operator has made; False: there is none that lasts."""
         result = self._database.execute(
-            "DELETE FROM recovery_codes WHERE account_id = %s AND expires_at IS NOT NULL",
+            "DELETE FROM recovery_codes WHERE account_id = %s AND expires_at > %s",
             account_id,
+            now,
         )
         return result.changed > 0
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -220,6 +221,26 @@ def test_suspend_again(tables: Tables, clock: FakeClock) -> None:
     done = operator.must("log", since=earlier)["operations"]
     assert [(one["command"], one["reason"]) for one in done] == [("suspend", "1203")]
     assert operator.must("players show", account=done[0]["account_id"])["username"] == "Ada"
+    assert done[0]["result"]["player_reason"] == "Cheating"
+
+
+def test_delete_again(tables: Tables, clock: FakeClock) -> None:
+    """Accounts deleted since the backup, by owner or operator, are found and deleted again."""
+    before, own, by_operator, _ = players = [Player() for _ in range(4)]
+    for player in players:
+        assert player.register().status == 201
+    assert before.delete().status == 200
+    time = f"{system_clock():%Y-%m-%d %H:%M:%S.%f}"
+    clock.advance(minutes=2)
+    with backup(tables):
+        clock.advance(minutes=2)
+        assert own.delete().status == 200
+        Operator().must("delete", account=by_operator.username, reason="ticket 4711")
+    found = tables.run(statement("deleted since").replace(TIME, time))
+    assert len(found) == 2
+    for row in found:
+        Operator().must("delete", account=str(uuid.UUID(str(row["account"]))))
+    assert [player.log_in().status for player in players] == [401, 401, 401, 200]
 
 
 def test_codes_after_rolling_back(tables: Tables) -> None:

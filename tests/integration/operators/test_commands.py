@@ -7,10 +7,11 @@ import pytest
 
 from auth.jobs import operate, operator_commands
 from tests.conftest import FakeClock, Tables
-from tests.play.operators import Operator
+from tests.play.operators import Operator, invoke
 from tests.play.players import PASSWORD, Player
 
 NEW_PASSWORD = "seven wooden ladders tonight"
+NOTHING = "nothing_to_cancel"
 
 
 @pytest.fixture
@@ -71,6 +72,64 @@ def test_recover(player: Player, operator: Operator, clock: FakeClock) -> None:
     assert player.recover(late, PASSWORD).code == "invalid_credentials"
 
 
+def test_cancelled_code(player: Player, operator: Operator, tables: Tables) -> None:
+    """An operator's code can be made worthless; the player's own, a used and an old one cannot."""
+    own = player.saved_code()
+    assert operator.run("recover", account="Ada", cancel=True)["error"]["code"] == NOTHING
+    assert player.recover(own, NEW_PASSWORD).status == 200
+    cancelled = operator.run("recover", account="Ada")["once"]["recovery_code"]
+    assert operator.must("recover", account="Ada", cancel=True)["cancelled"] is True
+    assert player.recover(cancelled, PASSWORD).code == "invalid_credentials"
+    used = operator.run("recover", account="Ada")["once"]["recovery_code"]
+    assert player.recover(used, PASSWORD).status == 200
+    assert operator.run("recover", account="Ada", cancel=True)["error"]["code"] == NOTHING
+    assert operator.run("recover", account="Ada")["ok"]
+    tables.run("UPDATE recovery_codes SET expires_at = expires_at - INTERVAL 25 HOUR")
+    assert operator.run("recover", account="Ada", cancel=True)["error"]["code"] == NOTHING
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"command_id": "x"}, {"command_id": ""}, {"reason": "x" * 501}],
+    ids=["id", "no id", "reason"],
+)
+def test_wrong_role_in_disguise(tables: Tables, more: dict[str, Any]) -> None:
+    """A command of another role is recorded, whatever else is wrong with it."""
+    event = {"command": "delete", "arguments": {"account": "Ada"}, **more}
+    assert invoke(event, "support")["error"]["code"] == "wrong_role"
+    (row,) = tables.run("SELECT role, command, outcome FROM operations")
+    assert row == {"role": "support", "command": "delete", "outcome": "wrong_role"}
+
+
+def test_long_claims(player: Player, tables: Tables) -> None:
+    """A long ARN is cut, since it is only a claim; a long unknown argument is refused."""
+    event: dict[str, Any] = {"command": "lift", "command_id": str(uuid.uuid4())}
+    event |= {"operator": {"arn": "arn:" + "x" * 600}}
+    assert invoke({**event, "arguments": {"account": "Ada"}}, "support")["ok"]
+    event |= {"command_id": str(uuid.uuid4())}
+    refused = invoke({**event, "arguments": {"account": "Ada", "x" * 5000: 1}}, "support")
+    assert refused["error"]["code"] == "invalid_command"
+    assert [len(row["arn"]) for row in tables.run("SELECT arn FROM operations")] == [255, 255]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"command": "players find", "arguments": {"name": "a", "after": "\ud800"}},
+        {"command": "players show", "arguments": {"account": "Ada", "\ud800": 1}},
+        {"command": "lift", "operator": {"arn": "\ud800"}, "arguments": {"account": "Ada"}},
+        {"command": "\ud800"},
+        {"\ud800": 1},
+    ],
+    ids=ascii,
+)
+def test_half_characters(player: Player, tables: Tables, event: dict[str, Any]) -> None:
+    """An event with half a character, which cannot be stored or logged, is refused."""
+    for role in ("view", "support"):
+        assert invoke(event, role)["error"]["code"] == "invalid_command"
+    assert tables.count("operations") == 0
+
+
 def test_wrong_role(player: Player, operator: Operator, tables: Tables) -> None:
     """A command that belongs to another role is refused, and recorded."""
     answer = operator.run("delete", role="support", account="Ada")
@@ -129,6 +188,7 @@ def test_rename(player: Player, operator: Operator) -> None:
         refused = operator.run("rename", account="Ada", username=name)
         assert refused["error"]["code"] == "name_refused", name
         assert refused["error"]["fields"]["username"]
+    assert operator.run("rename", account="Ada", username="Ada")["changed"] is False
     operator.must("rename", account="Ada", username="Cleo")
     assert player.me().json["account"]["username"] == "Cleo"
     back = player.ask("PUT", "/v1/me/username", {"username": "Ada", **player.proof()})
@@ -143,8 +203,9 @@ def test_no_such_account(player: Player, operator: Operator, tables: Tables, acc
     answer = operator.run("lift", account=account)
     assert answer["error"]["code"] in {"not_found", "invalid_command"}
     assert "\n" not in answer["error"]["message"]
-    assert operator.run("players show", account=account)["error"]["code"] == "not_found"
-    assert tables.count("operations") <= 1
+    shown = operator.run("players show", account=account)["error"]["code"]
+    assert shown == answer["error"]["code"]
+    assert tables.count("operations") == (0 if account == "\ud800" else 1)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +214,7 @@ def test_no_such_account(player: Player, operator: Operator, tables: Tables, acc
         {},
         {"for_": "0d"},
         {"for_": "7 days"},
+        {"for_": "\u0667d"},
         {"for_": "7d", "for_good": True},
         {"until": "2020-01-01T00:00:00Z"},
         {"until": "2027-01-01T00:00:00"},

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from auth.app import create_operate
+from auth.jobs import operator_commands
 from tests.conftest import Tables
 from tests.integration.database.test_lost_answers import Wire, wire  # noqa: F401  # a fixture
 from tests.play.operators import ROLE_OF, Operator, invoke
@@ -108,6 +109,57 @@ def test_lost_answers(
     tries = (invoke(event, "support") for _ in range(5))  # a busy machine may answer "try again"
     assert any(answer["ok"] for answer in tries)
     assert counts(tables) == (1, 1, 1)
+
+
+def test_refused_at_once(player: Player, tables: Tables) -> None:
+    """Of many refused runs with one id, one is recorded, and all who learn it learn the same."""
+    environment = os.environ | {"OPERATOR_ROLE": "support"}
+    functions = [create_operate(environment) for _ in range(10)]
+    event = event_of("suspend", arguments={**SUSPEND, "account": "nobody"})
+    with ThreadPoolExecutor(10) as threads:
+        answers = list(threads.map(lambda one: one.answer(event, ""), functions))
+    final = invoke(event, "support") | {"request_id": ""}
+    assert final["error"]["code"] == "not_found"
+    assert all(answer in (final, answers[0]) for answer in answers)
+    assert tables.count("operations") == 1
+
+
+@pytest.mark.parametrize("statement", ["UPDATE accounts", "UPDATE operations", "COMMIT"])
+@pytest.mark.parametrize("answered", [True, False])
+def test_lost_batches(
+    tables: Tables,
+    wire: Wire,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    *,
+    answered: bool,
+) -> None:
+    """Wherever the connection breaks, each player is signed out exactly once."""
+    monkeypatch.setattr(operator_commands, "BATCH", 2)
+    for number in range(5):
+        assert Player(f"player.{number}").register().status == 201
+    event = event_of("sign-out everybody")
+    wire.cut_at(statement, answered=answered, times=2)
+    answers = [invoke(event, "own") for _ in range(3)]
+    assert wire.cuts
+    assert answers[-1]["result"] == {"accounts": 5, "finished": True}
+    assert [row["epoch"] for row in tables.run("SELECT epoch FROM accounts")] == [1] * 5
+
+
+def test_batches_at_once(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parallel runs with one id share the work, and sign each player out exactly once."""
+    monkeypatch.setattr(operator_commands, "BATCH", 1)
+    for number in range(12):
+        assert Player(f"player.{number}").register().status == 201
+    environment = os.environ | {"OPERATOR_ROLE": "own"}
+    functions = [create_operate(environment) for _ in range(8)]
+    event = event_of("sign-out everybody")
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda one: one.answer(event, ""), functions))
+    assert {answer["result"]["accounts"] for answer in answers if answer["ok"]} == {12}
+    assert [row["epoch"] for row in tables.run("SELECT epoch FROM accounts")] == [1] * 12
+    other = invoke({**event, "reason": "another"}, "own")
+    assert other["error"]["code"] == "command_id_reused"
 
 
 @pytest.mark.parametrize("command", CHANGES)
