@@ -18,7 +18,7 @@ SQL = re.compile(
 # Statements belong in `store`, except for transactions, session settings, DDL, locks and users.
 ELSEWHERE = {
     "auth.external.connection": r"SET|SELECT 1|SELECT @@",
-    "auth.external.database": r"BEGIN$|COMMIT$|ROLLBACK$|SELECT 1$",
+    "auth.external.database": r"BEGIN$|COMMIT$|ROLLBACK$|ROLLBACK TO SAVEPOINT attempt$|SELECT 1$",
     "auth.jobs.database_users": r"CREATE USER|GRANT|ALTER USER|SELECT (GET|RELEASE)_LOCK"
     r"|SELECT 1 FROM accounts LIMIT 1$|SELECT, INSERT, UPDATE, DELETE$",
     "auth.jobs.migrate": r"SELECT (GET|RELEASE)_LOCK|BEGIN$|COMMIT$|ROLLBACK$"
