@@ -64,6 +64,7 @@ logger = logging.getLogger(__name__)
 
 CLEAN_UP_SECONDS = 60.0
 SPARE_SECONDS = 10.0  # of the time that Lambda gives to a run, not used
+ROLES = ("view", "support", "own")  # of operators
 
 
 def create_app(
@@ -218,19 +219,21 @@ def operate(environment: Mapping[str, str], event: object, request_id: str) -> d
     from auth.jobs.operator_events import failed
 
     try:
-        return _kept_operate(frozenset(environment.items())).answer(event, request_id)
+        settings = Settings.from_environment(environment)
+        role = choice(environment, "OPERATOR_ROLE", ROLES)
+        return _kept_operate(settings, role).answer(event, request_id)
     except SettingError as error:
         logger.critical("cannot start: %s", error, extra={"event": "setting_wrong"})
         return failed("internal_error", "The function cannot start; the log says why.")
 
 
-@lru_cache(maxsize=1)
-def _kept_operate(environment: frozenset[tuple[str, str]]) -> "Operate":
-    """Return what runs the commands, made once in a container, whose environment never changes."""
-    return create_operate(dict(environment))
+@lru_cache(maxsize=len(ROLES))  # a container has one
+def _kept_operate(settings: Settings, role: str) -> "Operate":
+    """Return what runs the commands, made once in a container."""
+    return create_operate(settings, role)
 
 
-def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) -> "Operate":
+def create_operate(settings: Settings, role: str, clock: Clock = system_clock) -> "Operate":
     """Return what runs the commands of one role of operators.
 
     Raises:
@@ -241,7 +244,6 @@ def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) 
     from auth.jobs.operator_events import Role
     from auth.jobs.operator_views import OperatorViews
 
-    settings = Settings.from_environment(environment)
     secret_store = SecretStore()
     database = _database(settings, secret_store)
     keys = TokenKeys(secret_store, settings.token_secret_id)
@@ -279,7 +281,6 @@ def create_operate(environment: Mapping[str, str], clock: Clock = system_clock) 
         clock,
     )
     commands = {command.name: command for command in (*changes.all(), *views.all())}
-    role = choice(environment, "OPERATOR_ROLE", [str(role) for role in Role])
     return Operate(Role(role), commands, database, accounts, operations, clock)
 
 

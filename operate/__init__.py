@@ -1,4 +1,4 @@
-"""The operator's commands for a stage: `smoke`, `token_keys`, `versions`.
+"""What an operator types: `python -m operate`, to help players and to look after a stage.
 
-They only call HTTP or the AWS API; the rules are in `auth`.
+It only calls HTTP or the AWS API; the rules are in `auth`.
 """

@@ -4,12 +4,12 @@ Exit status: 0 done, 1 refused, 2 wrong usage, 3 not permitted, 4 try again, 5 o
 """
 
 import argparse
+import io
 import json
 import sys
-import uuid
 from typing import Any
 
-from auth.times import id_text, new_id, system_clock
+from auth.times import id_text, new_id, parse_id, system_clock
 from local.terminal import Problem, say
 from operate import smoke, token_keys
 from operate.command_line import EVERYBODY, VIEW, CommandLine, parser, sent_arguments
@@ -28,6 +28,9 @@ STATUS_OF = {"invalid_command": USAGE, "unavailable": TRY_AGAIN, "internal_error
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack a character of a player's
+            stream.reconfigure(errors="backslashreplace")
     if given and given[0] in TOOLS:
         return TOOLS[given[0]](given[1:])
     options = parser().parse_args(given)
@@ -36,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check(options, command_id)
         _confirm(command, options)
+        if command is EVERYBODY:
+            sys.stderr.write(f"The id of this command is {command_id}.\n")
         functions = functions_of(options.stage, options.region, options.profile)
         event = _event(command, options, command_id, functions)
         answer = functions.invoke(command.role, event)
@@ -69,7 +74,7 @@ def _goes_on(answer: dict[str, Any], options: argparse.Namespace) -> bool:
 
 def _check(options: argparse.Namespace, command_id: str) -> None:
     try:
-        uuid.UUID(command_id)
+        parse_id(command_id)
     except ValueError:
         raise Problem("--command-id must be the id that an earlier run printed") from None
     if options.yes and options.reason == "" and "reason" in vars(options) and not _views(options):
@@ -82,15 +87,21 @@ def _views(options: argparse.Namespace) -> bool:
 
 def _confirm(command: CommandLine, options: argparse.Namespace) -> None:
     """Let the operator type the player's name before something ends."""
-    if not command.ends or options.yes or options.dry_run:
+    if not command.ends or options.yes or options.dry_run or vars(options).get("send_cancel"):
         return
     name = options.stage if command is EVERYBODY else options.send_account
     if not sys.stdin.isatty():
         raise Problem("no terminal to ask on: add --yes and --reason, or --dry-run")
     subject = "every player" if command is EVERYBODY else plain(name)
-    say(f"On the stage {options.stage}, {subject} will be {command.ends}.")
+    ends = (
+        "will be signed out of one session" if vars(options).get("send_session") else command.ends
+    )
+    # Not to the standard output, which may lead into a file.
+    sys.stderr.write(f"On the stage {options.stage}, {subject} {ends}.\n")
+    sys.stderr.write(f"{options.stage}: type {plain(name)} to go on: ")
+    sys.stderr.flush()
     try:
-        typed = input(f"{options.stage}: type {plain(name)} to go on: ")
+        typed = input()
     except (EOFError, KeyboardInterrupt):
         raise Problem("\nNothing was typed. Nothing was done.") from None
     if typed.strip() != name:
@@ -118,7 +129,7 @@ def _show(
     if options.json:
         say(json.dumps({"schema": f"{command.name.replace(' ', '.')}@1", **answer}, indent=2))
     elif status == DONE:
-        print_done(command.name, answer)
+        print_done(command.name, answer, options.stage)
     else:
         fields = error.get("fields", {})
         reasons = [f"{plain(name)}: {plain(reason)}" for name, reason in fields.items()]
@@ -136,7 +147,10 @@ def _fail(problem: Problem, command: CommandLine, command_id: str) -> int:
 
 def _say_how_to_repeat(status: int, command: CommandLine, command_id: str) -> None:
     if status in (TRY_AGAIN, UNKNOWN) and command.role != VIEW:
-        again = f"Repeat the command with --command-id {command_id}: it is done once at most."
+        again = (
+            f"Repeat the same command, with the same reason and --command-id {command_id}:"
+            " it is done once at most."
+        )
         sys.stderr.write(f"{again}\n")
 
 

@@ -85,7 +85,7 @@ COMMANDS = (
             ),
             Argument(("--replace",), "in place of an earlier suspension", "replace", FLAG),
         ),
-        "signed out everywhere and unable to sign in",
+        "will be signed out everywhere and unable to sign in",
     ),
     CommandLine("lift", SUPPORT, "end a suspension; the player signs in again", (ACCOUNT,)),
     CommandLine(
@@ -97,7 +97,7 @@ COMMANDS = (
             Argument(("--session",), "only this one, by its id", "session"),
             Argument(("--everybody",), "every player, as after a restore", "everybody", FLAG),
         ),
-        "signed out",
+        "will be signed out everywhere",
     ),
     CommandLine("note", SUPPORT, "keep a remark about a player", (ACCOUNT,)),
     CommandLine(
@@ -111,14 +111,14 @@ COMMANDS = (
         SUPPORT,
         "give a player another name",
         (ACCOUNT, Argument(("username",), "the new name", "username")),
-        "given another name",
+        "will be given another name",
     ),
     CommandLine(
         "recover",
         SUPPORT,
         "make a recovery code, good for 24 hours, for a player who lost the password or the device",
         (ACCOUNT, Argument(("--cancel",), "make the code worthless again", "cancel", FLAG)),
-        "open to whoever gets the code that is printed",
+        "can be taken over by whoever gets the printed code, and loses an earlier code",
     ),
     CommandLine(
         "export",
@@ -131,12 +131,12 @@ COMMANDS = (
         OWN,
         "delete an account and all that belongs to it",
         (ACCOUNT,),
-        "deleted, with everything that is stored about the player",
+        "will be deleted, with everything that is stored about the player",
     ),
 )
 
 # What `sign-out --everybody` means: another command, for another role.
-EVERYBODY = CommandLine("sign-out everybody", OWN, "", ends="signed out")
+EVERYBODY = CommandLine("sign-out everybody", OWN, "", ends="will be signed out everywhere")
 
 
 def parser() -> argparse.ArgumentParser:

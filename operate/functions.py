@@ -72,10 +72,7 @@ class Functions:
             raise Unknown(f"no answer from the function {name} ({kind})") from None
         if done.get("FunctionError"):
             raise Unknown(f"the function {name} failed: its log group has the reason")
-        answer = json.loads(text)
-        if not isinstance(answer, dict):
-            raise Unknown(f"the function {name} gave no answer")
-        return answer
+        return _answer_in(text, name)
 
 
 def functions_of(stage: str, region: str | None, profile: str | None) -> Functions:
@@ -122,6 +119,8 @@ def _local_functions(config: Any) -> Functions:
     except OSError:
         raise Problem("the local stack is not running: start it with `make run`") from None
     found = dict(line.partition("=")[::2] for line in lines)
+    if ENDPOINT not in found or SUFFIX not in found:
+        raise Problem("the local stack is of another version: start it again with `make run`")
     client = boto3.client(
         "lambda",
         endpoint_url=found[ENDPOINT],
@@ -131,6 +130,17 @@ def _local_functions(config: Any) -> Functions:
         config=config,
     )
     return Functions(client, f"local:{_user()}", "", found[SUFFIX])
+
+
+def _answer_in(text: bytes, name: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    part = "result" if isinstance(answer, dict) and answer.get("ok") else "error"
+    if not isinstance(answer, dict) or not isinstance(answer.get(part), dict):
+        raise Unknown(f"the function {name} gave no answer that this version understands")
+    return answer
 
 
 def _user() -> str:

@@ -55,28 +55,9 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             say(f"{'':{begun}}{line}")
 
 
-def print_result(result: dict[str, Any]) -> None:
-    """Print the result of a command that has no text of its own: its members, and each list."""
-    lists = {name: value for name, value in result.items() if isinstance(value, list)}
-    members = [(_title(name), _cell(value)) for name, value in result.items() if name not in lists]
-    if members:
-        print_members(members)
-    for name, rows in lists.items():
-        if rows:
-            titles = list(rows[0])
-            cells = [[_cell(row[title]) for title in titles] for row in rows]
-            print_table([_title(title) for title in titles], cells)
-        else:
-            say(f"{_title(name)}: none")
-
-
 def pairs(values: dict[str, Any]) -> str:
     """Return names and values on one line."""
     return ", ".join(f"{_title(name)} {plain(value)}" for name, value in values.items()) or NOTHING
-
-
-def _cell(value: object) -> str:
-    return pairs(value) if isinstance(value, dict) else plain(value)
 
 
 def _title(name: str) -> str:

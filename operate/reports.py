@@ -15,7 +15,6 @@ from operate.printing import (
     pairs,
     plain,
     print_members,
-    print_result,
     print_table,
 )
 
@@ -29,7 +28,7 @@ HELD_BACK = {
 }
 
 
-def print_done(command: str, answer: dict[str, Any]) -> None:
+def print_done(command: str, answer: dict[str, Any], stage: str) -> None:
     """Print the answer to a command that was done, or tried by a dry run."""
     result, once = answer["result"], answer.get("once", {})
     if command in VIEWS:
@@ -40,12 +39,12 @@ def print_done(command: str, answer: dict[str, Any]) -> None:
     if "export" in once:
         say(json.dumps(once["export"], indent=2))
         sys.stderr.write(
-            f"The data of {_name(result)} are printed. Send them to the owner alone.\n"
+            f"{stage}: The data of {_name(result)} are printed. Send them to the owner alone.\n"
         )
-    elif command in SENTENCES:
-        say(SENTENCES[command](result, answer))
+    elif command == "export" and not answer["dry_run"]:
+        sys.stderr.write(f"{stage}: {SENTENCES[command](result, answer)}\n")
     else:
-        print_result(result | once)
+        say(f"{stage}: {SENTENCES[command](result, answer)}")
 
 
 def _print_players(result: Result) -> None:
@@ -120,6 +119,7 @@ def _print_log(result: Result) -> None:
         [
             minute(one["at"]),
             _operator(one),
+            plain(one["role"]),
             plain(one["command"]),
             plain(one["outcome"].replace("_", " ")),
             plain(one["username"] or one["account_id"]),
@@ -127,7 +127,7 @@ def _print_log(result: Result) -> None:
         ]
         for one in result["operations"]
     ]
-    titles = ("time (UTC)", "operator", "command", "outcome", "player", "reason")
+    titles = ("time (UTC)", "operator", "role", "command", "outcome", "player", "reason")
     _print_list("operation", titles, rows, result)
 
 
@@ -171,7 +171,10 @@ def _noted(result: Result, _: object) -> str:
 def _unlocked(result: Result, answer: Result) -> str:
     if not answer["changed"]:
         return f"{_name(result)} was not held back. Nothing was changed."
-    return f"{_name(result)} may try to sign in again at once."
+    return (
+        f"{_name(result)} may try again at once; after too many tries from one address, in ten"
+        " minutes."
+    )
 
 
 def _renamed(result: Result, _: object) -> str:
@@ -192,7 +195,8 @@ def _recovered(result: Result, answer: Result) -> str:
         return f"{name} gets a recovery code, good until {_time(result['expires_at'])}."
     return (
         f"{name} has a recovery code, good until {_time(result['expires_at'])}.\n"
-        "The code was shown once, by the first run. For another code, run the command anew."
+        "The code was in the first run's answer. If nobody saw it, run the command again without"
+        " --command-id."
     )
 
 
@@ -204,7 +208,10 @@ def _deleted(_: object, answer: Result) -> str:
 def _exported(result: Result, answer: Result) -> str:
     if answer["dry_run"]:
         return f"The data of {_name(result)}, as one JSON document."
-    return f"The data of {_name(result)} were printed once, by the first run."
+    return (
+        f"The data of {_name(result)} were in the first run's answer."
+        " To get them, run the command again without --command-id."
+    )
 
 
 VIEWS: dict[str, Callable[[Result], None]] = {

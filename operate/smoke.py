@@ -159,7 +159,7 @@ def smoke(url: str, seconds: float) -> int:
         failures += attempt(deployment, [canary.delete], CLEANUP_SECONDS)
     if canary.may_exist:
         failures.append(
-            f"the account {canary.username} may be left over: delete it (docs/run/players.md)"
+            f"the account {canary.username} may be left over: delete it (docs/run/support.md)"
         )
     for text in failures:
         say(f"FAILED    {text}")

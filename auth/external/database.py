@@ -163,6 +163,8 @@ class Database:
         Raises:
             Duplicate, MissingParent, OutOfRange, Unavailable: as for `execute`.
         """
+        if self._open_transaction:
+            raise RuntimeError("a transaction is open: it would be committed")
 
         def whole(connection: Connection) -> T:
             connection.run(Statement("BEGIN"), self._patience())
@@ -181,6 +183,8 @@ class Database:
 
         Errors of the database itself end the whole transaction.
         """
+        if self._open_transaction is None:
+            raise RuntimeError("no transaction is open")
         self.run(Statement("SAVEPOINT attempt"))
         try:
             return work()

@@ -148,9 +148,11 @@ class RateLimits:
         waits = self._waits(charges, _microseconds(now))
         return [max(0, -(-wait // 1_000_000)) for wait in waits]
 
-    def forgive(self, limited: Limited) -> int:
-        """Make buckets full again; return how many were not."""
-        return self._table.empty([self._bucket(limit, subject) for limit, subject in limited])
+    def forgive(self, limited: Limited, now: datetime) -> int:
+        """Make buckets full again; return how many refused an attempt."""
+        refusing = sum(wait > 0 for wait in self.waits(limited, now))
+        self._table.empty([self._bucket(limit, subject) for limit, subject in limited])
+        return refusing
 
     def network_digest(self, address: str) -> str:
         """Return the log's name for an address: a MAC of its network.

@@ -7,6 +7,7 @@ transaction of the change. A dry run is the real run, rolled back.
 import hashlib
 import logging
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -103,21 +104,26 @@ class Operate:
     def _once(self, command: Command, sent: CommandEvent, request_id: str) -> dict[str, Any]:
         """Run a command that changes something, if its id is new; record it in one transaction."""
         operation = self._operation(sent, request_id)
-        prepared = command.prepare() if command.prepare else None
+        arguments = self._arguments(command, sent)
+        refusal = arguments if isinstance(arguments, Refusal) else None
+        prepared = command.prepare(arguments) if command.prepare and not refusal else None
         run = partial(self._run, command, sent, prepared)
+        once: dict[str, Any] = {}
         try:
-            if sent.dry_run:
+            if sent.dry_run and not isinstance(refusal, WrongRole):
                 tried = self.database.transaction(run, roll_back=True)
                 answer = done(tried, dry_run=True)
-            elif command.batch and command.role is self.role:
+            elif command.batch and not refusal:
                 answer = self._in_batches(command.batch, operation)
             else:
-                answer = self.database.transaction(partial(self._recorded, run, operation))
+                answer = self.database.transaction(partial(self._recorded, run, operation, once))
         except Duplicate as duplicate:
             if duplicate.key != "PRIMARY":
                 raise
             answer = self._repeated(operation)
-        return answer | {"operation": id_text(operation.command_id)}
+            if not answer["request_id"] or answer["request_id"] != request_id:
+                once = {}  # the stored answer is not that of our own first try
+        return answer | once | {"operation": id_text(operation.command_id)}
 
     def _operation(self, sent: CommandEvent, request_id: str) -> Operation:
         """Return the operation to record; a command without a good id is refused with a new one."""
@@ -141,22 +147,24 @@ class Operate:
             request_id=request_id,
         )
 
-    def _recorded(self, run: Callable[[], Outcome], operation: Operation) -> dict[str, Any]:
+    def _recorded(
+        self, run: Callable[[], Outcome], operation: Operation, once: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Run a command and record it; put what is stored nowhere into `once`."""
         self.operations.add(operation)  # first, so that a parallel run with this id waits
-        once: dict[str, Any] = {}
         try:
             outcome = self.database.attempt(run)
         except Refusal as refusal:
             answer, code, account_id = refused(refusal), refusal.code, refusal.account_id
         else:
             answer, code, account_id = done(outcome), DONE, outcome.account_id
-            once = {"once": outcome.once} if outcome.once else {}
+            once.update({"once": outcome.once} if outcome.once else {})
         answer |= {"request_id": operation.request_id}
         result = msgspec.json.encode(answer)
         self.operations.finish(
             replace(operation, account_id=account_id, outcome=code, result=result)
         )
-        return answer | once
+        return answer
 
     def _in_batches(self, batch: Batch, operation: Operation) -> dict[str, Any]:
         """Do the next batches of a long command, or begin it; each is a transaction of its own."""
@@ -201,7 +209,7 @@ class Operate:
     def _run(self, command: Command, sent: CommandEvent, prepared: object = None) -> Outcome:
         arguments = self._checked(command, sent)
         given = () if command.takes is OfAccount else (arguments,)
-        if prepared is not None:
+        if command.prepare:
             given = (*given, prepared)
         if not isinstance(arguments, OfAccount):
             return command.run(*given)
@@ -212,6 +220,12 @@ class Operate:
             refusal.account_id = account.id
             raise
         return replace(outcome, account_id=account.id)
+
+    def _arguments(self, command: Command, sent: CommandEvent) -> Arguments | Refusal:
+        try:
+            return self._checked(command, sent)
+        except Refusal as refusal:
+            return refusal
 
     def _checked(self, command: Command, sent: CommandEvent) -> Arguments:
         if command.role is not self.role:
@@ -278,13 +292,21 @@ def find_account(accounts: AccountTable, text: str) -> Account:
     Raises:
         NoSuchAccount.
     """
-    try:
-        found = accounts.find(parse_id(text.lower()))
-    except ValueError:
+    if (account_id := id_in(text)) is not None:
+        found = accounts.find(account_id)
+    else:
         found = accounts.by_username_key(username_key(text)) if text.isascii() else None
     if found is None:
         raise NoSuchAccount
     return found
+
+
+def id_in(text: str) -> bytes | None:
+    """Return the id that an operator typed, in any spelling; None: a name, which is shorter."""
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        return None
 
 
 def _written(progress: Progress) -> bytes:

@@ -179,7 +179,9 @@ class OperatorCommands:
         buckets = sign_in_buckets(account, self.sessions.all_of(account.id))
         own = (rate_limits.PASSWORD_CHECK_BY_ACCOUNT, rate_limits.CHANGE_BY_ACCOUNT)
         limited = [bucket.limited for bucket in buckets]
-        emptied = self.limits.forgive([*limited, *((limit, (account.id,)) for limit in own)])
+        emptied = self.limits.forgive(
+            [*limited, *((limit, (account.id,)) for limit in own)], self.clock()
+        )
         return Outcome({"username": account.username, "limits": emptied}, emptied > 0)
 
     def rename(self, account: Account, arguments: RenameArguments) -> Outcome:
@@ -197,15 +199,17 @@ class OperatorCommands:
             raise Changed
         return Outcome(result)
 
-    def new_code(self) -> NewCode:
-        """Return a recovery code with its hash, which takes its time."""
+    def new_code(self, arguments: RecoverArguments) -> NewCode | None:
+        """Return a recovery code with its hash, which takes its time; None: none is wanted."""
+        if arguments.cancel:
+            return None
         text = new_recovery_code()
         return NewCode(text, self.passwords.hash(text))
 
-    def recover(self, account: Account, arguments: RecoverArguments, new: NewCode) -> Outcome:
+    def recover(self, account: Account, _: RecoverArguments, new: NewCode | None) -> Outcome:
         """Make a recovery code for a player, good for 24 hours; it replaces the player's own."""
         now = self.clock()
-        if arguments.cancel:
+        if new is None:
             if not self.codes.cancel(account.id, now):
                 raise NothingToCancel
             return Outcome({"username": account.username, "cancelled": True})

@@ -70,7 +70,7 @@ class Command:
     takes: type[Arguments]
     run: Callable[..., Outcome]
     needs_reason: bool = False
-    prepare: Callable[[], object] | None = None  # slow work before the transaction; `run` gets it
+    prepare: Callable[..., object] | None = None  # slow work before the transaction, for `run`
     batch: Batch | None = None  # does the work of a long command, which `run` only previews
 
 

@@ -15,7 +15,7 @@ import msgspec
 from auth.credentials.usernames import MAX_LENGTH, username_key
 from auth.flows.rate_limits import RateLimits
 from auth.flows.suspensions import shown_end
-from auth.jobs.operate import RUNNING, find_account
+from auth.jobs.operate import RUNNING, find_account, id_in
 from auth.jobs.operator_commands import read_time, sign_in_buckets
 from auth.jobs.operator_events import Arguments, Command, OfAccount, Outcome, Role
 from auth.refusals import InvalidCommand
@@ -26,7 +26,7 @@ from auth.store.operations import EVER, OperationTable
 from auth.store.records import Account, Event, Operation, Session
 from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.sessions import SessionTable
-from auth.times import Clock, id_text, parse_id, rfc3339
+from auth.times import Clock, id_text, rfc3339
 
 PAGE = 50
 MAX_EVENTS = 1000
@@ -86,7 +86,7 @@ class OperatorViews:
         text = arguments.name.strip()
         if not text:
             raise InvalidCommand(fields={"name": "Give the beginning of a name, or an id."})
-        if (identifier := _id_or_none(text)) is not None:
+        if (identifier := id_in(text)) is not None:
             one = self.accounts.find(identifier)
             return self._page([one] if one else [], "")
         if len(text) > MAX_LENGTH or not text.isascii():
@@ -170,7 +170,8 @@ class OperatorViews:
 
     def list_operations(self, arguments: LogArguments) -> Outcome:
         """List what operators did, the newest first: to one account, or at all."""
-        account_id = self._account_id(arguments.account) if arguments.account else None
+        text = arguments.account
+        account_id = None if text is None else self._account_id(text)
         since = read_time(arguments.since, "since") if arguments.since else EVER
         before = self._operation_before(arguments.after) if arguments.after else None
         found = self.operations.newest(account_id, PAGE + 1, since=since, before=before)
@@ -186,7 +187,7 @@ class OperatorViews:
 
     def _account_id(self, text: str) -> bytes:
         """Return an account's id, which may be that of a deleted one."""
-        return _id_or_none(text) or find_account(self.accounts, text).id
+        return id_in(text) or find_account(self.accounts, text).id
 
     def _operation_before(self, after: str) -> Operation:
         found = self.operations.find(_id(after, "after"))
@@ -261,13 +262,6 @@ def _id(text: str, field: str) -> bytes:
         return uuid.UUID(text).bytes
     except ValueError:
         raise InvalidCommand(fields={field: NOT_NEXT}) from None
-
-
-def _id_or_none(text: str) -> bytes | None:
-    try:
-        return parse_id(text.lower())
-    except ValueError:
-        return None
 
 
 def _id_at(moment: datetime) -> bytes:

@@ -85,13 +85,12 @@ class BucketTable:
         )
         return {row["bucket"]: row["tat"] for row in result.rows}
 
-    def empty(self, buckets: Sequence[bytes]) -> int:
-        """Delete buckets, which makes them full again; return how many were not full."""
-        result = self._database.execute(
+    def empty(self, buckets: Sequence[bytes]) -> None:
+        """Delete buckets, which makes them full again."""
+        self._database.execute(
             f"DELETE FROM rate_limits WHERE bucket IN ({', '.join('%s' for _ in buckets)})",
             *sorted(buckets),
         )
-        return result.changed
 
     def refund(self, charges: Mapping[bytes, int]) -> None:
         """Refund charges (bucket -> microseconds). Sent once: a repetition would refund twice."""

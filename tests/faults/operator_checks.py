@@ -11,6 +11,7 @@ from auth.store.records import EventKind
 from tests.faults.history import BY_OPERATOR, Action, Call, Happened, History, grouped
 
 NEVER = float("inf")
+DELETED = "account_deleted"
 EVENT_OF = {
     Action.SUSPEND: EventKind.SUSPENDED,
     Action.LIFT: EventKind.SUSPENSION_LIFTED,
@@ -32,7 +33,8 @@ GIVES_WAY = (Action.MAKE_CODE, Action.DELETE)
 def orders_of(history: History) -> list[Call]:
     """Return each operator's command as one call, from its first try to its first answer.
 
-    A command without any answer may still take effect, so it has no end.
+    A command without any answer may still take effect, so it has no end. That its account has been
+    deleted is no answer to it.
     """
     tries = [call for call in history.calls if call.kind in BY_OPERATOR]
     return [_order(each) for each in grouped(tries, lambda call: call.intent).values()]
@@ -40,9 +42,10 @@ def orders_of(history: History) -> list[Call]:
 
 def _order(tries: Iterable[Call]) -> Call:
     began = min(call.began for call in tries)
-    known = [call for call in tries if not call.failed]
+    known = [call for call in tries if not call.failed and call.code != DELETED]
     if not known:
-        return replace(next(iter(tries)), began=began, ended=NEVER)
+        unknown = min(tries, key=lambda call: not call.failed)
+        return replace(unknown, began=began, ended=NEVER)
     return replace(min(known, key=lambda call: call.ended), began=began)
 
 
@@ -117,21 +120,22 @@ def _may_be_suspended(call: Call, orders: Iterable[Call]) -> bool:
 def operations_are_recorded(history: History) -> Iterator[str]:
     """Yield each answered command that the table does not have, once and with that answer."""
     rows = grouped(history.operations, lambda row: row.command_id)
+    exists = {account for account, _ in history.accounts}
     orders = orders_of(history)
     for order in orders:
         found = rows[order.key]
-        if order.failed:
+        if order.failed or order.code == DELETED:
             continue
         if len(found) != 1:
             yield f"{len(found)} rows: {order}"
             continue
         outcome = "done" if order.done else order.code
         account = "" if order.code == "not_found" else order.account
-        if (found[0].outcome, found[0].account, found[0].answer) != (
+        answers = {order.answer} if account in exists else {order.answer, ""}
+        if (found[0].outcome, found[0].account) != (
             outcome,
             account,
-            order.answer,
-        ):
+        ) or found[0].answer not in answers:
             yield f"recorded as {found[0]}: {order}, {order.answer}"
     sent = {order.key for order in orders}
     yield from (f"nobody sent this: {rows[key]}" for key in rows if key not in sent)
@@ -162,7 +166,11 @@ def _wrong_number(
 
 def answers_are_equal(history: History) -> Iterator[str]:
     """Yield each command that got different answers."""
-    known = [call for call in history.calls if call.kind in BY_OPERATOR and not call.failed]
+    known = [
+        call
+        for call in history.calls
+        if call.kind in BY_OPERATOR and not call.failed and call.code != DELETED
+    ]
     for calls in grouped(known, lambda call: call.key).values():
         if len(answers := {call.answer for call in calls}) > 1:
             yield f"{len(answers)} answers: {calls[0]}, {sorted(answers)}"

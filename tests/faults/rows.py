@@ -29,8 +29,13 @@ def rows_at_the_end(database: Server) -> dict[str, Any]:
 
 
 def _operated(row: dict[str, Any]) -> Operated:
-    """Return an operation; its answer has the id, which the table has in a column of its own."""
+    """Return an operation; its answer has the id, which the table has in a column of its own.
+
+    The deletion of its account empties the answer.
+    """
     command_id = str(uuid.UUID(bytes=row["command_id"]))
+    if not row["result"]:
+        return Operated(command_id, _hex(row["account_id"]), row["outcome"], "")
     answer = {**json.loads(row["result"]), "operation": command_id}
     return Operated(command_id, _hex(row["account_id"]), row["outcome"], as_text(answer))
 

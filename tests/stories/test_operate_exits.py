@@ -159,7 +159,9 @@ def test_signed_out_of_aws(
 
 def repeated(said: str) -> str:
     """Return the option to repeat a command, as it was printed."""
-    found = re.search(r"Repeat the command with (--command-id \S+): it is done once at most.", said)
+    found = re.search(
+        r"with the same reason and (--command-id \S+): it is done once at most.", said
+    )
     assert found, said
     return found[1]
 

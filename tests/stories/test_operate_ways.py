@@ -13,6 +13,7 @@ import boto3
 import pytest
 
 from auth.app import create_operate
+from auth.settings import Settings
 from local.offline import Offline
 from operate.__main__ import main
 from operate.command_line import COMMANDS, EVERYBODY
@@ -168,7 +169,7 @@ def answers_typed(
 
 def all_commands() -> set[str]:
     """Return the names of the commands that the functions run."""
-    return set(create_operate({**os.environ, "OPERATOR_ROLE": "view"}).commands)
+    return set(create_operate(Settings.from_environment(os.environ), "view").commands)
 
 
 def test_three_ways(operated: Offline, tables: Tables, capsys: pytest.CaptureFixture[str]) -> None:

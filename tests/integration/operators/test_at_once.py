@@ -1,11 +1,14 @@
 """A suspension takes effect at once, also on requests that are under way."""
 
+import os
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from auth.app import create_operate
+from auth.settings import Settings
 from tests.conftest import Tables
 from tests.play.crowd import PASSWORD, WORKERS, Crowd, Request, address
 from tests.play.events import Answer
@@ -71,13 +74,21 @@ def is_dead(answer: Answer) -> bool:
 
 def test_suspended_by_many(ada: Player, tables: Tables) -> None:
     """Of operators who suspend one player at the same time, one does, and the others are told."""
+    settings = Settings.from_environment(os.environ)
+    containers = [create_operate(settings, "support") for _ in range(8)]
+    arguments = {"account": "Ada", "for": "7d", "player_reason": "Cheating"}
     with ThreadPoolExecutor(8) as threads:
         answers = list(
             threads.map(
-                lambda name: Operator(name).run(
-                    "suspend", account="Ada", for_="7d", player_reason="Cheating"
+                lambda one: one.answer(
+                    {
+                        "command": "suspend",
+                        "command_id": str(uuid.uuid4()),
+                        "arguments": arguments,
+                    },
+                    "",
                 ),
-                [f"operator-{uuid.uuid4()}" for _ in range(8)],
+                containers,
             )
         )
     refused = [one["error"]["code"] for one in answers if not one["ok"]]

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from auth import app
 from auth.jobs import operate, operator_commands
+from auth.settings import Settings
 from tests.conftest import FakeClock, Tables
 from tests.play.operators import Operator, invoke
 from tests.play.players import PASSWORD, Player
@@ -110,6 +112,38 @@ def test_long_claims(player: Player, tables: Tables) -> None:
     refused = invoke({**event, "arguments": {"account": "Ada", "x" * 5000: 1}}, "support")
     assert refused["error"]["code"] == "invalid_command"
     assert [len(row["arn"]) for row in tables.run("SELECT arn FROM operations")] == [255, 255]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(
+    "wrong", [{"command_id": ""}, {"arguments": {"account": "Ada"}}, {"reason": "x" * 501}], ids=str
+)
+def test_everybody_takes_no_account(
+    player: Player, wrong: dict[str, Any], *, dry_run: bool
+) -> None:
+    """A sign-out of everybody with a wrong event is refused, and nobody is signed out."""
+    event = {"command": "sign-out everybody", "command_id": str(uuid.uuid4()), "dry_run": dry_run}
+    assert invoke({**event, **wrong}, "own")["error"]["code"] == "invalid_command"
+    assert player.me().status == 200
+
+
+def test_made_once_in_a_container(
+    player: Player, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lambda names a trace in the environment of each call; the connections' users are kept."""
+    made: list[str] = []
+    create = app.create_operate
+
+    def counted(settings: Settings, role: str) -> operate.Operate:
+        made.append(role)
+        return create(settings, role)
+
+    monkeypatch.setattr(app, "create_operate", counted)
+    app._kept_operate.cache_clear()  # noqa: SLF001
+    for trace in ("Root=1-1", "Root=1-2", "Root=1-3"):
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+        operator.must("players show", account="Ada")
+    assert made == ["view"]
 
 
 @pytest.mark.parametrize(

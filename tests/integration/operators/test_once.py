@@ -10,6 +10,7 @@ import pytest
 
 from auth.app import create_operate
 from auth.jobs import operator_commands
+from auth.settings import Settings
 from tests.conftest import Tables
 from tests.integration.database.test_lost_answers import Wire, wire  # noqa: F401  # a fixture
 from tests.play.operators import ROLE_OF, Operator, invoke
@@ -76,8 +77,8 @@ def counts(tables: Tables) -> tuple[int, int, int]:
 
 def test_at_once(player: Player, tables: Tables) -> None:
     """Of 50 runs with one id, one changes something, and all give its answer."""
-    environment = os.environ | {"OPERATOR_ROLE": "support"}
-    functions = [create_operate(environment) for _ in range(RUNS)]
+    settings = Settings.from_environment(os.environ)
+    functions = [create_operate(settings, "support") for _ in range(RUNS)]
     for one in functions:  # so that each has read its secrets
         assert one.answer(event_of("note", dry_run=True), "")["ok"]
     event = event_of("suspend")
@@ -113,8 +114,8 @@ def test_lost_answers(
 
 def test_refused_at_once(player: Player, tables: Tables) -> None:
     """Of many refused runs with one id, one is recorded, and all who learn it learn the same."""
-    environment = os.environ | {"OPERATOR_ROLE": "support"}
-    functions = [create_operate(environment) for _ in range(10)]
+    settings = Settings.from_environment(os.environ)
+    functions = [create_operate(settings, "support") for _ in range(10)]
     event = event_of("suspend", arguments={**SUSPEND, "account": "nobody"})
     with ThreadPoolExecutor(10) as threads:
         answers = list(threads.map(lambda one: one.answer(event, ""), functions))
@@ -151,8 +152,8 @@ def test_batches_at_once(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(operator_commands, "BATCH", 1)
     for number in range(12):
         assert Player(f"player.{number}").register().status == 201
-    environment = os.environ | {"OPERATOR_ROLE": "own"}
-    functions = [create_operate(environment) for _ in range(8)]
+    settings = Settings.from_environment(os.environ)
+    functions = [create_operate(settings, "own") for _ in range(8)]
     event = event_of("sign-out everybody")
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda one: one.answer(event, ""), functions))
