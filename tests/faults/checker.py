@@ -176,7 +176,7 @@ def _wrong_passwords(history: History) -> Iterator[tuple[str, str]]:
         writes_one = call.kind in (
             *(Action.REGISTER, *SETS_PASSWORD, Action.RECOVER, Action.DELETE),
         )
-        if writes_one and call.may_have_happened:
+        if writes_one and (call.may_have_happened or _is_refused_late(call, history)):
             name = call.name or names.get(call.account, "")
             password = None if call.kind == Action.DELETE else call.password
             ended = call.ended if call.done else float("inf")
@@ -194,6 +194,15 @@ def _wrong_passwords(history: History) -> Iterator[tuple[str, str]]:
             yield call.name, f"accepted an invalid password: {call}"
         elif call.code == "invalid_credentials" and not _may_not_be(call, writes[call.name]):
             yield call.name, f"refused a valid password: {call}"
+
+
+def _is_refused_late(call: Call, history: History) -> bool:
+    """Tell whether a call may have set a password although it was refused.
+
+    An operator may have ended the session after the change and before its answer.
+    """
+    refused = call.code in ("invalid_token", "invalid_credentials")
+    return refused and call.kind != Action.REGISTER and meets_an_order(call, history)
 
 
 def _may_be(login: Call, writes: list[_Write]) -> bool:
