@@ -21,6 +21,7 @@ from auth.api.routes import ROUTES
 from auth.api.routing import blueprint
 from auth.api.service_views import ServiceViews
 from auth.api.session_views import SessionViews
+from auth.api.ticket_views import TicketViews
 from auth.api.trusted_proxy import TrustedProxy
 from auth.api.tutorial import tutorial
 from auth.credentials.access_tokens import Realm
@@ -34,6 +35,7 @@ from auth.external.secret_store import SecretStore
 from auth.flows.accounts import Accounts
 from auth.flows.admission import Admission
 from auth.flows.confirmation import Confirmations
+from auth.flows.game_servers import Tickets
 from auth.flows.guests import Guests, Upgrades
 from auth.flows.history import AccountHistory
 from auth.flows.password_change import PasswordChanges
@@ -94,6 +96,7 @@ def create_app(
         GuestViews(flows.guests, flows.upgrades, proxy),
         RecoveryViews(flows.recovery_codes, flows.recoveries, proxy),
         SessionViews(sessions),
+        TicketViews(Tickets(keys, settings.token_issuer, limits, settings.ticket_seconds, clock)),
         ServiceViews(keys, database),
     )
     rules = (blueprint("api", ROUTES, sessions, *views), tutorial(flows.accounts, sessions, proxy))

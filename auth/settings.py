@@ -13,6 +13,7 @@ from pathlib import Path
 
 MOST_WORDS = 50
 SHORTEST_WORD, LONGEST_WORD = 2, 24
+SHORTEST_TICKET, LONGEST_TICKET = 30, 300  # seconds
 MOST_WORD_BYTES = 2000  # of all words: Lambda takes 4 KB for all variables
 
 
@@ -35,6 +36,7 @@ class Settings:
     session_history_days: int = 30  # how long a session that has ended is kept
     guests: bool = True  # whether new guests are taken; known ones sign in either way
     guest_days: int = 365  # how long an unused guest is kept; 0: forever
+    ticket_seconds: int = 60  # for which a ticket is good
     password_words: tuple[str, ...] = ()  # the game's own, which are easy to guess
     trusted_proxy_secret_id: str = ""  # of the one proxy that may name a caller's address
     trusted_proxy_header: str = "cloudfront-viewer-address"
@@ -58,6 +60,7 @@ class Settings:
             session_history_days=whole_number(environment, "SESSION_HISTORY_DAYS", default="30"),
             guests=true_or_false(environment, "GUESTS", default="true"),
             guest_days=whole_number(environment, "GUEST_DAYS", default="365"),
+            ticket_seconds=ticket_seconds(environment, "TICKET_SECONDS", default="60"),
             password_words=words(environment, "PASSWORD_WORDS"),
             trusted_proxy_secret_id=environment.get("TRUSTED_PROXY_SECRET_ID", ""),
             trusted_proxy_header=header_name(
@@ -104,6 +107,14 @@ def whole_number(environment: Mapping[str, str], name: str, default: str) -> int
     if not re.fullmatch("[0-9]{1,5}", text):
         raise SettingError(f"{name} must be a whole number from 0 to 99999, not {text!r}")
     return int(text)
+
+
+def ticket_seconds(environment: Mapping[str, str], name: str, default: str) -> int:
+    """Return the variable as the seconds that a ticket is good for."""
+    seconds = whole_number(environment, name, default)
+    if not SHORTEST_TICKET <= seconds <= LONGEST_TICKET:
+        raise SettingError(f"{name} must be from {SHORTEST_TICKET} to {LONGEST_TICKET} seconds")
+    return seconds
 
 
 def words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:

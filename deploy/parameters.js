@@ -88,6 +88,9 @@ const contradictions = (params) => {
       lines.push(`${name} is ${params[name]}: give a whole number from 0 to 99999`)
     }
   }
+  if (!/^[0-9]{2,3}$/.test(String(params.ticketSeconds)) || params.ticketSeconds < 30 || params.ticketSeconds > 300) {
+    lines.push(`ticketSeconds is ${params.ticketSeconds}: give 30 to 300 seconds`)
+  }
   lines.push(...wrongWords(params.passwordWords ?? ''))
   const most = Math.floor((Number(params.databaseConnections) - SPARE_CONNECTIONS) / 2)
   if (String(params.reserveConcurrency) === 'true' && Number(params.concurrency) > most) {

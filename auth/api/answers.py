@@ -101,6 +101,13 @@ class RecoveredBody(SessionBody):
     recovery_code: CodeText
 
 
+class TicketBody(msgspec.Struct):
+    """A ticket for one game server, and for how many seconds it is good."""
+
+    ticket: Annotated[str, Meta(description="A JWT, to be sent to that game server alone.")]
+    expires_in: Annotated[int, Meta(ge=1)]
+
+
 class ListedSession(msgspec.Struct):
     """A session as the list of sessions shows it."""
 

@@ -24,6 +24,7 @@ from auth.api.answers import (
     RecoveryCodeBody,
     SessionBody,
     SessionList,
+    TicketBody,
 )
 from auth.api.export_answers import ExportBody
 from auth.api.guest_views import GuestUpgrade, GuestViews, GuestVisit
@@ -31,6 +32,7 @@ from auth.api.recovery_views import RecoveryByCode, RecoveryCodeRequest, Recover
 from auth.api.routing import Route
 from auth.api.service_views import ServiceViews
 from auth.api.session_views import Logout, Refresh, SessionViews
+from auth.api.ticket_views import TicketRequest, TicketViews
 from auth.errors import (
     AccountSuspended,
     GuestsDisabled,
@@ -64,6 +66,7 @@ from auth.flows.rate_limits import (
     RECOVERY_BY_ACCOUNT_AND_ADDRESS,
     RECOVERY_BY_ADDRESS,
     SESSIONS_BY_ACCOUNT,
+    TICKETS_BY_ACCOUNT,
 )
 from auth.flows.sessions import Sessions
 
@@ -210,6 +213,14 @@ ROUTES = (
         caller=Sessions.calling_session,
         errors=(WrongPassword, WrongGuestSecret),
         limits=(PASSWORD_CHECK_BY_ACCOUNT,),
+    ),
+    Route(
+        *("POST", "/v1/tickets", TicketViews.get_ticket, TicketBody),
+        success="The ticket.",
+        status=201,
+        body=TicketRequest,
+        caller=Sessions.caller,
+        limits=(TICKETS_BY_ACCOUNT,),
     ),
     Route(
         *("GET", "/.well-known/jwks.json", ServiceViews.public_keys, KeySet),

@@ -44,6 +44,7 @@ CHANGE_BY_ACCOUNT = Limit("account change", burst=5, seconds=600)  # those that 
 GUEST_BY_ADDRESS = Limit("guest address", burst=60, seconds=30)
 RECOVERY_BY_ACCOUNT_AND_ADDRESS = Limit("recovery account address", burst=5, seconds=60)
 RECOVERY_BY_ADDRESS = Limit("recovery address", burst=20, seconds=10)
+TICKETS_BY_ACCOUNT = Limit("tickets", burst=30, seconds=2)
 SESSIONS_BY_ACCOUNT = Limit("sessions opened", burst=60, seconds=60)
 
 Limited = Sequence[tuple[Limit, tuple[bytes, ...]]]  # limits, each with its subject

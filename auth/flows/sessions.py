@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from auth.credentials import access_tokens, refresh_tokens
 from auth.credentials.access_tokens import Claims, Realm
 from auth.credentials.refresh_tokens import InvalidRefreshToken, RefreshToken
+from auth.credentials.signed_tokens import Subject
 from auth.credentials.token_keys import TokenKeys
 from auth.errors import (
     IdempotencyKeyReused,
@@ -286,10 +287,8 @@ class Sessions:
     ) -> SignedIn:
         """Return a player's session with both tokens in the form that the player keeps."""
         ring = self._keys.ring()
-        claims = Claims(account.id, token.session_id)
-        access_token = access_tokens.issue(
-            ring, self._realm, claims, account.username, now, guest=account.guest
-        )
+        subject = subject_of(account, token.session_id)
+        access_token = access_tokens.issue(ring, self._realm, subject, now)
         return SignedIn(
             account,
             token.session_id,
@@ -299,6 +298,11 @@ class Sessions:
             refresh_tokens.encode(token, ring),
             now,
         )
+
+
+def subject_of(account: Profile, session_id: bytes) -> Subject:
+    """Return what a token says about a player."""
+    return Subject(account.id, session_id, account.username, account.epoch, account.guest)
 
 
 def _digest(token: RefreshToken, idempotency_key: str | None) -> bytes | None:

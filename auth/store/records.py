@@ -19,7 +19,8 @@ MAX_SESSIONS = 50  # rows of one account, lasting or not (OWASP ASVS 5.0, 7.1.2)
 class Profile:
     """The part of an account that its owner sees in every answer.
 
-    `generated_name`: the name was not chosen by the player.
+    `generated_name`: the name was not chosen by the player. `epoch`: raised by a change that ends
+    sessions.
     """
 
     id: bytes
@@ -27,6 +28,7 @@ class Profile:
     created_at: datetime
     guest: bool = False
     generated_name: bool = False
+    epoch: int = 0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id.hex()})"
@@ -41,7 +43,6 @@ class Account(Profile):
     """
 
     password_hash: str
-    epoch: int = 0
     suspended_until: datetime | None = None
     suspension_reason: str | None = None
     has_password: bool = True

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,7 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auth.credentials import tickets
 from auth.credentials.access_tokens import Claims, Realm, issue, verify
+from auth.credentials.signed_tokens import Subject
 from auth.credentials.token_keys import TokenKeys
 from auth.errors import InvalidToken, Reason, Unavailable
 from auth.times import id_text
@@ -26,9 +29,10 @@ from tests.unit.test_keys import ScriptedStore, pem, published, rsa_key, token_s
 NOW = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
 IAT = int(NOW.timestamp())
 REALM = Realm("issuer", "game")
-TOKEN = Claims(bytes(range(16)), bytes(range(16, 32)))
+ADA = Subject(bytes(range(16)), bytes(range(16, 32)), "Ada", epoch=7)
+TOKEN = Claims(ADA.account_id, ADA.session_id)
 KEYS = TokenKeys(ScriptedStore(token_secret()), "tokens", lambda: 0.0)
-TEXT = issue(KEYS.ring(), REALM, TOKEN, "Ada", NOW)
+TEXT = issue(KEYS.ring(), REALM, ADA, NOW)
 HEADER = {"typ": "at+jwt", "kid": "s1", "alg": "RS256"}
 CLAIMS: dict[str, Any] = jwt.decode(TEXT, options={"verify_signature": False})
 
@@ -69,6 +73,7 @@ def test_issued_token() -> None:
         "sub": id_text(TOKEN.account_id),
         "sid": id_text(TOKEN.session_id),
         "name": "Ada",
+        "epoch": 7,
         "iat": IAT,
         "exp": IAT + 600,
     }
@@ -110,6 +115,7 @@ def with_spare_bits(segment: str) -> str:
 
 REQUIRED = ("iss", "aud", "sub", "sid", "iat", "exp")
 FORGERIES: dict[str, Callable[[], str]] = {
+    "a ticket": lambda: tickets.issue(KEYS.ring(), tickets.use_of("issuer", "game"), ADA, NOW),
     "alg none": lambda: unsigned({**HEADER, "alg": "none"}),
     "alg None": lambda: unsigned({**HEADER, "alg": "None"}),
     "no alg": lambda: unsigned({"typ": "at+jwt", "kid": "s1"}),
@@ -197,6 +203,7 @@ def test_forgery(name: str) -> None:
     [
         ("another key of that kid", Reason.SIGNATURE),
         ("unknown kid", Reason.UNKNOWN_KEY),
+        ("a ticket", Reason.CLAIMS),
         ("typ JWT", Reason.CLAIMS),
         ("aud", Reason.CLAIMS),
         ("iss", Reason.CLAIMS),
@@ -217,7 +224,7 @@ def test_other_spellings() -> None:
     key = ed25519.Ed25519PrivateKey.generate()  # its signature leaves four bits unused
     secret = {**token_secret(), "signing_keys": {"s1": pem(key)}}
     keys = TokenKeys(ScriptedStore(secret), "tokens")
-    text = issue(keys.ring(), REALM, TOKEN, "Ada!", NOW)
+    text = issue(keys.ring(), REALM, replace(ADA, username="Ada!"), NOW)
     assert verify(text, keys, REALM, NOW) == TOKEN
     segments = text.split(".")
     for place, segment in enumerate(segments):
@@ -263,7 +270,7 @@ def test_changed_character(at: int, character: str) -> None:
 
 def test_spliced_tokens() -> None:
     """Parts of two valid tokens do not make a third."""
-    other = issue(KEYS.ring(), REALM, Claims(b"x" * 16, b"y" * 16), "Eve", NOW)
+    other = issue(KEYS.ring(), REALM, Subject(b"x" * 16, b"y" * 16, "Eve", epoch=0), NOW)
     head, mine, my_signature = TEXT.split(".")
     _, theirs, their_signature = other.split(".")
     refused(f"{head}.{theirs}.{my_signature}")
@@ -282,7 +289,7 @@ def test_other_kinds_of_keys(key: PrivateKeyTypes, algorithm: str) -> None:
     """A P-256 or Ed25519 key works like an RSA key, with its own algorithm and no other."""
     secret = {**token_secret(), "signing_keys": {"s1": pem(key), "old": pem(rsa_key(0))}}
     keys = TokenKeys(ScriptedStore(secret), "tokens")
-    text = issue(keys.ring(), REALM, TOKEN, "Ada", NOW)
+    text = issue(keys.ring(), REALM, ADA, NOW)
     assert jwt.get_unverified_header(text) == {**HEADER, "alg": algorithm}
     assert verify(text, keys, REALM, NOW) == TOKEN
     with pytest.raises(InvalidToken):

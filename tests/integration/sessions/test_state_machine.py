@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 import handler
 from auth.app import create_app
-from auth.credentials import access_tokens
+from auth.credentials import signed_tokens
 from auth.credentials.passwords import Passwords
 from auth.errors import Unavailable
 from auth.external.connection import Statement
@@ -226,11 +226,11 @@ def _suspension_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def _access_token_for_good(patch: pytest.MonkeyPatch) -> None:
-    check = access_tokens._check_claims  # noqa: SLF001
+    check = signed_tokens._check_claims  # noqa: SLF001
     patch.setattr(
-        access_tokens,
+        signed_tokens,
         "_check_claims",
-        lambda claims, realm, now: check(claims, realm, now - timedelta(seconds=1)),
+        lambda claims, use, now: check(claims, use, now - timedelta(seconds=1)),
     )
 
 

@@ -1,0 +1,56 @@
+"""Tickets: signed tokens that let a player into one game server, which verifies them offline.
+
+They are no access tokens: another type, and an audience that begins with `server:`, so that no
+player can get a token of ours for anything but a game server.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from auth.credentials.keys import KeyRing
+from auth.credentials.signed_tokens import Subject, Use, sign, verified
+from auth.credentials.token_keys import TokenKeys
+from auth.errors import InvalidToken, Reason
+from auth.times import id_text, new_id, parse_id
+
+TYPE = "ticket+jwt"
+AUDIENCE_PREFIX = "server:"
+LONGEST_SECONDS = 300  # whatever `ticketSeconds` was when a ticket was issued
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A verified ticket. Later tickets have greater ids."""
+
+    id: bytes
+    subject: Subject
+
+
+def use_of(issuer: str, server: str, seconds: int = LONGEST_SECONDS) -> Use:
+    """Return what tickets for a server are for."""
+    return Use(TYPE, issuer, AUDIENCE_PREFIX + server, seconds)
+
+
+def issue(ring: KeyRing, use: Use, subject: Subject, now: datetime) -> str:
+    """Return a signed ticket."""
+    return sign(ring, use, subject, id_text(new_id(now)), now)
+
+
+def verify(text: str, keys: TokenKeys, use: Use, now: datetime) -> Ticket:
+    """Return a ticket of ours for this server that has not expired.
+
+    Raises:
+        InvalidToken: it is not one of ours, is for another server, or has expired.
+        Unavailable: the keys cannot be read.
+    """
+    claims = verified(text, keys, use, now)
+    name, epoch, guest = claims.get("name"), claims.get("epoch"), claims.get("guest", False)
+    if not (isinstance(name, str) and name and type(epoch) is int and type(guest) is bool):
+        raise InvalidToken(Reason.CLAIMS)
+    try:
+        account_id, session_id, ticket_id = (
+            parse_id(str(claims[member])) for member in ("sub", "sid", "jti")
+        )
+    except (KeyError, ValueError):
+        raise InvalidToken(Reason.GARBLED) from None
+    return Ticket(ticket_id, Subject(account_id, session_id, name, epoch, guest))
