@@ -82,6 +82,9 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
         ({"guests": ""}, "guests is : choose true or false"),
         ({"guestDays": -1}, "guestDays is -1: give a whole number from 0 to 99999"),
         ({"guestDays": "1.5"}, "guestDays is 1.5: give a whole number"),
+        ({"ticketSeconds": 29}, "ticketSeconds is 29: give 30 to 300 seconds"),
+        ({"ticketSeconds": "301"}, "ticketSeconds is 301: give 30 to 300 seconds"),
+        ({"ticketSeconds": "1e2"}, "ticketSeconds is 1e2: give 30 to 300 seconds"),
         ({"guestDays": None}, "guestDays is null: give a whole number"),
         ({"sessionHistoryDays": "30 days"}, "sessionHistoryDays is 30 days: give a whole number"),
         ({"guestsAlarmPerHour": "many"}, "guestsAlarmPerHour is many: give a whole number"),
@@ -107,7 +110,13 @@ def test_contradiction(table: dict[str, Parameters], changes: Parameters, line: 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"guests": True}, {"guests": "false"}, {"guestDays": 0}, {"guestDays": "365"}],
+    [
+        {"guests": True},
+        {"guests": "false"},
+        {"guestDays": 0},
+        {"guestDays": "365"},
+        {"ticketSeconds": 300},
+    ],
 )
 def test_guests(table: dict[str, Parameters], changes: Parameters) -> None:
     """A choice about guests may be a value of the file or a text of the command line."""

@@ -79,6 +79,7 @@ def test_rate_limits() -> None:
         rate_limits.GUEST_BY_ADDRESS,
         rate_limits.RECOVERY_BY_ACCOUNT_AND_ADDRESS,
         rate_limits.RECOVERY_BY_ADDRESS,
+        rate_limits.TICKETS_BY_ACCOUNT,
         rate_limits.SESSIONS_BY_ACCOUNT,
     )
     assert documented == [(str(limit.burst), str(limit.seconds)) for limit in limits]

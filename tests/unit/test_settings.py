@@ -95,6 +95,19 @@ def test_whole_number(name: str, default: int, environment: dict[str, str]) -> N
         assert getattr(settings, name.lower()) == days
 
 
+@pytest.mark.parametrize("value", ["29", "301", "0", "-60", "60.0"])
+def test_wrong_ticket_seconds(value: str, environment: dict[str, str]) -> None:
+    """A lifetime of tickets that is too short or too long is named."""
+    assert "TICKET_SECONDS" in complaint({**environment, "TICKET_SECONDS": value})
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("30", 30), ("300", 300), ("", 60)])
+def test_ticket_seconds(value: str, seconds: int, environment: dict[str, str]) -> None:
+    """Tickets last for 30 to 300 s; empty means the default."""
+    settings = Settings.from_environment({**environment, "TICKET_SECONDS": value})
+    assert settings.ticket_seconds == seconds
+
+
 @pytest.mark.parametrize("value", ["yes", "no", "True", "FALSE", "1", "0", " true", " "])
 def test_wrong_true_or_false(value: str, environment: dict[str, str]) -> None:
     """A choice about guests that is neither true nor false is named, with the valid values."""

@@ -24,6 +24,8 @@ from tests.play.players import Player, call
 
 # Access tokens
 
+CLAIMS = {"iss", "aud", "sub", "sid", "name", "epoch", "iat", "exp", "jti"}
+
 
 def forged(token: str) -> str:
     """Return the token with one character of its signature changed."""
@@ -139,14 +141,15 @@ def test_jwks_verifies_an_access_token(player: Player, settings: Settings) -> No
         algorithms=[header["alg"]],
         issuer=settings.token_issuer,
         audience=settings.token_audience,
-        options={"require": ["iss", "aud", "sub", "sid", "name", "iat", "exp", "jti"]},
+        options={"require": sorted(CLAIMS)},
     )
     account = player.me().json["account"]
     session = next(one for one in player.sessions() if one["current"])
     assert (claims["sub"], claims["sid"]) == (account["id"], session["id"])
     assert claims["name"] == player.username
     assert claims["exp"] - claims["iat"] == 600
-    assert set(claims) == {"iss", "aud", "sub", "sid", "name", "iat", "exp", "jti"}
+    assert claims["epoch"] == 0
+    assert set(claims) == CLAIMS
 
 
 def test_jwks_holds_public_members_only(tables: Tables) -> None:

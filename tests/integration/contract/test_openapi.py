@@ -52,6 +52,7 @@ class Caller:
             "rename": {"username": "somebody-new", "password": PASSWORD},
             "enter": {"guest_secret": new_secret(), "create": True},
             "makeRecoveryCode": {"password": PASSWORD},
+            "getTicket": {"server": "eu-1:7777"},
             "recover": {"username": player.username, "new_password": "quite another one"},
         }
         self.body = bodies.get(operation)
