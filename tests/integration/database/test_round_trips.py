@@ -147,6 +147,12 @@ def test_me(player: Player, sent: Sent) -> None:
     assert len(sent) == 1, sent
 
 
+def test_ticket(player: Player, sent: Sent) -> None:
+    """A ticket takes two: the session, and the rate limit."""
+    assert player.ask("POST", "/v1/tickets", {"server": "eu-1:7777"}).status == 201
+    assert len(sent) == 2, sent
+
+
 def test_invalid_access_token(player: Player, sent: Sent) -> None:
     """An invalid access token does not reach the database."""
     assert call("GET", "/v1/me", token=player.access_token[:-8]).code == "invalid_token"
