@@ -11,7 +11,7 @@ READY_SECONDS = 15.0
 
 
 class GameServer(Program):
-    """One `clients/game_server/socket_server.py` that trusts the local backend's tokens."""
+    """One `clients/game_server/socket_server.py` that trusts the local backend's tickets."""
 
     def __init__(
         self, port: int, folder: Path, backend: str, environment: Mapping[str, str]
@@ -20,11 +20,12 @@ class GameServer(Program):
         self._port = port
         self._folder = folder
         self.url = f"ws://127.0.0.1:{port}"
+        self.name = f"127.0.0.1:{port}"
         # Only this part of the stack's environment, since a game server needs no secret.
         self._environment = {
             "GAME_LOGIN_URL": backend,
             "TOKEN_ISSUER": environment["TOKEN_ISSUER"],
-            "TOKEN_AUDIENCE": environment["TOKEN_AUDIENCE"],
+            "SERVER_NAME": f"127.0.0.1:{port},localhost:{port}",
             "HOST": "127.0.0.1",
             "PORT": str(port),
         }
@@ -34,16 +35,19 @@ class GameServer(Program):
         """Return the path of the log file."""
         return self._folder / "game.log"
 
+    def command(self) -> list[str]:
+        """Return the command that starts the server."""
+        return [sys.executable, "-u", str(ROOT / "clients" / "game_server" / "socket_server.py")]
+
     def start(self) -> None:
         """Start the server and wait until players can connect.
 
         Raises:
             Problem: the server does not start.
         """
-        command = [sys.executable, "-u", str(ROOT / "clients" / "game_server" / "socket_server.py")]
         self._process = Process.ready(
             "game",
-            command,
+            self.command(),
             self._folder,
             self._environment,
             until=lambda: accepts(self._port),

@@ -43,6 +43,10 @@ class RemotePlayer:
         """Fetch the account."""
         return self._deployment.ask("GET", "/v1/me", **self._bearer())
 
+    def ticket(self, server: str) -> HttpAnswer:
+        """Get a ticket for a game server."""
+        return self._deployment.ask("POST", "/v1/tickets", {"server": server}, **self._bearer())
+
     def delete(self) -> HttpAnswer:
         """Delete the account."""
         body = {"password": self._password}

@@ -74,7 +74,7 @@ class Canary:
             raise Problem(f"{answer}, but with the old refresh token")
 
     def jwks(self) -> None:
-        """A game server would accept the access token."""
+        """The published keys verify the access token."""
         published = expect(200, self._deployment.ask("GET", "/.well-known/jwks.json"))
         token = self._player.access_token
         try:

@@ -1,19 +1,19 @@
-"""Identifies players by their access tokens, without asking the login backend.
+"""Identifies players by their tickets, without asking the login backend.
 
 Copy this file into a game server; it needs only `pyjwt[crypto]`. The public keys come from the
-backend's JWKS and are cached for five minutes, so that a withdrawn key stops working. A token with
+backend's JWKS and are cached for five minutes, so that a withdrawn key stops working. A ticket with
 an unknown key id causes a read at once, but at most one a minute, so that an attacker with made-up
 key ids cannot flood the backend. While the backend is down, the cached keys stay in use.
 
-    tokens = PlayerTokens("https://login.example.com", issuer="game-login-prod", audience="game")
-    player = tokens.verify(text)  # raises InvalidToken, KeysUnavailable
+    tokens = PlayerTokens("https://login.example.com", "game-login-prod", server="eu-1:7777")
+    player = tokens.verify(ticket)  # raises InvalidToken, KeysUnavailable
 
 PyJWT checks the signature, but accepts any `typ`, a list as `aud` and a string as `exp`; the other
-checks of RFC 8725 and RFC 9068 are made here.
+checks of RFC 8725 are made here.
 
 The clocks of the backend and the game server differ. `iat` is not compared with our clock: if ours
-were behind, it would refuse every fresh token. `exp` is compared without leeway: if our clock is
-ahead, tokens end that much earlier, and the client is told to get a fresh one.
+were behind, it would refuse every fresh ticket. `exp` is compared without leeway: if our clock is
+ahead, tickets end that much earlier, and the client is told to get another.
 """
 
 import base64
@@ -21,12 +21,13 @@ import http.client
 import ipaddress
 import json
 import logging
+import re
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +36,11 @@ import jwt
 logger = logging.getLogger(__name__)
 
 MAX_TOKEN_LENGTH = 2048
-LIFETIME_SECONDS = 600  # the backend issues no token with a longer one
-TYPE = "at+jwt"  # RFC 9068, section 2.1
+LIFETIME_SECONDS = 300  # the backend issues no ticket with a longer one
+TYPE = "ticket+jwt"
+AUDIENCE_PREFIX = "server:"
+SERVER_NAME = re.compile("[a-z0-9.:_-]{1,64}")  # the backend issues tickets for no other
+TICKET_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # so that ids have an order
 HEADER_FIELDS = {"typ", "alg", "kid"}  # so nothing like jku, x5u, jwk or crit is followed
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}  # RFC 8725, 3.1: the key decides
 MIN_RSA_BITS = 2048
@@ -52,7 +56,7 @@ Jwks = Mapping[str, Any]
 
 
 class InvalidToken(Exception):
-    """The token is not one of the backend's for this game, or has expired; the text says why."""
+    """It is no ticket of the backend for this server, or has expired; the text says why."""
 
 
 class KeysUnavailable(Exception):
@@ -61,16 +65,20 @@ class KeysUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Player:
-    """The player that a token was issued to."""
+    """The player that a ticket was issued to. Times are seconds since 1970."""
 
     account_id: str
     session_id: str
     name: str
-    expires_at: int  # seconds since 1970
+    epoch: int  # the account's: a change that ends sessions raises it
+    guest: bool
+    ticket_id: str  # later tickets have greater ids
+    issued_at: int
+    expires_at: int  # of the ticket: how long the player stays is the server's decision
 
 
 class PlayerTokens:
-    """Verifies access tokens; safe in several threads.
+    """Verifies tickets; safe in several threads.
 
     `verify` sometimes reads the keys, and blocks for up to 5 s if the backend does not answer: call
     it in a thread if you have an event loop (`asyncio.to_thread`).
@@ -80,18 +88,22 @@ class PlayerTokens:
         self,
         backend: str,
         issuer: str,
-        audience: str,
+        server: str | Iterable[str],
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the backend's URL, and the `iss` and `aud` of its tokens.
+        """Take the backend's URL, its tickets' `iss`, and the server's own name, or all its names.
 
         Raises:
-            ValueError: the URL is neither https nor this machine.
+            ValueError: the URL is neither https nor this machine, or no ticket has such a name.
         """
+        names = [server] if isinstance(server, str) else list(server)
+        for name in names or [""]:
+            if not SERVER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} must be 1 to 64 characters of a-z, 0-9 and . : _ -")
         self._url = _jwks_url(backend)
         self._issuer = issuer
-        self._audience = audience
+        self._audiences = {AUDIENCE_PREFIX + name for name in names}
         self._clock = clock
         self._monotonic = monotonic
         self._keys: dict[str, jwt.PyJWK] = {}
@@ -99,10 +111,10 @@ class PlayerTokens:
         self._reading = threading.Lock()
 
     def verify(self, text: str) -> Player:
-        """Return the player that a token was issued to.
+        """Return the player that a ticket was issued to.
 
         Raises:
-            InvalidToken: it is forged, expired, for another game, or not a token.
+            InvalidToken: it is forged, expired, for another server, or not a ticket.
             KeysUnavailable: no key has been read so far, and the backend has none to offer now.
         """
         if len(text) > MAX_TOKEN_LENGTH:
@@ -112,7 +124,7 @@ class PlayerTokens:
             if not all(map(_is_canonical, text.split("."))):
                 raise InvalidToken("not canonical base64url")
             if set(header) != HEADER_FIELDS or header["typ"] != TYPE:
-                raise InvalidToken("not an access token of the backend")
+                raise InvalidToken("not a ticket of the backend")
             key = self._key(header["kid"])
             claims: dict[str, Any] = jwt.decode(
                 text,
@@ -131,14 +143,20 @@ class PlayerTokens:
             raise InvalidToken("iat or exp is not an integer")
         if not 0 < expires_at - issued_at <= LIFETIME_SECONDS:
             raise InvalidToken("valid for too long")
+        audience = claims["aud"]
+        if not isinstance(audience, str) or audience not in self._audiences:
+            raise InvalidToken("for another server")
+        if claims["iss"] != self._issuer:
+            raise InvalidToken("from another issuer")
         if self._clock() >= expires_at:
             raise InvalidToken("expired")
-        if claims["iss"] != self._issuer or claims["aud"] != self._audience:
-            raise InvalidToken("for another issuer or audience")
         account_id, session_id, name = claims["sub"], claims["sid"], claims["name"]
         if not all(isinstance(text, str) and text for text in (account_id, session_id, name)):
             raise InvalidToken("sub, sid or name is not a string")
-        return Player(account_id, session_id, name, expires_at)
+        epoch, guest, ticket_id = claims["epoch"], claims.get("guest", False), claims["jti"]
+        if type(epoch) is not int or type(guest) is not bool or not TICKET_ID.fullmatch(ticket_id):
+            raise InvalidToken("epoch, guest or jti has a wrong form")
+        return Player(account_id, session_id, name, epoch, guest, ticket_id, issued_at, expires_at)
 
     def _key(self, kid: object) -> jwt.PyJWK:
         if not isinstance(kid, str):
@@ -206,7 +224,7 @@ def usable_keys(jwks: Jwks) -> dict[str, jwt.PyJWK]:
 
 
 def _is_canonical(segment: str) -> bool:
-    """Tell whether a part of a token has the canonical spelling of RFC 7515, section 2."""
+    """Tell whether a part of a ticket has the canonical spelling of RFC 7515, section 2."""
     decoded = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     return base64.urlsafe_b64encode(decoded).rstrip(b"=") == segment.encode()
 

@@ -1,17 +1,18 @@
 """A WebSocket game server that identifies its players: the tutorial's third file.
 
-It verifies each player's access token by itself (player_tokens.py), greets the player by name and
-relays the players' chat.
+It verifies each player's ticket by itself (player_tokens.py), greets the player by name and relays
+the players' chat.
 
     python clients/game_server/socket_server.py     # or `make run-game`, with the backend beside it
 
 A client authenticates with an `Authorization: Bearer` header in the handshake. A game on a web page
 cannot set headers there: it sends this as its first message, within five seconds.
 
-    {"type": "authenticate", "access_token": "..."}
+    {"type": "authenticate", "ticket": "..."}
 
-The same message with a fresh token, at any time, keeps the connection open when the first token
-expires after ten minutes. All messages are JSON objects in text frames:
+A player keeps the seat for ten minutes from the issue of the ticket, and for ten more with each
+ticket that comes in the same message over the open connection. All messages are JSON objects in
+text frames:
 
     from the client   chat {text}
     from the server   welcome {name, players}   joined {name}   left {name}   chat {name, text}
@@ -28,74 +29,62 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
+from socket_messages import (
+    BAD_MESSAGE,
+    BAD_TICKET,
+    MESSAGES_AT_ONCE,
+    NO_TICKET,
+    REPLACED,
+    TRY_LATER,
+    Allowance,
+    Refused,
+    one_line,
+    parse,
+    text_in,
+)
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 logger = logging.getLogger("socket_server")
 
-# Close codes, in the range for applications (RFC 6455, 7.4.2); named after HTTP's.
-BAD_MESSAGE = 4400
-BAD_TOKEN = 4401  # get a fresh one, connect again
-NO_TOKEN = 4408
-REPLACED = 4409  # the same account or name connected elsewhere: do not reconnect automatically
-TOO_MANY_MESSAGES = 4429
-TRY_LATER = 1013  # the public keys cannot be read yet
-
+SEAT_SECONDS = 600.0  # from the `iat` of the player's latest ticket
 FIRST_MESSAGE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20.0  # a client that answers no ping for so long is disconnected
 HEALTH_PATH = "/health"  # for a load balancer's plain HTTP requests
 MAX_MESSAGE_BYTES = 4096
 MAX_CHAT_LENGTH = 500
-MESSAGES_PER_SECOND = 5.0
-MESSAGES_AT_ONCE = 10.0
-
-
-class Refused(Exception):
-    """This connection must be closed, with a code and a reason that the client may show."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-
-
-@dataclass
-class Allowance:
-    """A player's remaining messages, across all connections."""
-
-    _spare: float = MESSAGES_AT_ONCE
-    _counted_at: float = field(default_factory=time.monotonic)
-
-    def spare(self) -> float:
-        """Return the number of messages that the player may send at once."""
-        now = time.monotonic()
-        refilled = self._spare + (now - self._counted_at) * MESSAGES_PER_SECOND
-        self._spare, self._counted_at = min(MESSAGES_AT_ONCE, refilled), now
-        return self._spare
-
-    def take_message(self) -> None:
-        """Count one message.
-
-        Raises:
-            Refused: there were too many.
-        """
-        self._spare = self.spare() - 1
-        if self._spare < 0:
-            raise Refused(TOO_MANY_MESSAGES, "too many messages")
 
 
 @dataclass
 class Seat:
-    """A player's only live connection."""
+    """A player's only live connection, as the latest ticket describes the player."""
 
     player: Player
     connection: ServerConnection
+    ends_at: float = 0.0
+
+    def take(self, player: Player) -> None:
+        """Let the player of a new ticket sit here until ten minutes after its issue."""
+        self.player = player
+        # Whoever issued a ticket in our future has a clock that is ahead of ours.
+        self.ends_at = min(player.issued_at, time.time()) + SEAT_SECONDS
+
+    def seconds_left(self) -> float:
+        """Return for how long the player may stay without another ticket.
+
+        Raises:
+            Refused: no longer.
+        """
+        left = self.ends_at - time.time()
+        if left <= 0:
+            raise Refused(BAD_TICKET, "ticket: no new one came in time")
+        return left
 
 
 class Lobby:
@@ -121,24 +110,24 @@ class Lobby:
         assert connection.request is not None, "the handshake is over"
         values = connection.request.headers.get_all("Authorization")
         if values:
-            scheme, _, token = values[0].partition(" ")
+            scheme, _, ticket = values[0].partition(" ")
             if len(values) > 1 or scheme.lower() != "bearer":
-                raise Refused(BAD_TOKEN, "not a bearer token")
-            return await self._verified(token.strip())
+                raise Refused(BAD_TICKET, "ticket: not in the form Bearer <ticket>")
+            return await self._verified(ticket.strip())
         try:
             async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
                 message = parse(await connection.recv())
         except TimeoutError:
-            raise Refused(NO_TOKEN, "no access token received") from None
+            raise Refused(NO_TICKET, "no ticket received") from None
         if message["type"] != "authenticate":
-            raise Refused(BAD_TOKEN, "the first message must be authenticate")
-        return await self._verified(text_in(message, "access_token"))
+            raise Refused(BAD_TICKET, "the first message must be authenticate")
+        return await self._verified(text_in(message, "ticket"))
 
-    async def _verified(self, token: str) -> Player:
+    async def _verified(self, ticket: str) -> Player:
         try:
-            return await asyncio.to_thread(self._tokens.verify, token)
+            return await asyncio.to_thread(self._tokens.verify, ticket)
         except InvalidToken as error:
-            raise Refused(BAD_TOKEN, f"access token: {error}") from None
+            raise Refused(BAD_TICKET, f"ticket: {error}") from None
         except KeysUnavailable:
             raise Refused(TRY_LATER, "cannot verify players yet") from None
 
@@ -161,19 +150,19 @@ class Lobby:
     def _seat(self, seat: Seat, player: Player) -> None:
         """Seat a player, replacing all seats of the same account or the same name.
 
-        A name can pass to another account within minutes; the later token decides.
+        A name can pass to another account within minutes; the later ticket decides.
 
         Raises:
-            Refused: another account with this name is here, with a later token.
+            Refused: another account with this name is here, with a later ticket.
         """
         replaced = [
             other for other in self._seats if other is seat or is_same(other.player, player)
         ]
         before = [other.player for other in replaced]
         if any(is_later_owner(other, player) for other in before):
-            raise Refused(BAD_TOKEN, "access token: the name now belongs to another account")
+            raise Refused(BAD_TICKET, "ticket: the name now belongs to another account")
         self._seats = [*(other for other in self._seats if other not in replaced), seat]
-        seat.player = player
+        seat.take(player)
         for other in replaced:
             if other is not seat:
                 self._close(other)
@@ -196,7 +185,7 @@ class Lobby:
                 del self._allowances[account]
 
     async def _listen(self, seat: Seat) -> None:
-        """Handle messages until the connection closes or the token expires.
+        """Handle messages until the connection closes or the player's time is up.
 
         Raises:
             Refused: the player must be disconnected.
@@ -204,14 +193,14 @@ class Lobby:
         allowance = self._allowances.setdefault(seat.player.account_id, Allowance())
         while True:
             try:
-                async with asyncio.timeout(seat.player.expires_at - time.time()):
+                async with asyncio.timeout(seat.seconds_left()):
                     message = parse(await seat.connection.recv())
             except TimeoutError:
-                raise Refused(BAD_TOKEN, "access token: expired") from None
+                continue
             self._check_seat(seat)
             allowance.take_message()
             if message["type"] == "authenticate":
-                await self._renew(seat, text_in(message, "access_token"))
+                await self._renew(seat, text_in(message, "ticket"))
             elif message["type"] == "chat":
                 text = one_line(text_in(message, "text"))[:MAX_CHAT_LENGTH]
                 if text:
@@ -219,12 +208,13 @@ class Lobby:
             else:
                 raise Refused(BAD_MESSAGE, "unknown type of message")
 
-    async def _renew(self, seat: Seat, token: str) -> None:
-        player = await self._verified(token)
+    async def _renew(self, seat: Seat, ticket: str) -> None:
+        player = await self._verified(ticket)
         if player.account_id != seat.player.account_id:
-            raise Refused(BAD_TOKEN, "access token: belongs to another player")
+            raise Refused(BAD_TICKET, "ticket: belongs to another player")
         self._check_seat(seat)  # time has passed
-        self._seat(seat, player)
+        if player.ticket_id > seat.player.ticket_id:  # an earlier one may have an earlier name
+            self._seat(seat, player)
 
     def _check_seat(self, seat: Seat) -> None:
         """Refuse further messages of a replaced connection, which may not be closed yet.
@@ -244,51 +234,19 @@ class Lobby:
 
 
 def is_same(one: Player, other: Player) -> bool:
-    """Tell whether two tokens are for one account or one name (`Ada` and `ada` are the same)."""
+    """Tell whether two tickets are for one account or one name (`Ada` and `ada` are the same)."""
     return one.account_id == other.account_id or one.name.lower() == other.name.lower()
 
 
 def is_later_owner(one: Player, other: Player) -> bool:
     """Tell whether the first of two accounts with the same name is its current owner."""
-    return one.account_id != other.account_id and one.expires_at > other.expires_at
+    return one.account_id != other.account_id and one.ticket_id > other.ticket_id
 
 
 def answer_health_check(connection: ServerConnection, request: Request) -> Response | None:
     """Answer a load balancer's request; leave all others to the library."""
     path = request.path.partition("?")[0]
     return connection.respond(HTTPStatus.OK, "OK\n") if path == HEALTH_PATH else None
-
-
-def parse(frame: str | bytes) -> dict[str, Any]:
-    """Return the message in a frame.
-
-    Raises:
-        Refused: the frame holds no message.
-    """
-    try:
-        message = json.loads(frame) if isinstance(frame, str) else None
-    except (ValueError, RecursionError):
-        message = None
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise Refused(BAD_MESSAGE, "not a JSON object with a type, in a text frame")
-    return message
-
-
-def text_in(message: dict[str, Any], name: str) -> str:
-    """Return a string field of a message.
-
-    Raises:
-        Refused: the field is missing or not a string.
-    """
-    text = message.get(name)
-    if not isinstance(text, str):
-        raise Refused(BAD_MESSAGE, f"{message['type']} needs a string {name}")
-    return text
-
-
-def one_line(text: str) -> str:
-    """Return a text without line breaks and control characters: it cannot imitate another line."""
-    return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def listening(tokens: PlayerTokens, host: str, port: int) -> Server:
@@ -307,12 +265,12 @@ def listening(tokens: PlayerTokens, host: str, port: int) -> Server:
 async def main() -> None:
     """Serve until Ctrl-C."""
     setting = os.environ.get
+    host, port = setting("HOST", "127.0.0.1"), int(setting("PORT", "8765"))
     tokens = PlayerTokens(
         setting("GAME_LOGIN_URL", "http://127.0.0.1:3000"),
         issuer=setting("TOKEN_ISSUER", "game-login-local"),
-        audience=setting("TOKEN_AUDIENCE", "game"),
+        server=setting("SERVER_NAME", f"{host}:{port}").split(","),
     )
-    host, port = setting("HOST", "127.0.0.1"), int(setting("PORT", "8765"))
     stop = asyncio.get_running_loop().create_future()
     with suppress(NotImplementedError):  # on Windows, Ctrl-C raises KeyboardInterrupt instead
         for sign in (signal.SIGINT, signal.SIGTERM):

@@ -1,94 +1,52 @@
-"""The example game server in a separate process, with tokens from the real backend."""
+"""The example game server in a separate process, with tickets from the real backend.
+
+`test_seats` has who may stay, and for how long.
+"""
 
 import asyncio
 import http.client
 import json
 import os
-import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+import jwt
 import pytest
+import socket_messages
 import socket_server
 from player_tokens import PlayerTokens
-from socket_server import MESSAGES_AT_ONCE, MESSAGES_PER_SECOND
+from socket_messages import MESSAGES_AT_ONCE, MESSAGES_PER_SECOND
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-import handler
-from auth.credentials.access_tokens import Realm, issue
-from auth.credentials.token_keys import TokenKeys
-from auth.external.secret_store import SecretStore
 from auth.settings import Settings
-from auth.times import system_clock
 from local.game_server import GameServer
-from local.processes import free_port
 from local.stack import Stack
 from tests.conftest import Tables
-from tests.game_server.test_player_tokens import Backend
-from tests.play.events import http_event
-from tests.play.players import Player
-from tests.unit.test_access_tokens import TOKEN, signed
+from tests.game_server.connections import (
+    closed,
+    connected,
+    published_keys,
+    receive,
+    registered,
+    running_game,
+    send,
+    ticket,
+)
+from tests.game_server.jwks_server import JwksServer
+from tests.game_server.test_player_tokens import signed
+from tests.play.players import call
 
 
 @pytest.fixture
 def game(stack: Stack, tables: Tables, tmp_path: Path) -> Iterator[GameServer]:
     """Return a running game server that trusts the backend."""
-    backend = Backend()
-    backend.body = handler.http(http_event("GET", "/.well-known/jwks.json"), None)["body"].encode()
-    game = GameServer(free_port(), tmp_path, backend.url, stack.environment())
-    game.start()
-    yield game
-    game.stop()
-    log = game.log.read_text()
-    assert "Traceback" not in log
-    assert "eyJ" not in log, "a token is in the log"
-    backend.shutdown()
-    backend.server_close()
-
-
-def registered(name: str) -> Player:
-    """Register a player."""
-    player = Player(name)
-    assert player.register().status == 201
-    return player
-
-
-@asynccontextmanager
-async def connected(game: GameServer, player: Player | str) -> AsyncIterator[ClientConnection]:
-    """Connect with a token in the header, as engines do, and expect the welcome."""
-    token = player.access_token if isinstance(player, Player) else player
-    headers = {"Authorization": f"Bearer {token}"}
-    async with connect(game.url, additional_headers=headers, proxy=None) as connection:
-        yield connection
-
-
-async def receive(connection: ClientConnection, seconds: float = 10) -> dict[str, Any]:
-    """Return the next message."""
-    async with asyncio.timeout(seconds):
-        message: dict[str, Any] = json.loads(await connection.recv())
-    return message
-
-
-async def send(connection: ClientConnection, **message: object) -> None:
-    """Send one message."""
-    await connection.send(json.dumps(message))
-
-
-async def closed(connection: ClientConnection) -> tuple[int, str]:
-    """Wait for the server to close; return its code and its reason."""
-    with suppress(ConnectionClosed):
-        async with asyncio.timeout(15):
-            while True:
-                await connection.recv()
-    return connection.close_code or 0, connection.close_reason or ""
+    with running_game(stack, tmp_path) as game:
+        yield game
 
 
 def test_two_players_chat(game: GameServer) -> None:
@@ -111,65 +69,82 @@ def test_two_players_chat(game: GameServer) -> None:
     asyncio.run(talk())
 
 
-def test_token_in_the_first_message(game: GameServer) -> None:
-    """A web page, which cannot set headers, sends its token as the first message."""
+def test_ticket_in_the_first_message(game: GameServer) -> None:
+    """A web page, which cannot set headers, sends its ticket as the first message."""
 
     async def talk() -> None:
         async with connect(game.url, proxy=None) as connection:
-            await send(connection, type="authenticate", access_token=registered("Ada").access_token)
+            ticket = registered("Ada").ticket(game.name)
+            await send(connection, type="authenticate", ticket=ticket)
             assert (await receive(connection))["name"] == "Ada"
 
     asyncio.run(talk())
 
 
-def test_no_token(game: GameServer) -> None:
+def test_no_ticket(game: GameServer) -> None:
     """A connection that sends nothing is closed after five seconds."""
 
     async def talk() -> None:
         async with connect(game.url, proxy=None) as connection:
-            assert await closed(connection) == (4408, "no access token received")
+            assert await closed(connection) == (4408, "no ticket received")
 
     asyncio.run(talk())
 
 
-def token(
-    settings: Settings,
-    *,
-    audience: str = "game",
-    minutes_ago: int = 0,
-    account: bytes = TOKEN.account_id,
-    name: str = "Ada",
-) -> str:
-    """Return a token signed with the backend's own keys."""
-    ring = TokenKeys(SecretStore(), settings.token_secret_id).ring()
-    now = system_clock() - timedelta(minutes=minutes_ago)
-    realm = Realm(settings.token_issuer, audience)
-    return issue(ring, realm, replace(TOKEN, account_id=account), name, now)
-
-
-def test_bad_tokens(game: GameServer, settings: Settings) -> None:
-    """A connection with a bad token is accepted and then closed with 4401 and a readable reason."""
+def test_bad_tickets(game: GameServer, settings: Settings) -> None:
+    """A connection with a bad ticket is accepted, then closed with 4401 and a readable reason."""
+    ada = registered("Ada")
+    elsewhere = ada.ticket("127.0.0.2:8765")
     why = {
         "x": "DecodeError",
-        token(settings, minutes_ago=11): "expired",
-        token(settings, audience="other"): "for another issuer or audience",
+        ticket(settings, game.name, seconds_ago=61): "expired",
+        ada.access_token: "not a ticket of the backend",
+        elsewhere: "for another server",
         signed(): "signed with an unknown key",
-        token(settings)[:-8] + "AAAAAAAA": "InvalidSignatureError",
+        ada.ticket(game.name)[:-8] + "AAAAAAAA": "InvalidSignatureError",
     }
 
     async def talk() -> None:
         for text, reason in why.items():
             async with connected(game, text) as connection:
-                assert await closed(connection) == (4401, f"access token: {reason}")
-        async with connected(game, token(settings)) as connection:
+                assert await closed(connection) == (4401, f"ticket: {reason}")
+        async with connected(game, ada) as connection:
             assert (await receive(connection))["name"] == "Ada"
+
+    asyncio.run(talk())
+
+
+def test_a_ticket_opens_nothing_else(game: GameServer, settings: Settings) -> None:
+    """The API refuses a ticket, and so does a service that knows its audience but not our types."""
+    ada = registered("Ada")
+    answer = call("GET", "/v1/me", token=ada.ticket(game.name))
+    assert (answer.status, answer.code) == (401, "invalid_token")
+    text = ada.ticket(settings.token_audience)
+    key = jwt.PyJWKSet(json.loads(published_keys())["keys"])[jwt.get_unverified_header(text)["kid"]]
+    decoded = jwt.decode(text, key, audience=f"server:{settings.token_audience}")
+    assert decoded["name"] == "Ada"
+    with pytest.raises(jwt.InvalidAudienceError):
+        jwt.decode(text, key, audience=settings.token_audience)
+
+
+def test_clients_that_send_access_tokens(game: GameServer) -> None:
+    """A game that is too old for tickets is refused with a code, in the first message too."""
+    ada = registered("Ada")
+
+    async def talk() -> None:
+        async with connect(game.url, proxy=None) as connection:
+            await send(connection, type="authenticate", access_token=ada.access_token)
+            assert await closed(connection) == (4400, "authenticate needs a string ticket")
+        async with connect(game.url, proxy=None) as connection:
+            await send(connection, type="authenticate", ticket=ada.access_token)
+            assert await closed(connection) == (4401, "ticket: not a ticket of the backend")
 
     asyncio.run(talk())
 
 
 @pytest.mark.parametrize("value", ["Basic eDp5", "Bearer", "", "bearer  "])
 def test_bad_headers(game: GameServer, value: str) -> None:
-    """A header that holds no bearer token counts as a bad token."""
+    """A header that holds no bearer token counts as a bad ticket."""
 
     async def talk() -> None:
         headers = {"Authorization": value}
@@ -189,7 +164,7 @@ BAD_MESSAGES: dict[str, tuple[str | bytes, int]] = {
     "binary": (b'{"type": "chat", "text": "x"}', 4400),
     "deep": ("[" * 4000, 4400),
     "too long": (json.dumps({"type": "chat", "text": "x" * 5000}), 1009),
-    "a bad token": ('{"type": "authenticate", "access_token": "x"}', 4401),
+    "a bad ticket": ('{"type": "authenticate", "ticket": "x"}', 4401),
 }
 
 
@@ -209,142 +184,6 @@ def test_bad_messages(game: GameServer, name: str) -> None:
     asyncio.run(talk())
 
 
-def test_one_connection_per_player(game: GameServer) -> None:
-    """The newest connection wins; other players see the player neither leave nor join."""
-
-    async def talk() -> None:
-        ada, eve = registered("Ada"), registered("Eve")
-        async with connected(game, eve) as other:
-            assert (await receive(other))["players"] == ["Eve"]
-            async with connected(game, ada) as first:
-                assert (await receive(first))["players"] == ["Ada", "Eve"]
-                async with connected(game, ada) as second:
-                    assert (await receive(second))["players"] == ["Ada", "Eve"]
-                    assert await closed(first) == (4409, "signed in elsewhere")
-                    await send(second, type="chat", text="still here")
-                    messages = [await receive(other) for _ in range(2)]
-                    assert [message["type"] for message in messages] == ["joined", "chat"]
-
-    asyncio.run(talk())
-
-
-def test_a_name_that_was_registered_again(game: GameServer) -> None:
-    """A name is in the lobby once: a new account replaces the deleted one that had the name."""
-
-    async def talk() -> None:
-        eve, old = registered("Eve"), registered("Ada")
-        async with connected(game, eve) as other:
-            await receive(other)  # or the two might come in either order
-            async with connected(game, old) as first:
-                assert await receive(other) == {"type": "joined", "name": "Ada"}
-                assert old.delete().status == 200
-                new = registered("ADA")
-                async with connected(game, new) as second:
-                    assert (await receive(second))["players"] == ["ADA", "Eve"]
-                    assert await receive(other) == {"type": "left", "name": "Ada"}
-                    assert await receive(other) == {"type": "joined", "name": "ADA"}
-                    await receive(first)
-                    assert await closed(first) == (4409, "signed in elsewhere")
-
-    asyncio.run(talk())
-
-
-def test_a_deleted_account_comes_back(game: GameServer, settings: Settings) -> None:
-    """A deleted account's unexpired token does not disconnect the new owner of its name."""
-    old, new = (secrets.token_bytes(16) for _ in range(2))
-
-    async def talk() -> None:
-        async with connected(game, token(settings, account=new)) as owner:
-            assert (await receive(owner))["players"] == ["Ada"]
-            async with connected(game, token(settings, account=old, minutes_ago=5)) as connection:
-                reason = "access token: the name now belongs to another account"
-                assert await closed(connection) == (4401, reason)
-            await send(owner, type="chat", text="still here")
-            assert await receive(owner) == {"type": "chat", "name": "Ada", "text": "still here"}
-
-    asyncio.run(talk())
-
-
-def test_a_renamed_player(game: GameServer, settings: Settings) -> None:
-    """A fresh token with a changed name renames the player, and that name is in the lobby once."""
-    ada, eve = (secrets.token_bytes(16) for _ in range(2))
-
-    async def talk() -> None:
-        async with (
-            connected(game, token(settings, account=ada, name="Ada", minutes_ago=1)) as one,
-            connected(game, token(settings, account=eve, name="Eve", minutes_ago=1)) as two,
-            connected(game, token(settings, name="Zoe")) as zoe,
-        ):
-            for connection in (one, two, zoe):
-                await receive(connection)
-            fresh = token(settings, account=ada, name="eve")
-            await send(one, type="authenticate", access_token=fresh)
-            assert (await closed(two))[0] == 4409
-            heard = [await receive(zoe) for _ in range(3)]
-            assert heard[-1] == {"type": "joined", "name": "eve"}
-            assert {message["name"] for message in heard[:2]} == {"Ada", "Eve"}
-            assert {message["type"] for message in heard[:2]} == {"left"}
-
-    asyncio.run(talk())
-
-
-def test_a_replaced_connection_says_nothing_more(game: GameServer) -> None:
-    """Messages from a replaced connection that is not yet closed are not passed on."""
-
-    async def talk() -> None:
-        ada = registered("Ada")
-        async with connected(game, ada) as first:
-            await receive(first)
-            first.transport.pause_reading()  # so that it does not learn of its replacement
-            async with connected(game, ada) as second:
-                await receive(second)
-                await send(first, type="chat", text="from the old one")
-                await asyncio.sleep(0.5)
-                await send(second, type="chat", text="from the new one")
-                assert (await receive(second))["text"] == "from the new one"
-            first.transport.abort()
-
-    asyncio.run(talk())
-
-
-def test_a_connection_that_is_replaced_while_its_token_is_verified(
-    stack: Stack, tables: Tables
-) -> None:
-    """A fresh token that arrived before the connection was replaced does not win the seat back."""
-    settings = Settings.from_environment(stack.environment())
-    backend = Backend()
-    backend.body = handler.http(http_event("GET", "/.well-known/jwks.json"), None)["body"].encode()
-
-    class SlowTokens(PlayerTokens):
-        slow_text = ""
-
-        def verify(self, text: str) -> Any:
-            time.sleep(1.0 if text == self.slow_text else 0.0)
-            return super().verify(text)
-
-    tokens = SlowTokens(backend.url, settings.token_issuer, settings.token_audience)
-    first_token, second_token, fresh = (token(settings) for _ in range(3))
-    tokens.slow_text = fresh
-
-    async def talk() -> None:
-        async with socket_server.listening(tokens, "127.0.0.1", 0) as server:
-            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            headers = [{"Authorization": f"Bearer {text}"} for text in (first_token, second_token)]
-            async with connect(url, additional_headers=headers[0], proxy=None) as first:
-                await receive(first)
-                await send(first, type="authenticate", access_token=fresh)
-                async with connect(url, additional_headers=headers[1], proxy=None) as second:
-                    await receive(second)
-                    assert (await closed(first))[0] == 4409
-                    await asyncio.sleep(1.5)
-                    await send(second, type="chat", text="still here")
-                    assert (await receive(second))["text"] == "still here"
-
-    asyncio.run(talk())
-    backend.shutdown()
-    backend.server_close()
-
-
 def test_health_check(game: GameServer) -> None:
     """A load balancer's plain HTTP request is answered with 200; other paths are not."""
     address = urlsplit(game.url).netloc
@@ -360,36 +199,17 @@ def test_health_check(game: GameServer) -> None:
     assert answers == {"/health": 200, "/health?from=balancer": 200, "/": 426, "/healthy": 426}
 
 
-def test_fresh_token(game: GameServer) -> None:
-    """A fresh token keeps the player connected; another player's token does not."""
-
-    async def talk() -> None:
-        ada, eve = registered("Ada"), registered("Eve")
-        async with connected(game, ada) as connection:
-            await receive(connection)
-            assert ada.refresh().status == 200
-            await send(connection, type="authenticate", access_token=ada.access_token)
-            await send(connection, type="chat", text="on we go")
-            assert (await receive(connection))["text"] == "on we go"
-            await send(connection, type="authenticate", access_token=eve.access_token)
-            assert await closed(connection) == (4401, "access token: belongs to another player")
-
-    asyncio.run(talk())
-
-
-def test_heartbeat(stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeat(
+    stack: Stack, tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A client that answers no ping is disconnected, though its connection looks open."""
     monkeypatch.setattr(socket_server, "HEARTBEAT_SECONDS", 1.0)
-    settings = Settings.from_environment(stack.environment())
-    backend = Backend()
-    backend.body = handler.http(http_event("GET", "/.well-known/jwks.json"), None)["body"].encode()
-    tokens = PlayerTokens(backend.url, settings.token_issuer, settings.token_audience)
-    ada, eve = registered("Ada"), registered("Eve")
+    ada, eve = registered("Ada").ticket("game"), registered("Eve").ticket("game")
 
-    async def talk() -> None:
+    async def talk(tokens: PlayerTokens) -> None:
         async with socket_server.listening(tokens, "127.0.0.1", 0) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            headers = [{"Authorization": f"Bearer {player.access_token}"} for player in (ada, eve)]
+            headers = [{"Authorization": f"Bearer {text}"} for text in (ada, eve)]
             async with connect(url, additional_headers=headers[0], proxy=None) as alive:
                 assert (await receive(alive))["type"] == "welcome"
                 async with connect(url, additional_headers=headers[1], proxy=None) as dead:
@@ -400,13 +220,12 @@ def test_heartbeat(stack: Stack, tables: Tables, monkeypatch: pytest.MonkeyPatch
                     assert (await receive(alive))["text"] == "alone"
                     dead.transport.abort()
 
-    asyncio.run(talk())
-    backend.shutdown()
-    backend.server_close()
+    with JwksServer(published_keys()) as backend:
+        asyncio.run(talk(PlayerTokens(backend.url, settings.token_issuer, "game")))
 
 
 def test_no_keys_yet() -> None:
-    """If no key can be read, the client is told to try later, not that its token is bad."""
+    """If no key can be read, the client is told to try later, not that its ticket is bad."""
     tokens = PlayerTokens("http://127.0.0.1:9", "game-login-local", "game")
 
     async def talk() -> None:
@@ -480,10 +299,10 @@ def test_allowances_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: ticks[0])
     lobby = socket_server.Lobby(PlayerTokens("http://127.0.0.1:9", "issuer", "game"))
     for account in ("flooded", "quiet"):
-        lobby._allowances[account] = socket_server.Allowance()  # noqa: SLF001
+        lobby._allowances[account] = socket_messages.Allowance()  # noqa: SLF001
     for _ in range(10):
         lobby._allowances["flooded"].take_message()  # noqa: SLF001
-    with pytest.raises(socket_server.Refused):
+    with pytest.raises(socket_messages.Refused):
         lobby._allowances["flooded"].take_message()  # noqa: SLF001
     lobby._forget_full_allowances()  # noqa: SLF001
     assert set(lobby._allowances) == {"flooded"}  # noqa: SLF001

@@ -107,6 +107,11 @@ class Player:
         """Fetch the account."""
         return self.ask("GET", "/v1/me")
 
+    def ticket(self, server: str) -> str:
+        """Get a ticket for a game server."""
+        ticket: str = self.ask("POST", "/v1/tickets", {"server": server}).json["ticket"]
+        return ticket
+
     def sessions(self) -> list[Any]:
         """Return the account's sessions."""
         listed: list[Any] = self.ask("GET", "/v1/sessions").json["sessions"]

@@ -54,10 +54,11 @@ def running(tmp_path: Path, ports: tuple[int, int]) -> Iterator[Process]:
 
 
 def enter(ports: tuple[int, int], username: str) -> ClientConnection:
-    """Register, and connect to the game server with the token."""
+    """Register, and connect to the game server with a ticket."""
     player = RemotePlayer(Deployment(f"http://localhost:{ports[0]}"), username, PASSWORD)
     expect(201, player.register())
-    headers = {"Authorization": f"Bearer {player.access_token}"}
+    ticket = expect(201, player.ticket(f"localhost:{ports[1]}"))["ticket"]
+    headers = {"Authorization": f"Bearer {ticket}"}
     return connect(f"ws://localhost:{ports[1]}", additional_headers=headers, proxy=None)
 
 
@@ -67,7 +68,7 @@ def hear(connection: ClientConnection) -> dict[str, Any]:
     return message
 
 
-def test_two_players_chat(running: Process, ports: tuple[int, int]) -> None:
+def test_two_players_chat(running: Process, ports: tuple[int, int], tmp_path: Path) -> None:
     """Both players are greeted by name and get each other's messages; Ctrl-C stops everything."""
     with enter(ports, "Ada") as ada:
         assert hear(ada) == {"type": "welcome", "name": "Ada", "players": ["Ada"]}
@@ -79,6 +80,9 @@ def test_two_players_chat(running: Process, ports: tuple[int, int]) -> None:
     said = running.log.read_text()
     assert f"The example game server is on ws://127.0.0.1:{ports[1]}" in said
     assert "Traceback" not in said
+    logs = {log.name: log.read_bytes() for log in tmp_path.rglob("*.log")}
+    assert {"game.log", "serverless.log", "run-game.log"} <= set(logs)
+    assert [name for name in logs if b"eyJ" in logs[name]] == []  # neither ticket nor access token
     running.stop(signal.SIGINT)
     assert running.log.read_text().splitlines()[-2:] == ["stopping", "stopped"]
     assert not any(accepts(port) for port in ports)

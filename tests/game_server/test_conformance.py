@@ -1,0 +1,73 @@
+"""Every verifier gives the same verdict on the tickets of clients/conformance/tickets.json."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from player_tokens import InvalidToken, PlayerTokens
+
+from auth.credentials import tickets
+from auth.errors import InvalidToken as RefusedByTheApi
+from auth.times import id_text
+from tests.game_server.jwks_server import JwksServer
+from tests.game_server.ticket_vectors import FILE, KEYS, content
+
+VECTORS: dict[str, Any] = json.loads(FILE.read_text())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[JwksServer]:
+    """Return a server of the file's keys."""
+    with JwksServer(json.dumps(VECTORS["jwks"]).encode()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def python(server: JwksServer) -> PlayerTokens:
+    """Return the verifier of Python game servers."""
+    now = float(VECTORS["now"])
+    tokens = PlayerTokens(server.url, VECTORS["issuer"], VECTORS["server"], lambda: now)
+    tokens.verify(VECTORS["good"][0]["ticket"])  # reads the keys
+    return tokens
+
+
+def by_the_api(text: str) -> tickets.Ticket:
+    """Verify a ticket as the API does."""
+    use = tickets.use_of(VECTORS["issuer"], VECTORS["server"])
+    return tickets.verify(text, KEYS, use, datetime.fromtimestamp(VECTORS["now"], UTC))
+
+
+def test_written() -> None:
+    """The file is what the script makes: python -m tests.game_server.ticket_vectors."""
+    assert FILE.read_text() == content()
+
+
+def test_names() -> None:
+    """Each ticket has a name of its own."""
+    names = [vector["name"] for vector in (*VECTORS["good"], *VECTORS["bad"])]
+    assert len(names) == len(set(names)) >= 40
+
+
+@pytest.mark.parametrize("vector", VECTORS["good"], ids=lambda vector: vector["name"])
+def test_good(python: PlayerTokens, vector: dict[str, Any]) -> None:
+    """The verifiers in Python accept a good ticket, and read the same in it."""
+    assert vars(python.verify(vector["ticket"])) == vector["player"]
+    ticket, player = by_the_api(vector["ticket"]), vector["player"]
+    assert id_text(ticket.id) == player["ticket_id"]
+    assert id_text(ticket.subject.account_id) == player["account_id"]
+    assert id_text(ticket.subject.session_id) == player["session_id"]
+    assert ticket.subject.username == player["name"]
+    assert (ticket.subject.epoch, ticket.subject.guest) == (player["epoch"], player["guest"])
+
+
+@pytest.mark.parametrize("vector", VECTORS["bad"], ids=lambda vector: vector["name"])
+def test_bad(python: PlayerTokens, vector: dict[str, Any]) -> None:
+    """The verifiers in Python refuse a forged ticket, and do not quote it."""
+    text = vector["ticket"]
+    with pytest.raises(InvalidToken) as caught:
+        python.verify(text)
+    assert not text or text not in str(caught.value)
+    with pytest.raises(RefusedByTheApi):
+        by_the_api(text)
