@@ -47,6 +47,7 @@ run-game: setup  ## run the backend and the example game server, on ws://127.0.0
 
 test: check  ## run the backend's tests on a private MariaDB (DATABASE=mysql: on MySQL, with the faults)
 	@$(PYTHON) -m local install
+	@$(PYTHON) -m tests.game_server.javascript
 	$(PYTEST) -m "not search and not long" tests/unit tests/integration tests/stories tests/game_server --cov
 	$(if $(filter-out mariadb,$(DATABASE)),@$(MAKE) --no-print-directory test-faults)
 
@@ -120,7 +121,7 @@ openapi: setup  ## write docs/contract/openapi.json from the route table
 lock: setup  ## pin the packages of requirements*.in and package.json, with the hash of every file
 	@for list in requirements requirements-dev deploy/argon2-build clients/game_server/requirements; do \
 		$(LOCK) $$list.in --output-file $$list.txt || exit; done
-	@for folder in . tests/openapi_tools; do \
+	@for folder in . tests/openapi_tools clients/game_server/js; do \
 		npm install --prefix $$folder --package-lock-only --no-audit --no-fund || exit; done
 
 clean-up: setup  ## delete dead sessions and full buckets now, not at the daily run

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,18 @@ from player_tokens import InvalidToken, PlayerTokens
 from auth.credentials import tickets
 from auth.errors import InvalidToken as RefusedByTheApi
 from auth.times import id_text
+from tests.game_server.javascript import JavaScriptTokens
 from tests.game_server.jwks_server import JwksServer
 from tests.game_server.ticket_vectors import FILE, KEYS, content
 
 VECTORS: dict[str, Any] = json.loads(FILE.read_text())
+JAVASCRIPT_NAMES = {
+    "account_id": "accountId",
+    "session_id": "sessionId",
+    "ticket_id": "ticketId",
+    "issued_at": "issuedAt",
+    "expires_at": "expiresAt",
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +80,23 @@ def test_bad(python: PlayerTokens, vector: dict[str, Any]) -> None:
     assert not text or text not in str(caught.value)
     with pytest.raises(RefusedByTheApi):
         by_the_api(text)
+
+
+def test_javascript(server: JwksServer, tmp_path: Path) -> None:
+    """The verifier in JavaScript gives the same verdicts, reads the same, and quotes no ticket."""
+    good, bad = ([vector["ticket"] for vector in VECTORS[name]] for name in ("good", "bad"))
+    with JavaScriptTokens(tmp_path, server.url, VECTORS["issuer"], VECTORS["server"]) as javascript:
+        javascript.now = VECTORS["now"]
+        accepted, refused = javascript.verify(*good), javascript.verify(*bad)
+    assert accepted == [
+        {"player": {JAVASCRIPT_NAMES.get(name, name): value for name, value in player.items()}}
+        for player in (vector["player"] for vector in VECTORS["good"])
+    ]
+    wrong = [
+        vector["name"]
+        for vector, answer in zip(VECTORS["bad"], refused, strict=True)
+        if answer.get("error") != "InvalidToken"
+    ]
+    assert wrong == []
+    for text, answer in zip(bad, refused, strict=True):
+        assert not text or text not in answer["message"]
