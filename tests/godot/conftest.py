@@ -1,8 +1,8 @@
-"""The engine, the addon's project as on a player's machine, and the backend."""
+"""The engine, the addon's project as on a player's machine, the backend and the game server."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,9 +16,26 @@ from local.certificates import make_certificates
 from local.game_server import GameServer
 from local.processes import free_port
 from local.stack import ROOT, Stack
+from tests.godot.clocked_server import AHEAD
 from tests.godot.engine import CACHE, REQUIRED, EngineMissing, GodotEngine, find_engine
 from tests.godot.game import Game
 from tests.godot.server import Backend
+
+
+class ClockedGameServer(GameServer):
+    """The game server, with a clock that moves with the backend's."""
+
+    def __init__(
+        self, port: int, folder: Path, backend: str, environment: Mapping[str, str], ahead: Path
+    ) -> None:
+        """Take what the server takes, and the file that says how far the clocks are ahead."""
+        super().__init__(port, folder, backend, environment)
+        self._environment[AHEAD] = str(ahead)
+
+    def command(self) -> list[str]:
+        """Return the command that starts the server with that clock."""
+        python, *options, script = super().command()
+        return [python, *options, str(Path(__file__).with_name("clocked_server.py")), script]
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +58,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def backend(stack: Stack, certificates: Path) -> Iterator[Backend]:
+def ahead_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file that says how many seconds the clocks are ahead."""
+    file = tmp_path_factory.mktemp("clock") / "ahead"
+    file.write_text("0.0")
+    return file
+
+
+@pytest.fixture(scope="session")
+def backend(stack: Stack, certificates: Path, ahead_file: Path) -> Iterator[Backend]:
     """Return the real backend behind HTTP and HTTPS, with an adjustable clock."""
     ahead = timedelta()
 
@@ -51,6 +76,9 @@ def backend(stack: Stack, certificates: Path) -> Iterator[Backend]:
     def advance(seconds: float | None) -> None:
         nonlocal ahead
         ahead = timedelta() if seconds is None else ahead + timedelta(seconds=seconds)
+        next_file = ahead_file.with_name("next")
+        next_file.write_text(str(ahead.total_seconds()))
+        next_file.replace(ahead_file)  # as a whole: the game server may be reading it
 
     application = create_app(Settings.from_environment(stack.environment()), clock=clock)
     before, handler.application = handler.application, application
@@ -89,11 +117,12 @@ def game(
 
 @pytest.fixture(scope="session")
 def socket_url(
-    backend: Backend, stack: Stack, tmp_path_factory: pytest.TempPathFactory
+    backend: Backend, stack: Stack, ahead_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Return the address of the example game server."""
     folder = tmp_path_factory.mktemp("socket-server")
-    server = GameServer(free_port(), folder, backend.url, stack.environment())
+    environment = stack.environment()
+    server = ClockedGameServer(free_port(), folder, backend.url, environment, ahead_file)
     server.start()
     yield server.url
     server.stop()

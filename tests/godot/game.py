@@ -30,6 +30,7 @@ EXPECTED = {
     "test_guest": re.compile(
         "Could not create directory: 'user://|Game Login: cannot write user://"
     ),
+    "test_socket": re.compile("Game Login: no ticket: "),
     "test_recovery": re.compile("Could not create directory: 'user://"),
     # The engine keeps the state of a function if its node was freed while it waited.
     "test_faults": re.compile("ObjectDB instances leaked"),

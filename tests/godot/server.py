@@ -21,7 +21,7 @@ from tests.play.events import http_event
 
 SECRETS = (
     *("password", "new_password", "access_token", "refresh_token"),
-    *("guest_secret", "recovery_code"),
+    *("guest_secret", "recovery_code", "ticket"),
 )
 SHORTEST = 12  # shorter values, such as the password "password", are also ordinary words
 LONGEST_SLEEP = 20.0

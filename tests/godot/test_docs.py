@@ -28,7 +28,7 @@ def test_codes_and_routes() -> None:
 def test_readme() -> None:
     """The README names every public function, property, signal and kind of result."""
     public = set(PUBLIC.findall((ADDON / "game_login.gd").read_text()))
-    inner = {"refreshed", "request_seconds", "is_token_in_message"}
+    inner = {"refreshed", "request_seconds", "is_ticket_in_message"}
     kinds = KIND.findall((ADDON / "result.gd").read_text())
     assert {"login", "state_changed", "base_url"} < public
     assert len(kinds) == 10

@@ -81,13 +81,13 @@ def test_all_warnings_are_errors(game: Game) -> None:
 
 
 def test_size() -> None:
-    """The addon has at most 2075 lines, so that a studio can read all of it before shipping it.
+    """The addon has at most 2130 lines, so that a studio can read all of it before shipping it.
 
-    Guests made it longer by 300, and recovery codes by 725.
+    Guests made it longer by 300, recovery codes by 725, and tickets by 55.
     """
     project = ROOT / "clients" / "godot"
     lines = sum(len((project / name).read_text().splitlines()) for name in addon_scripts())
-    assert lines <= 2075
+    assert lines <= 2130
 
 
 def test_nothing_else_is_needed() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 import secrets
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,12 +26,14 @@ from tests.play.events import Answer, http_event
 
 README = ROOT / "clients" / "godot" / "README.md"
 GDSCRIPT = re.compile(r"```gdscript\n(func stay_connected.*?)```", re.DOTALL)
+PASSWORD = "correct horse battery staple"
 STAY = """\
 extends "res://tests/case.gd"
 
-const LIFETIME: float = 600.0
+const SEAT: float = 600.0  # how long a ticket keeps a player connected, in seconds
 
 var socket_url: String = OS.get_environment("GAME_LOGIN_TEST_SOCKET")
+var server: String = socket_url.trim_prefix("ws://")
 var peer: WebSocketPeer = WebSocketPeer.new()
 var is_over: bool = false
 var states: Array[int] = []
@@ -44,7 +48,7 @@ func _process(_delta: float) -> void:
 {lines}
 
 func start() -> void:
-\tawait stay_connected(peer, socket_url)
+\tawait stay_connected(peer, socket_url, server)
 \tis_over = true
 
 
@@ -57,19 +61,22 @@ func state_is(state: WebSocketPeer.State) -> bool:
 
 
 func test_stay_connected() -> void:
-\tawait command("advance", {{"seconds": 8.0 - LIFETIME}})
 \tGameLogin.profile = new_name()
 \tcheck((await GameLogin.register(new_name(), PASSWORD)).ok, "registered")
-\tawait command("advance", {{"seconds": LIFETIME - 8.0}})
-\tGameLogin._session.access_until = Client.Session.now() + {believed}
 \tstart()
 \tcheck(await state_is(WebSocketPeer.STATE_OPEN), "connected")
 \tif {is_renewed}:
 \t\tstates.clear()
-\t\tawait seconds(12.0)
-\t\tequal(states, [WebSocketPeer.STATE_OPEN], "states, for longer than the token was good")
+\t\tfor _step: int in 5:
+\t\t\tawait command("advance", {{"seconds": SEAT / 2.0}})
+\t\t\tvar tickets: int = await count("/v1/tickets")
+\t\t\twhile await count("/v1/tickets") < tickets + 2:
+\t\t\t\tawait seconds(0.1)
+\t\tequal(states, [WebSocketPeer.STATE_OPEN], "states for 25 minutes")
 \telse:
-\t\tcheck(await state_is(WebSocketPeer.STATE_CLOSED), "closed when the token expires")
+\t\tawait command("advance", {{"seconds": SEAT - 6.0}})
+\t\tequal(peer.send_text('{{"type": "chat", "text": "Hello"}}'), OK, "the server sees the time")
+\t\tcheck(await state_is(WebSocketPeer.STATE_CLOSED), "closed when the seat ends")
 \t\tequal(peer.get_close_code(), 4401, "close code")
 \t\tcheck(await state_is(WebSocketPeer.STATE_OPEN), "connected again")
 \tvar other: WebSocketPeer = WebSocketPeer.new()
@@ -93,38 +100,43 @@ UPGRADE = (
 CLOSE = b"\x88\x0c" + (4401).to_bytes(2, "big") + b"bad token."
 
 
-def expired_token(backend: Backend) -> str:
-    """Return an access token from yesterday, with a true signature."""
+def expired_ticket(backend: Backend, server: str) -> str:
+    """Return a ticket from yesterday, with a true signature."""
     backend.advance(-86400)
     try:
-        return register("Yesterday")
+        return ticket_for(server, "Yesterday")
     finally:
         backend.advance(86400)
 
 
-def token_for_another_game(stack: Stack) -> str:
-    """Return an access token of the same backend for another audience."""
+def ticket_of_another_backend(stack: Stack, server: str) -> str:
+    """Return a ticket from another issuer, signed with the same key."""
     settings = Settings.from_environment(stack.environment())
-    other = create_app(replace(settings, token_audience="another-game"))
+    other = create_app(replace(settings, token_issuer="another-backend"))
     before, handler.application = handler.application, other
     try:
-        return register("Elsewhere")
+        return ticket_for(server, "Elsewhere")
     finally:
         handler.application = before
         other.close()
 
 
-def register(username: str) -> str:
-    """Register directly with the handler; return the access token."""
-    name = username + secrets.token_hex(4)
-    body = f'{{"username": "{name}", "password": "correct horse battery staple"}}'
-    headers = {"content-type": "application/json"}
-    event = http_event("POST", "/v1/register", body, headers, ADDRESS)
+def ticket_for(server: str, username: str) -> str:
+    """Register directly with the handler; return a ticket of the new player."""
+    player = {"username": username + secrets.token_hex(4), "password": PASSWORD}
+    token = post("/v1/register", player)["access_token"]
+    ticket = post("/v1/tickets", {"server": server}, authorization=f"Bearer {token}")["ticket"]
+    assert isinstance(ticket, str)
+    return ticket
+
+
+def post(path: str, body: dict[str, str], **headers: str) -> Any:
+    """Return the handler's answer to a request that succeeds."""
+    headers["content-type"] = "application/json"
+    event = http_event("POST", path, json.dumps(body), headers, ADDRESS)
     answer = Answer.of(handler.http(event, None))
     assert answer.status == 201, answer.code
-    token = answer.json["access_token"]
-    assert isinstance(token, str)
-    return token
+    return answer.json
 
 
 class AtOnce:
@@ -193,25 +205,30 @@ def test_socket(
     socket_url: str,
     at_once: str,
 ) -> None:
-    """Valid tokens are greeted by name, bad ones closed with 4401; players chat."""
+    """Players with tickets are greeted by name and chat, those with bad ones get 4401."""
     game: Game = request.getfixturevalue(kind)
-    expired, other = expired_token(backend), token_for_another_game(stack)
+    server = socket_url.removeprefix("ws://")
+    expired, other = expired_ticket(backend, server), ticket_of_another_backend(stack, server)
     run = game.run(
         "test_socket",
         tmp_path,
         GAME_LOGIN_TEST_SOCKET=socket_url,
         GAME_LOGIN_TEST_AT_ONCE=at_once,
         GAME_LOGIN_TEST_EXPIRED=expired,
-        GAME_LOGIN_TEST_OTHER_AUDIENCE=other,
+        GAME_LOGIN_TEST_OTHER_ISSUER=other,
     )
-    assert_passed(run, "test_socket", "", backend.secrets | {expired, other})
+    known = backend.secrets | {expired, other}
+    assert_passed(run, "test_socket", "", known)
+    logs = "".join(log.read_text() for log in tmp_path.rglob("*.log"))
+    assert "CASE ok" in logs
+    assert not [secret for secret in known if secret in logs]
 
 
 @pytest.mark.parametrize("is_renewed", [True, False])
 def test_lines_of_the_readme(
     game: Game, backend: Backend, tmp_path: Path, socket_url: str, *, is_renewed: bool
 ) -> None:
-    """The README's lines renew the token in time, reconnect after a failure, and obey 4409."""
+    """The README's lines send tickets in time, reconnect after a failure, and obey 4409."""
     found = GDSCRIPT.search(README.read_text())
     assert found
     lines = found[1]
@@ -219,9 +236,8 @@ def test_lines_of_the_readme(
     if is_renewed:
         lines = lines.replace("240_000", "2_000")
     script = game.folder / "tests" / "stay.gd"
-    believed = "60.5" if is_renewed else "600.0"
     is_renewed_word = "true" if is_renewed else "false"
-    script.write_text(STAY.format(lines=lines, believed=believed, is_renewed=is_renewed_word))
+    script.write_text(STAY.format(lines=lines, is_renewed=is_renewed_word))
     run = game.run("stay", tmp_path, GAME_LOGIN_TEST_SOCKET=socket_url)
     script.unlink()
     assert not run.problems(), run.output

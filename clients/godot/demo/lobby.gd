@@ -4,16 +4,17 @@ extends MarginContainer
 ## A guest wants to save the progress.
 signal save_wanted
 
+const Address = preload("res://addons/game_login/address.gd")
 const Result = preload("res://addons/game_login/result.gd")
 const DEFAULT_URL: String = "ws://127.0.0.1:8765"
 const RECONNECT_SECONDS: float = 3.0
-const BAD_TOKEN: int = 4401
+const BAD_TICKET: int = 4401
 const REPLACED: int = 4409
 const NAME_COLOR: Color = Color("9db8ff")
 const OWN_COLOR: Color = Color("7fd8b4")
 const NOTE_COLOR: Color = Color("98a1b5")
 
-## The interval of token renewal: the server disconnects a player when the token expires.
+## The interval of new tickets: the server disconnects a player ten minutes after the last one.
 var renew_seconds: float = 240.0
 ## The interval of pings: a dead network reports no error.
 var heartbeat_seconds: float = 20.0
@@ -49,13 +50,8 @@ func enter() -> void:
 		var code: int = await _chat_until_closed()
 		if visit != _visit:
 			break
-		if code == BAD_TOKEN:
-			# For example after a long sleep of the machine: renew, whatever time seems to be left.
-			var token: String = await GameLogin.get_access_token(INF)
-			if token != "" and _was_welcome:
-				continue  # at once, so that the player does not notice
-			if visit != _visit:
-				break
+		if code == BAD_TICKET and _was_welcome:  # for example after a long sleep of the machine
+			continue  # at once, with a new ticket, so that the player does not notice
 		_show_players([])
 		if code == REPLACED:
 			_status.text = tr("You have joined from somewhere else.")
@@ -86,6 +82,8 @@ func _chat_until_closed() -> int:
 	peer.heartbeat_interval = heartbeat_seconds
 	if await GameLogin.connect_socket(peer, url) != OK:
 		return -1
+	if peer != _peer:
+		peer.close()  # the player has left meanwhile
 	var give_up_at: int = Time.get_ticks_msec() + int(connect_seconds * 1000.0)
 	var renew_at: int = Time.get_ticks_msec() + int(renew_seconds * 1000.0)
 	while peer.get_ready_state() != WebSocketPeer.STATE_CLOSED:
@@ -97,18 +95,18 @@ func _chat_until_closed() -> int:
 			renew_at += int(renew_seconds * 1000.0)
 			# Not awaited: a peer must be polled to answer the server's pings.
 			@warning_ignore("missing_await")
-			_renew(peer)
+			_renew(peer, Address.server_at(url))
 		while peer.get_available_packet_count() > 0 and peer == _peer:
 			_read(peer.get_packet().get_string_from_utf8())
 		await get_tree().process_frame
 	return peer.get_close_code()
 
 
-## Sends a fresh token to keep the connection open.
-func _renew(peer: WebSocketPeer) -> void:
-	var token: String = await GameLogin.get_access_token(renew_seconds * 1.5)
-	var message: Dictionary = {"type": "authenticate", "access_token": token}
-	if token != "" and peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
+## Sends a new ticket to keep the connection open.
+func _renew(peer: WebSocketPeer, server: String) -> void:
+	var result: Result = await GameLogin.get_ticket(server)
+	var message: Dictionary = {"type": "authenticate", "ticket": result.ticket}
+	if result.ok and peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
 		if peer.send_text(JSON.stringify(message)) != OK:
 			peer.close()
 

@@ -43,13 +43,13 @@ func ask(
 	return null
 
 
-## Sends an access token as the first message to a game server, when it has been reached.
-func send_first(peer: WebSocketPeer, token: String) -> Error:
+## Sends a ticket as the first message to a game server, when it has been reached.
+func send_first(peer: WebSocketPeer, ticket: String) -> Error:
 	var end: float = Session.now() + request_seconds
 	while true:
 		peer.poll()
 		if peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
-			var hello: Dictionary = {"type": "authenticate", "access_token": token}
+			var hello: Dictionary = {"type": "authenticate", "ticket": ticket}
 			return peer.send_text(JSON.stringify(hello))
 		if peer.get_ready_state() != WebSocketPeer.STATE_CONNECTING or Session.now() > end:
 			peer.close()

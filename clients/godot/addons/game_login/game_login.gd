@@ -1,6 +1,6 @@
 extends Node
-## The autoload GameLogin: registration, login, guests, staying signed in, and tokens for the game
-## server.
+## The autoload GameLogin: registration, login, guests, staying signed in, and tickets for game
+## servers.
 ##
 ## Await calls that ask the server; each returns exactly once. Signing in takes at most 26 seconds.
 
@@ -46,8 +46,8 @@ var profile: String = "":
 var tls_options: TLSOptions = null
 ## The time-out of one request; longer than the gateway's 12 seconds.
 var request_seconds: float = 13.0
-## If true, a socket sends its token as the first message: browsers cannot set headers.
-var is_token_in_message: bool = OS.has_feature("web")
+## If true, a socket sends its ticket as the first message: browsers cannot set headers.
+var is_ticket_in_message: bool = OS.has_feature("web")
 
 var state: State = State.SIGNED_OUT
 var account_name: String:
@@ -254,11 +254,33 @@ func delete_account(proof: String = "") -> Result:
 	return result
 
 
-## Returns an access token that is valid for some more seconds, or "" if there is none.
-## [method fetch] and [method connect_socket] send the token themselves.
+## Returns an access token that is valid for some more seconds, or "" if there is none: for HTTP
+## services of your own. [method fetch] sends it itself, and a game server gets a ticket instead.
 func get_access_token(min_valid: float = 60.0) -> String:
 	var result: Result = await _ensure_access(min_valid)
 	return _session.access_token(0.0) if result.ok else ""
+
+
+## Gets a ticket for one game server, by the name that the server gives itself, such as
+## [code]eu-1:7777[/code]. [member GameLoginResult.ticket] has it; send it to that server alone.
+func get_ticket(server: String) -> Result:
+	var problem: String = Address.server_problem(server)
+	if problem != "":
+		var refused: Result = Result.of(Result.Kind.INVALID, "invalid_request", problem)
+		refused.fields["server"] = problem
+		return refused
+	var generation: int = _generation
+	var body: Dictionary = {"server": server}
+	var result: Result = await _ask_as_player(HTTPClient.METHOD_POST, "/v1/tickets", body, true)
+	if not result.ok:
+		return result
+	if generation != _generation:
+		return Result.of(Result.Kind.CANCELLED)  # the ticket is for a player who has signed out
+	if not result.data.get("ticket") is String or result.data["ticket"] == "":
+		return Result.of(Result.Kind.PROTOCOL)
+	result.ticket = result.data["ticket"]
+	result.data["ticket"] = ""  # so that no log shows it
+	return result
 
 
 ## Calls the backend as the signed-in player. With a body the default method is POST.
@@ -270,19 +292,28 @@ func fetch(
 	return await _ask_as_player(method, path, body, false)
 
 
-## Connects to a game server and sends it the token. Poll the peer as usual.
-func connect_socket(peer: WebSocketPeer, url: String) -> Error:
+## Connects to a game server and sends it a ticket. Poll the peer as usual. Without [param server]
+## the server's name is the host and port of the URL.
+func connect_socket(peer: WebSocketPeer, url: String, server: String = "") -> Error:
 	if not Address.is_safe(url, "ws"):
 		return ERR_INVALID_PARAMETER
-	var token: String = await get_access_token()
-	if token == "":
-		return ERR_UNAUTHORIZED
+	var result: Result = await get_ticket(server if server != "" else Address.server_at(url))
+	match result.kind:
+		Result.Kind.OK:
+			pass
+		Result.Kind.INVALID:
+			push_error("Game Login: no ticket: " + result.message)
+			return ERR_INVALID_PARAMETER
+		Result.Kind.DENIED, Result.Kind.CANCELLED:
+			return ERR_UNAUTHORIZED
+		_:
+			return ERR_CANT_CONNECT
 	_caller.request_seconds = request_seconds
-	if not is_token_in_message:
-		peer.handshake_headers = ["Authorization: Bearer " + token]
+	if not is_ticket_in_message:
+		peer.handshake_headers = ["Authorization: Bearer " + result.ticket]
 	var error: Error = peer.connect_to_url(url, tls_options)
-	if error == OK and is_token_in_message:
-		return await _caller.send_first(peer, token)
+	if error == OK and is_ticket_in_message:
+		return await _caller.send_first(peer, result.ticket)
 	return error
 
 

@@ -1,6 +1,6 @@
 class_name GameLoginResult
 extends RefCounted
-## The result of one call. It never holds a token, so printing it is safe.
+## The result of one call. Printing it shows no token and no ticket.
 
 enum Kind {
 	OK,  ## done
@@ -35,6 +35,7 @@ var message: String = ""  ## for the player, in English
 var fields: Dictionary[String, String] = {}  ## field -> reason
 var retry_after: float = 0.0  ## seconds
 var data: Dictionary = {}  ## the body; for an error its details
+var ticket: String = ""  ## from [code]get_ticket[/code]
 var ok: bool:
 	get:
 		return kind == Kind.OK
