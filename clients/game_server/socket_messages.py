@@ -12,7 +12,7 @@ from typing import Any
 BAD_MESSAGE = 4400
 BAD_TICKET = 4401  # get another one, connect again
 NO_TICKET = 4408
-REPLACED = 4409  # the same account or name connected elsewhere: do not reconnect automatically
+REPLACED = 4409  # the same account connected elsewhere: do not reconnect automatically
 TOO_MANY_MESSAGES = 4429
 TRY_LATER = 1013  # the public keys cannot be read yet
 

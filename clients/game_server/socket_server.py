@@ -54,6 +54,8 @@ from websockets.http11 import Request, Response
 logger = logging.getLogger("socket_server")
 
 SEAT_SECONDS = 600.0  # from the `iat` of the player's latest ticket
+SIGNED_IN_ELSEWHERE = "signed in elsewhere"
+NEW_OWNER = "ticket: the name now belongs to another account"
 FIRST_MESSAGE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20.0  # a client that answers no ping for so long is disconnected
 HEALTH_PATH = "/health"  # for a load balancer's plain HTTP requests
@@ -67,13 +69,15 @@ class Seat:
 
     player: Player
     connection: ServerConnection
-    ends_at: float = 0.0
+    ends_at: float = 0.0  # of the monotonic clock, which nobody sets back
+    lost: Refused | None = None  # why, once another connection has replaced this one
 
     def take(self, player: Player) -> None:
         """Let the player of a new ticket sit here until ten minutes after its issue."""
         self.player = player
         # Whoever issued a ticket in our future has a clock that is ahead of ours.
-        self.ends_at = min(player.issued_at, time.time()) + SEAT_SECONDS
+        age = max(0.0, time.time() - player.issued_at)
+        self.ends_at = time.monotonic() + SEAT_SECONDS - age
 
     def seconds_left(self) -> float:
         """Return for how long the player may stay without another ticket.
@@ -81,7 +85,7 @@ class Seat:
         Raises:
             Refused: no longer.
         """
-        left = self.ends_at - time.time()
+        left = self.ends_at - time.monotonic()
         if left <= 0:
             raise Refused(BAD_TICKET, "ticket: no new one came in time")
         return left
@@ -153,28 +157,33 @@ class Lobby:
         A name can pass to another account within minutes; the later ticket decides.
 
         Raises:
-            Refused: another account with this name is here, with a later ticket.
+            Refused: this account, or another one with this name, is here with a later ticket.
         """
         replaced = [
             other for other in self._seats if other is seat or is_same(other.player, player)
         ]
         before = [other.player for other in replaced]
         if any(is_later_owner(other, player) for other in before):
-            raise Refused(BAD_TICKET, "ticket: the name now belongs to another account")
+            raise Refused(BAD_TICKET, NEW_OWNER)
+        if any(is_outdated(player, other) for other in before):
+            raise Refused(BAD_TICKET, "ticket: a later one of this account is in use")
         self._seats = [*(other for other in self._seats if other not in replaced), seat]
         seat.take(player)
         for other in replaced:
             if other is not seat:
-                self._close(other)
+                self._close(other, player)
         shown = {(other.account_id, other.name) for other in before}
         for _account, name in shown - {(player.account_id, player.name)}:
             self._tell_others(seat, {"type": "left", "name": name})
         if (player.account_id, player.name) not in shown:
             self._tell_others(seat, {"type": "joined", "name": player.name})
 
-    def _close(self, seat: Seat) -> None:
+    def _close(self, seat: Seat, successor: Player) -> None:
         """Close a replaced connection without waiting: a dead one takes its time."""
-        closing = asyncio.create_task(seat.connection.close(REPLACED, "signed in elsewhere"))
+        is_own = seat.player.account_id == successor.account_id
+        code, reason = (REPLACED, SIGNED_IN_ELSEWHERE) if is_own else (BAD_TICKET, NEW_OWNER)
+        seat.lost = Refused(code, reason)
+        closing = asyncio.create_task(seat.connection.close(code, reason))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
@@ -213,7 +222,7 @@ class Lobby:
         if player.account_id != seat.player.account_id:
             raise Refused(BAD_TICKET, "ticket: belongs to another player")
         self._check_seat(seat)  # time has passed
-        if player.ticket_id > seat.player.ticket_id:  # an earlier one may have an earlier name
+        if not is_outdated(player, seat.player):  # an earlier one may have an earlier name
             self._seat(seat, player)
 
     def _check_seat(self, seat: Seat) -> None:
@@ -222,8 +231,8 @@ class Lobby:
         Raises:
             Refused: it was replaced.
         """
-        if seat not in self._seats:
-            raise Refused(REPLACED, "signed in elsewhere")
+        if seat.lost:
+            raise seat.lost
 
     def _tell_all(self, message: dict[str, Any]) -> None:
         broadcast([seat.connection for seat in self._seats], json.dumps(message))
@@ -241,6 +250,12 @@ def is_same(one: Player, other: Player) -> bool:
 def is_later_owner(one: Player, other: Player) -> bool:
     """Tell whether the first of two accounts with the same name is its current owner."""
     return one.account_id != other.account_id and one.ticket_id > other.ticket_id
+
+
+def is_outdated(one: Player, other: Player) -> bool:
+    """Tell whether the first of two tickets of an account is older, or of a session that ended."""
+    is_older = one.epoch < other.epoch or one.ticket_id < other.ticket_id
+    return one.account_id == other.account_id and is_older
 
 
 def answer_health_check(connection: ServerConnection, request: Request) -> Response | None:

@@ -103,12 +103,14 @@ def ticket(
     seconds_ago: float = 0,
     account: bytes = ADA.account_id,
     name: str = "Ada",
+    epoch: int = 7,
 ) -> str:
     """Return a ticket signed with the backend's own keys."""
     ring = TokenKeys(SecretStore(), settings.token_secret_id).ring()
     use = tickets.use_of(settings.token_issuer, server, 60)
     now = system_clock() - timedelta(seconds=seconds_ago)
-    return tickets.issue(ring, use, replace(ADA, account_id=account, username=name), now)
+    subject = replace(ADA, account_id=account, username=name, epoch=epoch)
+    return tickets.issue(ring, use, subject, now)
 
 
 @asynccontextmanager

@@ -60,6 +60,30 @@ def test_one_connection_per_player(game: GameServer) -> None:
     asyncio.run(talk())
 
 
+@pytest.mark.parametrize(("seconds_ago", "epoch"), [(30, 2), (0, 1)], ids=["id", "epoch"])
+def test_an_outdated_ticket(
+    game: GameServer, settings: Settings, seconds_ago: int, epoch: int
+) -> None:
+    """A ticket that is older than the seat's, or has a smaller epoch, does not take the seat."""
+
+    async def talk() -> None:
+        in_use = ticket(settings, game.name, epoch=2, seconds_ago=10)
+        async with connected(game, in_use) as owner:
+            await receive(owner)
+            outdated = ticket(settings, game.name, epoch=epoch, seconds_ago=seconds_ago)
+            async with connected(game, outdated) as connection:
+                reason = "ticket: a later one of this account is in use"
+                assert await closed(connection) == (4401, reason)
+            await send(owner, type="authenticate", ticket=outdated)
+            await send(owner, type="chat", text="still here")
+            assert (await receive(owner))["text"] == "still here"
+            async with connected(game, in_use) as again:  # good any number of times
+                await receive(again)
+                assert await closed(owner) == (4409, "signed in elsewhere")
+
+    asyncio.run(talk())
+
+
 def test_a_name_that_was_registered_again(game: GameServer) -> None:
     """A name is in the lobby once: a new account replaces the deleted one that had the name."""
 
@@ -76,7 +100,8 @@ def test_a_name_that_was_registered_again(game: GameServer) -> None:
                     assert await receive(other) == {"type": "left", "name": "Ada"}
                     assert await receive(other) == {"type": "joined", "name": "ADA"}
                     await receive(first)
-                    assert await closed(first) == (4409, "signed in elsewhere")
+                    reason = "ticket: the name now belongs to another account"
+                    assert await closed(first) == (4401, reason)
 
     asyncio.run(talk())
 
@@ -112,7 +137,8 @@ def test_a_renamed_player(game: GameServer, settings: Settings) -> None:
             for connection in (one, two, zoe):
                 await receive(connection)
             await send(one, type="authenticate", ticket=issue(account=ada, name="eve"))
-            assert (await closed(two))[0] == 4409
+            reason = "ticket: the name now belongs to another account"
+            assert await closed(two) == (4401, reason)
             heard = [await receive(zoe) for _ in range(3)]
             assert heard[-1] == {"type": "joined", "name": "eve"}
             assert {message["name"] for message in heard[:2]} == {"Ada", "Eve"}
@@ -152,7 +178,9 @@ def test_a_connection_that_is_replaced_while_its_ticket_is_verified(
             time.sleep(1.0 if text == self.slow_text else 0.0)
             return super().verify(text)
 
-    first_ticket, second_ticket, fresh = (ticket(settings, "game") for _ in range(3))
+    first_ticket, fresh, second_ticket = (
+        ticket(settings, "game", seconds_ago=ago) for ago in (3, 2, 1)
+    )
 
     async def talk(tokens: PlayerTokens) -> None:
         async with socket_server.listening(tokens, "127.0.0.1", 0) as server:
@@ -250,6 +278,15 @@ def test_ten_minutes(stack: Stack, tables: Tables, settings: Settings, tmp_path:
     with running_game(stack, tmp_path, MovedGameServer) as game:
         assert isinstance(game, MovedGameServer)
         asyncio.run(talk(game))
+
+
+def test_a_wall_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sets the server's clock back makes nobody's seat longer."""
+    seat = socket_server.Seat(PLAYER, None)  # type: ignore[arg-type]  # it is never closed
+    now = time.time()
+    seat.take(replace(PLAYER, issued_at=int(now)))
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    assert 598 < seat.seconds_left() <= 600
 
 
 def test_a_ticket_from_the_future() -> None:
