@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+VERSION = 7  # of UUIDs
 Clock = Callable[[], datetime]
 """Tells the current time, always aware and in UTC."""
 
@@ -28,9 +29,14 @@ def new_id(now: datetime) -> bytes:
     Ids that grow with time keep inserts at the end of InnoDB's clustered index.
     """
     milliseconds = int(now.timestamp() * 1000) & (1 << 48) - 1
-    version_and_variant = 0x7 << 76 | 0b10 << 62
+    version_and_variant = VERSION << 76 | 0b10 << 62
     random = secrets.randbits(76) & ~(0b11 << 62)
     return (milliseconds << 80 | version_and_variant | random).to_bytes(16, "big")
+
+
+def is_version_7(identifier: bytes) -> bool:
+    """Tell whether an id is a UUIDv7, as `new_id` makes them: only these grow with time."""
+    return uuid.UUID(bytes=identifier).version == VERSION
 
 
 def id_text(identifier: bytes) -> str:

@@ -117,7 +117,12 @@ def _signed_claims(text: str, keys: TokenKeys, use: Use) -> dict[str, object]:
         text,
         key.private_key.public_key(),
         algorithms=[key.algorithm],
-        options={"verify_exp": False, "verify_aud": False, "verify_iat": False},
+        options={
+            "verify_exp": False,
+            "verify_nbf": False,
+            "verify_iat": False,
+            "verify_aud": False,
+        },
     )
     return payload
 
@@ -148,3 +153,8 @@ def _check_claims(claims: dict[str, object], use: Use, now: datetime) -> None:
         raise InvalidToken(Reason.CLAIMS)
     if now.timestamp() >= expires_at:
         raise InvalidToken(Reason.EXPIRED)
+    not_before = claims.get("nbf", 0)
+    if not isinstance(not_before, int | float) or type(not_before) is bool:
+        raise InvalidToken(Reason.CLAIMS)
+    if not not_before <= now.timestamp():
+        raise InvalidToken(Reason.CLAIMS)

@@ -11,11 +11,13 @@ from auth.credentials.keys import KeyRing
 from auth.credentials.signed_tokens import Subject, Use, sign, verified
 from auth.credentials.token_keys import TokenKeys
 from auth.errors import InvalidToken, Reason
-from auth.times import id_text, new_id, parse_id
+from auth.settings import LONGEST_TICKET
+from auth.times import id_text, is_version_7, new_id, parse_id
 
 TYPE = "ticket+jwt"
 AUDIENCE_PREFIX = "server:"
-LONGEST_SECONDS = 300  # whatever `ticketSeconds` was when a ticket was issued
+LONGEST_SECONDS = LONGEST_TICKET  # whatever `ticketSeconds` was when a ticket was issued
+MAX_EPOCH = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ def verify(text: str, keys: TokenKeys, use: Use, now: datetime) -> Ticket:
     """
     claims = verified(text, keys, use, now)
     name, epoch, guest = claims.get("name"), claims.get("epoch"), claims.get("guest", False)
-    if not (isinstance(name, str) and name and type(epoch) is int and type(guest) is bool):
+    if not (isinstance(name, str) and name and type(guest) is bool):
+        raise InvalidToken(Reason.CLAIMS)
+    if type(epoch) is not int or not 0 <= epoch <= MAX_EPOCH:
         raise InvalidToken(Reason.CLAIMS)
     try:
         account_id, session_id, ticket_id = (
@@ -53,4 +57,6 @@ def verify(text: str, keys: TokenKeys, use: Use, now: datetime) -> Ticket:
         )
     except (KeyError, ValueError):
         raise InvalidToken(Reason.GARBLED) from None
+    if not is_version_7(ticket_id):
+        raise InvalidToken(Reason.CLAIMS)
     return Ticket(ticket_id, Subject(account_id, session_id, name, epoch, guest))

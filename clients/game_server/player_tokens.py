@@ -28,6 +28,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,9 @@ LIFETIME_SECONDS = 300  # the backend issues no ticket with a longer one
 TYPE = "ticket+jwt"
 AUDIENCE_PREFIX = "server:"
 SERVER_NAME = re.compile("[a-z0-9.:_-]{1,64}")  # the backend issues tickets for no other
-TICKET_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # so that ids have an order
+ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # so that one id has one spelling
+TICKET_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+MAX_EPOCH = 2**31 - 1
 HEADER_FIELDS = {"typ", "alg", "kid"}  # so nothing like jku, x5u, jwk or crit is followed
 ALGORITHMS = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}  # RFC 8725, 3.1: the key decides
 MIN_RSA_BITS = 2048
@@ -81,7 +84,8 @@ class PlayerTokens:
     """Verifies tickets; safe in several threads.
 
     `verify` sometimes reads the keys, and blocks for up to 5 s if the backend does not answer: call
-    it in a thread if you have an event loop (`asyncio.to_thread`).
+    it in a thread if you have an event loop (`asyncio.to_thread`). While one thread reads, only
+    those wait that have no key for their ticket.
     """
 
     def __init__(
@@ -131,13 +135,18 @@ class PlayerTokens:
                 key.key,
                 algorithms=[key.algorithm_name],
                 # These are checked below; `iat` only against `exp`, because clocks differ.
-                options={"verify_exp": False, "verify_aud": False, "verify_iat": False},
+                options={
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                    "verify_aud": False,
+                },
             )
-            return self._player(claims)
+            return self._checked(claims)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InvalidToken(type(error).__name__) from None  # its text might quote the token
 
-    def _player(self, claims: Mapping[str, Any]) -> Player:
+    def _checked(self, claims: Mapping[str, Any]) -> Player:
         issued_at, expires_at = claims["iat"], claims["exp"]
         if type(issued_at) is not int or type(expires_at) is not int:
             raise InvalidToken("iat or exp is not an integer")
@@ -148,30 +157,39 @@ class PlayerTokens:
             raise InvalidToken("for another server")
         if claims["iss"] != self._issuer:
             raise InvalidToken("from another issuer")
-        if self._clock() >= expires_at:
+        now, not_before = self._clock(), claims.get("nbf", 0)
+        if now >= expires_at:
             raise InvalidToken("expired")
-        account_id, session_id, name = claims["sub"], claims["sid"], claims["name"]
-        if not all(isinstance(text, str) and text for text in (account_id, session_id, name)):
-            raise InvalidToken("sub, sid or name is not a string")
-        epoch, guest, ticket_id = claims["epoch"], claims.get("guest", False), claims["jti"]
-        if type(epoch) is not int or type(guest) is not bool or not TICKET_ID.fullmatch(ticket_id):
-            raise InvalidToken("epoch, guest or jti has a wrong form")
-        return Player(account_id, session_id, name, epoch, guest, ticket_id, issued_at, expires_at)
+        if type(not_before) not in {int, float} or not not_before <= now:
+            raise InvalidToken("not valid yet")
+        return _player(claims)
 
     def _key(self, kid: object) -> jwt.PyJWK:
         if not isinstance(kid, str):
             raise InvalidToken("kid is not a string")
-        with self._reading:
-            now = self._monotonic()
-            stale = kid not in self._keys or now - self._read_at >= KEEP_SECONDS
-            pause = RETRY_SECONDS if self._keys else FIRST_RETRY_SECONDS
-            if stale and now - self._tried_at >= pause:
-                self._read(now)
-            if not self._keys:
-                raise KeysUnavailable(f"no keys read from {self._url} so far")
-            if kid not in self._keys:
-                raise InvalidToken("signed with an unknown key")
-            return self._keys[kid]
+        if self._is_stale(kid):
+            # Whoever has a key goes on with it while another thread reads.
+            has_turn = self._reading.acquire(blocking=kid not in self._keys)
+            if has_turn:
+                try:
+                    self._read_if_due(kid)
+                finally:
+                    self._reading.release()
+        keys = self._keys
+        if not keys:
+            raise KeysUnavailable(f"no keys read from {self._url} so far")
+        if kid not in keys:
+            raise InvalidToken("signed with an unknown key")
+        return keys[kid]
+
+    def _is_stale(self, kid: str) -> bool:
+        return kid not in self._keys or self._monotonic() - self._read_at >= KEEP_SECONDS
+
+    def _read_if_due(self, kid: str) -> None:
+        now = self._monotonic()
+        pause = RETRY_SECONDS if self._keys else FIRST_RETRY_SECONDS
+        if self._is_stale(kid) and now - self._tried_at >= pause:
+            self._read(now)
 
     def _read(self, now: float) -> None:
         """Read the keys; keep the old ones if that fails."""
@@ -185,19 +203,40 @@ class PlayerTokens:
 
 
 def read_jwks(url: str) -> Jwks:
-    """Return the JWKS at a URL, without following redirects.
+    """Return the JWKS at a URL, without following redirects, within READ_SECONDS.
 
     Raises:
-        OSError, ValueError: it cannot be read, or is not a JSON object.
+        OSError, ValueError: it cannot be read in time, or is not a JSON object.
     """
-    with _opener(url).open(url, timeout=READ_SECONDS) as answer:
-        body = answer.read(MAX_JWKS_BYTES + 1)
-    if len(body) > MAX_JWKS_BYTES:
-        raise ValueError("JWKS longer than 64 KiB")
-    jwks = json.loads(body)
+    # In a thread, since a socket's timeout starts again with each byte that comes.
+    result: Future[bytes] = Future()
+    threading.Thread(target=_read_into, args=(result, url), daemon=True).start()
+    jwks = json.loads(result.result(READ_SECONDS))
     if not isinstance(jwks, dict):
         raise ValueError("JWKS is not a JSON object")  # noqa: TRY004  # a bad answer
     return jwks
+
+
+def _read_into(result: Future[bytes], url: str) -> None:
+    try:
+        result.set_result(_body_at(url))
+    except Exception as error:  # noqa: BLE001  # raised again in the thread that waits
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # its connection
+        result.set_exception(error)
+
+
+def _body_at(url: str) -> bytes:
+    deadline = time.monotonic() + READ_SECONDS
+    body = b""
+    with _opener(url).open(url, timeout=READ_SECONDS) as answer:
+        while part := answer.read1(MAX_JWKS_BYTES + 1 - len(body)):
+            body += part
+            if time.monotonic() > deadline:
+                raise TimeoutError("the backend is too slow")
+    if len(body) > MAX_JWKS_BYTES:
+        raise ValueError("JWKS longer than 64 KiB")
+    return body
 
 
 def usable_keys(jwks: Jwks) -> dict[str, jwt.PyJWK]:
@@ -221,6 +260,21 @@ def usable_keys(jwks: Jwks) -> dict[str, jwt.PyJWK]:
     if not keys:
         raise ValueError("JWKS has no usable key")
     return keys
+
+
+def _player(claims: Mapping[str, Any]) -> Player:
+    account_id, session_id, name = claims["sub"], claims["sid"], claims["name"]
+    if not (ID.fullmatch(account_id) and ID.fullmatch(session_id)):
+        raise InvalidToken("sub or sid is not an id")
+    if not isinstance(name, str) or not name:
+        raise InvalidToken("name is not a string")
+    epoch, guest, ticket_id = claims["epoch"], claims.get("guest", False), claims["jti"]
+    if type(epoch) is not int or not 0 <= epoch <= MAX_EPOCH:
+        raise InvalidToken("epoch has a wrong form")
+    if type(guest) is not bool or not TICKET_ID.fullmatch(ticket_id):
+        raise InvalidToken("guest or jti has a wrong form")
+    issued_at, expires_at = claims["iat"], claims["exp"]
+    return Player(account_id, session_id, name, epoch, guest, ticket_id, issued_at, expires_at)
 
 
 def _is_canonical(segment: str) -> bool:

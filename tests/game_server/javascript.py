@@ -44,11 +44,14 @@ class JavaScriptTokens:
         self.said = self._process.communicate(timeout=30)[1]
         assert self._process.returncode == 0, self.said
 
-    def verify(self, *tickets: str) -> list[dict[str, Any]]:
-        """Verify tickets at the same time: each answer has a `player`, or `error` and `message`."""
+    def verify(self, *tickets: str, first: bool = False) -> list[dict[str, Any]]:
+        """Verify tickets at the same time: each answer has a `player`, or `error` and `message`.
+
+        `first`: return the answer that comes first, alone.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        asked = {"tickets": tickets, "now": self.now, "ticks": self.ticks}
+        asked = {"tickets": tickets, "now": self.now, "ticks": self.ticks, "first": first}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()

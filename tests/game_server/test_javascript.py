@@ -4,6 +4,7 @@
 """
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,19 @@ def test_no_keys_yet(tokens: JavaScriptTokens, backend: JwksServer) -> None:
         tokens.ticks += 6
     backend.status, backend.body = 200, JWKS
     assert verdicts(tokens, TEXT) == ["Ada"]
+
+
+def test_nobody_with_a_key_waits(tokens: JavaScriptTokens, backend: JwksServer) -> None:
+    """While one call reads the keys, a ticket of a known key is verified at once."""
+    assert verdicts(tokens, TEXT) == ["Ada"]
+    backend.may_answer.clear()
+    tokens.ticks += 301
+    started = time.monotonic()
+    (answer,) = tokens.verify(TEXT, TEXT, first=True)
+    assert (answer["player"]["name"], time.monotonic() - started < 3) == ("Ada", True)
+    backend.may_answer.set()
+    assert verdicts(tokens, signed({"kid": "s2"})) == ["InvalidToken"]
+    assert len(backend.asked) == 2
 
 
 def test_redirect(tokens: JavaScriptTokens, backend: JwksServer) -> None:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Never
@@ -398,3 +399,39 @@ def test_many_threads(backend: JwksServer, watch: Watch) -> None:
     for thread in threads:
         thread.join()
     assert (names, len(backend.asked)) == (["Ada"] * 20, 1)
+
+
+def test_nobody_with_a_key_waits(tokens: PlayerTokens, backend: JwksServer, watch: Watch) -> None:
+    """While one thread reads, a ticket of a known key is verified at once; others wait."""
+    tokens.verify(TEXT)
+    backend.body = json.dumps(ring_of(token_secret("s1", "s2")).jwks()).encode()
+    backend.may_answer.clear()
+    watch.pass_by(301)
+    names: list[str] = []
+    new = signed({"kid": "s2"}, key=rsa_key(1))
+    threads = [
+        threading.Thread(target=lambda text=text: names.append(tokens.verify(text).name))
+        for text in (TEXT, new)
+    ]
+    threads[0].start()
+    while len(backend.asked) < 2:
+        time.sleep(0.01)
+    threads[1].start()
+    started = time.monotonic()
+    assert tokens.verify(TEXT).name == "Ada"
+    assert time.monotonic() - started < 2
+    assert names == []
+    backend.may_answer.set()
+    for thread in threads:
+        thread.join()
+    assert (names, len(backend.asked)) == (["Ada"] * 2, 2)
+
+
+def test_slow_backend(backend: JwksServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend that sends byte after byte holds nobody up for longer than the deadline."""
+    monkeypatch.setattr(player_tokens, "READ_SECONDS", 0.5)
+    backend.pause = 0.1
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        player_tokens.read_jwks(f"{backend.url}/.well-known/jwks.json")
+    assert time.monotonic() - started < 3

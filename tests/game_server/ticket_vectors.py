@@ -139,6 +139,15 @@ def with_spare_bits(text: str) -> str:
     return text[:-1] + alphabet[alphabet.index(text[-1]) | 1]
 
 
+def with_a_flipped_bit(text: str, part: int) -> str:
+    """Return a ticket with one bit changed in the middle of its header, claims or signature."""
+    parts = text.split(".")
+    content = bytearray(base64.urlsafe_b64decode(parts[part] + "=" * (-len(parts[part]) % 4)))
+    content[len(content) // 2] ^= 1
+    parts[part] = _raw(bytes(content))
+    return ".".join(parts)
+
+
 GOOD = {
     "ES256": signed(),
     "RS256": signed({"kid": "rsa", "alg": "RS256"}, _rs256),
@@ -146,6 +155,9 @@ GOOD = {
     "of a guest": signed(guest=True),
     "guest false": signed(guest=False),
     "epoch 0": signed(epoch=0),
+    "epoch 2147483647": signed(epoch=2**31 - 1),
+    "nbf is now": signed(nbf=IAT),
+    "nbf with a fraction": signed(nbf=IAT - 0.5),
     "an unknown claim": signed(colour="red"),
     "a name in many alphabets": signed(name="Ädä Жанна 花子"),
     "a clock that is behind: issued in the future": signed(iat=IAT + 120, exp=IAT + 180),
@@ -153,8 +165,15 @@ GOOD = {
     "in its last second": signed(iat=IAT - 59, exp=IAT + 1),
 }
 TEXT = GOOD["ES256"]
+NO_IDS: dict[str, Callable[[str], str]] = {
+    "no id": lambda _: "ada",
+    "in upper case": str.upper,
+    "in braces": "{{{}}}".format,
+    "without hyphens": lambda text: text.replace("-", ""),
+    "with a line break": "{}\n".format,
+}
 BAD = {
-    "expired": signed(iat=IAT - 60, exp=IAT),
+    "expired": signed(iat=IAT - 120, exp=IAT - 60),
     "an access token": signed({"typ": "at+jwt"}, aud="game", exp=IAT + 600),
     "an access token for this audience": signed({"typ": "at+jwt"}),
     "for another server": signed(aud="server:eu-2:7777"),
@@ -200,6 +219,10 @@ BAD = {
     "exp before iat": signed(iat=IAT + 120, exp=IAT + 60),
     "301 s": signed(exp=IAT + 301),
     "nbf later": signed(nbf=4_000_000_000),
+    "nbf text": signed(nbf=str(IAT)),
+    "nbf true": signed(nbf=True),
+    "nbf null": signed(nbf=None),
+    "nbf a list": signed(nbf=[IAT]),
     **{f"no {name}": signed(without=name) for name in CLAIMS},
     "sub a number": signed(sub=1),
     "sid null": signed(sid=None),
@@ -207,11 +230,25 @@ BAD = {
     "epoch text": signed(epoch="7"),
     "epoch true": signed(epoch=True),
     "epoch with a fraction": signed(epoch=7.5),
+    "epoch below 0": signed(epoch=-1),
+    "epoch 2147483648": signed(epoch=2**31),
     "guest text": signed(guest="true"),
     "guest null": signed(guest=None),
     "jti no id": signed(jti="1"),
     "jti in upper case": signed(jti=str(CLAIMS["jti"]).upper()),
     "jti a number": signed(jti=1),
+    "jti a UUID of version 4": signed(jti="019aaab1-8a00-4000-8000-000000000001"),
+    "jti a UUID of another variant": signed(jti="019aaab1-8a00-7000-c000-000000000001"),
+    **{
+        f"{name} {kind}": signed(None, _es256, "", **{name: spell(CLAIMS[name])})
+        for name in ("sub", "sid")
+        for kind, spell in NO_IDS.items()
+    },
+    **{
+        f"{kind} with a bit flipped in the {part}": with_a_flipped_bit(GOOD[kind], position)
+        for kind in ("ES256", "RS256", "EdDSA")
+        for position, part in enumerate(("header", "claims", "signature"))
+    },
     "claims a list": ".".join([TEXT.split(".")[0], "W10", TEXT.split(".")[2]]),
     "header of another ticket": ".".join(
         [GOOD["RS256"].split(".")[0], *TEXT.split(".")[1:]],

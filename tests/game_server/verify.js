@@ -17,5 +17,7 @@ const answer = (ticket) =>
 
 for await (const line of createInterface({ input: process.stdin })) {
   asked = JSON.parse(line)
-  console.log(JSON.stringify(await Promise.all(asked.tickets.map(answer))))
+  const answers = asked.tickets.map(answer)
+  const wanted = asked.first ? [await Promise.race(answers)] : await Promise.all(answers)
+  console.log(JSON.stringify(wanted))
 }

@@ -20,7 +20,9 @@ const TYPE = "ticket+jwt"
 const AUDIENCE_PREFIX = "server:"
 const HEADER_FIELDS = "alg,kid,typ" // so nothing like jku, x5u, jwk or crit is followed
 const SERVER_NAME = /^[a-z0-9.:_-]{1,64}$/ // the backend issues tickets for no other
-const TICKET_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/ // so that ids have an order
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/ // so that one id has one spelling
+const TICKET_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+const MAX_EPOCH = 2 ** 31 - 1
 const THIS_MACHINE = /^(localhost|127(\.\d+){3}|\[::1\])$/
 
 const JWKS_PATH = "/.well-known/jwks.json"
@@ -104,14 +106,12 @@ export class PlayerTokens {
     check(claims.iss === this.#issuer, "from another issuer")
     const now = this.#clock() / 1000
     check(now < exp, "expired")
-    check(!("nbf" in claims) || Number(claims.nbf) <= now, "not valid yet")
-    const { sub, sid, name, epoch, jti, guest = false } = claims
-    for (const one of [sub, sid, name])
-      check(typeof one === "string" && one !== "", "sub, sid or name is not a string")
-    check(
-      Number.isSafeInteger(epoch) && typeof guest === "boolean" && matches(TICKET_ID, jti),
-      "epoch, guest or jti has a wrong form",
-    )
+    const { sub, sid, name, epoch, jti, nbf = 0, guest = false } = claims
+    check(typeof nbf === "number" && nbf <= now, "not valid yet")
+    check(matches(ID, sub) && matches(ID, sid), "sub or sid is not an id")
+    check(typeof name === "string" && name !== "", "name is not a string")
+    check(Number.isInteger(epoch) && 0 <= epoch && epoch <= MAX_EPOCH, "epoch has a wrong form")
+    check(typeof guest === "boolean" && matches(TICKET_ID, jti), "guest or jti has a wrong form")
     return {
       accountId: sub,
       sessionId: sid,
@@ -128,9 +128,10 @@ export class PlayerTokens {
     const now = this.#monotonic()
     const stale = !this.#keys.has(kid) || now - this.#readAt >= KEEP_MS
     const pause = this.#keys.size > 0 ? RETRY_MS : FIRST_RETRY_MS
-    if (stale && !this.#reading && now - this.#triedAt >= pause)
-      this.#reading = this.#read(now).finally(() => (this.#reading = null))
-    if (stale) await this.#reading
+    const isFirst = stale && !this.#reading && now - this.#triedAt >= pause
+    if (isFirst) this.#reading = this.#read(now).finally(() => (this.#reading = null))
+    // Whoever has a key goes on with it while another call reads.
+    if (isFirst || !this.#keys.has(kid)) await this.#reading
     if (this.#keys.size === 0) throw new KeysUnavailable(`no keys read from ${this.#url} so far`)
     const key = this.#keys.get(kid)
     check(key, "signed with an unknown key")
