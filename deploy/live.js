@@ -20,6 +20,9 @@ const NOTHING_RAN = ['CodeArtifactUserPendingException', 'ResourceConflictExcept
 // The alias's description records its last move.
 const AFTER_DEPLOY = (version) => `before: ${version}`
 const AFTER_ROLLBACK = (version) => `rolled back from: ${version}`
+const BEFORE_TICKETS =
+  'if that is a version without tickets: no one enters a game server that takes tickets only, until a newer version' +
+  ' is live. Accounts and sessions are not affected (docs/run/migrations.md)'
 const BEFORE_GUESTS =
   'if that is a version without guests: those who are signed in stay so, but no one signs in by a guest secret, and' +
   ' no event is recorded, until a newer version is live. No account and no secret is lost (docs/run/migrations.md)'
@@ -147,6 +150,7 @@ class Live {
     await this.move(client, alias, version, AFTER_ROLLBACK(now))
     this.log.notice(`live: version ${version}, rolled back from: ${now}`)
     this.log.notice(BEFORE_GUESTS)
+    this.log.notice(BEFORE_TICKETS)
   }
 
   async migrate(client, live, deployed) {

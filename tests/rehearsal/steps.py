@@ -302,6 +302,8 @@ class Rehearsal:
         require(back.line("live: ") == "version 2, rolled back from: 4", back.output)
         said = back.line("if that is a version without guests: ")
         require("no event is recorded" in said, back.output)
+        said = back.line("if that is a version without tickets: ")
+        require("Accounts and sessions are not affected" in said, back.output)
         self._refresh()
         refused = self.guest.enter(self._guest_secret, create=False)
         require((refused.status, refused.code) == (404, "not_found"), f"a guest got {refused}")
