@@ -54,7 +54,7 @@ class Subject:
     account_id: bytes
     session_id: bytes
     username: str
-    epoch: int  # the account's: a change that ends sessions raises it
+    epoch: int  # the account's: raised when all its sessions, or all but one, end
     guest: bool = False
 
     def claims(self) -> dict[str, object]:

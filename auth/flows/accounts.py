@@ -241,7 +241,9 @@ class Accounts:
 
 def new_account(username: str, password_hash: str, now: datetime) -> Account:
     """Return an account that is not stored yet."""
-    return Account(id=new_id(now), username=username, password_hash=password_hash, created_at=now)
+    return Account(
+        id=new_id(now), username=username, password_hash=password_hash, epoch=0, created_at=now
+    )
 
 
 def _digest(idempotency_key: str | None) -> bytes | None:

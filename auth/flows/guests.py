@@ -259,6 +259,7 @@ def new_guest(unusable_hash: str, now: datetime) -> Account:
         id=new_id(now),
         username=generated_username(),
         password_hash=unusable_hash,
+        epoch=0,
         created_at=now,
         has_password=False,
         guest=True,

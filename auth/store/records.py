@@ -19,16 +19,16 @@ MAX_SESSIONS = 50  # rows of one account, lasting or not (OWASP ASVS 5.0, 7.1.2)
 class Profile:
     """The part of an account that its owner sees in every answer.
 
-    `generated_name`: the name was not chosen by the player. `epoch`: raised by a change that ends
-    sessions.
+    `generated_name`: the name was not chosen by the player. `epoch`: raised when all
+    sessions, or all but one, end.
     """
 
     id: bytes
     username: str
     created_at: datetime
+    epoch: int
     guest: bool = False
     generated_name: bool = False
-    epoch: int = 0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id.hex()})"

@@ -1,19 +1,23 @@
 """Every verifier gives the same verdict on the tickets of clients/conformance/tickets.json."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import jwt
+import player_tokens
 import pytest
 from player_tokens import InvalidToken, PlayerTokens
 
 from auth.credentials import tickets
 from auth.errors import InvalidToken as RefusedByTheApi
+from auth.settings import LONGEST_TICKET, SHORTEST_TICKET
 from auth.times import id_text
-from tests.game_server.javascript import JavaScriptTokens
+from local.stack import ROOT
+from tests.game_server.javascript import SOURCE, JavaScriptTokens
 from tests.game_server.jwks_server import JwksServer
 from tests.game_server.ticket_vectors import FILE, KEYS, content
 
@@ -58,6 +62,17 @@ def test_names() -> None:
     """Each ticket has a name of its own."""
     names = [vector["name"] for vector in (*VECTORS["good"], *VECTORS["bad"])]
     assert len(names) == len(set(names)) >= 40
+
+
+def test_longest() -> None:
+    """The verifiers and the deployment know the same limits as the backend."""
+    assert player_tokens.LIFETIME_SECONDS == LONGEST_TICKET
+    javascript = (SOURCE / "player_tokens.js").read_text()
+    assert re.findall(r"LIFETIME_SECONDS = (\d+)", javascript) == [str(LONGEST_TICKET)]
+    deployment = (ROOT / "deploy" / "parameters.js").read_text()
+    limits = [str(SHORTEST_TICKET), str(LONGEST_TICKET)]
+    assert re.findall(r"params\.ticketSeconds [<>] (\d+)", deployment) == limits
+    assert re.findall(r"give (\d+) to (\d+) seconds", deployment) == [tuple(limits)]
 
 
 def test_leeway() -> None:

@@ -497,7 +497,7 @@ def test_verbose_logging(watch: Watch, player: Player, use: Callable[..., None])
 def test_values_do_not_print_themselves(stack: Stack) -> None:
     """Values that hold secrets do not print them."""
     now = datetime.now(UTC)
-    account = Account(id=bytes(16), username="Ada", password_hash=CANARY, created_at=now)
+    account = Account(id=bytes(16), username="Ada", password_hash=CANARY, epoch=0, created_at=now)
     session, token = new_session(account, None, now)
     code = RecoveryCode(account_id=account.id, hash=CANARY, created_at=now)
     printed = [
