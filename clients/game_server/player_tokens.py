@@ -73,7 +73,7 @@ class Player:
     account_id: str
     session_id: str
     name: str
-    epoch: int  # the account's: a change that ends sessions raises it
+    epoch: int  # the account's: a smaller one than seen before is of an ended session
     guest: bool
     ticket_id: str  # later tickets have greater ids
     issued_at: int

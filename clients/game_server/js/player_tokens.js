@@ -1,6 +1,6 @@
 /*
-Identifies players by their tickets, without asking the login backend: for Node 20 or newer, with
-Colyseus, ws or any other library. Copy this file into a game server; it needs only `jose`.
+Identifies players by their tickets, without asking the login backend: for Node, with Colyseus, ws or
+any other library. Copy this file into a game server; it needs only `jose`.
 
     const tokens = new PlayerTokens("https://login.example.com", "game-login-prod", "eu-1:7777")
     const player = await tokens.verify(ticket) // throws InvalidToken, KeysUnavailable
