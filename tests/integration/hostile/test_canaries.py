@@ -532,7 +532,7 @@ PATTERNS = {
 def test_repository() -> None:
     """No file tracked by git contains a key, a token or a password hash.
 
-    Except for the examples of tickets, which a key of the tests signs for an issuer of the tests.
+    Except for the examples of tickets, good and forged, made with a key of the tests.
     """
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     paths = [ROOT / name.decode() for name in listed.stdout.split(b"\0") if name]
@@ -544,8 +544,9 @@ def test_repository() -> None:
         for kind, pattern in PATTERNS.items()
         if pattern.search(path.read_bytes())
     ]
-    assert found == ["clients/conformance/tickets.json: access token"]
-    examples = json.loads((ROOT / "clients" / "conformance" / "tickets.json").read_text())
+    tickets = "clients/conformance/tickets.json"
+    assert found == [f"{tickets}: refresh token", f"{tickets}: access token"]
+    examples = json.loads((ROOT / tickets).read_text())
     assert examples["issuer"] == "game-login-test"
 
 
