@@ -39,8 +39,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check(options, command_id)
         _confirm(command, options)
-        if command is EVERYBODY:
-            sys.stderr.write(f"The id of this command is {command_id}.\n")
         functions = functions_of(options.stage, options.region, options.profile)
         event = _event(command, options, command_id, functions)
         answer = functions.invoke(command.role, event)
@@ -146,7 +144,9 @@ def _fail(problem: Problem, command: CommandLine, command_id: str) -> int:
 
 
 def _say_how_to_repeat(status: int, command: CommandLine, command_id: str) -> None:
-    if status in (TRY_AGAIN, UNKNOWN) and command.role != VIEW:
+    # Somebody whose credentials expire between two calls of a long command goes on with it.
+    may_go_on = status in (TRY_AGAIN, UNKNOWN) or (status == NOT_PERMITTED and command is EVERYBODY)
+    if may_go_on and command.role != VIEW:
         again = (
             f"Repeat the same command, with the same reason and --command-id {command_id}:"
             " it is done once at most."

@@ -118,7 +118,7 @@ COMMANDS = (
         SUPPORT,
         "make a recovery code, good for 24 hours, for a player who lost the password or the device",
         (ACCOUNT, Argument(("--cancel",), "make the code worthless again", "cancel", FLAG)),
-        "can be taken over by whoever gets the printed code, and loses an earlier code",
+        "can be taken over with the printed code, and loses an earlier one",
     ),
     CommandLine(
         "export",

@@ -35,6 +35,11 @@ EXPIRED = (
     "<Message>The security token included in the request is expired</Message></Error>"
     "<RequestId>1</RequestId></ErrorResponse>"
 )
+# If the tests are a background job, their children ignore Ctrl-C.
+OPERATE = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    " runpy.run_module('operate', run_name='__main__', alter_sys=True)"
+)
 DENIED = json.dumps({"Message": "User is not authorized to perform: lambda:InvokeFunction"})
 BUSY = json.dumps(
     {"Type": "User", "message": "Rate Exceeded.", "Reason": "CallerRateLimitExceeded"}
@@ -251,7 +256,7 @@ def test_interrupted(operated: Offline, tables: Tables, tmp_path: Path) -> None:
             tmp_path, {**operated.operate_environment(), "OPERATE_ENDPOINT": address}
         )
         running = subprocess.Popen(
-            [terminal.make_python(), "-m", "operate", *shlex.split(SUSPEND)],
+            [terminal.make_python(), "-c", OPERATE, *shlex.split(SUSPEND)],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
