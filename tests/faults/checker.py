@@ -7,7 +7,7 @@ overlapped, both orders do.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.faults.guess_limits import guesses_are_bounded
 from tests.faults.guest_checks import (
@@ -51,11 +51,23 @@ class Violation:
 
 def violations(history: History) -> list[Violation]:
     """Return all violations in a history; none if every property holds."""
+    marked = replace(history, calls=tuple(_marked(call, history) for call in history.calls))
     return [
         Violation(name, evidence)
         for name, property_of in PROPERTIES.items()
-        for evidence in property_of(history)
+        for evidence in property_of(marked)
     ]
+
+
+def _marked(call: Call, history: History) -> Call:
+    """Mark a change of an account's proof that may have taken effect although it was refused.
+
+    An operator may have ended the session after the change and before its answer.
+    """
+    changes = call.kind in (*SETS_PASSWORD, Action.RECOVER)
+    refused = call.code in ("invalid_token", "invalid_credentials")
+    late = changes and refused and meets_an_order(call, history)
+    return replace(call, refused_late=True) if late else call
 
 
 # Failures of the service
@@ -176,7 +188,7 @@ def _wrong_passwords(history: History) -> Iterator[tuple[str, str]]:
         writes_one = call.kind in (
             *(Action.REGISTER, *SETS_PASSWORD, Action.RECOVER, Action.DELETE),
         )
-        if writes_one and (call.may_have_happened or _is_refused_late(call, history)):
+        if writes_one and call.may_have_happened:
             name = call.name or names.get(call.account, "")
             password = None if call.kind == Action.DELETE else call.password
             ended = call.ended if call.done else float("inf")
@@ -194,15 +206,6 @@ def _wrong_passwords(history: History) -> Iterator[tuple[str, str]]:
             yield call.name, f"accepted an invalid password: {call}"
         elif call.code == "invalid_credentials" and not _may_not_be(call, writes[call.name]):
             yield call.name, f"refused a valid password: {call}"
-
-
-def _is_refused_late(call: Call, history: History) -> bool:
-    """Tell whether a call may have set a password although it was refused.
-
-    An operator may have ended the session after the change and before its answer.
-    """
-    refused = call.code in ("invalid_token", "invalid_credentials")
-    return refused and call.kind != Action.REGISTER and meets_an_order(call, history)
 
 
 def _may_be(login: Call, writes: list[_Write]) -> bool:

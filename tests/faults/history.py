@@ -79,6 +79,8 @@ class Call:
     gave_recovery: str = ""
     gave_name: str = ""
     answer: str = ""  # to an operator, as JSON
+    # Whether it was refused because an operator came between its effect and its answer, perhaps.
+    refused_late: bool = False
 
     @property
     def failed(self) -> bool:
@@ -93,7 +95,7 @@ class Call:
     @property
     def may_have_happened(self) -> bool:
         """Tell whether the call may have taken effect."""
-        return self.done or self.failed
+        return self.done or self.failed or self.refused_late
 
     def __str__(self) -> str:
         subject = self.name or self.session or self.account or self.secret

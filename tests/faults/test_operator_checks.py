@@ -136,6 +136,16 @@ def test_calls_that_meet_a_command() -> None:
     assert not operated(make_code(1), sign_out(3), recover(3.05, 401))
 
 
+def test_a_change_that_meets_a_command() -> None:
+    """A change refused during a command may have taken effect; one refused at other times not."""
+    late = change(2.0, 401, took=1.0, code="invalid_token")
+    later = log_in(4.0, "new")
+    raised = {"events": events(EventKind.SIGNED_OUT_EVERYWHERE)}
+    lost = {"no acknowledged password change is lost"}
+    assert lost.isdisjoint(operated(late, sign_out(2.5), later, **raised))
+    assert lost <= operated(late, sign_out(3.5), later, **raised)
+
+
 def test_without_secrets_manager() -> None:
     """Operators may fail while Secrets Manager does; players may not."""
     spans: dict[str, Any] = {"windows": (Window(0, 10),), "no_operators": (Window(2, 4),)}
