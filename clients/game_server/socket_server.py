@@ -69,7 +69,8 @@ class Seat:
 
     player: Player
     connection: ServerConnection
-    ends_at: float = 0.0  # of the monotonic clock, which nobody sets back
+    ends_at: float = 0.0  # seconds since 1970
+    ends_by: float = 0.0  # of the monotonic clock, in case the other one is set back
     lost: Refused | None = None  # why, once another connection has replaced this one
 
     def take(self, player: Player) -> None:
@@ -77,7 +78,8 @@ class Seat:
         self.player = player
         # Whoever issued a ticket in our future has a clock that is ahead of ours.
         age = max(0.0, time.time() - player.issued_at)
-        self.ends_at = time.monotonic() + SEAT_SECONDS - age
+        self.ends_at = time.time() + SEAT_SECONDS - age
+        self.ends_by = time.monotonic() + SEAT_SECONDS - age
 
     def seconds_left(self) -> float:
         """Return for how long the player may stay without another ticket.
@@ -85,7 +87,7 @@ class Seat:
         Raises:
             Refused: no longer.
         """
-        left = self.ends_at - time.monotonic()
+        left = min(self.ends_at - time.time(), self.ends_by - time.monotonic())
         if left <= 0:
             raise Refused(BAD_TICKET, "ticket: no new one came in time")
         return left
