@@ -308,6 +308,9 @@ def hidden_panels(template: Template) -> Iterator[str]:
     """Every panel of the dashboard has a place of its own, within the grid."""
     taken: dict[tuple[int, int], str] = {}
     for name, properties in resources(template, "AWS::CloudWatch::Dashboard"):
+        if "DashboardBody" not in properties:
+            yield f"{name}: no panels"
+            continue
         for number, panel in enumerate(
             json.loads(properties["DashboardBody"]["Fn::Sub"])["widgets"]
         ):
