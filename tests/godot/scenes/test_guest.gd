@@ -404,6 +404,20 @@ func test_another_server_gets_no_secret() -> void:
 	equal(guest.account_id, account, "account")
 
 
+## The engine prints an error for a folder that is listed and then cannot be opened.
+func test_a_folder_that_another_copy_moves_at_the_same_moment() -> void:
+	var profile: String = new_name()
+	var guest: Client = await new_guest(profile)
+	var stored: Guest = Guest.new(url, profile)
+	var place: String = stored._file("secret").path.get_base_dir().get_base_dir()
+	var other_copy: Thread = Thread.new()
+	equal(other_copy.start(move_folders.bind(place)), OK, "started")
+	while other_copy.is_alive():
+		equal(stored.prepare(false), null, "problem")
+	other_copy.wait_to_finish()
+	check((await guest.play_as_guest()).ok, "still the guest")
+
+
 func test_two_clients_at_once() -> void:
 	var profile: String = new_name()
 	var clients: Array[Client] = [new_client(profile), new_client(profile)]
@@ -434,6 +448,16 @@ func test_no_player_is_signed_in() -> void:
 	equal((await client.upgrade(new_name(), PASSWORD)).code, "no_session", "code")
 	equal((await client.rename(new_name())).code, "no_session", "code")
 	equal((await client.delete_account()).code, "no_session", "code")
+
+
+## What another copy of the game does with the folder of a new secret, many times.
+func move_folders(place: String) -> void:
+	for number: int in 500:
+		var folder: String = place.path_join("%d.tmp" % number)
+		@warning_ignore("return_value_discarded")
+		DirAccess.make_dir_absolute(folder)
+		@warning_ignore("return_value_discarded")
+		DirAccess.remove_absolute(folder)
 
 
 func new_guest(profile: String = "") -> Client:

@@ -52,5 +52,7 @@ func write(record: Dictionary) -> bool:
 
 ## Deletes the file.
 func clear() -> void:
-	if FileAccess.file_exists(path) and DirAccess.remove_absolute(path) != OK:
+	if not FileAccess.file_exists(path) or DirAccess.remove_absolute(path) == OK:
+		return
+	if FileAccess.file_exists(path):  # no other copy of the game has deleted it meanwhile
 		push_warning("Game Login: cannot remove %s, which holds a secret of the player." % path)
