@@ -3,7 +3,9 @@ PORT ?= 3000
 GAME_PORT ?= 8765
 FUZZ_INPUTS ?= 100000
 PYTHON := .venv/bin/python
-PYTEST := $(PYTHON) -m pytest --numprocesses=auto --maxprocesses=4
+# A worker that has run out of tests takes some of another's.
+SPREAD := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+PYTEST := $(PYTHON) -m pytest $(SPREAD)
 ON_MYSQL := $(addprefix tests/integration/,contract/test_contract.py contract/test_contract_bodies.py \
 	contract/test_contract_tokens.py database/test_database.py database/test_database_access.py \
 	database/test_database_failures.py database/test_lost_answers.py jobs/test_preparation.py \
@@ -66,8 +68,7 @@ test-deploy: setup  ## test a deployment's files: the template, and the package 
 	$(PYTEST) tests/deploy
 
 test-mysql: setup  ## run the database tests on MySQL too (or DATABASE=mariadb-11.8)
-	@$(PYTHON) -m tests.play.on_engine $(or $(DATABASE),mysql) --numprocesses=auto --maxprocesses=4 \
-		$(ON_MYSQL)
+	@$(PYTHON) -m tests.play.on_engine $(or $(DATABASE),mysql) $(SPREAD) $(ON_MYSQL)
 
 rehearse: setup  ## rehearse a deployment on this machine, with a stand-in for AWS
 	@$(PYTHON) -m deploy.python
