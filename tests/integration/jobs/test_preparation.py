@@ -12,6 +12,7 @@ import pytest
 
 import handler
 from auth.credentials.keys import TokenSecret, key_ring
+from auth.external import resuming
 from auth.external.connection import Connection, DatabaseSecret, connect, tls_context
 from auth.external.failures import DatabaseFailure
 from auth.external.secret_store import SecretStore
@@ -203,10 +204,11 @@ def test_handler_heals_missing_rights(deployed: Tables, server: DatabaseServer) 
 
 
 def test_handler_sets_no_password_of_a_database_out_of_reach(
-    deployed: Tables, server: DatabaseServer, stack: Stack
+    deployed: Tables, server: DatabaseServer, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A password is set only if it was refused; any other failure fails the deployment."""
     handler.migrate({}, None)
+    monkeypatch.setattr(resuming, "RESUME_SECONDS", 5.0)  # not a minute and a half
     elsewhere = msgspec.structs.replace(server.application, port=1, password="not this one")
     put_version(stack, "AWSCURRENT", elsewhere)
     with pytest.raises(DatabaseFailure, match="2003"):
