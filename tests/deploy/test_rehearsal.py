@@ -11,6 +11,8 @@ from deploy.python import find_python
 from local.terminal import Problem
 from tests.deploy.mistakes import MISTAKES
 from tests.deploy.template_checks import Template
+from tests.deploy.test_template import folders as folders  # noqa: PLC0414  # a fixture
+from tests.deploy.test_template import templates as templates  # noqa: PLC0414  # a fixture
 from tests.rehearsal.__main__ import Step, rehearse
 from tests.rehearsal.serverless import COMPILED, Project
 from tests.rehearsal.steps import Rehearsal
@@ -39,37 +41,35 @@ WRONG = (
 
 
 @pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """Return the compiled template of production."""
-    project = Project(tmp_path_factory.mktemp("production") / "project")
-    project.must("package", "--stage", "prod", "--package", "out-prod")
-    template: Template = json.loads((project.folder / "out-prod" / COMPILED).read_text())
-    return template
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    """Return a rehearsal of production, with a place for its compiled template."""
+    rehearsal = Rehearsal(tmp_path_factory.mktemp("production"), ["prod"])
+    (rehearsal.project.folder / "out-prod").mkdir()
+    return rehearsal
 
 
 def put(rehearsal: Rehearsal, template: Template) -> None:
     """Put a compiled template in the place of the rehearsal's own."""
-    folder = rehearsal.project.folder / "out-prod"
-    folder.mkdir()
-    (folder / COMPILED).write_text(json.dumps(template))
+    (rehearsal.project.folder / "out-prod" / COMPILED).write_text(json.dumps(template))
 
 
-def test_sound_template(production: Template, tmp_path: Path) -> None:
+def test_sound_template(templates: dict[str, Template], rehearsal: Rehearsal) -> None:
     """The unchanged template passes, so a failure below comes from its planted mistake."""
-    rehearsal = Rehearsal(tmp_path, ["prod"])
-    put(rehearsal, production)
+    put(rehearsal, templates["prod"])
     assert "no mistakes found" in rehearsal.assertions()
     assert "no findings" in rehearsal.lint()
 
 
 @pytest.mark.parametrize(("_name", "spoil"), MISTAKES)
 def test_mistake_in_the_template(
-    production: Template, tmp_path: Path, _name: str, spoil: Callable[[Template], None]
+    templates: dict[str, Template],
+    rehearsal: Rehearsal,
+    _name: str,
+    spoil: Callable[[Template], None],
 ) -> None:
     """The rehearsal makes the same checks as the tests: each planted mistake ends it."""
-    template = copy.deepcopy(production)
+    template = copy.deepcopy(templates["prod"])
     spoil(template)
-    rehearsal = Rehearsal(tmp_path, ["prod"])
     put(rehearsal, template)
     with pytest.raises(Problem, match="mistakes in the compiled template"):
         rehearsal.assertions()
