@@ -5,7 +5,7 @@ when it runs, since no player's request needs one.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,12 @@ import msgspec
 from auth.api.account_views import AccountViews
 from auth.api.application import Application
 from auth.api.export_answers import export_body
+from auth.api.game_server_views import GameServerViews
 from auth.api.guest_views import GuestViews
 from auth.api.recovery_views import RecoveryViews
 from auth.api.request_log import RequestLog
 from auth.api.routes import ROUTES
-from auth.api.routing import blueprint
+from auth.api.routing import Callers, blueprint
 from auth.api.service_views import ServiceViews
 from auth.api.session_views import SessionViews
 from auth.api.ticket_views import TicketViews
@@ -35,25 +36,31 @@ from auth.external.secret_store import SecretStore
 from auth.flows.accounts import Accounts
 from auth.flows.admission import Admission
 from auth.flows.confirmation import Confirmations
+from auth.flows.feed import Feed
 from auth.flows.game_servers import Tickets
 from auth.flows.guests import Guests, Upgrades
 from auth.flows.history import AccountHistory
 from auth.flows.password_change import PasswordChanges
 from auth.flows.rate_limits import RateLimits
 from auth.flows.recovery import Recoveries, RecoveryCodes
+from auth.flows.redemptions import Redemptions
 from auth.flows.renaming import Renamings
 from auth.flows.renewal import Renewals
+from auth.flows.server_keys import ServerKeys
 from auth.flows.sessions import Sessions
 from auth.flows.suspensions import Suspensions
 from auth.settings import SettingError, Settings, choice, required
 from auth.store.account_lists import AccountLists
 from auth.store.accounts import AccountTable
+from auth.store.connections import ConnectionTable
 from auth.store.events import EventTable
+from auth.store.feed import FeedTable
 from auth.store.identities import IdentityTable
 from auth.store.operations import OperationTable
 from auth.store.rate_limits import BucketTable
 from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.renewals import RenewalTable
+from auth.store.server_keys import ServerKeyTable
 from auth.store.sessions import SessionTable
 from auth.store.sign_ins import SignIns
 from auth.times import Clock, system_clock
@@ -61,6 +68,7 @@ from auth.times import Clock, system_clock
 if TYPE_CHECKING:
     from auth.jobs.admin import Admin
     from auth.jobs.operate import Operate
+    from auth.jobs.operator_events import Command
 
 logger = logging.getLogger(__name__)
 
@@ -97,9 +105,14 @@ def create_app(
         RecoveryViews(flows.recovery_codes, flows.recoveries, proxy),
         SessionViews(sessions),
         TicketViews(Tickets(keys, settings.token_issuer, limits, settings.ticket_seconds, clock)),
+        GameServerViews(
+            Redemptions(ConnectionTable(database), keys, settings.token_issuer, clock),
+            Feed(FeedTable(database), settings.poll_after_seconds, clock),
+        ),
         ServiceViews(keys, database),
     )
-    rules = (blueprint("api", ROUTES, sessions, *views), tutorial(flows.accounts, sessions, proxy))
+    callers = Callers(sessions, ServerKeys(ServerKeyTable(database)))
+    rules = (blueprint("api", ROUTES, callers, *views), tutorial(flows.accounts, callers, proxy))
     return Application(database, secret_store, proxy, RequestLog(limits, proxy), rules)
 
 
@@ -139,7 +152,14 @@ class _Flows:
         self.changes = PasswordChanges(renewal_table, renewals, limits, passwords, policy, clock)
         self.renamings = Renamings(accounts, confirmations, clock)
         self.history = AccountHistory(
-            events, OperationTable(database), identities, codes, session_table, confirmations, clock
+            events,
+            OperationTable(database),
+            identities,
+            codes,
+            session_table,
+            ConnectionTable(database),
+            confirmations,
+            clock,
         )
         self.guests = Guests(
             identities, sign_ins, admission, limits, passwords, clock, enabled=settings.guests
@@ -243,48 +263,50 @@ def create_operate(settings: Settings, role: str, clock: Clock = system_clock) -
         SettingError: a setting is missing or wrong.
     """
     from auth.jobs.operate import Operate
-    from auth.jobs.operator_commands import OperatorCommands
     from auth.jobs.operator_events import Role
-    from auth.jobs.operator_views import OperatorViews
 
     secret_store = SecretStore()
     database = _database(settings, secret_store)
+    commands = {one.name: one for one in _commands(settings, secret_store, database, clock)}
+    accounts, operations = AccountTable(database), OperationTable(database)
+    return Operate(Role(role), commands, database, accounts, operations, clock)
+
+
+def _commands(
+    settings: Settings, secret_store: SecretStore, database: Database, clock: Clock
+) -> Iterator["Command"]:
+    """Yield the commands of all roles."""
+    from auth.jobs.operator_commands import OperatorCommands
+    from auth.jobs.operator_views import OperatorViews
+    from auth.jobs.server_commands import ServerCommands
+
     keys = TokenKeys(secret_store, settings.token_secret_id)
-    sessions = Sessions(
-        SessionTable(database), keys, Realm(settings.token_issuer, settings.token_audience), clock
-    )
+    accounts, sessions = AccountTable(database), SessionTable(database)
+    lists, codes = AccountLists(database), RecoveryCodeTable(database)
     limits = RateLimits(BucketTable(database), keys, settings.rate_limit_scale)
+    realm = Realm(settings.token_issuer, settings.token_audience)
+    session_flow = Sessions(sessions, keys, realm, clock)
     passwords = Passwords()
-    flows = _Flows(settings, database, keys, sessions, limits, passwords, clock)
-    accounts, session_table = AccountTable(database), SessionTable(database)
-    codes, operations = RecoveryCodeTable(database), OperationTable(database)
-    lists = AccountLists(database)
-    changes = OperatorCommands(
+    flows = _Flows(settings, database, keys, session_flow, limits, passwords, clock)
+    yield from OperatorCommands(
         lists,
         accounts,
-        session_table,
+        sessions,
         codes,
         Suspensions(accounts, clock),
         flows.renamings,
         flows.accounts,
         flows.history,
+        Feed(FeedTable(database), settings.poll_after_seconds, clock),
         limits,
         passwords,
         lambda export: msgspec.to_builtins(export_body(export)),
         clock,
-    )
-    views = OperatorViews(
-        accounts,
-        lists,
-        session_table,
-        EventTable(database),
-        codes,
-        operations,
-        limits,
-        clock,
-    )
-    commands = {command.name: command for command in (*changes.all(), *views.all())}
-    return Operate(Role(role), commands, database, accounts, operations, clock)
+    ).all()
+    events, operations = EventTable(database), OperationTable(database)
+    views = OperatorViews(accounts, lists, sessions, events, codes, operations, limits, clock)
+    yield from views.all()
+    yield from ServerCommands(ServerKeyTable(database), clock).all()
 
 
 def _database(settings: Settings, secret_store: SecretStore) -> Database:

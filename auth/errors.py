@@ -152,7 +152,18 @@ class WrongCurrentPassword(InvalidCredentials):
     message = "The current password is wrong."
 
 
-class InvalidToken(Unauthorized):
+class RefusedToken(Unauthorized):
+    """The root of refused tokens and keys. Only the log reads `reason`."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def log_fields(self) -> dict[str, str]:
+        return {"reason": self.reason}
+
+
+class InvalidToken(RefusedToken):
     """The access token is missing, malformed, expired or revoked: refresh, then repeat.
 
     RFC 6750, section 3.
@@ -160,15 +171,8 @@ class InvalidToken(Unauthorized):
 
     code, status, message = "invalid_token", 401, "The access token is not valid."
 
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
     def headers(self) -> dict[str, str]:
         return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-
-    def log_fields(self) -> dict[str, str]:
-        return {"reason": self.reason}
 
 
 class MissingToken(InvalidToken):
@@ -183,17 +187,41 @@ class MissingToken(InvalidToken):
         return {"WWW-Authenticate": "Bearer"}
 
 
-class SessionEnded(Unauthorized):
+class InvalidServerKey(RefusedToken):
+    """A game server's key is missing, unknown or revoked: fix the server."""
+
+    code, status, message = "invalid_server_key", 401, "The server key is not valid."
+
+
+class InvalidTicket(RefusedToken):
+    """Not a ticket of ours, or its session or account is no longer good: ask for another."""
+
+    code, status, message = "invalid_ticket", 401, "The ticket is not valid."
+
+
+class WrongServer(ApiError):
+    """The ticket is for another server, or the key may not do this for this server."""
+
+    code, status = "wrong_server", 403
+    message = "The ticket or the server key is for another server."
+
+
+class TicketUsed(ApiError):
+    """This ticket, or a later one of the player, has been redeemed: the player gets another."""
+
+    code, status, message = "ticket_used", 409, "This ticket, or a later one, has been redeemed."
+
+
+class TicketExpired(ApiError):
+    """The ticket has expired: the player gets another."""
+
+    code, status, message = "ticket_expired", 410, "The ticket has expired."
+
+
+class SessionEnded(RefusedToken):
     """The refresh token is not usable any more: sign in again."""
 
     code, status, message = "session_ended", 401, "The session has ended. Sign in again."
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def log_fields(self) -> dict[str, str]:
-        return {"reason": self.reason}
 
 
 class AccountSuspended(ApiError):

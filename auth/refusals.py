@@ -83,3 +83,9 @@ class Changed(Refusal):
     """The account changed while the command ran: look again, and repeat it with a new id."""
 
     code, message = "account_changed", "The account changed meanwhile. Nothing was done; try again."
+
+
+class NoSuchKey(Refusal):
+    """No server key has this id, or it was revoked before."""
+
+    code, message = "key_not_found", "There is no server key with this id that is not revoked."

@@ -37,6 +37,7 @@ class Settings:
     guests: bool = True  # whether new guests are taken; known ones sign in either way
     guest_days: int = 365  # how long an unused guest is kept; 0: forever
     ticket_seconds: int = 60  # for which a ticket is good
+    poll_after_seconds: int = 2  # after which a game server asks for events again
     password_words: tuple[str, ...] = ()  # the game's own, which are easy to guess
     trusted_proxy_secret_id: str = ""  # of the one proxy that may name a caller's address
     trusted_proxy_header: str = "cloudfront-viewer-address"
@@ -60,7 +61,10 @@ class Settings:
             session_history_days=whole_number(environment, "SESSION_HISTORY_DAYS", default="30"),
             guests=true_or_false(environment, "GUESTS", default="true"),
             guest_days=whole_number(environment, "GUEST_DAYS", default="365"),
-            ticket_seconds=ticket_seconds(environment, "TICKET_SECONDS", default="60"),
+            ticket_seconds=seconds_in(
+                environment, "TICKET_SECONDS", range(SHORTEST_TICKET, LONGEST_TICKET + 1), "60"
+            ),
+            poll_after_seconds=seconds_in(environment, "POLL_AFTER_SECONDS", range(1, 61), "2"),
             password_words=words(environment, "PASSWORD_WORDS"),
             trusted_proxy_secret_id=environment.get("TRUSTED_PROXY_SECRET_ID", ""),
             trusted_proxy_header=header_name(
@@ -109,11 +113,11 @@ def whole_number(environment: Mapping[str, str], name: str, default: str) -> int
     return int(text)
 
 
-def ticket_seconds(environment: Mapping[str, str], name: str, default: str) -> int:
-    """Return the variable as the seconds that a ticket is good for."""
+def seconds_in(environment: Mapping[str, str], name: str, valid: range, default: str) -> int:
+    """Return the variable as a number of seconds, within these bounds."""
     seconds = whole_number(environment, name, default)
-    if not SHORTEST_TICKET <= seconds <= LONGEST_TICKET:
-        raise SettingError(f"{name} must be from {SHORTEST_TICKET} to {LONGEST_TICKET} seconds")
+    if seconds not in valid:
+        raise SettingError(f"{name} must be from {valid[0]} to {valid[-1]} seconds")
     return seconds
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from auth.api.answers import HEADERS, Done, SessionBody, SessionList
-from auth.api.forms import Confirmed
+from auth.api.forms import Confirmed, Form
 from auth.api.routes import ROUTES
 from auth.api.routing import Route
 from auth.api.tutorial import TUTORIAL
@@ -117,10 +117,14 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["description"] = " ".join(more.split())
     if route.has_bearer:
         operation["security"] = [{"accessToken": []}, *([{}] if route.may_have_bearer else [])]
+    if route.has_server_key:
+        operation["security"] = [{"serverKey": []}]
     parameters: list[Any] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in route.parameters
     ]
+    if route.query:
+        parameters += _query(route.query)
     if route.has_idempotency_key:
         parameters.append(_reference("parameters", "IdempotencyKey"))
     if parameters:
@@ -136,6 +140,18 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.created:
         operation["responses"]["201"] = _success(route, route.created)
     return operation
+
+
+def _query(query: type[Form]) -> list[Any]:
+    """Return the parameters of a query string: texts, all optional."""
+    _, schemas = msgspec.json.schema_components([query], ref_template=SCHEMAS + "{name}")
+    found = []
+    for name, described in schemas[query.__name__]["properties"].items():
+        schema = _plain(described)
+        description = schema.pop("description")
+        schema = schema | {"type": "string"}
+        found.append({"name": name, "in": "query", "description": description, "schema": schema})
+    return found
 
 
 def _success(route: Route, description: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from auth.api.answers import (
     time_or_none,
 )
 from auth.flows.history import Export
-from auth.store.records import Event, RecoveryCode, Session
+from auth.store.records import Event, RecoveryCode, Redemption, Session
 from auth.times import id_text, rfc3339
 
 
@@ -79,6 +79,13 @@ class ExportedOperation(msgspec.Struct):
     reason: Annotated[str, Meta(description="What support wrote for its records.")]
 
 
+class ExportedConnection(msgspec.Struct):
+    """The game server that redeemed the last ticket."""
+
+    server: str
+    redeemed_at: Time
+
+
 class ExportBody(msgspec.Struct):
     """Everything that is stored about a player, except for digests of secrets."""
 
@@ -88,6 +95,7 @@ class ExportBody(msgspec.Struct):
     sessions: list[ExportedSession]
     events: Annotated[list[ExportedEvent], Meta(description="The newest 1000.")]
     operations: Annotated[list[ExportedOperation], Meta(description="The newest 1000.")]
+    connection: ExportedConnection | None
     generated_at: Time
 
 
@@ -117,6 +125,7 @@ def export_body(export: Export) -> ExportBody:
             ExportedOperation(rfc3339(one.at), one.command, one.outcome, one.reason)
             for one in export.operations
         ],
+        connection=_connection(export.connection),
         generated_at=rfc3339(export.generated_at),
     )
 
@@ -125,6 +134,10 @@ def _code(code: RecoveryCode | None, now: datetime) -> ExportedCode:
     if code is None:
         return ExportedCode(code=False, created_at=None, expires_at=None)
     return ExportedCode(code.lasts(now), rfc3339(code.created_at), time_or_none(code.expires_at))
+
+
+def _connection(last: Redemption | None) -> ExportedConnection | None:
+    return ExportedConnection(last.server, rfc3339(last.redeemed_at)) if last else None
 
 
 def _exported_event(event: Event) -> ExportedEvent:

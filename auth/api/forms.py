@@ -3,11 +3,13 @@
 A form is the body that a route takes; `make openapi` describes it.
 """
 
+import re
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from auth.credentials.tickets import SERVER_NAME
 from auth.errors import InvalidRequest
 from auth.flows.confirmation import Confirmation
 from auth.texts import without_controls
@@ -22,6 +24,13 @@ GuestSecret = Annotated[
 ]
 RecoveryCodeText = Annotated[
     str, Meta(extra_json_schema={"$ref": "#/components/schemas/RecoveryCode"})
+]
+ServerName = Annotated[
+    str,
+    Meta(
+        description="The game server's own name for itself, such as `eu-1:7777`.",
+        extra_json_schema={"pattern": f"^{SERVER_NAME}$"},
+    ),
 ]
 Device = Annotated[
     Annotated[str, Meta(max_length=MAX_DEVICE_LENGTH)] | None,
@@ -74,3 +83,13 @@ def check_device(label: str | None) -> None:
     """
     if label is not None and label != without_controls(label):
         raise InvalidRequest(fields={"device": "Control characters are not allowed."})
+
+
+def check_server_name(name: str | None) -> None:
+    """Check the name of a game server.
+
+    Raises:
+        InvalidRequest: it has a wrong length or character.
+    """
+    if name is not None and not re.fullmatch(SERVER_NAME, name):
+        raise InvalidRequest(fields={"server": "Use 1 to 64 characters of a-z, 0-9 and . : _ -"})

@@ -84,6 +84,7 @@ def checked(event: object, context: object, headers_read: Sequence[str]) -> dict
     return {
         "version": "2.0",
         "rawPath": _encodable(path),
+        "rawQueryString": _query(event.get("rawQueryString")),
         "headers": _headers(headers if isinstance(headers, dict) else {}, headers_read),
         "body": _body(event),
         "requestContext": {
@@ -105,6 +106,11 @@ def _gateway(event: object) -> dict[str, Any]:
 def _encodable(text: str) -> str:
     """Return the text with lone surrogates, which nothing can encode, replaced."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+def _query(text: object) -> str:
+    """Return the query string, which is percent-encoded ASCII unless a caller made it up."""
+    return text.encode("ascii", "replace").decode() if isinstance(text, str) else ""
 
 
 def _request_id(gateway_id: object, context: object) -> str:

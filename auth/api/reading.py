@@ -50,6 +50,18 @@ def read(form: type[T]) -> T:
         raise InvalidRequest("The body is nested too deeply.") from None
 
 
+def read_query(form: type[T]) -> T:
+    """Return the query string as a `form`, whose fields are texts.
+
+    Raises:
+        InvalidRequest: it is not one.
+    """
+    try:
+        return msgspec.convert(request.args.to_dict(), form)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+
+
 def _says_json_in_utf8() -> bool:
     charset = request.mimetype_params.get("charset", "utf-8")
     return request.mimetype == "application/json" and charset.lower() in CHARSETS

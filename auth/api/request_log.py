@@ -1,5 +1,7 @@
 """The one log line of a request: the route, the outcome, and the account.
 
+A game server that polls the feed and gets nothing new has no line.
+
 It holds nothing that the caller sent: the route and never the path, our own ids, and of the
 caller's address a keyed digest, only if something was refused that an attacker might try.
 docs/promises/security.md has the table of events and fields.
@@ -42,6 +44,8 @@ class RequestLog:
     def write(self, answer: Response, began_at: float, error: Exception | None) -> None:
         """Write the line of a request that began at this `time.perf_counter()`."""
         fields = {"event": "request", "code": "", **notes()}
+        if error is None and fields["event"] == "feed_empty":
+            return
         if isinstance(error, ApiError):
             fields |= {"code": error.code, **error.log_fields()}
         if isinstance(error, REFUSALS):

@@ -27,6 +27,8 @@ from auth.api.answers import (
     TicketBody,
 )
 from auth.api.export_answers import ExportBody
+from auth.api.game_server_answers import FeedBody, RedeemedBody
+from auth.api.game_server_views import FeedQuery, GameServerViews, RedeemRequest
 from auth.api.guest_views import GuestUpgrade, GuestViews, GuestVisit
 from auth.api.recovery_views import RecoveryByCode, RecoveryCodeRequest, RecoveryViews
 from auth.api.routing import Route
@@ -39,12 +41,15 @@ from auth.errors import (
     GuestSecretInUse,
     IdempotencyKeyReused,
     InvalidCredentials,
+    InvalidTicket,
     InvalidUsername,
     NoPassword,
     NotAGuest,
     NotFound,
     RenamedRecently,
     SessionEnded,
+    TicketExpired,
+    TicketUsed,
     UnknownGuest,
     UsernameTaken,
     WeakGuestSecret,
@@ -53,6 +58,7 @@ from auth.errors import (
     WrongGuestSecret,
     WrongPassword,
     WrongRecoveryCode,
+    WrongServer,
 )
 from auth.flows.rate_limits import (
     CHANGE_BY_ACCOUNT,
@@ -221,6 +227,20 @@ ROUTES = (
         body=TicketRequest,
         caller=Sessions.caller,
         limits=(TICKETS_BY_ACCOUNT,),
+    ),
+    Route(
+        *("POST", "/v1/server/redeem", GameServerViews.redeem, RedeemedBody),
+        success="The player may connect.",
+        body=RedeemRequest,
+        has_server_key=True,
+        errors=(InvalidTicket, WrongServer, TicketUsed, TicketExpired),
+    ),
+    Route(
+        *("GET", "/v1/server/events", GameServerViews.server_events, FeedBody),
+        success="The events after the cursor, 1000 at most.",
+        query=FeedQuery,
+        has_server_key=True,
+        errors=(WrongServer,),
     ),
     Route(
         *("GET", "/.well-known/jwks.json", ServiceViews.public_keys, KeySet),

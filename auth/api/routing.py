@@ -12,27 +12,56 @@ from flask import Blueprint, Response
 
 from auth.api.answers import Created, json_answer
 from auth.api.forms import Form
-from auth.api.reading import bearer_token, idempotency_key, read
+from auth.api.reading import bearer_token, idempotency_key, read, read_query
 from auth.errors import (
     ApiError,
     InternalError,
     InvalidRequest,
+    InvalidServerKey,
     InvalidToken,
+    MissingToken,
     PayloadTooLarge,
+    Reason,
     TooManyAttempts,
     Unavailable,
     UnsupportedMediaType,
 )
 from auth.flows.rate_limits import Limit
+from auth.flows.server_keys import ServerKeys
 from auth.flows.sessions import Sessions
+from auth.logs import note
+from auth.store.records import ServerKey
+from auth.times import id_text
+
+
+@dataclass(frozen=True)
+class Callers:
+    """Finds the caller of a request: a player's session, or a game server's key."""
+
+    sessions: Sessions
+    server_keys: ServerKeys
+
+    def server_key(self) -> ServerKey:
+        """Return the key of the game server that calls.
+
+        Raises:
+            InvalidServerKey, Unavailable: as `ServerKeys.check`.
+        """
+        try:
+            text = bearer_token()
+        except MissingToken:
+            raise InvalidServerKey(Reason.MISSING) from None
+        key = self.server_keys.check(text)
+        note("", server_key_id=id_text(key.id))
+        return key
 
 
 @dataclass(frozen=True)
 class Route:
     """One route of the contract.
 
-    Its view is a method, called with the declared parts, in this order: the caller, the body, the
-    Idempotency-Key, the parts of the path.
+    Its view is a method, called with the declared parts, in this order: the caller or the server
+    key, the query, the body, the Idempotency-Key, the parts of the path.
     """
 
     method: str
@@ -44,6 +73,8 @@ class Route:
     body: type[Form] | None = None
     caller: Callable[[Sessions, str], object] | None = None  # finds the caller by the access token
     may_have_bearer: bool = False  # the view itself reads the access token, if it wants one
+    has_server_key: bool = False  # for game servers
+    query: type[Form] | None = None
     has_idempotency_key: bool = False
     errors: tuple[type[ApiError], ...] = ()  # beside those that follow from the rest
     limits: tuple[Limit, ...] = ()
@@ -70,6 +101,7 @@ class Route:
         return (
             InvalidRequest,
             *((InvalidToken,) if self.has_bearer else ()),
+            *((InvalidServerKey,) if self.has_server_key else ()),
             *self.errors,
             PayloadTooLarge,
             *((UnsupportedMediaType,) if self.body else ()),
@@ -79,14 +111,14 @@ class Route:
         )
 
 
-def blueprint(name: str, routes: Iterable[Route], sessions: Sessions, *views: object) -> Blueprint:
+def blueprint(name: str, routes: Iterable[Route], callers: Callers, *views: object) -> Blueprint:
     """Return Flask's rules for these routes, whose views are methods of `views`."""
     rules = Blueprint(name, __name__)
     for route in routes:
         rules.add_url_rule(
             route.path,
             endpoint=route.view.__name__,
-            view_func=partial(_answer, route, _bound(route, views), sessions),
+            view_func=partial(_answer, route, _bound(route, views), callers),
             methods=[route.method],
             provide_automatic_options=False,
         )
@@ -101,12 +133,16 @@ def _bound(route: Route, views: Iterable[object]) -> Callable[..., object]:
     return bound
 
 
-def _answer(route: Route, view: Callable[..., object], sessions: Sessions, **path: str) -> Response:
+def _answer(route: Route, view: Callable[..., object], callers: Callers, **path: str) -> Response:
     declared: list[object] = []
     if route.caller:
-        declared.append(route.caller(sessions, bearer_token()))
+        declared.append(route.caller(callers.sessions, bearer_token()))
+    if route.has_server_key:
+        declared.append(callers.server_key())
+    if route.query:
+        declared.append(read_query(route.query))
     if route.body:
-        declared.append(_form(route, route.body, sessions))
+        declared.append(_form(route, route.body, callers.sessions))
     if route.has_idempotency_key:
         declared.append(idempotency_key())
     body = view(*declared, **path)

@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from auth.api.answers import TutorialStatus, json_answer
 from auth.api.forms import Form
 from auth.api.reading import client_address
-from auth.api.routing import Route, blueprint
+from auth.api.routing import Callers, Route, blueprint
 from auth.api.trusted_proxy import TrustedProxy
 from auth.errors import (
     AccountSuspended,
@@ -28,7 +28,6 @@ from auth.flows.rate_limits import (
     LOGIN_BY_ACCOUNT_AND_ADDRESS,
     LOGIN_BY_ADDRESS,
 )
-from auth.flows.sessions import Sessions
 
 
 class Credentials(Form):
@@ -71,9 +70,9 @@ TUTORIAL = (
 )
 
 
-def tutorial(accounts: Accounts, sessions: Sessions, proxy: TrustedProxy) -> Blueprint:
+def tutorial(accounts: Accounts, callers: Callers, proxy: TrustedProxy) -> Blueprint:
     """Return the routes, with the tutorial's own answers to errors."""
-    rules = blueprint("tutorial", TUTORIAL, sessions, TutorialViews(accounts, proxy))
+    rules = blueprint("tutorial", TUTORIAL, callers, TutorialViews(accounts, proxy))
     answers: dict[type[ApiError], Callable[[ApiError], Response]] = {
         InvalidRequest: _invalid,
         UnsupportedMediaType: _invalid,

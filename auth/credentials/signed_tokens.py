@@ -8,6 +8,7 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 import jwt
 import msgspec
@@ -91,11 +92,23 @@ def verified(text: str, keys: TokenKeys, use: Use, now: datetime) -> dict[str, o
         InvalidToken: the token is not one of ours, is for another use, or has expired.
         Unavailable: the keys cannot be read.
     """
+    claims = authentic(text, keys, use, now)
+    _check_claims(claims, use, now)
+    return claims
+
+
+def authentic(text: str, keys: TokenKeys, use: Use, now: datetime) -> dict[str, Any]:
+    """Return the claims of a token of ours; the caller checks `aud` and `exp`, which is an int.
+
+    Raises:
+        InvalidToken: the token is not one of ours, or of another type.
+        Unavailable: the keys cannot be read.
+    """
     if len(text) > MAX_LENGTH:
         raise InvalidToken(Reason.GARBLED)
     try:
         claims = _signed_claims(text, keys, use)
-        _check_claims(claims, use, now)
+        _check_form(claims, use, now)
     except jwt.InvalidSignatureError:
         raise InvalidToken(Reason.SIGNATURE) from None
     except UnknownKey:
@@ -105,7 +118,7 @@ def verified(text: str, keys: TokenKeys, use: Use, now: datetime) -> dict[str, o
     return claims
 
 
-def _signed_claims(text: str, keys: TokenKeys, use: Use) -> dict[str, object]:
+def _signed_claims(text: str, keys: TokenKeys, use: Use) -> dict[str, Any]:
     segments = text.split(".")
     if not all(_is_canonical(segment) for segment in segments):
         raise ValueError("not canonical base64url")
@@ -113,7 +126,7 @@ def _signed_claims(text: str, keys: TokenKeys, use: Use) -> dict[str, object]:
     if header.typ != use.type:
         raise InvalidToken(Reason.CLAIMS)
     key = keys.signing_key(header.kid)
-    payload: dict[str, object] = jwt.decode(
+    payload: dict[str, Any] = jwt.decode(
         text,
         key.private_key.public_key(),
         algorithms=[key.algorithm],
@@ -143,18 +156,23 @@ def _header(encoded: str) -> Header:
     return msgspec.json.decode(base64.urlsafe_b64decode(encoded + padding), type=Header)
 
 
-def _check_claims(claims: dict[str, object], use: Use, now: datetime) -> None:
+def _check_form(claims: dict[str, object], use: Use, now: datetime) -> None:
     issued_at, expires_at = claims["iat"], claims["exp"]
     if type(issued_at) is not int or type(expires_at) is not int:
         raise InvalidToken(Reason.CLAIMS)
     if not 0 < expires_at - issued_at <= use.seconds:
         raise InvalidToken(Reason.CLAIMS)
-    if claims["iss"] != use.issuer or claims["aud"] != use.audience:
+    if claims["iss"] != use.issuer:
         raise InvalidToken(Reason.CLAIMS)
-    if now.timestamp() >= expires_at:
-        raise InvalidToken(Reason.EXPIRED)
     not_before = claims.get("nbf", 0)
     if not isinstance(not_before, int | float) or type(not_before) is bool:
         raise InvalidToken(Reason.CLAIMS)
     if not not_before <= now.timestamp():
         raise InvalidToken(Reason.CLAIMS)
+
+
+def _check_claims(claims: dict[str, Any], use: Use, now: datetime) -> None:
+    if claims.get("aud") != use.audience:
+        raise InvalidToken(Reason.CLAIMS)
+    if now.timestamp() >= claims["exp"]:
+        raise InvalidToken(Reason.EXPIRED)

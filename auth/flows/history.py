@@ -6,10 +6,20 @@ from datetime import datetime
 
 from auth.flows.confirmation import Confirmation, Confirmations
 from auth.logs import note
+from auth.store.connections import ConnectionTable
 from auth.store.events import EventTable
 from auth.store.identities import IdentityTable
 from auth.store.operations import OperationTable
-from auth.store.records import Account, Event, Identity, Operation, Profile, RecoveryCode, Session
+from auth.store.records import (
+    Account,
+    Event,
+    Identity,
+    Operation,
+    Profile,
+    RecoveryCode,
+    Redemption,
+    Session,
+)
 from auth.store.recovery_codes import RecoveryCodeTable
 from auth.store.sessions import SessionTable
 from auth.times import Clock
@@ -28,6 +38,7 @@ class Export:
     sessions: Sequence[Session]
     events: Sequence[Event]
     operations: Sequence[Operation]
+    connection: Redemption | None
     generated_at: datetime
 
 
@@ -41,6 +52,7 @@ class AccountHistory:
         identities: IdentityTable,
         codes: RecoveryCodeTable,
         sessions: SessionTable,
+        connections: ConnectionTable,
         confirmations: Confirmations,
         clock: Clock,
     ) -> None:
@@ -49,6 +61,7 @@ class AccountHistory:
         self._identities = identities
         self._codes = codes
         self._sessions = sessions
+        self._connections = connections
         self._confirmations = confirmations
         self._clock = clock
 
@@ -76,5 +89,6 @@ class AccountHistory:
             self._sessions.all_of(account.id),
             self._events.newest(account.id, EXPORTED),
             self._operations.newest(account.id, EXPORTED),
+            self._connections.last(account.id),
             self._clock(),
         )

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
 from auth.external.database import REQUEST_SECONDS, Database
@@ -47,7 +47,7 @@ def clean_up(
     Raises:
         Unavailable: the database cannot be reached.
     """
-    walks = _Walks(database, clock(), history_days, guest_days)
+    walks = _Walks(database, clock, history_days, guest_days)
     run = walks.all()
     walk_on(database, run, seconds, monotonic)
     deleted: Counter[str] = Counter()
@@ -71,12 +71,13 @@ class _Walks:
     }
 
     def __init__(
-        self, database: Database, now: datetime, history_days: int, guest_days: int
+        self, database: Database, clock: Clock, history_days: int, guest_days: int
     ) -> None:
         self._database = database
         self._expired = ExpiredRows(database)
         self._sessions = SessionTable(database)
-        self._now = now
+        self._clock = clock
+        self._now = clock()  # of all but events: the feed expects those to be recorded at once
         self._history = timedelta(days=history_days)
         self._guest_days = guest_days
 
@@ -126,8 +127,9 @@ class _Walks:
         deleted = 0
         for account_id in crowded:
             with self._database.budget(REQUEST_SECONDS):
-                surplus = self._sessions.surplus(account_id, b"", self._now)
-                deleted += self._sessions.remove(surplus, self._now)
+                now = self._clock()
+                surplus = self._sessions.surplus(account_id, b"", now)
+                deleted += self._sessions.remove(surplus, now)
         return Cleaned(deleted, crowded[-1] if len(crowded) == CROWDED_AT_ONCE else to)
 
     def _surplus_events(self, after: bytes, to: bytes) -> Cleaned:

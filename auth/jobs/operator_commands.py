@@ -15,6 +15,7 @@ from auth.credentials.usernames import username_key
 from auth.errors import InvalidUsername, UsernameTaken
 from auth.flows import rate_limits
 from auth.flows.accounts import Accounts
+from auth.flows.feed import Feed
 from auth.flows.history import AccountHistory, Export
 from auth.flows.rate_limits import Limit, RateLimits
 from auth.flows.renaming import Renamings
@@ -105,6 +106,7 @@ class OperatorCommands:
     renamings: Renamings
     owners: Accounts
     history: AccountHistory
+    feed: Feed
     limits: RateLimits
     passwords: Passwords
     render: Callable[[Export], dict[str, Any]]
@@ -241,8 +243,13 @@ class OperatorCommands:
         return Outcome({"accounts": accounts, "finished": last is None}, changed=accounts > 0)
 
     def sign_out_batch(self, progress: Progress) -> Progress:
-        """End the sessions of the next accounts. Game servers are not told of each."""
+        """End the sessions of the next accounts. Game servers are not told of each.
+
+        At the end, each of them lets every player send a new ticket.
+        """
         last, ended = self.lists.end_sessions(progress.reached, BATCH)
+        if last is None:
+            self.feed.begin_generation()  # last, so that no game server misses it
         return Progress(LAST_KEY if last is None else last, progress.accounts + ended)
 
     def export(self, account: Account) -> Outcome:

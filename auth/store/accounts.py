@@ -151,4 +151,4 @@ class AccountTable:
             " WHERE id = %s AND suspended_until IS NOT NULL",
             (account.id,),
         )
-        return self._database.transact(change, recorded(event)) > 0
+        return self._database.transact(change, recorded_with_epoch(event)) > 0

@@ -21,12 +21,13 @@ _ADD_WITH_EPOCH = (
     " FROM accounts a WHERE a.id = %(account_id)s"
 )
 # Of what a player reads; later versions may have stored more kinds.
-_KINDS = ", ".join(str(int(kind)) for kind in EventKind if kind != EventKind.ACCOUNT_PURGED)
+_NOT_FOR_PLAYERS = (EventKind.ACCOUNT_PURGED, EventKind.CONNECTION_SUPERSEDED)
+_KINDS = ", ".join(str(int(kind)) for kind in EventKind if kind not in _NOT_FOR_PLAYERS)
 
 
 def new_event(
     kind: EventKind,
-    account_id: bytes,
+    account_id: bytes | None,
     now: datetime,
     session_id: bytes | None = None,
     **data: str | int,

@@ -27,7 +27,11 @@ MOST_ROWS = {"sessions": MAX_SESSIONS, "events": MAX_EVENTS}  # of one account, 
 
 # How long events are kept, if not as long as the others.
 EVENT_DAYS = 90
-EVENT_DAYS_OF = {EventKind.REGISTERED: 7, EventKind.ACCOUNT_PURGED: 30}
+EVENT_DAYS_OF = {
+    EventKind.REGISTERED: 7,
+    EventKind.ACCOUNT_PURGED: 30,
+    EventKind.CONNECTION_SUPERSEDED: 1,
+}
 
 # A guest who comes back notes it in `identities` before the session is stored. Sessions say when a
 # guest who stays signed in played last.

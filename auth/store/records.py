@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import IntEnum
+from fnmatch import fnmatchcase
 
 from auth.errors import Reason
 from auth.external.connection import Row, Value
@@ -150,15 +151,19 @@ class EventKind(IntEnum):
     SUSPENDED = 10
     SUSPENSION_LIFTED = 11
     ACCOUNT_PURGED = 12
+    CONNECTION_SUPERSEDED = 13
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A row of `events`. `data` is JSON, for operators and game servers."""
+    """A row of `events`. `data` is JSON, for operators and game servers.
+
+    `account_id`: None if the event is no part of an account's history.
+    """
 
     id: bytes
     at: datetime
-    account_id: bytes
+    account_id: bytes | None
     kind: EventKind
     session_id: bytes | None = None
     data: bytes | None = None
@@ -183,6 +188,41 @@ class Operation:
     outcome: str
     result: bytes
     request_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerKey:
+    """A row of `server_keys`: for which game servers a key may act. It never prints the digest.
+
+    `redeem_only`: it may not read the feed, which has the events of all accounts.
+    """
+
+    id: bytes
+    secret_hash: bytes
+    label: str
+    pattern: str
+    redeem_only: bool
+    created_at: datetime
+    revoked_at: datetime | None
+
+    def __repr__(self) -> str:
+        return f"ServerKey({self.id.hex()})"
+
+    def may_act_for(self, server: str) -> bool:
+        """Tell whether the key is for this server."""
+        return fnmatchcase(server, self.pattern)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redemption:
+    """A row of `connections`: the last ticket that was redeemed for an account."""
+
+    account_id: bytes
+    ticket: bytes
+    fence: int
+    key_id: bytes
+    server: str
+    redeemed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -211,6 +251,8 @@ IDENTITY = tuple(field.name for field in fields(Identity))
 EVENT = tuple(field.name for field in fields(Event))
 OPERATION = tuple(field.name for field in fields(Operation))
 RECOVERY_CODE = tuple(field.name for field in fields(RecoveryCode))
+SERVER_KEY = tuple(field.name for field in fields(ServerKey))
+REDEMPTION = tuple(field.name for field in fields(Redemption))
 # The columns to read: PyMySQL takes 10 us per column, so ids that are known are left out.
 _PROFILE_READ = tuple(name for name in PROFILE if name != "id")
 _ACCOUNT_READ = tuple(name for name in ACCOUNT if name != "id")
@@ -248,7 +290,7 @@ def session_of(row: Row, session_id: bytes, account_id: bytes) -> Session:
     return Session(id=session_id, account_id=account_id, **values)
 
 
-Record = Account | Session | Identity | RecoveryCode | Event | Operation
+Record = Account | Session | Identity | RecoveryCode | Event | Operation | ServerKey | Redemption
 
 
 def values_of(record: Record) -> dict[str, Value]:

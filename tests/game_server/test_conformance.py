@@ -14,6 +14,7 @@ from player_tokens import InvalidToken, PlayerTokens
 
 from auth.credentials import tickets
 from auth.errors import InvalidToken as RefusedByTheApi
+from auth.errors import Reason
 from auth.settings import LONGEST_TICKET, SHORTEST_TICKET
 from auth.times import id_text
 from local.stack import ROOT
@@ -48,9 +49,12 @@ def python(server: JwksServer) -> PlayerTokens:
 
 
 def by_the_api(text: str) -> tickets.Ticket:
-    """Verify a ticket as the API does."""
-    use = tickets.use_of(VECTORS["issuer"], VECTORS["server"])
-    return tickets.verify(text, KEYS, use, datetime.fromtimestamp(VECTORS["now"], UTC))
+    """Verify a ticket as the API does when it is redeemed."""
+    now = datetime.fromtimestamp(VECTORS["now"], UTC)
+    ticket = tickets.read(text, KEYS, VECTORS["issuer"], now)
+    if ticket.server != VECTORS["server"] or ticket.is_expired(now):
+        raise RefusedByTheApi(Reason.CLAIMS)
+    return ticket
 
 
 def test_written() -> None:

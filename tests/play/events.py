@@ -16,13 +16,14 @@ def http_event(
     body: str | bytes | None = None,
     headers: dict[str, str] | None = None,
     address: str = "203.0.113.7",
+    query: str = "",
 ) -> dict[str, Any]:
     """Return an HTTP API event, payload format 2.0; bytes as a body are encoded as base64."""
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
-        "rawQueryString": "",
+        "rawQueryString": query,
         "headers": {
             "host": "abc.execute-api.eu-central-1.amazonaws.com",
             "x-forwarded-for": address,

@@ -11,7 +11,13 @@ import handler
 ROLE_OF = dict.fromkeys(
     ("players find", "players list", "players show", "players sessions", "players events", "log"),
     "view",
-) | dict.fromkeys(("delete", "export", "sign-out everybody"), "own")
+) | dict.fromkeys(
+    (
+        *("delete", "export", "sign-out everybody"),
+        *("servers add", "servers list", "servers revoke"),
+    ),
+    "own",
+)
 
 
 @dataclass

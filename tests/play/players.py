@@ -28,6 +28,7 @@ def call(
     token: str | None = None,
     key: str | None = None,
     address: str = "203.0.113.7",
+    query: str = "",
 ) -> Answer:
     """Send one request to the handler, with its body as JSON."""
     headers = {}
@@ -38,7 +39,7 @@ def call(
     if key is not None:
         headers["Idempotency-Key"] = key
     text = None if body is None else json.dumps(body)
-    return Answer.of(handler.http(http_event(method, path, text, headers, address), None))
+    return Answer.of(handler.http(http_event(method, path, text, headers, address, query), None))
 
 
 @dataclass
@@ -97,6 +98,13 @@ class Player:
         answer = self._keep(call("POST", "/v1/recover", body, address=self.address))
         if answer.status == 200:
             self.password = new
+        return answer
+
+    def rename(self, username: str) -> Answer:
+        """Take another name."""
+        answer = self.ask("PUT", "/v1/me/username", {"username": username, **self.proof()})
+        if answer.status == 200:
+            self.username = username
         return answer
 
     def delete(self, password: str | None = None) -> Answer:

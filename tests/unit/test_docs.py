@@ -138,6 +138,7 @@ def test_events() -> None:
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     codes = {"invalid_token", "session_ended", "too_many_attempts"}
+    codes |= {"invalid_server_key", "invalid_ticket"}
     code = "".join(path.read_text() for path in [*ROOT.glob("auth/**/*.py"), ROOT / "handler.py"])
     noted = set(re.findall(r'note\(\s*"(\w+)"', code))
     logged = set(re.findall(r'"event": "(\w+)"', code))

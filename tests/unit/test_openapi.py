@@ -20,6 +20,7 @@ from auth.api.routing import Route
 from auth.api.tutorial import TUTORIAL
 from auth.credentials import password_policy, usernames
 from auth.credentials.keys import PrivateKey, SigningKey
+from auth.store.records import ServerKey
 from local.openapi import document, text_of
 from tests.play.events import Answer
 from tests.play.judge import FILE, GATEWAY, NotDescribed, description
@@ -112,7 +113,9 @@ def test_headers_that_are_read() -> None:
     """The routes that read the bearer token or the Idempotency-Key say so, and no other does."""
     for method, path, operation in description().operations():
         route = TABLE[method, path]
-        assert bool(operation.get("security")) is route.has_bearer, path
+        schemes = {name for one in operation.get("security", ()) for name in one}
+        assert ("accessToken" in schemes) is route.has_bearer, path
+        assert ("serverKey" in schemes) is route.has_server_key, path
         keyed = {"$ref": "#/components/parameters/IdempotencyKey"} in operation.get(
             "parameters", ()
         )
@@ -126,10 +129,12 @@ def test_views(route: Route) -> None:
     created = Created if route.created else route.answer
     assert hints.pop("return") == route.answer | created
     caller = [get_type_hints(route.caller)["return"]] if route.caller else []
+    caller += [ServerKey] if route.has_server_key else []
+    query = [route.query] if route.query else []
     body = [route.body] if route.body else []
     key = [str | None] if route.has_idempotency_key else []
     parts = [str] * len(route.parameters)
-    assert list(hints.values()) == [*caller, *body, *key, *parts]
+    assert list(hints.values()) == [*caller, *query, *body, *key, *parts]
 
 
 def test_only_signing_out_reads_the_token_itself() -> None:

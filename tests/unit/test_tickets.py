@@ -9,7 +9,7 @@ import pytest
 from auth.credentials import access_tokens
 from auth.credentials.access_tokens import Realm
 from auth.credentials.signed_tokens import Subject, Use
-from auth.credentials.tickets import Ticket, issue, use_of, verify
+from auth.credentials.tickets import Ticket, issue, read, use_of
 from auth.credentials.token_keys import TokenKeys
 from auth.errors import InvalidToken, Reason
 from auth.times import id_text, parse_id
@@ -27,10 +27,20 @@ def ticket(use: Use = USE, subject: Subject = ADA, now: datetime = NOW) -> str:
     return issue(KEYS.ring(), use, subject, now)
 
 
-def refused(text: str, use: Use = USE, now: datetime = NOW) -> Reason:
+def verify(text: str, server: str = "eu-1:7777", now: datetime = NOW) -> Ticket:
+    """Return a ticket if it lets a player into a server, as a redemption has it."""
+    found = read(text, KEYS, "issuer", now)
+    if found.server != server:
+        raise InvalidToken(Reason.CLAIMS)
+    if found.is_expired(now):
+        raise InvalidToken(Reason.EXPIRED)
+    return found
+
+
+def refused(text: str, now: datetime = NOW) -> Reason:
     """Check that a ticket is refused, and return the reason that goes to the log."""
     with pytest.raises(InvalidToken) as caught:
-        verify(text, KEYS, use, now)
+        verify(text, now=now)
     return caught.value.reason
 
 
@@ -50,7 +60,7 @@ def test_claims() -> None:
         "exp": IAT + 60,
     }
     assert jwt.get_unverified_header(text) == {"typ": "ticket+jwt", "kid": "s1", "alg": "RS256"}
-    assert verify(text, KEYS, USE, NOW) == Ticket(parse_id(jti), ADA)
+    assert verify(text) == Ticket(parse_id(jti), ADA, "eu-1:7777", IAT + 60)
 
 
 def test_guests() -> None:
@@ -58,23 +68,23 @@ def test_guests() -> None:
     guest = replace(ADA, guest=True)
     text = ticket(subject=guest)
     assert jwt.decode(text, options={"verify_signature": False})["guest"] is True
-    assert verify(text, KEYS, USE, NOW).subject == guest
+    assert verify(text).subject == guest
 
 
 def test_later_tickets_have_greater_ids() -> None:
     """The ids of tickets rise with time, to the millisecond."""
     texts = [ticket(now=NOW + timedelta(milliseconds=n)) for n in range(100)]
-    ids = [verify(text, KEYS, USE, NOW).id for text in texts]
+    ids = [verify(text).id for text in texts]
     assert ids == sorted(ids)
 
 
 def test_lifetime() -> None:
     """A ticket is good until its `exp`, which depends on the setting."""
-    verify(ticket(), KEYS, USE, NOW + timedelta(seconds=59))
+    verify(ticket(), now=NOW + timedelta(seconds=59))
     assert refused(ticket(), now=NOW + timedelta(seconds=60)) == Reason.EXPIRED
     longest = use_of("issuer", "eu-1:7777")
-    verify(ticket(longest), KEYS, longest, NOW + timedelta(seconds=299))
-    assert refused(ticket(replace(longest, seconds=301)), longest) == Reason.CLAIMS
+    verify(ticket(longest), now=NOW + timedelta(seconds=299))
+    assert refused(ticket(replace(longest, seconds=301))) == Reason.CLAIMS
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from auth.api.forms import Confirmed
 from auth.api.recovery_views import RecoveryByCode
 from auth.api.routing import Route
 from tests.play.events import REQUEST_ID, Answer, http_event
+from tests.play.game_servers import new_key
 from tests.play.guests import Guest, new_secret
 from tests.play.players import Player
 
 SOME_ID = "0190a0a0-0000-7000-8000-000000000000"
 JSON = {"Content-Type": "application/json"}
 LIMIT = 8192
+SERVER = "eu-1:7777"
 RECOVERY_CODE = "7QF2-MXD9-K4TB-W8H3"  # well formed, and of no account
 
 
@@ -30,6 +32,7 @@ class ContractLine:
     path: str
     fields: tuple[str, ...] = ()  # that a player must send, all of them strings
     bearer: bool = False
+    server_key: bool = False
     takes_body: bool = False
 
     @classmethod
@@ -45,6 +48,7 @@ class ContractLine:
             re.sub(r"<\w+>", SOME_ID, route.path),
             (*sorted(required), *one),
             bearer=route.has_bearer,
+            server_key=route.has_server_key,
             takes_body=route.body is not None,
         )
 
@@ -81,9 +85,12 @@ CODES = {
     "invalid_request": 400,
     "invalid_credentials": 401,
     "invalid_token": 401,
+    "invalid_server_key": 401,
+    "invalid_ticket": 401,
     "session_ended": 401,
     "account_suspended": 403,
     "guests_disabled": 403,
+    "wrong_server": 403,
     "unknown_guest": 404,
     "not_found": 404,
     "method_not_allowed": 405,
@@ -93,6 +100,8 @@ CODES = {
     "no_password": 409,
     "guest_secret_in_use": 409,
     "renamed_recently": 409,
+    "ticket_used": 409,
+    "ticket_expired": 410,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "invalid_username": 422,
@@ -123,7 +132,9 @@ def send(
 
 
 def token_for(route: ContractLine, player: Player) -> str | None:
-    """Return the access token, where the route wants one."""
+    """Return the access token or the server key, where the route wants one."""
+    if route.server_key:
+        return new_key()
     return player.access_token if route.bearer else None
 
 
@@ -137,7 +148,10 @@ def form(route: ContractLine, player: Player, **more: object) -> dict[str, objec
         "current_password": player.password,
         "new_password": "another long enough password",
         "recovery_code": RECOVERY_CODE,
+        "server": SERVER,
     }
+    if "ticket" in route.fields:
+        known["ticket"] = player.ticket(SERVER)
     return {**{name: known.get(name, "text") for name in route.fields}, **more}
 
 

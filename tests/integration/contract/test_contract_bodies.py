@@ -60,6 +60,17 @@ def test_tutorial_size_limit() -> None:
     assert send(TUTORIAL_INDEX, "x" * (LIMIT + 1)).status == 400
 
 
+@every(*ROUTES)
+def test_unknown_parameters(route: ContractLine, player: Player) -> None:
+    """A query makes no difference, except for the parameters that a route has."""
+    token, body = token_for(route, player), {"unknown": 1}
+    query = "access_token=x&unknown=%ff&=&&username=a"
+    plain, queried = (
+        call(route.method, route.path, body, token=token, query=text) for text in ("", query)
+    )
+    assert plain.status == queried.status
+
+
 @every(*WITH_BODY)
 def test_media_type(route: ContractLine, player: Player) -> None:
     """A body without a JSON media type is refused."""
@@ -74,7 +85,7 @@ def test_media_type(route: ContractLine, player: Player) -> None:
         answer = send(route, body, {"Content-Type": kind}, token_for(route, player))
         check_error(answer, "unsupported_media_type")
     event = http_event(route.method, route.path, body)
-    event["headers"]["authorization"] = f"Bearer {player.access_token}"
+    event["headers"]["authorization"] = f"Bearer {token_for(route, player) or player.access_token}"
     check_error(Answer.of(handler.http(event, None)), "unsupported_media_type")
 
 

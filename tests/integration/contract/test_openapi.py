@@ -14,9 +14,10 @@ import handler
 from auth.app import create_app
 from auth.credentials.passwords import Passwords
 from auth.settings import Settings
-from tests.conftest import Tables
-from tests.integration.contract.contract import RECOVERY_CODE, SOME_ID
+from tests.conftest import FakeClock, Tables
+from tests.integration.contract.contract import RECOVERY_CODE, SERVER, SOME_ID
 from tests.play.events import Answer, http_event
+from tests.play.game_servers import new_key
 from tests.play.guests import Guest, new_secret
 from tests.play.judge import NotDescribed, description
 from tests.play.players import PASSWORD, Player, call
@@ -52,10 +53,16 @@ class Caller:
             "rename": {"username": "somebody-new", "password": PASSWORD},
             "enter": {"guest_secret": new_secret(), "create": True},
             "makeRecoveryCode": {"password": PASSWORD},
-            "getTicket": {"server": "eu-1:7777"},
+            "getTicket": {"server": SERVER},
+            "redeem": {"server": SERVER},
             "recover": {"username": player.username, "new_password": "quite another one"},
         }
         self.body = bodies.get(operation)
+        self.token = player.access_token
+        if self.description.get("security") == [{"serverKey": []}]:
+            self.token = new_key()
+        if operation == "redeem":
+            self.take(ticket=player.ticket(SERVER))
         if operation == "recover":
             self.take(recovery_code=player.saved_code())
         if operation == "upgrade":
@@ -63,11 +70,12 @@ class Caller:
             assert guest.enter(create=True).status == 201
             names = {"username": "somebody-new", "password": PASSWORD}
             self.body = {**names, "guest_secret": guest.secret}
+            self.token = guest.access_token
 
     def send(self, raw: str | None = None, *, token: str | None = None, **headers: str) -> Answer:
         """Send the request."""
         text = raw if raw is not None else self.body and json.dumps(self.body)
-        bearer = f"Bearer {self.player.access_token if token is None else token}"
+        bearer = f"Bearer {self.token if token is None else token}"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"Content-Type": "application/json", "Authorization": bearer, **named}
         return Answer.of(handler.http(http_event(self.method, self.path, text or None, sent), None))
@@ -174,6 +182,28 @@ def with_another_name(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
     return caller.send()
 
 
+def for_another_server(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Redeem a ticket for another server, or read the feed with a key that only redeems."""
+    if caller.path == "/v1/server/redeem":
+        caller.take(server="eu-2:7777")
+        return caller.send()
+    return caller.send(token=new_key(redeem_only=True))
+
+
+def used(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Redeem a ticket that another key has redeemed."""
+    assert caller.send(token=new_key()).status == 200
+    return caller.send()
+
+
+def late(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
+    """Redeem a ticket that has expired."""
+    clock = FakeClock()
+    clock.advance(seconds=60)
+    patch.setattr(handler, "application", create_app(caller.settings, clock=clock))
+    return caller.send()
+
+
 def broken(caller: Caller, patch: pytest.MonkeyPatch) -> Answer:
     """Plant a bug."""
     patch.setattr("serverless_wsgi.handle_request", lambda *_: 1 / 0)
@@ -201,6 +231,11 @@ WAYS: dict[str, Callable[[Caller, pytest.MonkeyPatch], Answer]] = {
     "invalid_request": lambda caller, _: caller.send(idempotency_key="\x7f"),
     "invalid_credentials": wrong_password,
     "invalid_token": lambda caller, _: caller.send(token="x"),
+    "invalid_server_key": lambda caller, _: caller.send(token="x"),
+    "invalid_ticket": with_fields(ticket="x"),
+    "wrong_server": for_another_server,
+    "ticket_used": used,
+    "ticket_expired": late,
     "session_ended": with_fields(refresh_token="x"),
     "account_suspended": suspended,
     "not_found": lambda caller, _: caller.send(),

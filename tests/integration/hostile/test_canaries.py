@@ -31,6 +31,7 @@ from local.stack import ROOT, Stack
 from tests.conftest import FakeClock, Tables
 from tests.play.containers import Serve
 from tests.play.events import Answer, http_event
+from tests.play.game_servers import PollingServer
 from tests.play.guests import Guest, new_secret
 from tests.play.players import PASSWORD, Player, call
 from tests.play.sources import created_tables
@@ -365,6 +366,24 @@ def test_bug_in_a_recovery(watch: Watch, player: Player, monkeypatch: pytest.Mon
         with monkeypatch.context() as patch:
             patch.setattr(place, broken)
             assert watch.refused(ask()).status == 500
+    watch.check()
+
+
+def test_game_servers(watch: Watch, player: Player) -> None:
+    """Neither a server key nor a ticket is logged, good or bad, and no name of a made-up server."""
+    server = PollingServer(CANARY.replace("_", "-"))
+    ticket = player.ticket(server.name)
+    watch.hide(server.key, server.key.split("_", 2)[2], ticket, *ticket.split("."))
+    watch.hide_tokens(player)
+    assert server.redeem(ticket).status == 200
+    watch.refused(server.redeem(ticket[:-9] + "AAAA" + ticket[-5:]))
+    watch.refused(server.redeem(CANARY))
+    watch.refused(server.redeem(player.access_token))
+    watch.refused(server.redeem(ticket, f"{CANARY}-2"))
+    watch.refused(PollingServer(key=server.key[:-1]).redeem(ticket))
+    server.poll()
+    watch.refused(server.page(after=CANARY))
+    watch.refused(server.page(server=f"{CANARY} and more"))
     watch.check()
 
 

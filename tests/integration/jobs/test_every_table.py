@@ -6,6 +6,7 @@ import pytest
 
 from auth.store.records import EventKind
 from tests.conftest import Tables
+from tests.play.game_servers import PollingServer
 from tests.play.guests import Guest
 from tests.play.operators import Operator
 from tests.play.sources import ROOT
@@ -19,6 +20,7 @@ EXPORTED_AS = {
     "events": "events",
     "recovery_codes": "recovery",
     "operations": "operations",
+    "connections": "connection",
 }
 
 
@@ -29,6 +31,8 @@ def guest(tables: Tables) -> Guest:
     assert guest.enter(create=True).status == 201
     assert guest.make_recovery_code().status == 200
     Operator().must("note", account=guest.name(), reason="ticket 4711")
+    ticket = guest.ask("POST", "/v1/tickets", {"server": "eu-1"}).json["ticket"]
+    assert PollingServer("eu-1").redeem(ticket).status == 200
     return guest
 
 

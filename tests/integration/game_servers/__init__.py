@@ -1,0 +1,1 @@
+"""What game servers are told, and the tickets that they redeem."""
