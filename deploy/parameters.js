@@ -5,6 +5,7 @@
 const ENGINES = ['mariadb', 'mysql']
 const CHOICES = { architecture: ['x86_64', 'arm64'], guests: ['true', 'false'] }
 const WHOLE = ['sessionHistoryDays', 'guestDays', 'guestsAlarmPerHour'] // of days auth/settings.py refuses the same
+const SECONDS = { ticketSeconds: [30, 300], pollAfterSeconds: [1, 60] } // auth/settings.py refuses the same
 const WORDS = 50 // with their lengths and bytes, as in auth/settings.py
 const WORD_BYTES = 2000
 const SPARE_CONNECTIONS = 10 // for migrations, rotations and administrators
@@ -42,6 +43,23 @@ const wrongWords = (value) => {
   for (const word of words) {
     if ([...word].length < 2 || [...word].length > 24) {
       lines.push(`passwordWords has ${word}: give words of 2 to 24 characters`)
+    }
+  }
+  return lines
+}
+
+// Returns the throttles that let players sign in faster than game servers may redeem their tickets.
+const lateRedemptions = (params) => {
+  const lines = []
+  for (const much of ['PerSecond', 'AtOnce']) {
+    const redeemed = params[`gameServers${much}`]
+    for (const name of [`signIns${much}`, `guests${much}`]) {
+      if (Number(redeemed) < Number(params[name])) {
+        lines.push(
+          `gameServers${much} is ${redeemed}, less than ${name} (${params[name]}): players would sign in faster` +
+            ' than game servers may redeem their tickets',
+        )
+      }
     }
   }
   return lines
@@ -88,10 +106,13 @@ const contradictions = (params) => {
       lines.push(`${name} is ${params[name]}: give a whole number from 0 to 99999`)
     }
   }
-  if (!/^[0-9]{2,3}$/.test(String(params.ticketSeconds)) || params.ticketSeconds < 30 || params.ticketSeconds > 300) {
-    lines.push(`ticketSeconds is ${params.ticketSeconds}: give 30 to 300 seconds`)
+  for (const [name, [least, greatest]] of Object.entries(SECONDS)) {
+    const value = params[name]
+    if (!/^[0-9]{1,3}$/.test(String(value)) || value < least || value > greatest) {
+      lines.push(`${name} is ${value}: give ${least} to ${greatest} seconds`)
+    }
   }
-  lines.push(...wrongWords(params.passwordWords ?? ''))
+  lines.push(...lateRedemptions(params), ...wrongWords(params.passwordWords ?? ''))
   const most = Math.floor((Number(params.databaseConnections) - SPARE_CONNECTIONS) / 2)
   if (String(params.reserveConcurrency) === 'true' && Number(params.concurrency) > most) {
     lines.push(

@@ -45,6 +45,15 @@ def panel(**place: int) -> Callable[[Template], None]:
     return spoil
 
 
+def throttled(route: str, settings: object) -> Callable[[Template], None]:
+    """Return a mistake: other settings for a route of the gateway."""
+
+    def spoil(template: Template) -> None:
+        template["Resources"]["HttpApiStage"]["Properties"]["RouteSettings"][route] = settings
+
+    return spoil
+
+
 WORLD = {"IpProtocol": "tcp", "FromPort": 3306, "ToPort": 3306, "CidrIp": "0.0.0.0/0"}
 STATEMENTS = "HttpRole/Properties/Policies/0/PolicyDocument/Statement"
 ROTATE_STATEMENTS = "RotateRole/Properties/Policies/0/PolicyDocument/Statement"
@@ -257,6 +266,9 @@ MISTAKES = [
     ("endless_logs", put("MigrateLogGroup/Properties/LogGroupName", "/aws/lambda/other")),
     ("talkative_gateway", put(f"{STAGE}/AccessLogSettings/Format", "$context.identity.sourceIp")),
     ("talkative_gateway", put(f"{STAGE}/RouteSettings", {})),
+    ("talkative_gateway", throttled("POST /v1/server/redeem", {})),
+    ("talkative_gateway", throttled("GET /v1/server/events", {"ThrottlingRateLimit": 0})),
+    ("talkative_gateway", throttled("GET /v1/server/events", {"ThrottlingRateLimit": 500})),
     ("early_stage", put("HttpApiStage/DependsOn", ["HttpApiLogGroup"])),
     ("early_stage", put(f"{STAGE}/RouteSettings", {"POST /v1/no-such-route": {}})),
     (

@@ -54,6 +54,8 @@ OPEN_TO_GUESSES = tuple(
     for route in (*ROUTES, *TUTORIAL)
     if route.limits and route.caller is None
 )
+# Throttled by themselves: a launch must not be held up by the players' share, nor hold it up.
+FOR_GAME_SERVERS = tuple(f"{route.method} {route.path}" for route in ROUTES if route.has_server_key)
 LOGGED = re.compile(r"\$context\.([\w.]+)")
 LOGGABLE = {
     "requestId",
@@ -375,13 +377,17 @@ def early_stage(template: Template) -> Iterator[str]:
 
 
 def talkative_gateway(template: Template) -> Iterator[str]:
-    """The gateway throttles guesses more than other calls, and logs no data of the caller."""
+    """The gateway throttles guesses and game servers by themselves, and logs no caller's data."""
     for name, properties in resources(template, "AWS::ApiGatewayV2::Stage"):
         default = properties.get("DefaultRouteSettings", {}).get("ThrottlingRateLimit", 0)
         for route in OPEN_TO_GUESSES:
             settings = properties.get("RouteSettings", {}).get(route, {})
             if not 0 < settings.get("ThrottlingRateLimit", 0) < default:
                 yield f"{name}: {route} is not throttled more than the rest"
+        for route in FOR_GAME_SERVERS:
+            settings = properties.get("RouteSettings", {}).get(route, {})
+            if not 0 < settings.get("ThrottlingRateLimit", 0) < default:
+                yield f"{name}: {route}, for game servers, has no throttle of its own"
         group = properties["AccessLogSettings"]["DestinationArn"]["Fn::GetAtt"][0]
         log = template["Resources"][group]["Properties"]["LogGroupName"]
         if not log.startswith("/aws/vendedlogs/"):

@@ -108,6 +108,19 @@ def test_ticket_seconds(value: str, seconds: int, environment: dict[str, str]) -
     assert settings.ticket_seconds == seconds
 
 
+@pytest.mark.parametrize("value", ["0", "61", "-2", "2.0", "two"])
+def test_wrong_poll_after_seconds(value: str, environment: dict[str, str]) -> None:
+    """A time between polls that is too short or too long is named."""
+    assert "POLL_AFTER_SECONDS" in complaint({**environment, "POLL_AFTER_SECONDS": value})
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("1", 1), ("60", 60), ("", 2)])
+def test_poll_after_seconds(value: str, seconds: int, environment: dict[str, str]) -> None:
+    """Game servers poll again after 1 to 60 s; empty means the default."""
+    settings = Settings.from_environment({**environment, "POLL_AFTER_SECONDS": value})
+    assert settings.poll_after_seconds == seconds
+
+
 @pytest.mark.parametrize("value", ["yes", "no", "True", "FALSE", "1", "0", " true", " "])
 def test_wrong_true_or_false(value: str, environment: dict[str, str]) -> None:
     """A choice about guests that is neither true nor false is named, with the valid values."""
