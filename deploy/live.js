@@ -23,6 +23,10 @@ const AFTER_ROLLBACK = (version) => `rolled back from: ${version}`
 const BEFORE_TICKETS =
   'if that is a version without tickets: no one enters a game server that takes tickets only, until a newer version' +
   ' is live. Accounts and sessions are not affected (docs/run/migrations.md)'
+const BEFORE_FEED =
+  'if that is a version without the feed: game servers with a key get 404, so they let no one in, and nothing tells' +
+  ' them who was suspended or signed out, until a newer version is live. Start them without the key meanwhile' +
+  ' (docs/run/migrations.md)'
 const BEFORE_GUESTS =
   'if that is a version without guests: those who are signed in stay so, but no one signs in by a guest secret, and' +
   ' no event is recorded, until a newer version is live. No account and no secret is lost (docs/run/migrations.md)'
@@ -151,6 +155,7 @@ class Live {
     this.log.notice(`live: version ${version}, rolled back from: ${now}`)
     this.log.notice(BEFORE_GUESTS)
     this.log.notice(BEFORE_TICKETS)
+    this.log.notice(BEFORE_FEED)
   }
 
   async migrate(client, live, deployed) {

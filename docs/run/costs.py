@@ -61,7 +61,7 @@ class RouteCost:
     log_bytes: int  # measured: the function's own line
 
 
-# CPU times, and the round trips of a registration: measured, see ../promises/performance.md.
+# CPU times, and round trips of a registration and a poll: measured, ../promises/performance.md.
 HASH_MS = {"AVX2, x86_64": 21.42, "stock wheel, x86_64": 35.24}
 ROUTES = {
     "register": RouteCost(0.2, HASH_MS["AVX2, x86_64"] + 8.74, 6, 1407, 384),
@@ -69,6 +69,9 @@ ROUTES = {
     "refresh": RouteCost(72, 2.32, 2, 1400, 432),
     "me": RouteCost(12, 1.87, 1, 322, 300),
 }
+# A game server's poll for events that brings none: it depends on the servers, not on the players.
+POLL = RouteCost(0, 0.85, 2, 340, 0)
+POLL_SECONDS = (1, 2, 10, 60)  # times between two polls to compute the costs of
 ROUND_TRIP_MS = 1.0  # assumed: between a function and a database in the same region
 PLATFORM_LOG_BYTES = 900  # assumed: Lambda's own two or three lines, and the gateway's
 
@@ -157,11 +160,10 @@ def snap_start(case: Case) -> float:
     return kept + starts * MEMORY_GB * usd("Lambda SnapStart, a start from it")
 
 
-def logs(case: Case) -> float:
-    """Return the cost of logs: ingested once, kept for the stage's `logDays`."""
-    months = int(parameter(case.stage, "logDays")) / 30
-    keeping = usd("CloudWatch Logs, keeping") * months
-    return log_gb(case) * (usd("CloudWatch Logs, taking in") + keeping)
+def log_price(stage: str) -> float:
+    """Return the price of a GB of logs: ingested once, kept for the stage's `logDays`."""
+    months = int(parameter(stage, "logDays")) / 30
+    return usd("CloudWatch Logs, taking in") + usd("CloudWatch Logs, keeping") * months
 
 
 def watching(_: Case) -> float:
@@ -206,7 +208,7 @@ LINES: Mapping[str, Callable[[Case], float]] = {
     "Lambda: GB-seconds": lambda case: gb_seconds(case) * usd("Lambda, time, x86_64"),
     "Lambda: SnapStart": snap_start,
     "HTTP API": http_api,
-    "Logs": logs,
+    "Logs": lambda case: log_gb(case) * log_price(case.stage),
     "Metrics, alarms, dashboard": watching,
     "Data to the internet": lambda case: (
         case.players
@@ -214,6 +216,18 @@ LINES: Mapping[str, Callable[[Case], float]] = {
         / GB
         * usd("Data to the internet")
     ),
+}
+
+
+# What a million polls cost, with the logs of `prod`.
+POLLING: Mapping[str, Callable[[], float]] = {
+    "HTTP API": lambda: usd("HTTP API, first 300 million requests"),
+    "Lambda: requests": lambda: usd("Lambda, requests"),
+    "Lambda: GB-seconds": lambda: (
+        1e6 * billed_ms(POLL) / 1000 * MEMORY_GB * usd("Lambda, time, x86_64")
+    ),
+    "Logs": lambda: 1e6 * (POLL.log_bytes + PLATFORM_LOG_BYTES) / GB * log_price("prod"),
+    "Data to the internet": lambda: 1e6 * POLL.answer_bytes / GB * usd("Data to the internet"),
 }
 
 
@@ -337,19 +351,30 @@ def alternatives() -> str:
     return table(head, rows)
 
 
+def polling() -> str:
+    """Return the cost of polls: of a million, and of a game server by its time between two."""
+    columns = [1e6, *(SECONDS / seconds for seconds in POLL_SECONDS)]
+    costs = {name: [line() * polls / 1e6 for polls in columns] for name, line in POLLING.items()}
+    rows = [[name, *map(money, amounts)] for name, amounts in costs.items()]
+    totals = [sum(amounts) for amounts in zip(*costs.values(), strict=True)]
+    rows.append(["**Total, USD**", *(f"**{money(total)}**" for total in totals)])
+    every = [f"a month, every {seconds} s" for seconds in POLL_SECONDS]
+    return table(["", "a million polls", *every], rows)
+
+
 def traffic() -> str:
     """Return the requests of a player per month, and the work of each."""
     rows = [
         [
             name,
-            f"{route.per_month:g}",
+            f"{route.per_month:g}" if route.per_month else "-",
             f"{route.cpu_ms:.1f}",
             str(route.round_trips),
             f"{billed_ms(route):.0f}",
             str(route.answer_bytes),
             str(route.log_bytes),
         ]
-        for name, route in ROUTES.items()
+        for name, route in {**ROUTES, "poll": POLL}.items()
     ]
     head = ["", "per player and month", "CPU ms", "round trips", "billed ms", "answer", "log line"]
     return table(head, rows)
@@ -372,7 +397,7 @@ def per_run() -> str:
     """Return how many requests per second one concurrent run of `http` answers."""
     rows = [
         [name, f"{route.cpu_ms:.1f}", f"{billed_ms(route):.0f}", f"{1000 / billed_ms(route):.0f}"]
-        for name, route in ROUTES.items()
+        for name, route in {**ROUTES, "poll": POLL}.items()
     ]
     return table(["", "CPU ms", "ms with 512 MB", "per second and run"], rows)
 
@@ -401,6 +426,7 @@ def _cents(cpu_ms: float, price: float) -> str:
 def tables() -> Iterator[tuple[str, str, str]]:
     """Yield each table with its document and the name of its marker there."""
     yield "costs.md", "monthly", monthly()
+    yield "costs.md", "polling", polling()
     yield "costs.md", "alternatives", alternatives()
     yield "costs.md", "traffic", traffic()
     yield "costs.md", "prices", prices()

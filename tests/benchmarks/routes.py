@@ -88,8 +88,12 @@ def _hashed(samples: Samples, runtime: Runtime) -> dict[str, Row]:
 def _not_hashed(worker: MeasuredProcess, times: int) -> dict[str, Row]:
     """Return the rows of the routes, and of the floor, measured between them."""
     found = _medians(worker, ("login", "floor", "refresh", "floor", "me", "floor"), times)
+    poll = _medians(worker, ("poll", "floor"), times)
     floor = found["floor"]
-    rows = {"cpu_floor": Row(floor, "one SELECT of the seven columns of an account by its id")}
+    rows = {
+        "cpu_floor": Row(floor, "one SELECT of the seven columns of an account by its id"),
+        "cpu_poll": Row(poll["poll"], "server key in the cache, no event since the cursor"),
+    }
     for what, note in (
         ("login", "Argon2 with 8 KiB and one iteration"),
         ("refresh", "rotation and a new signed token"),
@@ -120,7 +124,7 @@ def _medians(worker: MeasuredProcess, whats: tuple[str, ...], times: int) -> dic
 
 def _round_trips(worker: MeasuredProcess) -> dict[str, Row]:
     rows = {}
-    for what in ("login", "refresh", "me", "register"):
+    for what in ("login", "refresh", "me", "register", "poll"):
         trips = worker.ask("round_trips", what=what)
         rows[f"trips_{what}"] = Row(trips, "counted on the wire, on a warm connection")
     return rows

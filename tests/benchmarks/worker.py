@@ -26,6 +26,7 @@ from auth.settings import Settings
 from tests.benchmarks import tutorial
 from tests.play import players
 from tests.play.events import http_event
+from tests.play.game_servers import PollingServer
 from tests.play.guests import Guest
 from tests.play.players import Player, running
 from tests.play.round_trips import round_trips
@@ -82,6 +83,7 @@ class Workload:
         self._logins = 0
         self._player = self._new_player()
         self._guest_name: str | None = None
+        self._game_server: PollingServer | None = None
 
     def login(self) -> float:
         """Sign in, as a player with few sessions: the fifty-first costs a statement more."""
@@ -99,6 +101,14 @@ class Workload:
     def me(self) -> float:
         """Fetch the account."""
         _expect(self._player.me().status, 200)
+        return self._stopwatch.seconds
+
+    def poll(self) -> float:
+        """Poll for events as a game server does when there is none."""
+        server = self._game_server = self._game_server or PollingServer()
+        answer = server.page(server.cursor)
+        _expect(answer.status, 200)
+        server.cursor = answer.json["cursor"]
         return self._stopwatch.seconds
 
     def wrong(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from cfnlint.decode import decode
+from msgspec.structs import fields
 
 from auth.api.gateway import HEADERS_READ
 from auth.api.routes import ROUTES
@@ -49,6 +50,15 @@ def test_forwarded_headers(resources: Any) -> None:
     assert own == {"HeaderName": "X-Origin-Verify", "HeaderValue": {"Ref": "ProxySecret"}}
     assert own["HeaderName"].lower() == SECRET_HEADER
     assert origin["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
+
+
+def test_forwarded_queries(resources: Any) -> None:
+    """Every query that a route reads is forwarded, and answers to different ones stay apart."""
+    cached = resources["CachePolicy"]["Properties"]["CachePolicyConfig"]
+    forwarded = cached["ParametersInCacheKeyAndForwardedToOrigin"]["QueryStringsConfig"]
+    read = {field.name for route in ROUTES if route.query for field in fields(route.query)}
+    assert forwarded["QueryStringBehavior"] == "whitelist"
+    assert set(forwarded["QueryStrings"]) == read
 
 
 def test_counted_paths(resources: Any) -> None:

@@ -304,6 +304,8 @@ class Rehearsal:
         require("no event is recorded" in said, back.output)
         said = back.line("if that is a version without tickets: ")
         require("Accounts and sessions are not affected" in said, back.output)
+        said = back.line("if that is a version without the feed: ")
+        require("Start them without the key meanwhile" in said, back.output)
         self._refresh()
         refused = self.guest.enter(self._guest_secret, create=False)
         require((refused.status, refused.code) == (404, "not_found"), f"a guest got {refused}")

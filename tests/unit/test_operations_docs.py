@@ -115,6 +115,17 @@ def test_sums() -> None:
     )
 
 
+def test_polls() -> None:
+    """A game server's polls cost what the prices of one poll add up to by hand."""
+    million = sum(line() for line in costs.POLLING.values())
+    lambda_ms = 0.85 * 1769 / 512 + 2
+    logged, answered = 0.9 * (0.5 + 3 * 0.03), 0.34 * 0.09
+    by_hand = 1 + 0.2 + lambda_ms * 0.5 * 0.0166667 + logged + answered
+    assert million == pytest.approx(by_hand)
+    every_two_seconds = million * costs.SECONDS / 2 / 1e6
+    assert f"| **{every_two_seconds:.2f}** |" in costs.polling()
+
+
 def test_every_price_has_a_source() -> None:
     """Every price has its source and its date."""
     for name, price in costs.PRICES.items():

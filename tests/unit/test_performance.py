@@ -59,6 +59,8 @@ def test_costs_use_these_figures() -> None:
         assert route.cpu_ms == pytest.approx(milliseconds(f"cpu_{name}") + hashed), name
     trips = plain_rows()[FIGURES["trips_register"].name]
     assert costs.ROUTES["register"].round_trips == int(trips)
+    assert costs.POLL.cpu_ms == milliseconds("cpu_poll")
+    assert costs.POLL.round_trips == int(plain_rows()[FIGURES["trips_poll"].name])
     bytes_each = [plain_rows()[FIGURES[f"bytes_{what}"].name] for what in ("account", "session")]
     text = " ".join((ROOT / "docs" / "run" / "costs.md").read_text().split())
     assert "an account takes {} bytes and a session {}".format(*bytes_each) in text
