@@ -84,13 +84,17 @@ def _views(options: argparse.Namespace) -> bool:
 
 
 def _confirm(command: CommandLine, options: argparse.Namespace) -> None:
-    """Let the operator type the player's name before something ends."""
+    """Let the operator type the name, or the key's id, before something ends."""
     if not command.ends or options.yes or options.dry_run or vars(options).get("send_cancel"):
         return
-    name = options.stage if command is EVERYBODY else options.send_account
+    name = options.stage
+    if command is not EVERYBODY:
+        name = vars(options)[f"send_{command.confirmed_by}"]
     if not sys.stdin.isatty():
         raise Problem("no terminal to ask on: add --yes and --reason, or --dry-run")
     subject = "every player" if command is EVERYBODY else plain(name)
+    if command.confirmed_by == "key":
+        subject = f"the key {subject}"
     ends = (
         "will be signed out of one session" if vars(options).get("send_session") else command.ends
     )

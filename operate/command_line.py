@@ -24,13 +24,17 @@ class Argument:
 
 @dataclass(frozen=True)
 class CommandLine:
-    """One command. `ends`: "the player will be ..."; then it asks for a confirmation."""
+    """One command. `ends`: "the player will be ..."; then it asks for a confirmation.
+
+    `confirmed_by`: the argument that is typed again, by its name in the event.
+    """
 
     name: str
     role: str
     help: str
     arguments: tuple[Argument, ...] = ()
     ends: str = ""
+    confirmed_by: str = "account"
 
 
 ACCOUNT = Argument(("account",), "the player's name, in any case, or the account's id", "account")
@@ -133,7 +137,31 @@ COMMANDS = (
         (ACCOUNT,),
         "will be deleted, with everything that is stored about the player",
     ),
+    CommandLine(
+        "servers add",
+        OWN,
+        "make a key by which game servers redeem tickets and poll for events; it is shown once",
+        (
+            Argument(("label",), "what you call it, such as Europe", "label"),
+            Argument(("--server",), "only for servers with such names, such as 'eu-*'", "server"),
+            Argument(("--redeem-only",), "it may not poll for events", "redeem_only", FLAG),
+        ),
+    ),
+    CommandLine("servers list", OWN, "list the keys of game servers, the newest first"),
+    CommandLine(
+        "servers revoke",
+        OWN,
+        "make a key worthless; game servers that have it are refused within 30 seconds",
+        (Argument(("key",), "the key's id, which `servers list` shows", "key"),),
+        "will be worthless",
+        "key",
+    ),
 )
+
+GROUPS = {
+    "players": "find and show players",
+    "servers": "give keys to game servers, and revoke them",
+}
 
 # What `sign-out --everybody` means: another command, for another role.
 EVERYBODY = CommandLine("sign-out everybody", OWN, "", ends="will be signed out everywhere")
@@ -152,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         group, _, name = command.name.rpartition(" ")
         if group not in groups:
-            grouped = commands.add_parser(group, help=f"find and show {group}")
+            grouped = commands.add_parser(group, help=GROUPS[group])
             groups[group] = grouped.add_subparsers(required=True, metavar="COMMAND")
         added = groups[group].add_parser(name, help=command.help, description=command.help)
         _add_arguments(added, command)

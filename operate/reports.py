@@ -131,6 +131,22 @@ def _print_log(result: Result) -> None:
     _print_list("operation", titles, rows, result)
 
 
+def _print_keys(result: Result) -> None:
+    rows = [
+        [
+            plain(one["key"]),
+            minute(one["created_at"]),
+            minute(one["revoked_at"]) if one["revoked_at"] else NOTHING,
+            plain(one["redeem_only"]),
+            plain(one["server"]),
+            plain(one["label"]),
+        ]
+        for one in result["keys"]
+    ]
+    titles = ("key", "created (UTC)", "revoked", "redeem only", "servers", "label")
+    _print_list("server key", titles, rows, result)
+
+
 def _print_list(noun: str, titles: tuple[str, ...], rows: list[list[str]], result: Result) -> None:
     if not rows:
         say(f"No {noun}s.")
@@ -214,6 +230,31 @@ def _exported(result: Result, answer: Result) -> str:
     )
 
 
+def _key_made(result: Result, answer: Result) -> str:
+    """Say what to do with the key, or how to end one that nobody has seen."""
+    label, key_id = plain(result["label"]), plain(result["key"])
+    key = answer.get("once", {}).get("server_key")
+    if key:
+        return (
+            f"The key of {label}, for {_servers(result)}:\n{plain(key)}\n"
+            "Store it as the game server's secret, GAME_LOGIN_SERVER_KEY: it is shown only now."
+        )
+    if answer["dry_run"]:
+        return f"{label} gets a key, for {_servers(result)}."
+    return (
+        f"{label} has a key. It was in the first run's answer. If nobody saw it, revoke it:\n"
+        f"  python -m operate servers revoke {key_id}\n"
+        "Then run the command again without --command-id."
+    )
+
+
+def _key_revoked(result: Result, _: object) -> str:
+    return (
+        f"The key of {plain(result['label'])} is revoked. Game servers that have it are refused"
+        " within 30 s."
+    )
+
+
 VIEWS: dict[str, Callable[[Result], None]] = {
     "players find": _print_players,
     "players list": _print_players,
@@ -221,6 +262,7 @@ VIEWS: dict[str, Callable[[Result], None]] = {
     "players sessions": _print_sessions,
     "players events": _print_events,
     "log": _print_log,
+    "servers list": _print_keys,
 }
 SENTENCES: dict[str, Callable[[Result, Result], str]] = {
     "suspend": _suspended,
@@ -233,11 +275,17 @@ SENTENCES: dict[str, Callable[[Result, Result], str]] = {
     "recover": _recovered,
     "delete": _deleted,
     "export": _exported,
+    "servers add": _key_made,
+    "servers revoke": _key_revoked,
 }
 
 
 def _name(result: Result) -> str:
     return plain(result["username"])
+
+
+def _servers(key: Result) -> str:
+    return "all servers" if key["server"] == "*" else f"the servers {plain(key['server'])}"
 
 
 def _time(moment: str | None) -> str:

@@ -18,7 +18,7 @@ from local.offline import Offline
 from operate.__main__ import main
 from operate.command_line import COMMANDS, EVERYBODY
 from tests.conftest import Tables
-from tests.play.operators import invoke
+from tests.play.operators import Operator, invoke
 from tests.stories.test_offline import ask
 
 PASSWORD = "correct horse battery staple"
@@ -32,7 +32,7 @@ VIEWS = (
     "log",
 )
 
-# What is typed, the command and its arguments; SESSION is the id of a session.
+# What is typed, the command and its arguments; SESSION and KEY are the ids of two.
 STEPS: list[tuple[str, str, dict[str, Any]]] = [
     ("players find a", "players find", {"name": "a"}),
     ("players list", "players list", {}),
@@ -74,6 +74,27 @@ STEPS: list[tuple[str, str, dict[str, Any]]] = [
     ("players events Bea", "players events", {"account": "Bea"}),
     ("sign-out --everybody --reason x", "sign-out everybody", {}),
     ("delete Bea --reason x", "delete", {"account": "Bea"}),
+    (
+        "servers add 'Europe 🕹' --server 'eu-*' --reason x",
+        "servers add",
+        {"label": "Europe 🕹", "server": "eu-*"},
+    ),
+    (
+        "servers add Events --redeem-only --reason x",
+        "servers add",
+        {"label": "Events", "redeem_only": True},
+    ),
+    ("servers add '' --reason x", "servers add", {"label": ""}),
+    (
+        "servers add Asia --server 'Asia 1' --reason x",
+        "servers add",
+        {"label": "Asia", "server": "Asia 1"},
+    ),
+    ("servers list --reason x", "servers list", {}),
+    ("servers revoke KEY --reason x", "servers revoke", {"key": "KEY"}),
+    ("servers revoke KEY --reason x", "servers revoke", {"key": "KEY"}),
+    ("servers revoke nothing --reason x", "servers revoke", {"key": "nothing"}),
+    ("servers list --reason x", "servers list", {}),
     ("log", "log", {}),
     ("log --since 2020-01-01T00:00:00Z", "log", {"since": "2020-01-01T00:00:00Z"}),
 ]
@@ -87,6 +108,7 @@ VARYING = {
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "ID",
     r'"[0-9A-Z]{4}(-[0-9A-Z]{4}){3}"': '"CODE"',
     r'"request_id": "[^"]*"': '"request_id": "REQUEST"',
+    r'"glsk_[^"]*"': '"SERVER KEY"',
 }
 
 
@@ -116,22 +138,23 @@ def normalised(answer: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def begin(offline: Offline, tables: Tables) -> str:
-    """Make the state in which every way begins; return the id of a session."""
+def begin(offline: Offline, tables: Tables) -> dict[str, str]:
+    """Make the state in which every way begins; return the ids that the steps name."""
     tables.empty()
+    key: str = Operator().must("servers add", label="Old")["key"]
     body = {"username": "Ada", "password": PASSWORD, "device": "Pixel 🕹"}
     assert ask(offline, "POST", "/v1/register", body).status == 201
     signed_in = ask(offline, "POST", "/v1/login", {**body, "device": "=HYPERLINK(1)"})
-    found: str = signed_in.json["session"]["id"]
-    return found
+    return {"SESSION": signed_in.json["session"]["id"], "KEY": key}
 
 
 def answers_by(way: Way, offline: Offline, tables: Tables) -> list[dict[str, Any]]:
     """Return the answers to all steps, with dry runs, sent one way."""
-    session, answers = begin(offline, tables), []
+    ids, answers = begin(offline, tables), []
     for number, (_, command, arguments) in enumerate(STEPS):
         filled = {
-            name: session if value == "SESSION" else value for name, value in arguments.items()
+            name: ids.get(value, value) if isinstance(value, str) else value
+            for name, value in arguments.items()
         }
         changes = command not in VIEWS
         for dry_run in (True, False) if number in TRIED else (False,):
@@ -151,9 +174,9 @@ def answers_typed(
     offline: Offline, tables: Tables, capsys: pytest.CaptureFixture[str]
 ) -> list[dict[str, Any]]:
     """Return the answers to all steps, with dry runs, typed as commands."""
-    session, answers = begin(offline, tables), []
+    ids, answers = begin(offline, tables), []
     for number, (typed, command, _) in enumerate(STEPS):
-        line = shlex.split(typed.replace("SESSION", session))
+        line = [ids.get(word, word) for word in shlex.split(typed)]
         ways = [["--dry-run"], ["--yes"]] if number in TRIED else [["--yes"]]
         for more in ways if command not in VIEWS else [[]]:
             capsys.readouterr()
