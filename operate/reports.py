@@ -242,9 +242,8 @@ def _key_made(result: Result, answer: Result) -> str:
     if answer["dry_run"]:
         return f"{label} gets a key, for {_servers(result)}."
     return (
-        f"{label} has a key. It was in the first run's answer. If nobody saw it, revoke it:\n"
-        f"  python -m operate servers revoke {key_id}\n"
-        "Then run the command again without --command-id."
+        f"{label} has a key, which was in the first run's answer. If nobody saw it, revoke it by\n"
+        f"`servers revoke {key_id}`, and run the command again without --command-id."
     )
 
 
