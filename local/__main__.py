@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from local.game_server import GameServer
+from local.game_server import SERVER_KEY, GameServer
 from local.install import install_server
 from local.offline import Offline
 from local.ports import port_of, refuse_busy, refuse_same
@@ -47,7 +47,14 @@ Help a player, as support staff do, from the same folder:
 Press Ctrl-C to stop. Accounts are kept until you run `make reset`. Requests:
 """
 
-GAME_RUNNING = """The example game server is on {url} (clients/game_server/socket_server.py).
+GAME_RUNNING = """The example game server is on {game_url} (clients/game_server/socket_server.py).
+It has a server key, so it is told within about 2 s that a player was suspended. Play in a second
+terminal, and suspend the player in a third:
+
+  {python} -m operate.chat --port {port} --game-port {game_port}
+  {python} -m operate suspend {username} --for 1h --message Cheating --yes --reason "to try it"
+  {python} -m operate lift {username} --reason "to try it"
+
 """
 
 
@@ -113,23 +120,32 @@ def run(port: int, game_port: int | None = None) -> None:
         running.callback(ENVIRONMENT_FILE.unlink, missing_ok=True)
         game = None
         if game_port is not None:
-            game = GameServer(game_port, STACK_FOLDER, offline.url, stack.environment())
+            game = _game_server(game_port, stack, offline)
             running.callback(game.stop)
             with step("starting the game server"):
                 game.start()
-        say(
-            RUNNING.format(
-                url=offline.url,
-                database=stack.database.title,
-                port=stack.database.port,
-                game=GAME_RUNNING.format(url=game.url) if game else "",
-                username=USERNAME,
-                password=PASSWORD,
-                python=".venv/bin/python",
-            )
-        )
+        _say_what_to_try(stack, offline.url, port, game)
         running.callback(say, "stopping")
         _follow(stack, offline, game)
+
+
+def _game_server(port: int, stack: Stack, offline: Offline) -> GameServer:
+    """Return the example game server, with a key of its own."""
+    from local.server_key import KeyMaker  # boto3 loads slowly, and only this command needs it
+
+    with step("making a server key"):
+        key = KeyMaker(offline.operate_environment()).renew()
+    return GameServer(port, STACK_FOLDER, offline.url, {**stack.environment(), SERVER_KEY: key})
+
+
+def _say_what_to_try(stack: Stack, url: str, port: int, game: GameServer | None) -> None:
+    names = {"username": USERNAME, "password": PASSWORD, "python": ".venv/bin/python"}
+    tries = ""
+    if game is not None:
+        game_port = game.url.rpartition(":")[2]
+        tries = GAME_RUNNING.format(game_url=game.url, port=port, game_port=game_port, **names)
+    database = stack.database
+    say(RUNNING.format(url=url, database=database.title, port=database.port, game=tries, **names))
 
 
 def reset() -> None:

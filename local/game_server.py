@@ -8,6 +8,7 @@ from local.processes import Process, Program, accepts
 from local.stack import ROOT
 
 READY_SECONDS = 15.0
+SERVER_KEY = "GAME_LOGIN_SERVER_KEY"
 
 
 class GameServer(Program):
@@ -28,6 +29,9 @@ class GameServer(Program):
             "SERVER_NAME": f"127.0.0.1:{port},localhost:{port}",
             "HOST": "127.0.0.1",
             "PORT": str(port),
+            # With a server key in the environment it redeems tickets and obeys the feed.
+            SERVER_KEY: environment.get(SERVER_KEY, ""),
+            "INVENTORY_FILE": str(folder / "inventory.sqlite3"),
         }
 
     @property
