@@ -1,8 +1,11 @@
 """`make run-game` as two players use it: backend and game server, from start to Ctrl-C."""
 
 import json
+import re
+import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,10 @@ from local.stack import ROOT
 from operate.http_client import Deployment
 from operate.player import RemotePlayer, expect
 from tests.play.players import PASSWORD
+from tests.play.terminals import Terminal
 
 START_SECONDS = 90.0
+OUT_SECONDS = 10.0  # until a suspended player is out: 2 on an idle machine
 # In a separate folder, so that a running `make run` and its players are not affected.
 RUN = """
 import sys
@@ -89,3 +94,30 @@ def test_two_players_chat(running: Process, ports: tuple[int, int], tmp_path: Pa
     running.stop(signal.SIGINT)
     assert running.log.read_text().splitlines()[-2:] == ["stopping", "stopped"]
     assert not any(accepts(port) for port in ports)
+
+
+def test_suspended_while_playing(running: Process, ports: tuple[int, int], tmp_path: Path) -> None:
+    """The printed commands work: a player who is suspended while playing is out within seconds."""
+    printed = re.findall(r"^  \.venv/bin/(python -m .*)$", running.log.read_text(), re.MULTILINE)
+    play, suspend, lift = printed[:3]
+    variables = (tmp_path / "local" / "env").read_text().splitlines()
+    terminal = Terminal(tmp_path, dict(line.partition("=")[::2] for line in variables))
+    log = tmp_path / "chat.log"
+    playing = Process.ready(
+        "chat",
+        [sys.executable, "-u", *shlex.split(play)[1:]],
+        tmp_path,
+        directory=ROOT,
+        until=lambda: '"welcome"' in log.read_text(),
+        seconds=START_SECONDS,
+    )
+    try:
+        status, shown = terminal.run(suspend)
+        assert status == 0, shown
+        end = time.monotonic() + OUT_SECONDS
+        while playing.is_running() and time.monotonic() < end:
+            time.sleep(0.1)
+        assert "closed by the server: 4403" in log.read_text()
+        assert terminal.run(lift)[0] == 0
+    finally:
+        playing.stop(signal.SIGINT)
