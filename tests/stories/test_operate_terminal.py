@@ -13,6 +13,7 @@ from tests.stories.test_offline import ask
 
 ADA = {"username": "Ada", "password": "correct horse battery staple", "device": "Phone"}
 SUSPEND = "python -m operate suspend Ada --for 7d --message Cheating"
+KEY = "019aab3c-5d2e-7f90-8b1d-6a0c3e9f5d24"  # the id of a game server's key
 HOSTILE = (
     "\x1b[2J\x1b]0;owned\x07",
     "\u202egnp.exe\u2066",
@@ -70,6 +71,7 @@ def test_confirmation(
     [
         (f"{SUSPEND} --stage prod", "prod: type Ada to go on: "),
         ("python -m operate sign-out --everybody --stage prod", "prod: type prod to go on: "),
+        (f"python -m operate servers revoke {KEY} --stage prod", f"prod: type {KEY} to go on: "),
     ],
 )
 def test_the_stage_is_named(terminal: Terminal, line: str, asked: str) -> None:
