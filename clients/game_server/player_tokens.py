@@ -105,7 +105,7 @@ class PlayerTokens:
         for name in names or [""]:
             if not SERVER_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} must be 1 to 64 characters of a-z, 0-9 and . : _ -")
-        self._url = _jwks_url(backend)
+        self._url = checked_url(backend) + JWKS_PATH
         self._issuer = issuer
         self._audiences = {AUDIENCE_PREFIX + name for name in names}
         self._clock = clock
@@ -229,7 +229,7 @@ def _read_into(result: Future[bytes], url: str) -> None:
 def _body_at(url: str) -> bytes:
     deadline = time.monotonic() + READ_SECONDS
     body = b""
-    with _opener(url).open(url, timeout=READ_SECONDS) as answer:
+    with opener(url).open(url, timeout=READ_SECONDS) as answer:
         while part := answer.read1(MAX_JWKS_BYTES + 1 - len(body)):
             body += part
             if time.monotonic() > deadline:
@@ -283,12 +283,17 @@ def _is_canonical(segment: str) -> bool:
     return base64.urlsafe_b64encode(decoded).rstrip(b"=") == segment.encode()
 
 
-def _jwks_url(backend: str) -> str:
+def checked_url(backend: str) -> str:
+    """Return the backend's URL without a slash at its end.
+
+    Raises:
+        ValueError: it is neither https nor this machine.
+    """
     url = urllib.parse.urlsplit(backend)
     local = _is_this_machine(url.hostname)
     if not url.hostname or not (url.scheme == "https" or (url.scheme == "http" and local)):
         raise ValueError(f"{backend!r} must be https:// (or http:// on this machine)")
-    return backend.rstrip("/") + JWKS_PATH
+    return backend.rstrip("/")
 
 
 def _is_this_machine(host: str | None) -> bool:
@@ -301,13 +306,13 @@ def _is_this_machine(host: str | None) -> bool:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Refuses redirects: keys must come from the backend itself."""
+    """Refuses redirects: answers must come from the backend itself."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
-def _opener(url: str) -> urllib.request.OpenerDirector:
+def opener(url: str) -> urllib.request.OpenerDirector:
     """Return an opener that uses the environment's proxy, except for this machine."""
     handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
     if _is_this_machine(urllib.parse.urlsplit(url).hostname):

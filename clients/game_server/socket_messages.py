@@ -5,12 +5,14 @@ All messages are JSON objects in text frames. `socket_server` decides what they 
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 # Close codes, in the range for applications (RFC 6455, 7.4.2); named after HTTP's.
 BAD_MESSAGE = 4400
 BAD_TICKET = 4401  # get another one, connect again
+SUSPENDED = 4403
 NO_TICKET = 4408
 REPLACED = 4409  # the same account connected elsewhere: do not reconnect automatically
 TOO_MANY_MESSAGES = 4429
@@ -21,12 +23,16 @@ MESSAGES_AT_ONCE = 10.0
 
 
 class Refused(Exception):
-    """This connection must be closed, with a code and a reason that the client may show."""
+    """This connection must be closed, with a code and a reason that the client may show.
 
-    def __init__(self, code: int, reason: str) -> None:
+    `kicked`: what the message of this type says before, to a player who loses the seat.
+    """
+
+    def __init__(self, code: int, reason: str, kicked: Mapping[str, object] | None = None) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.kicked = kicked
 
 
 @dataclass

@@ -18,6 +18,8 @@ import jwt
 import pytest
 import socket_messages
 import socket_server
+from entrance import Entrance
+from lobby import Lobby
 from player_tokens import PlayerTokens
 from socket_messages import MESSAGES_AT_ONCE, MESSAGES_PER_SECOND
 from websockets.asyncio.client import ClientConnection, connect
@@ -297,7 +299,7 @@ def test_allowances_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full allowance of an absent player is forgotten; one that was just used up is kept."""
     ticks = [time.monotonic() + 1.0]
     monkeypatch.setattr(time, "monotonic", lambda: ticks[0])
-    lobby = socket_server.Lobby(PlayerTokens("http://127.0.0.1:9", "issuer", "game"))
+    lobby = Lobby(Entrance(PlayerTokens("http://127.0.0.1:9", "issuer", "game")))
     for account in ("flooded", "quiet"):
         lobby._allowances[account] = socket_messages.Allowance()  # noqa: SLF001
     for _ in range(10):

@@ -1,0 +1,85 @@
+"""The inventory: fences decide who may write, also between processes."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from inventory import MAX_ITEMS, Fenced, Inventory
+
+from local.stack import ROOT
+
+
+def test_items(tmp_path: Path) -> None:
+    """A player's items are kept for the next connection; others have their own."""
+    one = Inventory(tmp_path / "items")
+    assert one.enter("ada", 1) == []
+    assert one.take("ada", 1, "sword") == ["sword"]
+    assert one.take("ada", 1, "sword") == ["sword", "sword"]
+    one.close()
+    again = Inventory(tmp_path / "items")
+    assert again.enter("ada", 2) == ["sword", "sword"]
+    assert again.enter("eve", 1) == []
+    again.close()
+
+
+def test_a_late_write(tmp_path: Path) -> None:
+    """Once a later connection has read the items, an earlier one can neither write nor read."""
+    paused, current = Inventory(tmp_path / "items"), Inventory(tmp_path / "items")
+    paused.enter("ada", 1)
+    paused.take("ada", 1, "sword")
+    assert current.enter("ada", 2) == ["sword"]
+    with pytest.raises(Fenced):
+        paused.take("ada", 1, "crown")
+    with pytest.raises(Fenced):
+        paused.enter("ada", 1)
+    assert current.take("ada", 2, "shield") == ["sword", "shield"]
+    for inventory in (paused, current):
+        inventory.close()
+
+
+def test_too_many(tmp_path: Path) -> None:
+    """Nobody fills the database."""
+    inventory = Inventory(tmp_path / "items")
+    inventory.enter("ada", 1)
+    for number in range(MAX_ITEMS + 2):
+        items = inventory.take("ada", 1, str(number))
+    assert len(items) == MAX_ITEMS
+    inventory.close()
+
+
+def test_nobody_enters_by_taking(tmp_path: Path) -> None:
+    """A player who has not entered has no place for an item."""
+    inventory = Inventory(tmp_path / "items")
+    with pytest.raises(Fenced):
+        inventory.take("ada", 1, "sword")
+    inventory.close()
+
+
+TAKE = """
+import sys
+from inventory import Inventory
+inventory = Inventory(sys.argv[1])
+for number in range(25):
+    inventory.take("ada", 1, f"{sys.argv[2]}-{number}")
+"""
+
+
+def test_at_once(tmp_path: Path) -> None:
+    """No item is lost when several processes write at the same time."""
+    inventory = Inventory(tmp_path / "items")
+    inventory.enter("ada", 1)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TAKE, str(tmp_path / "items"), str(number)],
+            cwd=ROOT / "clients" / "game_server",
+        )
+        for number in range(4)
+    ]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert len(set(inventory.enter("ada", 1))) == 100
+    inventory.close()
+    with sqlite3.connect(tmp_path / "items") as connection:
+        assert connection.execute("SELECT COUNT(*) FROM inventories").fetchone() == (1,)
+    connection.close()

@@ -1,0 +1,140 @@
+"""Redemptions as a game server sees them, with a backend in trouble."""
+
+import logging
+import time
+
+import pytest
+import redeeming
+from login_backend import LoginBackend
+from redeeming import CannotRedeem, Redeemed, Redeemer, TicketRefused
+
+from tests.game_server.scripted_backend import KEY, Scripted, ScriptedBackend, failure
+from tests.game_server.ticket_vectors import GOOD, SERVER
+
+TICKET = GOOD["ES256"]
+ACCOUNT = {"id": "account", "username": "Ada", "created_at": "2026-11-28T12:00:00Z"}
+BODY = {"account": ACCOUNT, "session": {"id": "session"}, "fence": 1798761600042}
+REDEEMED = Redeemed("account", "Ada", "session", 1798761600042, ACCOUNT)
+
+
+def redeemer(backend: ScriptedBackend, *servers: str) -> Redeemer:
+    """Return a redeemer that does not wait between its tries."""
+    names = servers or (SERVER,)
+    return Redeemer(LoginBackend(backend.url, KEY), names, sleep=lambda _: None)
+
+
+def test_redeemed() -> None:
+    """A good ticket brings the account, the session and the fence."""
+    with ScriptedBackend(Scripted(200, BODY)) as backend:
+        assert redeemer(backend).redeem(TICKET) == REDEEMED
+    body = {"ticket": TICKET, "server": SERVER}
+    assert backend.asked == [("/v1/server/redeem", f"Bearer {KEY}", body)]
+
+
+@pytest.mark.parametrize(
+    ("servers", "named"),
+    [(["eu-9", SERVER], SERVER), (["eu-8", "eu-9"], "eu-8"), ([SERVER[:-1], "eu-9"], SERVER[:-1])],
+)
+def test_a_server_with_two_names(servers: list[str], named: str) -> None:
+    """The server gives the name that the ticket is for, if it is one of its own."""
+    with ScriptedBackend(Scripted(200, BODY)) as backend:
+        for text in (TICKET, "x", "x.y.z", ""):
+            redeemer(backend, *servers).redeem(text)
+    assert [body["server"] for _, _, body in backend.asked] == [named, *[servers[0]] * 3]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, "invalid_ticket"), (409, "ticket_used"), (410, "ticket_expired")],
+)
+def test_refused(status: int, code: str) -> None:
+    """A ticket that lets nobody in is not tried again."""
+    with (
+        ScriptedBackend(failure(status, code)) as backend,
+        pytest.raises(TicketRefused) as caught,
+    ):
+        redeemer(backend).redeem(TICKET)
+    assert caught.value.code == code
+    assert len(backend.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "invalid_server_key"), (403, "wrong_server"), (404, "not_found")]
+)
+def test_a_refused_server(status: int, code: str, caplog: pytest.LogCaptureFixture) -> None:
+    """If the server itself is refused, no player is to blame, and the log says it once."""
+    with ScriptedBackend(failure(status, code)) as backend:
+        one = redeemer(backend)
+        for _ in range(3):
+            with pytest.raises(CannotRedeem, match=f"{status} {code}"):
+                one.redeem(TICKET)
+        (line,) = caplog.messages
+        assert f"{status} {code}" in line
+        assert "python -m operate servers add LABEL" in line
+        backend.answers = [Scripted(200, BODY), failure(status, code)]
+        assert one.redeem(TICKET) == REDEEMED
+        with pytest.raises(CannotRedeem):
+            one.redeem(TICKET)
+        assert len(caplog.messages) == 2
+
+
+def test_lost_answers(caplog: pytest.LogCaptureFixture) -> None:
+    """The same ticket is sent again if the answer was lost, or the backend is busy."""
+    caplog.set_level(logging.DEBUG)
+    with ScriptedBackend(
+        Scripted(0),
+        failure(429, "rate_limited", Retry_After="1"),
+        failure(503, "unavailable", Retry_After="1"),
+        Scripted(502, "<html>"),
+        Scripted(200, BODY),
+    ) as backend:
+        assert redeemer(backend).redeem(TICKET) == REDEEMED
+    assert len({body["ticket"] for _, _, body in backend.asked}) == 1
+    assert len(backend.asked) == 5
+    assert "eyJ" not in caplog.text
+    assert "kkkk" not in caplog.text
+
+
+def test_trouble_that_lasts() -> None:
+    """After a few seconds the server gives up, and at once if it shall wait for longer."""
+    ticks = iter(range(0, 100, 3))
+    with ScriptedBackend(failure(503, "unavailable")) as backend:
+        one = redeemer(backend)
+        one._monotonic = lambda: float(next(ticks))  # noqa: SLF001
+        with pytest.raises(CannotRedeem, match="503 unavailable"):
+            one.redeem(TICKET)
+        assert len(backend.asked) == 3
+        backend.answers = [failure(429, "rate_limited", Retry_After="30")]
+        with pytest.raises(CannotRedeem, match="429"):
+            redeemer(backend).redeem(TICKET)
+        assert len(backend.asked) == 4
+
+
+def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stuck request is given up, and the ticket sent again."""
+    monkeypatch.setattr(redeeming, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(redeeming, "TRY_SECONDS", 1.5)
+    with ScriptedBackend(Scripted(200, BODY)) as backend:
+        backend.may_answer.clear()
+        began = time.monotonic()
+        with pytest.raises(CannotRedeem, match="no answer"):
+            Redeemer(LoginBackend(backend.url, KEY), [SERVER]).redeem(TICKET)
+        assert time.monotonic() - began < 3
+        assert len(backend.asked) >= 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        BODY | {"account": None},
+        BODY | {"account": {"id": "account", "username": None}},
+        BODY | {"session": []},
+        BODY | {"fence": "7"},
+        BODY | {"fence": True},
+    ],
+)
+def test_a_wrong_answer(body: object) -> None:
+    """An answer that is none lets nobody in."""
+    with ScriptedBackend(Scripted(200, body)) as backend, pytest.raises(CannotRedeem):
+        redeemer(backend).redeem(TICKET)
