@@ -5,6 +5,7 @@ With a server key each ticket is redeemed at the backend, and lets its player in
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
@@ -13,6 +14,7 @@ from socket_messages import BAD_TICKET, NO_TICKET, TRY_LATER, Refused, parse, te
 from websockets.asyncio.server import ServerConnection
 
 FIRST_MESSAGE_SECONDS = 5.0
+REDEMPTIONS_AT_ONCE = 32  # in threads of their own: while the backend is down they take seconds
 REASONS = {
     "invalid_ticket": "ticket: its session has ended",
     "ticket_used": "ticket: used already, or a later one was",
@@ -27,6 +29,7 @@ class Entrance:
         """Without a redeemer, tickets are only verified."""
         self._tokens = tokens
         self._redeemer = redeemer
+        self._redeeming = ThreadPoolExecutor(REDEMPTIONS_AT_ONCE, "redeem")
         self._used: dict[str, int] = {}  # when each expires
 
     async def enter(self, connection: ServerConnection) -> tuple[Player, int | None]:
@@ -40,8 +43,9 @@ class Entrance:
         if self._redeemer is None:
             return player, None
         self._use(player)
+        loop, redeem = asyncio.get_running_loop(), self._redeemer.redeem
         try:
-            redeemed = await asyncio.to_thread(self._redeemer.redeem, ticket)
+            redeemed = await loop.run_in_executor(self._redeeming, redeem, ticket)
         except TicketRefused as error:
             raise Refused(BAD_TICKET, REASONS[error.code]) from None
         except CannotRedeem:

@@ -120,6 +120,8 @@ async def main() -> None:
             await stop
         except asyncio.CancelledError:
             logger.info("stopping")
+    if key is not None:
+        key.inventory.close()
 
 
 if __name__ == "__main__":

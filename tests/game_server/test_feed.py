@@ -172,6 +172,8 @@ def test_reset() -> None:
     assert reader.remembered.of(EVE) == []
     assert len(reader.remembered.of(ADA)) == 1
     assert reader.take(answered(), 3.0).reset_at is None
+    reader.take(answered(), 700.0)
+    assert reader.remembered.of(ADA) == []
 
 
 def test_pauses() -> None:

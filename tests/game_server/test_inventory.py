@@ -61,6 +61,8 @@ TAKE = """
 import sys
 from inventory import Inventory
 inventory = Inventory(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
 for number in range(25):
     inventory.take("ada", 1, f"{sys.argv[2]}-{number}")
 """
@@ -74,10 +76,22 @@ def test_at_once(tmp_path: Path) -> None:
         subprocess.Popen(
             [sys.executable, "-c", TAKE, str(tmp_path / "items"), str(number)],
             cwd=ROOT / "clients" / "game_server",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number in range(4)
     ]
-    assert [process.wait(60) for process in processes] == [0] * 4
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0] * 4
     assert len(set(inventory.enter("ada", 1))) == 100
     inventory.close()
     with sqlite3.connect(tmp_path / "items") as connection:
