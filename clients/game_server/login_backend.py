@@ -9,6 +9,7 @@ import http.client
 import json
 import re
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -80,16 +81,21 @@ def _send(result: Future[BackendAnswer], request: urllib.request.Request, second
 
 
 def _answer(request: urllib.request.Request, seconds: float) -> BackendAnswer:
+    deadline = time.monotonic() + seconds
     try:
         with opener(request.full_url).open(request, timeout=seconds) as answer:
-            return _read(answer.status, answer)
+            return _read(answer.status, answer, deadline)
     except urllib.error.HTTPError as error:
         with error:
-            return _read(error.code, error)
+            return _read(error.code, error, deadline)
 
 
-def _read(status: int, answer: Any) -> BackendAnswer:
-    text = answer.read(MAX_ANSWER_BYTES + 1)
+def _read(status: int, answer: Any, deadline: float) -> BackendAnswer:
+    text = b""
+    while part := answer.read1(MAX_ANSWER_BYTES + 1 - len(text)):
+        text += part
+        if time.monotonic() > deadline:  # the socket's time-out begins again with each byte
+            raise TimeoutError("the backend is too slow")
     if len(text) > MAX_ANSWER_BYTES:
         raise ValueError("the backend's answer is too long")
     try:

@@ -34,13 +34,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from entrance import Entrance
 from inventory import Inventory
-from lobby import Lobby
 from login_backend import LoginBackend
 from player_tokens import PlayerTokens
 from redeeming import Redeemer
 from revocations import AsyncRevocations
+from socket_entrance import Entrance
+from socket_lobby import Lobby
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 

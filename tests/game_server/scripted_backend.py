@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -35,6 +37,7 @@ class ScriptedBackend(ThreadingHTTPServer):
         self.asked: list[tuple[str, str, Any]] = []  # path, Authorization, body
         self.may_answer = threading.Event()
         self.may_answer.set()
+        self.pause = 0.0  # after each byte
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def __enter__(self) -> Self:
@@ -71,7 +74,13 @@ class _Call(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-        self.wfile.write(text.encode())
+        if not self.server.pause:
+            self.wfile.write(text.encode())
+            return
+        with suppress(OSError):  # whoever asked has gone
+            for byte in text.encode():
+                self.wfile.write(bytes([byte]))
+                time.sleep(self.server.pause)
 
     def do_POST(self) -> None:
         """Answer likewise."""

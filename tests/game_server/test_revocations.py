@@ -214,6 +214,15 @@ def test_bad_settings(url: str, key: str, problem: str) -> None:
     assert key == "" or key not in str(caught.value)
 
 
+def test_a_slow_answer() -> None:
+    """An answer that comes byte by byte is given up, so that no thread is left behind."""
+    with ScriptedBackend(Scripted(200, "x" * 100)) as backend:
+        backend.pause = 0.1
+        poll = LoginBackend(backend.url, KEY).begin("/", seconds=0.5)
+        with pytest.raises(TimeoutError, match="too slow"):
+            poll.result(5)
+
+
 def test_a_long_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer without end is not read to its end."""
     monkeypatch.setattr(login_backend, "MAX_ANSWER_BYTES", 100)

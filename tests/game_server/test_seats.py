@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import seats
 import socket_messages
+import socket_seats
 import socket_server
 from player_tokens import Player, PlayerTokens
 from websockets.asyncio.client import ClientConnection, connect
@@ -283,7 +283,7 @@ def test_ten_minutes(stack: Stack, tables: Tables, settings: Settings, tmp_path:
 
 def test_a_wall_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sets the server's clock back makes nobody's seat longer."""
-    seat = seats.Seat(PLAYER, None)  # type: ignore[arg-type]  # it is never closed
+    seat = socket_seats.Seat(PLAYER, None)  # type: ignore[arg-type]  # it is never closed
     now = time.time()
     seat.take(replace(PLAYER, issued_at=int(now)))
     monkeypatch.setattr(time, "time", lambda: now - 3600)
@@ -293,7 +293,7 @@ def test_a_wall_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_ticket_from_the_future() -> None:
     """A server whose clock is behind gives nobody more than ten minutes."""
     now = time.time()
-    seat = seats.Seat(PLAYER, None)  # type: ignore[arg-type]  # it is never closed
+    seat = socket_seats.Seat(PLAYER, None)  # type: ignore[arg-type]  # it is never closed
     seat.take(replace(PLAYER, issued_at=int(now) + 3600))
     assert 599 < seat.seconds_left() <= 600
     seat.take(replace(PLAYER, issued_at=int(now) - 500))

@@ -18,9 +18,9 @@ import jwt
 import pytest
 import socket_messages
 import socket_server
-from entrance import Entrance
-from lobby import Lobby
 from player_tokens import PlayerTokens
+from socket_entrance import Entrance
+from socket_lobby import Lobby
 from socket_messages import MESSAGES_AT_ONCE, MESSAGES_PER_SECOND
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed

@@ -11,20 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from entrance import Entrance
 from feed_events import FeedEvent
 from inventory import Fenced, Inventory
 from player_tokens import Player
 from revocations import RESET_SECONDS, AsyncRevocations
-from seats import (
-    NEW_OWNER,
-    Seat,
-    check_rank,
-    is_outdated,
-    is_same,
-    refusal_for,
-    signed_in_elsewhere,
-)
+from socket_entrance import Entrance
 from socket_messages import (
     BAD_MESSAGE,
     BAD_TICKET,
@@ -34,6 +25,15 @@ from socket_messages import (
     one_line,
     parse,
     text_in,
+)
+from socket_seats import (
+    NEW_OWNER,
+    Seat,
+    check_rank,
+    is_outdated,
+    is_same,
+    refusal_for,
+    signed_in_elsewhere,
 )
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
