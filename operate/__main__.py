@@ -12,7 +12,7 @@ from typing import Any
 from auth.times import id_text, new_id, parse_id, system_clock
 from local.terminal import Problem, say
 from operate import smoke, token_keys
-from operate.command_line import EVERYBODY, VIEW, CommandLine, parser, sent_arguments
+from operate.command_line import EVERYBODY, CommandLine, parser, sent_arguments
 from operate.functions import Functions, NotPermitted, TryAgain, Unknown, functions_of
 from operate.printing import plain
 from operate.reports import print_done
@@ -80,7 +80,7 @@ def _check(options: argparse.Namespace, command_id: str) -> None:
 
 
 def _views(options: argparse.Namespace) -> bool:
-    return bool(options.command.role == VIEW)
+    return bool(options.command.is_view)
 
 
 def _confirm(command: CommandLine, options: argparse.Namespace) -> None:
@@ -150,7 +150,7 @@ def _fail(problem: Problem, command: CommandLine, command_id: str) -> int:
 def _say_how_to_repeat(status: int, command: CommandLine, command_id: str) -> None:
     # Somebody whose credentials expire between two calls of a long command goes on with it.
     may_go_on = status in (TRY_AGAIN, UNKNOWN) or (status == NOT_PERMITTED and command is EVERYBODY)
-    if may_go_on and command.role != VIEW:
+    if may_go_on and not command.is_view:
         again = (
             f"Repeat the same command, with the same reason and --command-id {command_id}:"
             " it is done once at most."

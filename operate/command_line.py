@@ -35,6 +35,12 @@ class CommandLine:
     arguments: tuple[Argument, ...] = ()
     ends: str = ""
     confirmed_by: str = "account"
+    reads: bool = False  # it only reads, for a role other than VIEW
+
+    @property
+    def is_view(self) -> bool:
+        """Tell whether it changes nothing, and so is not recorded."""
+        return self.reads or self.role == VIEW
 
 
 ACCOUNT = Argument(("account",), "the player's name, in any case, or the account's id", "account")
@@ -147,7 +153,9 @@ COMMANDS = (
             Argument(("--redeem-only",), "it may not poll for events", "redeem_only", FLAG),
         ),
     ),
-    CommandLine("servers list", OWN, "list the keys of game servers, the newest first"),
+    CommandLine(
+        *("servers list", OWN, "list the keys of game servers, the newest first"), reads=True
+    ),
     CommandLine(
         "servers revoke",
         OWN,
@@ -200,7 +208,7 @@ def _add_arguments(added: argparse.ArgumentParser, command: CommandLine) -> None
     added.add_argument("--region", help="the stage's region in AWS")
     added.add_argument("--profile", help="the profile of the AWS configuration to use")
     added.add_argument("--json", action="store_true", help="print one JSON document")
-    if command.role == VIEW:
+    if command.is_view:
         added.set_defaults(reason="", yes=True, dry_run=False, command_id="")
         return
     added.add_argument("--reason", default="", help=REASON_HELP)

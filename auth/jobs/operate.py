@@ -97,7 +97,7 @@ class Operate:
         command = self.commands.get(sent.command)
         if command is None:
             raise UnknownCommand
-        if command.role is Role.VIEW and self.role is Role.VIEW:
+        if command.is_view and command.role is self.role:
             return done(self._run(command, sent))
         return self._once(command, sent, request_id)
 
@@ -230,7 +230,7 @@ class Operate:
     def _checked(self, command: Command, sent: CommandEvent) -> Arguments:
         if command.role is not self.role:
             raise WrongRole(f"{sent.command} needs the role {command.role}.")
-        if command.role is not Role.VIEW:
+        if not command.is_view:
             _check_id_and_reason(command, sent)
         try:
             return msgspec.convert(sent.arguments, command.takes)

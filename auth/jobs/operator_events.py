@@ -72,6 +72,12 @@ class Command:
     needs_reason: bool = False
     prepare: Callable[..., object] | None = None  # slow work before the transaction, for `run`
     batch: Batch | None = None  # does the work of a long command, which `run` only previews
+    reads: bool = False  # it only reads, for a role other than VIEW
+
+    @property
+    def is_view(self) -> bool:
+        """Tell whether it changes nothing, and so is not recorded."""
+        return self.reads or self.role is Role.VIEW
 
 
 class Claim(msgspec.Struct):

@@ -46,7 +46,7 @@ class ServerCommands:
         """Return the commands."""
         return [
             Command("servers add", Role.OWN, NewServerKey, self.add),
-            Command("servers list", Role.OWN, ListedKeys, self.list_keys),
+            Command("servers list", Role.OWN, ListedKeys, self.list_keys, reads=True),
             Command("servers revoke", Role.OWN, RevokedKey, self.revoke),
         ]
 
