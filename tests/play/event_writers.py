@@ -23,7 +23,6 @@ from auth.times import new_id, system_clock
 
 REQUEST_SECONDS = 10.0  # no request lasts longer, by the function's time limit
 APART_SECONDS = 60.0  # by which two clocks differ at most
-PAUSE_SECONDS = 9.9  # at most, before a COMMIT
 TICK_SECONDS = 0.01
 CONNECTIONS = 60
 EVENTS = 3  # of each writer
@@ -53,11 +52,11 @@ class HurriedTime:
         """Return what a clock shows that is ahead by some seconds."""
         return self._began + timedelta(seconds=self._seconds + ahead)
 
-    def sleep(self, seconds: float) -> None:
-        """Wait for so long."""
+    def sleep(self, seconds: float, until: float = float("inf")) -> None:
+        """Wait for so long, but not beyond a moment: a request must not wait for its own end."""
         rung = threading.Event()
         with self._lock:
-            sleeper = (self._seconds + seconds, next(self._numbers), rung)
+            sleeper = (min(self._seconds + seconds, until), next(self._numbers), rung)
             heapq.heappush(self._sleepers, sleeper)
         rung.wait()
 
@@ -163,11 +162,10 @@ class EventWriters:
         if chance.random() < NO_NEWS:
             event = replace(event, kind=EventKind.REGISTERED)
         if chance.random() < LATE:
-            self._time.sleep(chance.uniform(0.0, PAUSE_SECONDS))
+            self._time.sleep(chance.uniform(0.0, REQUEST_SECONDS), end)
         while True:
-            left = end - self._time.seconds() - (REQUEST_SECONDS - PAUSE_SECONDS)
             try:
-                self._transact(connection, chance, event, max(left, 0.0))
+                self._transact(connection, chance, event, end)
             except Duplicate:  # the first COMMIT took effect
                 pass
             except DatabaseFailure:
@@ -178,14 +176,15 @@ class EventWriters:
             return connection
 
     def _transact(
-        self, connection: Connection, chance: random.Random, event: Event, seconds: float
+        self, connection: Connection, chance: random.Random, event: Event, end: float
     ) -> None:
         number = connection.thread_id()  # type: ignore[no-untyped-call]
         self._busy[number] = connection
         try:
             connection.run(Statement("BEGIN"), REQUEST_SECONDS)
             connection.run(recorded(event), REQUEST_SECONDS)
-            self._time.sleep(chance.choice((0.0, seconds, chance.uniform(0.0, seconds))))
+            pauses = (0.0, REQUEST_SECONDS, chance.uniform(0.0, REQUEST_SECONDS))
+            self._time.sleep(chance.choice(pauses), end)
             if chance.random() < ROLLED_BACK:
                 connection.run(Statement("ROLLBACK"), REQUEST_SECONDS)
                 self.rolled_back.add(event.id)
