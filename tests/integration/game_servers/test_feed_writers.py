@@ -19,7 +19,7 @@ from auth.flows import feed
 from auth.flows.feed import KINDS, SETTLED_AFTER, Feed
 from auth.settings import Settings
 from auth.store.events import recorded
-from auth.store.feed import FedEvent, FeedTable
+from auth.store.feed import FeedTable, NumberedEvent
 from auth.store.records import EVENT, Event, EventKind, ServerKey
 from auth.times import system_clock
 from local.stack import Stack
@@ -55,7 +55,7 @@ class FeedReader:
     feed: Feed
     database: Database
     cursor: str | None = None
-    delivered: dict[bytes, list[FedEvent]] = field(default_factory=dict)
+    delivered: dict[bytes, list[NumberedEvent]] = field(default_factory=dict)
     pages: int = 0
 
     def poll(self) -> int:
