@@ -10,9 +10,10 @@ ON_MYSQL := $(addprefix tests/integration/,contract/test_contract.py contract/te
 	contract/test_contract_tokens.py database/test_database.py database/test_database_access.py \
 	database/test_database_failures.py database/test_lost_answers.py game_servers/test_cursors.py \
 	game_servers/test_feed.py game_servers/test_feed_writers.py game_servers/test_redeeming.py \
-	game_servers/test_redeeming_at_once.py game_servers/test_server_keys.py jobs/test_preparation.py jobs/test_migrations.py operators/test_at_once.py operators/test_commands.py \
-	operators/test_once.py operators/test_pages.py recovery/test_crowds.py recovery/test_lost_recoveries.py \
-	sessions/test_concurrency.py sessions/test_session_limit.py)
+	game_servers/test_redeeming_at_once.py game_servers/test_server_keys.py jobs/test_preparation.py \
+	jobs/test_migrations.py operators/test_at_once.py operators/test_commands.py operators/test_once.py \
+	operators/test_pages.py operators/test_server_keys.py recovery/test_crowds.py \
+	recovery/test_lost_recoveries.py sessions/test_concurrency.py sessions/test_session_limit.py)
 # Settings of the shell that would change Python, pip, Node and npm are unset, except those that they need to
 # reach their registries.
 KEPT := PYTHON3 $(addprefix PIP_,INDEX_URL EXTRA_INDEX_URL NO_INDEX FIND_LINKS TRUSTED_HOST CERT CLIENT_CERT \
