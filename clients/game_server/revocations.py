@@ -12,7 +12,8 @@ enter after them: first add the seat, then ask `revocations.end_of(player, fence
 falls between the two.
 
 `on_reset(at)` is called if events may be missing, as after the restore of a backup. Then each seat
-must send a new ticket within 60 seconds, one issued at `at` or later.
+must send a new ticket within 60 seconds, one issued after `at`. Wait two seconds before you ask for
+it, since both times have whole seconds.
 
 `Feed` decides everything, and knows neither network nor threads. The key is never logged.
 """

@@ -40,6 +40,7 @@ from websockets.exceptions import ConnectionClosed
 
 logger = logging.getLogger("socket_server")
 
+CLOCKS_SECONDS = 2.0  # times have whole seconds, and the backend's own clocks may differ
 MAX_CHAT_LENGTH = 500
 MAX_ITEM_LENGTH = 50
 
@@ -80,8 +81,7 @@ class Lobby:
             names = sorted(other.player.name for other in self._seats)
             welcome = {"type": "welcome", "name": seat.player.name, "players": names}
             await seat.connection.send(json.dumps(welcome))
-            if seat.player.issued_at < self._reset_at:
-                self._ask_to_renew([seat])
+            self._ask_to_renew([seat])
             if self._inventory is not None:
                 await self._show_items(seat, self._inventory.enter)
             await self._listen(seat)
@@ -206,11 +206,12 @@ class Lobby:
         self._ask_to_renew(self._seats)
 
     def _ask_to_renew(self, seats: list[Seat]) -> None:
-        for seat in seats:
-            seat.must_renew(self._reset_at, RESET_SECONDS)
-        message = {"type": "renew", "seconds": round(RESET_SECONDS)}
-        broadcast([seat.connection for seat in seats], json.dumps(message))
-        asyncio.get_running_loop().call_later(RESET_SECONDS + 0.1, self._end_late_seats)
+        """Ask those for a new ticket whose last one is from before the last reset."""
+        asked = [seat for seat in seats if seat.must_renew(self._reset_at, RESET_SECONDS)]
+        message = json.dumps({"type": "renew", "seconds": round(RESET_SECONDS - CLOCKS_SECONDS)})
+        loop, connections = asyncio.get_running_loop(), [seat.connection for seat in asked]
+        loop.call_later(CLOCKS_SECONDS, broadcast, connections, message)
+        loop.call_later(RESET_SECONDS + 0.1, self._end_late_seats)
 
     def _end_late_seats(self) -> None:
         for seat in list(self._seats):

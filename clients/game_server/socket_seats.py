@@ -15,7 +15,6 @@ from socket_messages import BAD_TICKET, REPLACED, SUSPENDED, Refused
 from websockets.asyncio.server import ServerConnection
 
 SEAT_SECONDS = 600.0  # from the `iat` of the player's latest ticket, without the feed
-CLOCKS_SECONDS = 2  # by which the backend's own clocks may differ
 SIGNED_IN_ELSEWHERE = "signed in elsewhere"
 NEW_OWNER = "ticket: the name now belongs to another account"
 FOREVER = float("inf")
@@ -33,7 +32,7 @@ class Seat:
     fence: int | None = None
     ends_at: float = 0.0  # seconds since 1970
     ends_by: float = 0.0  # of the monotonic clock, in case the other one is set back
-    renewed_from: float | None = None  # after a reset: when the next ticket must have been issued
+    renewed_from: float | None = None  # after a reset: the next ticket must have been issued later
     lost: Refused | None = None  # why, once the player has lost the seat
 
     def take(self, player: Player) -> None:
@@ -44,13 +43,20 @@ class Seat:
             age = max(0.0, time.time() - player.issued_at)
             self.ends_at = time.time() + SEAT_SECONDS - age
             self.ends_by = time.monotonic() + SEAT_SECONDS - age
-        elif self.renewed_from is None or player.issued_at >= self.renewed_from:
+        elif self.renewed_from is None or player.issued_at > self.renewed_from:
             self.renewed_from, self.ends_at, self.ends_by = None, FOREVER, FOREVER
 
-    def must_renew(self, reset_at: float, seconds: float) -> None:
-        """Let the seat end, unless a ticket comes that was issued after the feed's reset."""
-        self.renewed_from = reset_at - CLOCKS_SECONDS
+    def must_renew(self, reset_at: float, seconds: float) -> bool:
+        """Let the seat end, unless a ticket comes that was issued after the feed's reset.
+
+        The feeds of a server's other names tell of the same reset later: what counts is the first
+        time. Return whether a ticket is needed now, and was not before.
+        """
+        if self.renewed_from is not None or self.player.issued_at > reset_at:
+            return False
+        self.renewed_from = reset_at
         self.ends_by = time.monotonic() + seconds
+        return True
 
     def seconds_left(self) -> float:
         """Return for how long the player may stay without another ticket.
