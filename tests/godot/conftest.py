@@ -13,13 +13,14 @@ from auth.app import create_app
 from auth.settings import Settings
 from auth.times import system_clock
 from local.certificates import make_certificates
-from local.game_server import GameServer
+from local.game_server import SERVER_KEY, GameServer
 from local.processes import free_port
 from local.stack import ROOT, Stack
 from tests.godot.clocked_server import AHEAD
 from tests.godot.engine import CACHE, REQUIRED, EngineMissing, GodotEngine, find_engine
 from tests.godot.game import Game
 from tests.godot.server import Backend
+from tests.play.game_servers import new_key
 
 
 class ClockedGameServer(GameServer):
@@ -126,6 +127,24 @@ def socket_url(
     server.start()
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def keyed_url(
+    backend: Backend, stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Return the address of an example game server that redeems tickets and obeys the feed."""
+    key = new_key()
+    backend.secrets.add(key)
+    folder = tmp_path_factory.mktemp("keyed-server")
+    environment = stack.environment() | {SERVER_KEY: key}
+    server = GameServer(free_port(), folder, backend.url, environment)
+    server.start()
+    yield server.url
+    server.stop()
+    log = server.log.read_text()
+    assert "Traceback" not in log
+    assert not [secret for secret in backend.secrets if secret in log]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """The real handler behind HTTP and HTTPS, with a misbehaving network in front of it.
 
-Test scenes control it over `/_test/...`: they set faults for the next requests, move its clock and
-list the requests. Everything else goes to `handler.http`, with the real MariaDB behind it.
+Test scenes control it over `/_test/...`: they set faults for the next requests, move its clock,
+list the requests and send operators' commands. Everything else goes to `handler.http`, with the
+real MariaDB behind it.
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import Any
 
 import handler
 from tests.play.events import http_event
+from tests.play.operators import Operator
 
 SECRETS = (
     *("password", "new_password", "access_token", "refresh_token"),
@@ -87,6 +89,9 @@ class Backend:
             self._address = f"203.0.{random.randrange(256)}.{random.randrange(1, 255)}"
             self._faults.clear()
             self._requests = []  # requests still running are noted in the previous list
+        elif name == "operate":
+            with self._lock:
+                Operator().must(body.pop("command"), **body)
         return {"requests": list(self._requests)}
 
     @property
@@ -113,7 +118,8 @@ class Backend:
     ) -> Any:
         """Pass a request on to the handler; note it, and the secrets in it and its answer."""
         text = body.decode() if body else None
-        event = http_event(method, path, text, headers, self._address)
+        path, _, query = path.partition("?")
+        event = http_event(method, path, text, headers, self._address, query)
         with self._lock:
             answer = handler.http(event, None)
             note(journal, method, path, headers, answer["statusCode"])
@@ -163,7 +169,7 @@ class _Exchange(BaseHTTPRequestHandler):
             self._send(200, {"Content-Type": "application/json"}, json.dumps(content))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        fault = self.backend.fault_for(self.path)
+        fault = self.backend.fault_for(self.path.partition("?")[0])
         if fault is None:
             self._pass_on(headers, body)
         else:

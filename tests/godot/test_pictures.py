@@ -31,7 +31,13 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.parametrize(("resolution", "suffix"), [("1280x720", ""), ("720x1280", "-tall")])
 def test_pictures(
-    game: Game, tmp_path: Path, display: str, socket_url: str, resolution: str, suffix: str
+    game: Game,
+    tmp_path: Path,
+    display: str,
+    socket_url: str,
+    keyed_url: str,
+    resolution: str,
+    suffix: str,
 ) -> None:
     """The form is drawn in each of its states, on wide and on tall screens."""
     run = game.run(
@@ -39,6 +45,7 @@ def test_pictures(
         tmp_path / "home",
         DISPLAY=display,
         GAME_LOGIN_TEST_SOCKET=socket_url,
+        GAME_LOGIN_TEST_KEYED=keyed_url,
         GAME_LOGIN_TEST_RESOLUTION=resolution,
         GAME_LOGIN_TEST_PICTURES=str(tmp_path),
         GAME_LOGIN_TEST_SUFFIX=suffix,

@@ -3,12 +3,15 @@ extends MarginContainer
 
 ## A guest wants to save the progress.
 signal save_wanted
+## The account was suspended: the game server has disconnected the player, and the lobby stays so.
+signal suspended
 
 const Address = preload("res://addons/game_login/address.gd")
 const Result = preload("res://addons/game_login/result.gd")
 const DEFAULT_URL: String = "ws://127.0.0.1:8765"
 const RECONNECT_SECONDS: float = 3.0
 const BAD_TICKET: int = 4401
+const SUSPENDED: int = 4403
 const REPLACED: int = 4409
 const NAME_COLOR: Color = Color("9db8ff")
 const OWN_COLOR: Color = Color("7fd8b4")
@@ -20,8 +23,11 @@ var renew_seconds: float = 240.0
 var heartbeat_seconds: float = 20.0
 ## The time-out for opening a connection.
 var connect_seconds: float = 13.0
+## The game server's last message [code]kicked[/code]; empty once the player is welcome again.
+var kicked: Dictionary = {}
 
 var _peer: WebSocketPeer = null
+var _server: String = ""  # the name for which the tickets are
 var _visit: int = 0  # changes whenever a player enters or leaves
 var _was_welcome: bool = false  # on this connection
 var _players: PackedStringArray = []
@@ -39,6 +45,8 @@ var _players: PackedStringArray = []
 func enter() -> void:
 	_visit += 1
 	var visit: int = _visit
+	var retry_from: int = 0
+	kicked = {}
 	_log.clear()
 	_greeting.text = tr("Hello, %s") % GameLogin.account_name
 	_guest.visible = GameLogin.is_guest()
@@ -48,11 +56,19 @@ func enter() -> void:
 	while visit == _visit:
 		_was_welcome = false
 		var code: int = await _chat_until_closed()
-		if visit != _visit:
+		if visit != _visit or not GameLogin.has_session():
 			break
-		if code == BAD_TICKET and _was_welcome:  # for example after a long sleep of the machine
-			continue  # at once, with a new ticket, so that the player does not notice
+		if code == BAD_TICKET and _was_welcome and Time.get_ticks_msec() >= retry_from:
+			# For example after a long sleep of the machine: once, with a new ticket and without
+			# delay, so that the player does not notice.
+			retry_from = Time.get_ticks_msec() + int(RECONNECT_SECONDS * 1000.0)
+			continue
 		_show_players([])
+		if code == SUSPENDED:
+			_status.text = tr("Disconnected")
+			kicked["code"] = "suspended"
+			suspended.emit()
+			break
 		if code == REPLACED:
 			_status.text = tr("You have joined from somewhere else.")
 			break
@@ -79,6 +95,7 @@ func _chat_until_closed() -> int:
 	var peer: WebSocketPeer = WebSocketPeer.new()
 	var url: String = ProjectSettings.get_setting("game_login/socket_url", DEFAULT_URL)
 	_peer = peer
+	_server = Address.server_at(url)
 	peer.heartbeat_interval = heartbeat_seconds
 	if await GameLogin.connect_socket(peer, url) != OK:
 		return -1
@@ -95,7 +112,7 @@ func _chat_until_closed() -> int:
 			renew_at += int(renew_seconds * 1000.0)
 			# Not awaited: a peer must be polled to answer the server's pings.
 			@warning_ignore("missing_await")
-			_renew(peer, Address.server_at(url))
+			_renew(peer)
 		while peer.get_available_packet_count() > 0 and peer == _peer:
 			_read(peer.get_packet().get_string_from_utf8())
 		await get_tree().process_frame
@@ -103,8 +120,8 @@ func _chat_until_closed() -> int:
 
 
 ## Sends a new ticket to keep the connection open.
-func _renew(peer: WebSocketPeer, server: String) -> void:
-	var result: Result = await GameLogin.get_ticket(server)
+func _renew(peer: WebSocketPeer) -> void:
+	var result: Result = await GameLogin.get_ticket(_server)
 	var message: Dictionary = {"type": "authenticate", "ticket": result.ticket}
 	if result.ok and peer.get_ready_state() == WebSocketPeer.STATE_OPEN:
 		if peer.send_text(JSON.stringify(message)) != OK:
@@ -122,6 +139,7 @@ func _read(text: String) -> void:
 			var names: Array = message["players"] if message.get("players") is Array else []
 			_show_players(names)
 			_was_welcome = true
+			kicked = {}
 			if _status.text != tr("Connected"):
 				_note(tr("Welcome, %s!") % player)
 			_status.text = tr("Connected")
@@ -135,6 +153,11 @@ func _read(text: String) -> void:
 			_note(tr("%s has gone.") % player)
 		"chat":
 			_say(player, str(message.get("text", "")))
+		"renew":
+			@warning_ignore("missing_await")
+			_renew(_peer)
+		"kicked":
+			kicked = message
 
 
 ## Adds a player's line; as plain text, because it is untrusted.

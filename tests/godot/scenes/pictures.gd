@@ -5,6 +5,7 @@ const FORM: PackedScene = preload("res://addons/game_login/ui/login_form.tscn")
 const MAIN: PackedScene = preload("res://demo/main.tscn")
 
 var socket_url: String = OS.get_environment("GAME_LOGIN_TEST_SOCKET")
+var keyed_url: String = OS.get_environment("GAME_LOGIN_TEST_KEYED")
 
 var _form: Control
 
@@ -132,6 +133,28 @@ func test_guest_lobby() -> void:
 	await _save("lobby-guest")
 	check((await GameLogin.logout()).ok, "signed out")
 	await seconds(0.5)
+	demo.queue_free()
+
+
+func test_suspended() -> void:
+	ProjectSettings.set_setting("game_login/socket_url", keyed_url)
+	GameLogin.profile = new_name()
+	var mallory: String = "Mallory"
+	await _sign_in(GameLogin, mallory)
+	if _form != null:
+		_form.queue_free()
+		_form = null
+	var demo: Node = MAIN.instantiate()
+	add_child(demo)
+	await _until(func() -> bool: return _lobby(demo, "%Status").text == "Connected")
+	var reason: String = "Spam in the chat. You can appeal at support@example.com."
+	var how: Dictionary = {"account": mallory, "for_": "4w", "player_reason": reason}
+	@warning_ignore("return_value_discarded")
+	await command("operate", how.merged({"command": "suspend"}))
+	await _until(func() -> bool: return not GameLogin.has_session())
+	await _save("form-suspended")
+	@warning_ignore("return_value_discarded")
+	await command("operate", {"command": "lift", "account": mallory})
 	demo.queue_free()
 
 
