@@ -28,6 +28,8 @@ def read(answer: Answer | None) -> dict[str, Any]:
         read["gave_session"] = body["session"]["id"]
         read["gave_token"] = body["refresh_token"]
         read["gave_access"] = body["access_token"]
+    read["gave_ticket"], read["gave_fence"] = body.get("ticket", ""), body.get("fence", 0)
+    read["answer"] = answer["body"] if "events" in body else ""
     read["gave_recovery"] = body.get("recovery_code", "")
     return read
 

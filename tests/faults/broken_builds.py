@@ -3,26 +3,32 @@
 The mistake is planted in the handler processes only, before the application is created.
 """
 
+import random
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from auth.external.connection import Connection, Statement
+from auth.credentials.tickets import Ticket
+from auth.external.connection import Connection, Result, Statement
 from auth.external.database import Database
 from auth.external.failures import Duplicate
+from auth.flows import feed, redemptions
 from auth.flows.admission import Admission
+from auth.flows.redemptions import Redemptions
 from auth.jobs.operate import Operate
 from auth.jobs.operator_events import Command, CommandEvent, done, refused
 from auth.refusals import Refusal
-from auth.store import recovery_codes
+from auth.store import connections, recovery_codes
 from auth.store.accounts import AccountTable
+from auth.store.connections import Standing
 from auth.store.events import recorded
 from auth.store.rate_limits import BucketTable, Charge
-from auth.store.records import Account, Event, Identity, Session, SignInRow
+from auth.store.records import Account, Event, EventKind, Identity, ServerKey, Session, SignInRow
 from auth.store.sign_ins import _NO_TOKEN, SignIns
 
 
@@ -164,6 +170,56 @@ def _suspension_not_asked_for() -> None:
     Admission.refuse_suspended = lambda *_: None  # type: ignore[method-assign]
 
 
+def _ticket_not_compared() -> None:
+    """Have a redemption ask neither whether the ticket is used nor whether it is the newest."""
+    connections._REPLACE = connections._REPLACE.replace(  # noqa: SLF001  # no public way
+        " AND c.ticket = %(last_ticket)s AND c.fence = %(last_fence)s", ""
+    )
+    try_ = Redemptions._try  # noqa: SLF001
+
+    def try_any(
+        flow: Redemptions, standing: Standing, key: ServerKey, ticket: Ticket, now: datetime
+    ) -> Any:
+        last = standing.last
+        if last and last.key_id != key.id:
+            standing = replace(standing, last=replace(last, ticket=bytes(16)))
+        return try_(flow, standing, key, ticket, now)
+
+    Redemptions._try = try_any  # type: ignore[assignment,method-assign]  # noqa: SLF001
+
+
+def _fence_not_raised() -> None:
+    setattr(redemptions, "max", lambda *_: 1)  # noqa: B010  # a plain assignment has no type
+
+
+def _suspension_not_told() -> None:
+    def suspend(
+        table: AccountTable, account: Account, until: datetime, reason: str, event: Event
+    ) -> bool:
+        silent = replace(event, kind=EventKind.RECOVERY_CODE_MADE)
+        return suspend_(table, account, until, reason, silent)
+
+    suspend_ = AccountTable.suspend
+    AccountTable.suspend = suspend  # type: ignore[assignment,method-assign]
+
+
+def _loss_not_told() -> None:
+    redemptions._superseded = lambda *_: None  # noqa: SLF001  # no public way
+
+
+def _cursor_trusts_numbers() -> None:
+    """Have the feed take the greatest number that it sees for settled; some COMMITs are slow."""
+    feed.SETTLED_AFTER = timedelta(hours=-2)
+    run = Connection.run
+
+    def run_slowly(connection: Connection, statement: Statement, seconds: float) -> Result:
+        if statement.sql == "COMMIT":
+            time.sleep(random.choice((0.0, 0.0, 0.5)))
+        return run(connection, statement, seconds)
+
+    Connection.run = run_slowly  # type: ignore[assignment,method-assign]
+
+
 BROKEN_BUILDS = {
     "limits in memory": BrokenBuild(
         "rate limits in process memory", _limits_in_memory, ("guesses are bounded",)
@@ -203,5 +259,28 @@ BROKEN_BUILDS = {
         "sign-ins that do not ask for a suspension",
         _suspension_not_asked_for,
         ("a suspension shuts the account out",),
+    ),
+    "ticket not compared": BrokenBuild(
+        "a redemption that does not compare the ticket with the last one",
+        _ticket_not_compared,
+        ("a ticket has one winner",),
+    ),
+    "fence not raised": BrokenBuild(
+        "a fence that does not rise", _fence_not_raised, ("fences rise",)
+    ),
+    "suspension not told": BrokenBuild(
+        "a suspension that game servers are not told of",
+        _suspension_not_told,
+        ("ended players lose their seats",),
+    ),
+    "loss not told": BrokenBuild(
+        "a game server that is not told of a player's move to another",
+        _loss_not_told,
+        ("ended players lose their seats",),
+    ),
+    "cursor trusts numbers": BrokenBuild(
+        "a cursor that passes events before they are settled",
+        _cursor_trusts_numbers,
+        ("every event is delivered",),
     ),
 }

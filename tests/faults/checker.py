@@ -19,6 +19,7 @@ from tests.faults.guest_checks import (
 from tests.faults.history import BY_OPERATOR, Action, Call, History, grouped
 from tests.faults.operator_checks import OF_OPERATORS, may_fail, meets_an_order
 from tests.faults.recovery_checks import codes_work_once, good_codes_work, is_lost_race
+from tests.faults.seat_checks import OF_SEATS
 from tests.faults.session_ends import SETS_PASSWORD, SessionEnds
 
 LONGEST_SECONDS = 12.0
@@ -236,7 +237,7 @@ def _may_not_be(login: Call, writes: list[_Write]) -> bool:
 def _ended_sessions_stay_ended(history: History) -> Iterator[str]:
     sessions = SessionEnds(history)
     for call in history.calls:
-        uses = (Action.REFRESH, Action.ME, Action.MAKE_CODE, *SETS_PASSWORD)
+        uses = (Action.REFRESH, Action.ME, Action.MAKE_CODE, Action.TICKET, *SETS_PASSWORD)
         if call.done and call.kind in uses:
             end = sessions.surely_ended(call)
             if end is not None and end.intent != call.intent:
@@ -322,4 +323,5 @@ PROPERTIES: dict[str, Callable[[History], Iterator[str]]] = {
     "unknown outcomes converge": _unknown_outcomes_converge,
     "guesses are bounded": guesses_are_bounded,
     **OF_OPERATORS,
+    **OF_SEATS,
 }

@@ -16,6 +16,7 @@ from tests.faults.history import History
 from tests.faults.moderators import Moderator
 from tests.faults.recoverers import Recoverer
 from tests.faults.run import Play, Run
+from tests.faults.seat_takers import GameServers
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
 from tests.faults.visitors import Visitor, look_at_the_end
@@ -50,10 +51,12 @@ def play(servers: Servers, tmp_path: Path) -> Play:
         try:
             fault.prepare(run)
             players = [one(run, beliefs, seed) for seed, one in enumerate(PLAYERS, 1)]
+            games = GameServers(run)
             run.begin(
                 *(player.live for player in players),
                 Moderator(run, players, 77).work,
                 Guesser(run, 99).guess,
+                *games.parts(players),
                 lambda: watch(run),
             )
             fault.inject(run)
@@ -62,7 +65,7 @@ def play(servers: Servers, tmp_path: Path) -> Play:
             run.settle(settling)
             look_at_the_end(run, beliefs, looks)
             sys.stdout.write("\n".join(run.workers.log_lines(" 503 ")))  # shown if a test fails
-            return run.history()
+            return run.history(**games.recorded())
         finally:
             run.stop()
             secrets_line.stop()

@@ -21,6 +21,7 @@ from tests.faults.line import Cut
 from tests.faults.operator_checks import operations_not_tried
 from tests.faults.recovery_checks import recoveries_not_tried
 from tests.faults.run import BACK_SECONDS, WORKERS, Run
+from tests.faults.seat_checks import seats_not_tried
 from tests.faults.secrets_line import Trouble
 from tests.faults.workers import KEYS_SECONDS
 
@@ -53,6 +54,7 @@ def nothing(run: Run) -> None:
         *limits_not_reached(run.calls),
         *recoveries_not_tried(run.calls),
         *operations_not_tried(run.calls),
+        *seats_not_tried(run.seats),
     ]:
         assert time.monotonic() < end, f"too few of these: {', '.join(untried)}"
         run.play(0.5)

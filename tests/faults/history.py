@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from auth.store.records import EventKind
+from tests.faults.seats import Fed, Polled, Seat, Wrote
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -35,6 +36,9 @@ class Action(StrEnum):
     SUSPEND = "suspend"
     LIFT = "lift a suspension"
     SIGN_OUT = "sign out a player"
+    TICKET = "get a ticket"
+    REDEEM = "redeem a ticket"
+    POLL = "poll the feed"
 
 
 BY_OPERATOR = (Action.SUSPEND, Action.LIFT, Action.SIGN_OUT)
@@ -71,6 +75,9 @@ class Call:
     account: str = ""
     session: str = ""
     token: str = ""
+    server: str = ""  # the name of a game server
+    redeemer: str = ""  # which of the game servers, by its key
+    ticket: str = ""
     # The answer.
     gave_account: str = ""
     gave_session: str = ""
@@ -78,7 +85,9 @@ class Call:
     gave_access: str = ""
     gave_recovery: str = ""
     gave_name: str = ""
-    answer: str = ""  # to an operator, as JSON
+    gave_ticket: str = ""
+    gave_fence: int = 0
+    answer: str = ""  # to an operator or a poll, as JSON
     # Whether it was refused because an operator came between its effect and its answer, perhaps.
     refused_late: bool = False
 
@@ -142,6 +151,10 @@ class History:
     events: tuple[Happened, ...] = ()
     windows: tuple[Window, ...] = ()
     no_operators: tuple[Window, ...] = ()  # spans in which operators' commands may fail
+    seats: tuple[Seat, ...] = ()
+    polls: tuple[Polled, ...] = ()
+    writes: tuple[Wrote, ...] = ()
+    fed: tuple[Fed, ...] = ()
     steps_back: int = 0  # how often the handlers' clock was set back
 
     @property

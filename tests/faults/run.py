@@ -22,8 +22,10 @@ from tests.faults.answers import read, read_by_operator
 from tests.faults.history import Action, Call, History, Window
 from tests.faults.line import Line
 from tests.faults.rows import rows_at_the_end
+from tests.faults.seats import Seat
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
+from tests.faults.steps import Steps
 from tests.faults.workers import PATIENCE_SECONDS, Answer, Event, Worker, Workers
 from tests.play.events import http_event
 from tests.play.sources import created_tables
@@ -51,6 +53,7 @@ class Run:
         self.secret = servers.database.application
         self.secret_id = f"faults/database-{next(_numbers)}"
         self.calls: list[Call] = []
+        self.seats: list[Seat] = []  # that were closed
         self.stopping = threading.Event()
         self.together = ThreadPoolExecutor(16)
         self._clock = RunClock()
@@ -60,6 +63,7 @@ class Run:
         self._give_up_at = 0.0
         self._intents = itertools.count(1)
         self._under_way: dict[Worker, float] = {}
+        self.steps = Steps(self._clock.now, lambda: list(self._under_way.values()))
         self._threads: list[threading.Thread] = []
         self._errors: list[BaseException] = []
         self._line: Line | None = None
@@ -70,6 +74,7 @@ class Run:
             "AWS_ENDPOINT_URL": secrets_line.endpoint,
             "DATABASE_SECRET_ID": self.secret_id,
             "OPERATOR_ROLE": "support",
+            "POLL_AFTER_SECONDS": "1",
         }
         self.workers = Workers(environment, self._clock.ahead, folder, build)
 
@@ -151,9 +156,14 @@ class Run:
 
     def step_clock(self, seconds: float) -> None:
         """Set the clock of all handlers."""
-        self._clock.step(seconds)
+        with self.steps.step():
+            self._clock.step(seconds)
 
     # Used by players
+
+    def now(self) -> float:
+        """Return the seconds since the run began."""
+        return self._clock.now()
 
     def new_intent(self) -> int:
         """Return the number of a new intent."""
@@ -170,6 +180,7 @@ class Run:
         bearer: str = "",
         key: str = "",
         address: str,
+        query: str = "",
         **facts: str,
     ) -> Call:
         """Send one request, and record its outcome together with `facts`.
@@ -182,7 +193,7 @@ class Run:
         if key:
             headers["Idempotency-Key"] = key
         text = None if body is None else json.dumps(body)
-        event = http_event(method, path, text, headers, address)
+        event = http_event(method, path, text, headers, address, query)
         return self._record(
             event, read, kind=kind, intent=intent, key=key, address=address, **facts
         )
@@ -242,10 +253,12 @@ class Run:
         if self._errors:
             raise self._errors[0]
 
-    def history(self) -> History:
-        """Return the history, with what is in the database now."""
+    def history(self, **recorded: Any) -> History:
+        """Return the history, with what others recorded and what is in the database now."""
         return History(
             calls=tuple(self.calls),
+            seats=tuple(self.seats),
+            **recorded,
             **rows_at_the_end(self.database),
             windows=(*self._windows, Window(self._window_began, self._clock.now())),
             no_operators=tuple(self._no_operators),
