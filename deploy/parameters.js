@@ -48,23 +48,6 @@ const wrongWords = (value) => {
   return lines
 }
 
-// Returns the throttles that let players sign in faster than game servers may redeem their tickets.
-const lateRedemptions = (params) => {
-  const lines = []
-  for (const much of ['PerSecond', 'AtOnce']) {
-    const redeemed = params[`gameServers${much}`]
-    for (const name of [`signIns${much}`, `guests${much}`]) {
-      if (Number(redeemed) < Number(params[name])) {
-        lines.push(
-          `gameServers${much} is ${redeemed}, less than ${name} (${params[name]}): players would sign in faster` +
-            ' than game servers may redeem their tickets',
-        )
-      }
-    }
-  }
-  return lines
-}
-
 // Returns the contradictions within a stage's parameters, one line each.
 const contradictions = (params) => {
   const lines = []
@@ -112,7 +95,7 @@ const contradictions = (params) => {
       lines.push(`${name} is ${value}: give ${least} to ${greatest} seconds`)
     }
   }
-  lines.push(...lateRedemptions(params), ...wrongWords(params.passwordWords ?? ''))
+  lines.push(...wrongWords(params.passwordWords ?? ''))
   const most = Math.floor((Number(params.databaseConnections) - SPARE_CONNECTIONS) / 2)
   if (String(params.reserveConcurrency) === 'true' && Number(params.concurrency) > most) {
     lines.push(

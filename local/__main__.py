@@ -34,26 +34,26 @@ LOG_LINE = re.compile(r"\d\d:\d\d:\d\d (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 
 RUNNING = """
 Game Login is running on {url} ({database} on port {port}; logs are in .local/stack).
-{game}Try it from another terminal:
+Try it from another terminal:
 
   curl {url}/login -H 'Content-Type: application/json' \\
     -d '{{"username": "{username}", "password": "{password}"}}'
 
-Help a player, as support staff do, from the same folder:
+{game}Help a player, as support staff do, from the same folder:
 
   {python} -m operate players show {username}
   {python} -m operate suspend {username} --for 7d --message Cheating
+  {python} -m operate lift {username}
 
 Press Ctrl-C to stop. Accounts are kept until you run `make reset`. Requests:
 """
 
 GAME_RUNNING = """The example game server is on {game_url} (clients/game_server/socket_server.py).
-It has a server key, so it is told within about 2 s that a player was suspended. Play in a second
-terminal, and suspend the player in a third:
+Play there, and suspend the player meanwhile, as below: within about 2 s the player is out, and
+reads why.
 
-  {python} -m operate.chat --port {port} --game-port {game_port}
-  {python} -m operate suspend {username} --for 1h --message Cheating --yes --reason "to try it"
-  {python} -m operate lift {username} --reason "to try it"
+  {python} clients/game_server/socket_client.py {username} '{password}' \\
+    --backend {url} --server {game_url}
 
 """
 
@@ -124,7 +124,7 @@ def run(port: int, game_port: int | None = None) -> None:
             running.callback(game.stop)
             with step("starting the game server"):
                 game.start()
-        _say_what_to_try(stack, offline.url, port, game)
+        _say_what_to_try(stack, offline.url, game)
         running.callback(say, "stopping")
         _follow(stack, offline, game)
 
@@ -138,12 +138,11 @@ def _game_server(port: int, stack: Stack, offline: Offline) -> GameServer:
     return GameServer(port, STACK_FOLDER, offline.url, {**stack.environment(), SERVER_KEY: key})
 
 
-def _say_what_to_try(stack: Stack, url: str, port: int, game: GameServer | None) -> None:
+def _say_what_to_try(stack: Stack, url: str, game: GameServer | None) -> None:
     names = {"username": USERNAME, "password": PASSWORD, "python": ".venv/bin/python"}
     tries = ""
     if game is not None:
-        game_port = game.url.rpartition(":")[2]
-        tries = GAME_RUNNING.format(game_url=game.url, port=port, game_port=game_port, **names)
+        tries = GAME_RUNNING.format(game_url=game.url, url=url, **names)
     database = stack.database
     say(RUNNING.format(url=url, database=database.title, port=database.port, game=tries, **names))
 

@@ -89,12 +89,6 @@ def test_the_table_is_consistent(table: dict[str, Parameters]) -> None:
         ({"pollAfterSeconds": "61"}, "pollAfterSeconds is 61: give 1 to 60 seconds"),
         ({"pollAfterSeconds": "1.5"}, "pollAfterSeconds is 1.5: give 1 to 60 seconds"),
         ({"pollAfterSeconds": ""}, "pollAfterSeconds is : give 1 to 60 seconds"),
-        (
-            {"gameServersPerSecond": "19"},
-            "gameServersPerSecond is 19, less than guestsPerSecond (20): players would sign in",
-        ),
-        ({"signInsPerSecond": 50}, "gameServersPerSecond is 40, less than signInsPerSecond (50)"),
-        ({"guestsAtOnce": "100"}, "gameServersAtOnce is 80, less than guestsAtOnce (100)"),
         ({"guestDays": None}, "guestDays is null: give a whole number"),
         ({"sessionHistoryDays": "30 days"}, "sessionHistoryDays is 30 days: give a whole number"),
         ({"guestsAlarmPerHour": "many"}, "guestsAlarmPerHour is many: give a whole number"),
@@ -128,7 +122,6 @@ def test_contradiction(table: dict[str, Parameters], changes: Parameters, line: 
         {"ticketSeconds": 300},
         {"pollAfterSeconds": 1},
         {"pollAfterSeconds": "60"},
-        {"gameServersPerSecond": "20"},
     ],
 )
 def test_guests(table: dict[str, Parameters], changes: Parameters) -> None:

@@ -14,7 +14,14 @@ from tests.unit.test_pins import statements
 SOURCE = ROOT / "clients" / "game_server"
 MODULES = {
     *("feed_events", "inventory", "login_backend", "player_tokens", "redeeming", "revocations"),
-    *("socket_entrance", "socket_lobby", "socket_messages", "socket_seats", "socket_server"),
+    *(
+        "socket_client",
+        "socket_entrance",
+        "socket_lobby",
+        "socket_messages",
+        "socket_seats",
+        "socket_server",
+    ),
 }
 # What pip calls for a folder, in a copy: it leaves files there.
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
