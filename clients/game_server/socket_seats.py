@@ -32,7 +32,7 @@ class Seat:
     fence: int | None = None
     ends_at: float = 0.0  # seconds since 1970
     ends_by: float = 0.0  # of the monotonic clock, in case the other one is set back
-    renewed_from: float | None = None  # after a reset: the next ticket must have been issued later
+    reset_at: float | None = None  # the next ticket must have been issued later
     lost: Refused | None = None  # why, once the player has lost the seat
 
     def take(self, player: Player) -> None:
@@ -43,8 +43,8 @@ class Seat:
             age = max(0.0, time.time() - player.issued_at)
             self.ends_at = time.time() + SEAT_SECONDS - age
             self.ends_by = time.monotonic() + SEAT_SECONDS - age
-        elif self.renewed_from is None or player.issued_at > self.renewed_from:
-            self.renewed_from, self.ends_at, self.ends_by = None, FOREVER, FOREVER
+        elif self.reset_at is None or player.issued_at > self.reset_at:
+            self.reset_at, self.ends_at, self.ends_by = None, FOREVER, FOREVER
 
     def must_renew(self, reset_at: float, seconds: float) -> bool:
         """Let the seat end, unless a ticket comes that was issued after the feed's reset.
@@ -52,9 +52,9 @@ class Seat:
         The feeds of a server's other names tell of the same reset later: what counts is the first
         time. Return whether a ticket is needed now, and was not before.
         """
-        if self.renewed_from is not None or self.player.issued_at > reset_at:
+        if self.reset_at is not None or self.player.issued_at > reset_at:
             return False
-        self.renewed_from = reset_at
+        self.reset_at = reset_at
         self.ends_by = time.monotonic() + seconds
         return True
 

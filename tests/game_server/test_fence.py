@@ -8,23 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from inventory import Inventory
 from websockets.asyncio.client import ClientConnection
 
 from local.game_server import GameServer
-from local.stack import Stack
-from tests.conftest import Tables
 from tests.game_server.connections import closed, connected, receive, registered, send
-from tests.game_server.keyed import HttpBackend, keyed_game, running_backend
+from tests.game_server.keyed import HttpBackend, keyed_game
 from tests.play.game_servers import new_key
-
-
-@pytest.fixture
-def backend(stack: Stack, tables: Tables, tmp_path: Path) -> Iterator[HttpBackend]:
-    """Return the backend behind HTTP."""
-    with running_backend(stack, tmp_path) as backend:
-        yield backend
 
 
 @contextmanager
