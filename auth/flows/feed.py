@@ -42,6 +42,7 @@ KINDS = (
     EventKind.CONNECTION_SUPERSEDED,
 )
 NO_GENERATION = bytes(8)
+MAX_SEQ = 2**63 - 1
 
 _CURSOR = struct.Struct(">8sQQQ")
 _GENERATION = struct.Struct(">8sQQ")  # as stored in `state`
@@ -158,8 +159,10 @@ class Feed:
     def _page(self, cursor: Cursor, stretch: Stretch, server: str | None, now: datetime) -> Page:
         begin = cursor.handed_out or cursor.settled
         end = stretch.last or begin
-        # After the stretch was read: every row in it, and those that were committed since.
-        found = self._table.events(begin, end, KINDS, PAGE + 1) if end > begin else []
+        # After the stretch was read: every row in it, and those that were committed since. One of
+        # them may be an account's deletion, which has taken rows of the stretch away.
+        to = MAX_SEQ if stretch.is_whole else end
+        found = self._table.events(begin, to, KINDS, PAGE + 1) if end > begin else []
         if is_full := len(found) > PAGE:
             found = found[:PAGE]
             end = found[-1].seq
