@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -19,7 +19,7 @@ from auth.flows import feed
 from auth.flows.feed import KINDS, SETTLED_AFTER, Feed
 from auth.settings import Settings
 from auth.store.events import recorded
-from auth.store.feed import FeedTable, NumberedEvent
+from auth.store.feed import FeedTable, NumberedEvent, Stretch
 from auth.store.records import EVENT, Event, EventKind, ServerKey
 from auth.times import system_clock
 from local.stack import Stack
@@ -31,6 +31,7 @@ from tests.play.event_writers import (
     HurriedTime,
     ended_session,
 )
+from tests.play.players import Player
 
 WRITERS = 200
 SPEED = 15.0  # times the machine's time
@@ -220,6 +221,35 @@ def test_a_quiet_hour(many: ManyWriters, application: Callable[[], Connection]) 
     assert reader.poll() == 2
     first.drop()
     second.drop()
+
+
+class SlowFeedTable(FeedTable):
+    """A feed's table; something happens between the two statements of a page."""
+
+    def __init__(self, database: Database, meanwhile: Callable[[], None]) -> None:
+        super().__init__(database)
+        self._meanwhile = meanwhile
+
+    def stretch(self, after: int, old_until: datetime, limit: int) -> Stretch:
+        """Return the next rows, and let something happen."""
+        stretch = super().stretch(after, old_until, limit)
+        self._meanwhile()
+        return stretch
+
+
+def test_a_deletion_meanwhile(databases: list[Database], tables: Tables, player: Player) -> None:
+    """A page that loses an account's events to its deletion has the event of the deletion."""
+    assert player.log_out(everywhere=True).status == 200
+    assert player.log_in().status == 200
+
+    def delete() -> None:
+        assert player.delete().status == 200
+
+    table = SlowFeedTable(databases[0], delete)
+    reader = FeedReader(Feed(table, 2, system_clock), databases[0])
+    assert reader.poll() == 1
+    (copies,) = reader.delivered.values()
+    assert copies[0].event.kind == EventKind.ACCOUNT_PURGED
 
 
 def test_the_slowest_requests(many: ManyWriters, application: Callable[[], Connection]) -> None:
