@@ -193,14 +193,22 @@ def _fence_not_raised() -> None:
 
 
 def _suspension_not_told() -> None:
-    def suspend(
+    """Have suspensions, and the lifts that would tell the same, recorded as what is no news."""
+    suspend, lift = AccountTable.suspend, AccountTable.lift
+
+    def silent(event: Event) -> Event:
+        return replace(event, kind=EventKind.RECOVERY_CODE_MADE)
+
+    def suspend_silently(
         table: AccountTable, account: Account, until: datetime, reason: str, event: Event
     ) -> bool:
-        silent = replace(event, kind=EventKind.RECOVERY_CODE_MADE)
-        return suspend_(table, account, until, reason, silent)
+        return suspend(table, account, until, reason, silent(event))
 
-    suspend_ = AccountTable.suspend
-    AccountTable.suspend = suspend  # type: ignore[assignment,method-assign]
+    def lift_silently(table: AccountTable, account: Account, event: Event) -> bool:
+        return lift(table, account, silent(event))
+
+    AccountTable.suspend = suspend_silently  # type: ignore[assignment,method-assign]
+    AccountTable.lift = lift_silently  # type: ignore[assignment,method-assign]
 
 
 def _loss_not_told() -> None:
@@ -269,7 +277,7 @@ BROKEN_BUILDS = {
         "a fence that does not rise", _fence_not_raised, ("fences rise",)
     ),
     "suspension not told": BrokenBuild(
-        "a suspension that game servers are not told of",
+        "a suspension, and its end, that game servers are not told of",
         _suspension_not_told,
         ("ended players lose their seats",),
     ),

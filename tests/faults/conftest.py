@@ -43,7 +43,12 @@ def play(servers: Servers, tmp_path: Path) -> Play:
     """Return a function that plays while a fault is injected, and returns the history."""
 
     def play(
-        fault: Fault, build: str = "", settling: float = SETTLING_SECONDS, looks: int = LOOKS
+        fault: Fault,
+        build: str = "",
+        settling: float = SETTLING_SECONDS,
+        looks: int = LOOKS,
+        *,
+        connecting: bool = True,
     ) -> History:
         secrets_line = SecretsLine(servers.secrets_address)
         run = Run(servers, secrets_line, tmp_path / "run", build)
@@ -56,7 +61,7 @@ def play(servers: Servers, tmp_path: Path) -> Play:
                 *(player.live for player in players),
                 Moderator(run, players, 77).work,
                 Guesser(run, 99).guess,
-                *games.parts(players),
+                *(games.parts(players) if connecting else ()),
                 lambda: watch(run),
             )
             fault.inject(run)
@@ -65,7 +70,7 @@ def play(servers: Servers, tmp_path: Path) -> Play:
             run.settle(settling)
             look_at_the_end(run, beliefs, looks)
             sys.stdout.write("\n".join(run.workers.log_lines(" 503 ")))  # shown if a test fails
-            return run.history(**games.recorded())
+            return run.history(**games.recorded() if connecting else {})
         finally:
             run.stop()
             secrets_line.stop()

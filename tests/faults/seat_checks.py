@@ -126,16 +126,29 @@ def polls_are_answered(history: History) -> Iterator[str]:
     """Yield each poll that told later than it should, while the backend served.
 
     The time counts from the last poll that succeeded. So no seat is open for longer than the pause
-    between polls and half a second more.
+    between polls and half a second more; if other calls are slow at that time, a poll may be too.
     """
     for polls in _polls_of(history).values():
         for before, poll in itertools.pairwise(polls):
+            most = before.pause + poll.late + ANSWER_SECONDS
             served = any(
                 window.began <= before.began and poll.ended <= window.ended
                 for window in history.windows
             )
-            if served and poll.ended - before.ended > before.pause + poll.late + ANSWER_SECONDS:
+            if served and poll.ended - before.ended > most + _slowest_during(poll, history):
                 yield f"{poll.redeemer} polled from {poll.began:.2f} to {poll.ended:.2f} s"
+
+
+def _slowest_during(poll: Polled, history: History) -> float:
+    """Return the time of the slowest answer to another call at the time of a poll."""
+    return max(
+        (
+            call.ended - call.began
+            for call in history.calls
+            if call.kind != Action.POLL and call.began < poll.ended and poll.began < call.ended
+        ),
+        default=0.0,
+    )
 
 
 def _taken(seat: Seat, redeemed: Iterable[Redeemed], before: float) -> Redeemed | None:

@@ -14,6 +14,7 @@ from tests.faults.faults import APPLICATION, Fault, cut, nothing, through_line
 from tests.faults.history import BY_OPERATOR, Action, grouped
 from tests.faults.players import Actor, new_name, new_password
 from tests.faults.run import Play, Run
+from tests.faults.seat_checks import OF_SEATS
 from tests.faults.servers import Servers
 
 SEATS = 12
@@ -145,7 +146,8 @@ def test_broken_build(
 ) -> None:
     """The checker rejects a backend with this mistake, for the right reason."""
     broken, fault = BROKEN_BUILDS[build], FAULTS[build]
-    history = play(fault, build, settling=5.0, looks=30)
+    connecting = bool(OF_SEATS.keys() & set(broken.caught_by))
+    history = play(fault, build, settling=5.0, looks=30, connecting=connecting)
     found = {violation.of for violation in violations(history)}
     caught = sorted(found & set(broken.caught_by))
     verdict = f"caught: {', '.join(caught)}" if caught else f"NOT CAUGHT ({', '.join(found)})"

@@ -10,6 +10,7 @@ from tests.faults.seat_checks import OF_SEATS, seats_not_tried
 from tests.faults.seats import NEVER, RESET, Fed, GameStore, Polled, Seat, Told, Wrote
 from tests.faults.test_checker import ADA, call, change, found, refresh, registration
 
+TOLD_IN_TIME = "game servers are told in time"
 EU, US = "eu-1:7777", "us-1:7777"
 OUT = call(Action.LOG_OUT, 5, **ADA)
 REVOKED = Told("e1", "session-revoked", "a1", "s1")
@@ -98,6 +99,14 @@ def test_a_server_that_cannot_poll() -> None:
     assert not played(seats=(seat(1.3, 40.2, REVOKED),), polls=polls(4, 40, told={40: REVOKED}))
     late = (*polls(4), Polled(EU, EU, 4.9, 9.0, 1.0, 0.0, (REVOKED,)), *polls(10))
     assert not played(seats=(seat(1.3, 9.1, REVOKED),), polls=late)
+
+
+def test_a_slow_hour() -> None:
+    """A poll may be as slow as other calls at its time, and half a second slower."""
+    slow = (Polled(EU, EU, 4.0, 4.1, 1.0, 0.0), Polled(EU, EU, 5.1, 6.0, 1.0, 0.0, (REVOKED,)))
+    assert played(polls=(*slow, *polls(7)), windows=(Window(3, 9),)) == {TOLD_IN_TIME}
+    health = call(Action.HEALTH, 5, took=0.8)
+    assert not played(health, polls=(*slow, *polls(7)), windows=(Window(3, 9),))
 
 
 def test_a_lost_answer() -> None:
@@ -191,9 +200,7 @@ def planted() -> dict[str, list[set[str]]]:
             played(seats=(S1, seat(6.3)), polls=polls(4, 6, 7, told={6: REVOKED})),
             moved(seats=(seat(1.3, fence=120), seat(2.1, server=US, fence=200))),
         ],
-        "game servers are told in time": [
-            played(**up, polls=(*punctual, *polls(6, told={6: REVOKED})))
-        ],
+        TOLD_IN_TIME: [played(**up, polls=(*punctual, *polls(6, told={6: REVOKED})))],
         "no seat ends without a cause": [
             found(
                 registration(), T1, R1, seats=(S1,), polls=polls(6, told={6: REVOKED}), fed=(FED,)
