@@ -56,12 +56,14 @@ def play(servers: Servers, tmp_path: Path) -> Play:
         try:
             fault.prepare(run)
             players = [one(run, beliefs, seed) for seed, one in enumerate(PLAYERS, 1)]
-            games = GameServers(run)
+            games = GameServers(run) if connecting else None
+            if games:
+                run.observed = games.observed
             run.begin(
                 *(player.live for player in players),
                 Moderator(run, players, 77).work,
                 Guesser(run, 99).guess,
-                *(games.parts(players) if connecting else ()),
+                *(games.parts(players) if games else ()),
                 lambda: watch(run),
             )
             fault.inject(run)
@@ -70,7 +72,9 @@ def play(servers: Servers, tmp_path: Path) -> Play:
             run.settle(settling)
             look_at_the_end(run, beliefs, looks)
             sys.stdout.write("\n".join(run.workers.log_lines(" 503 ")))  # shown if a test fails
-            return run.history(**games.recorded() if connecting else {})
+            if games:
+                games.finish()
+            return run.history()
         finally:
             run.stop()
             secrets_line.stop()

@@ -54,7 +54,7 @@ def nothing(run: Run, *, seats: bool = False) -> None:
         *limits_not_reached(run.calls),
         *recoveries_not_tried(run.calls),
         *operations_not_tried(run.calls),
-        *(seats_not_tried(run.seats) if seats else ()),
+        *(seats_not_tried(run.observed()["seats"]) if seats else ()),
     ]:
         assert time.monotonic() < end, f"too few of these: {', '.join(untried)}"
         run.play(0.5)

@@ -22,7 +22,6 @@ from tests.faults.answers import read, read_by_operator
 from tests.faults.history import Action, Call, History, Window
 from tests.faults.line import Line
 from tests.faults.rows import rows_at_the_end
-from tests.faults.seats import Seat
 from tests.faults.secrets_line import SecretsLine
 from tests.faults.servers import Servers
 from tests.faults.steps import Steps
@@ -53,7 +52,7 @@ class Run:
         self.secret = servers.database.application
         self.secret_id = f"faults/database-{next(_numbers)}"
         self.calls: list[Call] = []
-        self.seats: list[Seat] = []  # that were closed
+        self.observed: Callable[[], dict[str, Any]] = dict  # by game servers, for the history
         self.stopping = threading.Event()
         self.together = ThreadPoolExecutor(16)
         self._clock = RunClock()
@@ -253,12 +252,11 @@ class Run:
         if self._errors:
             raise self._errors[0]
 
-    def history(self, **recorded: Any) -> History:
-        """Return the history, with what others recorded and what is in the database now."""
+    def history(self) -> History:
+        """Return the history so far, with what is in the database now."""
         return History(
             calls=tuple(self.calls),
-            seats=tuple(self.seats),
-            **recorded,
+            **self.observed(),
             **rows_at_the_end(self.database),
             windows=(*self._windows, Window(self._window_began, self._clock.now())),
             no_operators=tuple(self._no_operators),

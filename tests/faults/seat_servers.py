@@ -23,6 +23,7 @@ class SeatServer:
     def __init__(self, run: Run, store: GameStore, name: str, label: str) -> None:
         self.name = name
         self.polls: list[Polled] = []
+        self._closed: list[Seat] = []
         self._run = run
         self._store = store
         self._label = label
@@ -34,6 +35,12 @@ class SeatServer:
         self._told: tuple[Told, ...] = ()  # by the pages before
         self._due = 0.0
         self._lock = threading.Lock()
+
+    @property
+    def seats(self) -> list[Seat]:
+        """Return all seats that it has, and those that it had."""
+        with self._lock:
+            return [*self._closed, *self._open.values()]
 
     # Redeeming
 
@@ -66,12 +73,12 @@ class SeatServer:
             ended = next((told for told in self._known.values() if seat.is_ended_by(told)), None)
             before = self._open.get(seat.account)
             if ended:
-                self._run.seats.append(seat.until(seat.opened, ended))
+                self._closed.append(seat.until(seat.opened, ended))
             elif before and before.fence > seat.fence:
-                self._run.seats.append(seat.until(seat.opened, REPLACED))
+                self._closed.append(seat.until(seat.opened, REPLACED))
             else:
                 if before:
-                    self._run.seats.append(before.until(seat.opened, REPLACED))
+                    self._closed.append(before.until(seat.opened, REPLACED))
                 self._open[seat.account] = seat
                 self._store.write(seat)
 
@@ -115,7 +122,6 @@ class SeatServer:
             end = self._run.now() + PATIENCE_SECONDS
             while self.poll() != POLL_AFTER_SECONDS:
                 assert self._run.now() < end, "the last poll fails"
-        self._run.seats += self._open.values()
 
     def _learn(self, page: Any, ended: float) -> None:
         """Keep what a page tells and is new, and close the seats that it ends."""
@@ -144,7 +150,7 @@ class SeatServer:
         """Close a seat, after a last write: a server that stood still for a while does that."""
         self._store.write(seat)
         del self._open[seat.account]
-        self._run.seats.append(seat.until(self._run.now(), cause))
+        self._closed.append(seat.until(self._run.now(), cause))
 
 
 def _add_key(run: Run) -> str:

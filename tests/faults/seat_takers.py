@@ -95,12 +95,16 @@ class GameServers:
         pollers = [*self._servers, self._rival]
         return [*(server.live for server in pollers), *(taker.live for taker in takers)]
 
-    def recorded(self) -> dict[str, Any]:
-        """Poll for the last time, and return what was recorded, by the names of the history."""
-        every = [*self._servers, self._rival]
-        for server in every:
+    def finish(self) -> None:
+        """Poll for the last time."""
+        for server in (*self._servers, self._rival):
             server.finish()
+
+    def observed(self) -> dict[str, Any]:
+        """Return what they recorded so far, by the names of the history."""
+        every = [*self._servers, self._rival]
         return {
-            "polls": tuple(poll for server in every for poll in server.polls),
+            "seats": tuple(seat for server in every for seat in server.seats),
+            "polls": tuple(poll for server in every for poll in tuple(server.polls)),
             "writes": tuple(self._store.writes),
         }
