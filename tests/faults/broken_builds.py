@@ -178,10 +178,10 @@ def _ticket_not_compared() -> None:
     try_ = Redemptions._try  # noqa: SLF001
 
     def try_any(
-        flow: Redemptions, standing: Standing, key: ServerKey, ticket: Ticket, now: datetime
+        flow: Redemptions, standing: Standing | None, key: ServerKey, ticket: Ticket, now: datetime
     ) -> Any:
-        last = standing.last
-        if last and last.key_id != key.id:
+        last = standing.last if standing else None
+        if standing and last and last.key_id != key.id:
             standing = replace(standing, last=replace(last, ticket=bytes(16)))
         return try_(flow, standing, key, ticket, now)
 
