@@ -22,6 +22,7 @@ from local.stack import Stack
 from tests.play.engines import RuledServer
 
 PATIENCE_SECONDS = 20.0
+MOST = "max_connections"
 GONE = 1094  # unknown thread id: the connection has closed
 
 
@@ -108,7 +109,9 @@ class Server(RuledServer):
         tls, taken = tls_context(str(self.ca_file)), list[Connection]()
         user, handlers = self.new_user("glutton"), self.application.username
         # The admin connects first: later, the refused handlers would compete for its connection.
-        with self.connect() as admin, self.set_to("max_connections", 10):
+        with self.connect() as admin:
+            (row,) = admin.run(Statement(f"SELECT @@GLOBAL.{MOST} AS usual"), PATIENCE_SECONDS).rows
+            admin.run(Statement(f"SET GLOBAL {MOST} = 10"), PATIENCE_SECONDS)
             try:
                 end = time.monotonic() + PATIENCE_SECONDS
                 while not taken or _connections_of(admin, handlers):
@@ -121,6 +124,8 @@ class Server(RuledServer):
             finally:
                 for connection in taken:
                     connection.drop()
+                # By the same connection: the server may not have noticed that others are free.
+                admin.run(Statement(f"SET GLOBAL {MOST} = {row['usual']}"), PATIENCE_SECONDS)
 
 
 def _connections_of(admin: Connection, *users: str) -> list[int]:
