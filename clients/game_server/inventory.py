@@ -3,7 +3,11 @@
 A server that was paused, or cut off from the network, may wake up and write what it remembers after
 the player went on playing elsewhere. The fence prevents that: it rises with each redeemed ticket,
 each write carries it, and the database refuses a smaller one than the last. Several servers can
-share the file if they are on one machine; with another database the statements are the same.
+share the file if they are on one machine.
+
+The statements are SQLite's. With another database, in one transaction: lock the player's row with
+`SELECT fence ... FOR UPDATE`, compare the fences yourself, then write. Do not count on the number
+of affected rows: MySQL leaves out rows that already have the new values.
 """
 
 import json
@@ -23,7 +27,7 @@ CREATE TABLE IF NOT EXISTS inventories (
 
 
 class Fenced(Exception):
-    """The player has gone to another connection: this one may write nothing more."""
+    """The player has gone to another connection: write nothing more, and close this one."""
 
 
 class Inventory:
@@ -51,9 +55,12 @@ class Inventory:
                 "INSERT OR IGNORE INTO inventories (account_id, items, fence) VALUES (?, '[]', ?)",
                 (account_id, fence),
             )
-            items = self._items(account_id)
-            self._write(account_id, fence, items)
-            return items
+            # The fence goes first: what is read after it, no earlier connection can change.
+            self._must_change(
+                "UPDATE inventories SET fence = ? WHERE account_id = ? AND fence <= ?",
+                (fence, account_id, fence),
+            )
+            return self._items(account_id)
 
     def take(self, account_id: str, fence: int, item: str) -> list[str]:
         """Give a player an item, unless there are too many; return all items.
@@ -63,7 +70,10 @@ class Inventory:
         """
         with self._writing():
             items = [*self._items(account_id), item][:MAX_ITEMS]
-            self._write(account_id, fence, items)
+            self._must_change(
+                "UPDATE inventories SET items = ?, fence = ? WHERE account_id = ? AND fence <= ?",
+                (json.dumps(items), fence, account_id, fence),
+            )
             return items
 
     def close(self) -> None:
@@ -76,10 +86,11 @@ class Inventory:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")  # fails if another process reads for too long
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # some failures have ended it already
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def _items(self, account_id: str) -> list[str]:
         row = self._connection.execute(
@@ -88,10 +99,6 @@ class Inventory:
         items: list[str] = json.loads(row[0]) if row else []
         return items
 
-    def _write(self, account_id: str, fence: int, items: list[str]) -> None:
-        changed = self._connection.execute(
-            "UPDATE inventories SET items = ?, fence = ? WHERE account_id = ? AND fence <= ?",
-            (json.dumps(items), fence, account_id, fence),
-        ).rowcount
-        if not changed:
+    def _must_change(self, statement: str, values: tuple[str | int, ...]) -> None:
+        if not self._connection.execute(statement, values).rowcount:
             raise Fenced
