@@ -1,6 +1,7 @@
 """The feed's pages and events: what the backend tells about players, and whose seat that ends."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,19 +107,26 @@ def read_page(content: Mapping[str, Any]) -> Page:
         ValueError: it is no page.
     """
     events, cursor, more = content.get("events"), content.get("cursor"), content.get("more")
-    poll_after = content.get("poll_after")
     if not (isinstance(events, list) and isinstance(cursor, str) and isinstance(more, bool)):
         raise ValueError("the feed's answer has no events, cursor or more")  # noqa: TRY004  # a bad answer
-    if type(poll_after) not in {int, float}:
-        raise ValueError("the feed's answer has no poll_after")
     return Page(
         [event for event in map(_event, events) if event is not None],
         cursor,
         more,
-        float(poll_after or 0),
+        _finite(content.get("poll_after")),
         seconds_of(content.get("server_time")),
         reset=content.get("reset") is True,
     )
+
+
+def _finite(value: Any) -> float:
+    try:
+        number = float(value) if type(value) in {int, float} else math.nan
+    except OverflowError:
+        number = math.nan
+    if not math.isfinite(number):  # Python reads NaN and 1e999 in JSON, too
+        raise ValueError("the feed's answer has no poll_after")
+    return number
 
 
 def seconds_of(text: object) -> float:

@@ -56,7 +56,6 @@ class Lobby:
         self._seats: list[Seat] = []
         self._allowances: dict[str, Allowance] = {}  # by account id; kept for a while after leaving
         self._closing: set[asyncio.Task[None]] = set()
-        self._reset_at = 0.0
 
     def follow(self, feeds: Iterable[AsyncRevocations]) -> None:
         """Obey feeds that call `on_event` and `on_reset`: one for each name of the server."""
@@ -167,9 +166,10 @@ class Lobby:
                 text = one_line(text_in(message, "text"))[:MAX_CHAT_LENGTH]
                 if text:
                     self._tell_all({"type": "chat", "name": seat.player.name, "text": text})
-            elif message["type"] == "take" and self._inventory is not None:
+            elif message["type"] == "take":
                 item = one_line(text_in(message, "item"))[:MAX_ITEM_LENGTH]
-                await self._show_items(seat, self._inventory.take, item)
+                if self._inventory is not None:  # a server restarted without a key ignores it
+                    await self._show_items(seat, self._inventory.take, item)
             else:
                 raise Refused(BAD_MESSAGE, "unknown type of message")
 
@@ -200,14 +200,20 @@ class Lobby:
             elif event.renames(seat.player) and event.username:
                 self._seat(seat, replace(seat.player, name=event.username))
 
-    def on_reset(self, at: float) -> None:
+    def on_reset(self, _at: float) -> None:
         """Let all players stay only with a new ticket."""
-        self._reset_at = at
         self._ask_to_renew(self._seats)
 
     def _ask_to_renew(self, seats: list[Seat]) -> None:
         """Ask those for a new ticket whose last one is from before the last reset."""
-        asked = [seat for seat in seats if seat.must_renew(self._reset_at, RESET_SECONDS)]
+        asked = [
+            seat
+            for seat in seats
+            for feed in self._feeds
+            if feed.must_renew(seat.player) and seat.must_renew(feed.reset_at, RESET_SECONDS)
+        ]
+        if not asked:
+            return
         message = json.dumps({"type": "renew", "seconds": round(RESET_SECONDS - CLOCKS_SECONDS)})
         loop, connections = asyncio.get_running_loop(), [seat.connection for seat in asked]
         loop.call_later(CLOCKS_SECONDS, broadcast, connections, message)

@@ -16,7 +16,7 @@ SUSPENDED = 4403
 NO_TICKET = 4408
 REPLACED = 4409  # the same account connected elsewhere: do not reconnect automatically
 TOO_MANY_MESSAGES = 4429
-TRY_LATER = 1013  # the public keys cannot be read yet
+TRY_LATER = 1013  # the public keys cannot be read yet, or tickets not redeemed now
 
 MESSAGES_PER_SECOND = 5.0
 MESSAGES_AT_ONCE = 10.0

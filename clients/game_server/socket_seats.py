@@ -39,7 +39,7 @@ class Seat:
         """Let the player of a new ticket sit here: until ten minutes after its issue, or longer."""
         self.player = player
         if self.fence is None:
-            # Whoever issued a ticket in our future has a clock that is ahead of ours.
+            # If `iat` is in our future, the backend's clock is ahead of ours.
             age = max(0.0, time.time() - player.issued_at)
             self.ends_at = time.time() + SEAT_SECONDS - age
             self.ends_by = time.monotonic() + SEAT_SECONDS - age

@@ -66,6 +66,16 @@ def answer_health_check(connection: ServerConnection, request: Request) -> Respo
     return connection.respond(HTTPStatus.OK, "OK\n") if path == HEALTH_PATH else None
 
 
+def log_end_of_polling(task: asyncio.Task[None]) -> None:
+    """Log that a feed is not polled any more, unless we have stopped that ourselves."""
+    if not task.cancelled():
+        logger.critical(
+            "the feed is no longer polled: players who are suspended or signed out stay;"
+            " restart the server",
+            exc_info=task.exception(),
+        )
+
+
 @asynccontextmanager
 async def listening(
     tokens: PlayerTokens, host: str, port: int, key: WithKey | None = None
@@ -81,6 +91,8 @@ async def listening(
         ]
     lobby.follow(feeds)
     polling = [asyncio.create_task(feed.run()) for feed in feeds]
+    for task in polling:
+        task.add_done_callback(log_end_of_polling)
     serving = serve(
         lobby.handle,
         host,

@@ -42,8 +42,10 @@ def running_game(
     with JwksServer(published_keys()) as backend:
         game = kind(free_port(), folder, backend.url, stack.environment())
         game.start()
-        yield game
-        game.stop()
+        try:
+            yield game
+        finally:
+            game.stop()
     log = game.log.read_text()
     assert "Traceback" not in log
     assert "eyJ" not in log, "a token is in the log"

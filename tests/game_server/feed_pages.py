@@ -26,7 +26,7 @@ class Holder:
 def event(kind: str, account_id: str = ADA, **members: object) -> dict[str, Any]:
     """Return an event with an id of its own, unless it is given."""
     number = next(_numbers)
-    head = {"id": f"event-{number}", "at": "2026-11-28T12:00:01.250Z", "type": kind}
+    head = {"id": f"event-{number}", "at": "2026-11-28T12:00:01Z", "type": kind}
     return {**head, "account_id": account_id, **members}
 
 

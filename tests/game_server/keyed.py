@@ -44,8 +44,10 @@ def running_backend(stack: Stack, folder: Path) -> Iterator[HttpBackend]:
     """Run the backend."""
     backend = HttpBackend(stack, folder)
     backend.start()
-    yield backend
-    backend.stop()
+    try:
+        yield backend
+    finally:
+        backend.stop()
 
 
 @contextmanager
@@ -55,8 +57,10 @@ def keyed_game(
     """Run a game server with a key; expect neither a token nor the key in its log."""
     game = kind(free_port(), folder, backend.url, backend.environment | {SERVER_KEY: key})
     game.start()
-    yield game
-    game.stop()
+    try:
+        yield game
+    finally:
+        game.stop()
     log = game.log.read_text()
     assert "Traceback" not in log
     assert "eyJ" not in log, "a token is in the log"

@@ -35,6 +35,7 @@ class ScriptedBackend(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Call)
         self.answers = list(answers)
         self.asked: list[tuple[str, str, Any]] = []  # path, Authorization, body
+        self.answered = 0
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.pause = 0.0  # after each byte
@@ -73,6 +74,7 @@ class _Call(BaseHTTPRequestHandler):
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.end_headers()
+        self.server.answered += 1
         text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
         if not self.server.pause:
             self.wfile.write(text.encode())

@@ -1,11 +1,12 @@
 """What the pages of the feed mean: whose seat ends, what is asked next, and what the log says."""
 
 import logging
+import math
 
 import pytest
 from feed_events import FeedEvent, read_page
 from login_backend import BackendAnswer
-from revocations import Feed, Turn
+from revocations import Feed, PollResult
 
 from tests.game_server.feed_pages import ADA, EVE, NOW, Holder, answered, event, page
 
@@ -16,7 +17,7 @@ URL = "https://login.example.com"
 
 
 def feed() -> Feed:
-    """Return a feed without chance, at time 0."""
+    """Return a feed without jitter, at time 0."""
     return Feed(URL, "eu-1:7777", 0.0, lambda: 0.0)
 
 
@@ -26,9 +27,9 @@ def only(content: dict[str, object]) -> FeedEvent:
     return found
 
 
-def kinds(turn: Turn) -> list[str]:
-    """Return the types of a turn's events."""
-    return [event.type for event in turn.events]
+def kinds(result: PollResult) -> list[str]:
+    """Return the types of a result's events."""
+    return [event.type for event in result.events]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_new_names() -> None:
 
 def test_what_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
     """Unknown types and members are ignored; known types of a wrong form are logged, too."""
-    turn = feed().take(
+    result = feed().take(
         answered(
             event("device-lost", epoch=9),
             event("account-purged", colour="red"),
@@ -95,7 +96,7 @@ def test_what_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
         ),
         1.0,
     )
-    assert kinds(turn) == ["account-purged"]
+    assert kinds(result) == ["account-purged"]
     assert len(caplog.messages) == 5
     assert "session-revoked: session_id" in caplog.messages[0]
 
@@ -109,6 +110,9 @@ def test_what_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
         page(more="no"),
         page(poll_after="2"),
         page(poll_after=True),
+        page(poll_after=math.nan),
+        page(poll_after=math.inf),
+        page(poll_after=10**400),
         page(server_time="2026-11-28T12:00:02"),
         page(server_time=1),
     ],
@@ -118,7 +122,7 @@ def test_no_page(content: dict[str, object]) -> None:
     reader = feed()
     reader.take(answered(cursor="c7"), 1.0)
     before = reader.path()
-    assert reader.take(BackendAnswer(200, content), 2.0) == Turn(2.0)
+    assert reader.take(BackendAnswer(200, content), 2.0) == PollResult(2.0)
     assert reader.path() == before
 
 
@@ -166,9 +170,9 @@ def test_reset() -> None:
     reader = feed()
     known = event("all-sessions-revoked", epoch=8)
     reader.take(answered(known, event("account-purged", EVE)), 1.0)
-    turn = reader.take(answered(known, reset=True), 2.0)
-    assert turn.reset_at == NOW.timestamp() + 2
-    assert kinds(turn) == ["all-sessions-revoked"]
+    result = reader.take(answered(known, reset=True), 2.0)
+    assert result.reset_at == NOW.timestamp() + 2
+    assert kinds(result) == ["all-sessions-revoked"]
     assert reader.remembered.of(EVE) == []
     assert len(reader.remembered.of(ADA)) == 1
     assert reader.take(answered(), 3.0).reset_at is None
@@ -181,17 +185,19 @@ def test_pauses() -> None:
     reader = feed()
     assert reader.fail("no answer", 1.0).pause == 2
     reader.take(answered(poll_after=7), 1.0)
-    for status in (404, 429, 500, 503):
+    for status in (401, 403, 404, 429, 500, 503):  # without a code: not the backend's own
         assert reader.take(BackendAnswer(status, {}), 2.0).pause == 7
         assert reader.take(BackendAnswer(status, {}, retry_after=20), 2.0).pause == 20
         assert reader.take(BackendAnswer(status, {}, retry_after=1), 2.0).pause == 7
         assert reader.take(BackendAnswer(status, {}, retry_after=90_000), 2.0).pause == 60
-    assert [reader.take(BackendAnswer(status, {}), 2.0).pause for status in (401, 403)] == [60, 60]
+    for status, code in ((401, "invalid_server_key"), (403, "wrong_server")):
+        refusal = BackendAnswer(status, {"error": {"code": code}})
+        assert reader.take(refusal, 2.0).pause == 60
     assert reader.take(answered(poll_after=0), 3.0).pause == 0.1
     assert reader.take(answered(poll_after=86_400), 3.0).pause == 60
 
 
-def test_chance() -> None:
+def test_jitter() -> None:
     """Servers that were started together do not poll together; none polls later than it should."""
     reader = Feed(URL, "eu-1:7777", 0.0, lambda: 1.0)
     assert reader.take(answered(poll_after=10), 1.0).pause == 9
@@ -211,6 +217,16 @@ def test_silence(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages[1:] == [f"the feed of {URL} is back after 401 s"]
     reader.fail("TimeoutError", 403.0)
     assert len(caplog.messages) == 2
+
+
+def test_a_backend_without_a_feed(caplog: pytest.LogCaptureFixture) -> None:
+    """If the backend does not know the route, the log asks for its version, not for a new key."""
+    reader = feed()
+    for now in (10.0, 31.0):
+        reader.take(BackendAnswer(404, {"error": {"code": "not_found"}}), now)
+    (line,) = caplog.messages
+    assert "the backend answers 404; does its version have the feed?" in line
+    assert "key" not in line
 
 
 @pytest.mark.parametrize(
