@@ -12,12 +12,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from player_tokens import checked_url, opener
+from player_tokens import checked_url, opener, read_within
 
 CALL_SECONDS = 10.0
 MAX_ANSWER_BYTES = 4 * 2**20  # a page of 1 000 events has less than a quarter
@@ -56,12 +57,13 @@ class LoginBackend:
         self.url = checked_url(url)
         if not SERVER_KEY.fullmatch(server_key):
             raise ValueError(f"the server key must begin with glsk_; make one with `{NEW_KEY}`")
+        self._opener = opener(self.url)
         self._headers = {"Authorization": f"Bearer {server_key}", "Accept": "application/json"}
 
     def begin(
         self, path: str, body: Mapping[str, str] | None = None, seconds: float = CALL_SECONDS
     ) -> Future[BackendAnswer]:
-        """Send a GET, or a POST if there is a body; `answer_in` waits for the answer."""
+        """Send a GET, or a POST if there is a body; the future's `result` waits for the answer."""
         content = None if body is None else json.dumps(body).encode()
         headers = dict(self._headers)
         if content is not None:
@@ -69,35 +71,29 @@ class LoginBackend:
         request = urllib.request.Request(self.url + path, content, headers)  # noqa: S310  # checked
         result: Future[BackendAnswer] = Future()
         result.set_running_or_notify_cancel()  # so that nobody cancels what the thread will set
-        threading.Thread(target=_send, args=(result, request, seconds), daemon=True).start()
+        call = partial(self._answer, request, seconds)
+        threading.Thread(target=_settle, args=(result, call), daemon=True).start()
         return result
 
+    def _answer(self, request: urllib.request.Request, seconds: float) -> BackendAnswer:
+        deadline = time.monotonic() + seconds
+        try:
+            with self._opener.open(request, timeout=seconds) as answer:
+                return _read(answer.status, answer, deadline)
+        except urllib.error.HTTPError as error:
+            with error:
+                return _read(error.code, error, deadline)
 
-def _send(result: Future[BackendAnswer], request: urllib.request.Request, seconds: float) -> None:
+
+def _settle(result: Future[BackendAnswer], call: Callable[[], BackendAnswer]) -> None:
     try:
-        result.set_result(_answer(request, seconds))
+        result.set_result(call())
     except Exception as error:  # noqa: BLE001  # raised again in the thread that waits
         result.set_exception(error)
 
 
-def _answer(request: urllib.request.Request, seconds: float) -> BackendAnswer:
-    deadline = time.monotonic() + seconds
-    try:
-        with opener(request.full_url).open(request, timeout=seconds) as answer:
-            return _read(answer.status, answer, deadline)
-    except urllib.error.HTTPError as error:
-        with error:
-            return _read(error.code, error, deadline)
-
-
 def _read(status: int, answer: Any, deadline: float) -> BackendAnswer:
-    text = b""
-    while part := answer.read1(MAX_ANSWER_BYTES + 1 - len(text)):
-        text += part
-        if time.monotonic() > deadline:  # the socket's time-out begins again with each byte
-            raise TimeoutError("the backend is too slow")
-    if len(text) > MAX_ANSWER_BYTES:
-        raise ValueError("the backend's answer is too long")
+    text = read_within(answer, MAX_ANSWER_BYTES, deadline)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

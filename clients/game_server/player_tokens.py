@@ -22,6 +22,7 @@ import ipaddress
 import json
 import logging
 import re
+import ssl
 import threading
 import time
 import urllib.error
@@ -228,14 +229,24 @@ def _read_into(result: Future[bytes], url: str) -> None:
 
 def _body_at(url: str) -> bytes:
     deadline = time.monotonic() + READ_SECONDS
-    body = b""
     with opener(url).open(url, timeout=READ_SECONDS) as answer:
-        while part := answer.read1(MAX_JWKS_BYTES + 1 - len(body)):
-            body += part
-            if time.monotonic() > deadline:
-                raise TimeoutError("the backend is too slow")
-    if len(body) > MAX_JWKS_BYTES:
-        raise ValueError("JWKS longer than 64 KiB")
+        return read_within(answer, MAX_JWKS_BYTES, deadline)
+
+
+def read_within(answer: Any, most: int, deadline: float) -> bytes:
+    """Return the body of an answer. `deadline`: of the monotonic clock.
+
+    Raises:
+        TimeoutError: it has not come by then.
+        ValueError: it has more bytes than `most`.
+    """
+    body = b""
+    while part := answer.read1(most + 1 - len(body)):
+        body += part
+        if time.monotonic() > deadline:  # the socket's time-out begins again with each byte
+            raise TimeoutError("the backend is too slow")
+    if len(body) > most:
+        raise ValueError(f"the backend's answer is longer than {most} bytes")
     return body
 
 
@@ -313,8 +324,16 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def opener(url: str) -> urllib.request.OpenerDirector:
-    """Return an opener that uses the environment's proxy, except for this machine."""
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+    """Return an opener that uses the environment's proxy, except for this machine.
+
+    Keep it for further calls: the certificates that it reads take some milliseconds.
+    """
+    tls = ssl.create_default_context()
+    tls.set_alpn_protocols(["http/1.1"])
+    handlers: list[urllib.request.BaseHandler] = [
+        _NoRedirect(),
+        urllib.request.HTTPSHandler(context=tls),
+    ]
     if _is_this_machine(urllib.parse.urlsplit(url).hostname):
         handlers.append(urllib.request.ProxyHandler({}))
     return urllib.request.build_opener(*handlers)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from login_backend import NEW_KEY, BackendAnswer, LoginBackend
-from player_tokens import AUDIENCE_PREFIX
+from player_tokens import AUDIENCE_PREFIX, MAX_TOKEN_LENGTH
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,8 @@ REDEEM_PATH = "/v1/server/redeem"
 ANSWER_SECONDS = 4.0  # for each try
 TRY_SECONDS = 8.0  # within which another try begins
 PAUSE_SECONDS = 0.5
-REFUSALS = {"invalid_ticket", "ticket_used", "ticket_expired"}
+INVALID_TICKET = "invalid_ticket"
+REFUSALS = {INVALID_TICKET, "ticket_used", "ticket_expired"}
 OK = 200
 TRY_AGAIN = {429, 500, 502, 503, 504}
 
@@ -45,7 +46,11 @@ class CannotRedeem(Exception):
 
 @dataclass(frozen=True)
 class Redeemed:
-    """The player whom a ticket let in. A later connection of the account has a greater fence."""
+    """The player whom a ticket let in. A later connection of the account has a greater fence.
+
+    For the feed keep the `Player` of `PlayerTokens.verify` beside it: events compare `epoch` and
+    `issued_at`, which only the ticket says.
+    """
 
     account_id: str
     username: str
@@ -67,11 +72,11 @@ class Redeemer:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Take the backend and the server's own names, the first of which is the usual one."""
+        """Take the backend and the server's own names."""
         self._backend = backend
         self._servers = servers
         self._monotonic, self._sleep = monotonic, sleep
-        self._has_told = threading.Event()
+        self._has_logged = threading.Event()
 
     def redeem(self, ticket: str) -> Redeemed:
         """Redeem a ticket; this blocks for up to twelve seconds while the backend is down.
@@ -102,7 +107,7 @@ class Redeemer:
         if answer.code in REFUSALS:
             raise TicketRefused(answer.code)
         if answer.status != OK:
-            self._tell(answer, server)
+            self._log_once(answer, server)
             raise CannotRedeem(str(answer))
         content = answer.content
         try:
@@ -113,26 +118,36 @@ class Redeemer:
             raise CannotRedeem("the answer is incomplete") from None
         if type(fence) is not int or not all(isinstance(text, str) for text in texts):
             raise CannotRedeem("the answer has a wrong form")
-        self._has_told.clear()
+        self._has_logged.clear()
         return Redeemed(*texts, fence, account)
 
-    def _tell(self, answer: BackendAnswer, server: str) -> None:
+    def _log_once(self, answer: BackendAnswer, server: str) -> None:
         """Log once that the backend refuses this server, whoever comes."""
-        if not self._has_told.is_set():
-            self._has_told.set()
+        if not self._has_logged.is_set():
+            self._has_logged.set()
             logger.error(
                 "%s refuses to redeem for %s (%s): set another server key, from `%s --server '%s'`",
                 *(self._backend.url, server, answer, NEW_KEY, server),
             )
 
     def _server_of(self, ticket: str) -> str:
-        """Return our name that a ticket is for, as the ticket says; the backend verifies it."""
-        try:
-            claims = ticket.split(".")[1]
-            audience = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))[
-                "aud"
-            ]
-        except (ValueError, LookupError, TypeError):
-            audience = None
-        named = (name for name in self._servers if AUDIENCE_PREFIX + name == audience)
-        return next(named, self._servers[0])
+        """Return our name that a ticket is for, as the ticket says; the backend verifies it.
+
+        Raises:
+            TicketRefused: it is for none of our names.
+        """
+        audience = _audience_of(ticket)
+        for name in self._servers:
+            if AUDIENCE_PREFIX + name == audience:
+                return name
+        raise TicketRefused(INVALID_TICKET)
+
+
+def _audience_of(ticket: str) -> object:
+    if len(ticket) > MAX_TOKEN_LENGTH:
+        return None
+    try:
+        claims = ticket.split(".")[1]
+        return json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["aud"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -56,6 +57,14 @@ class ScriptedBackend(ThreadingHTTPServer):
     def next_answer(self) -> Scripted:
         """Return the answer that is due."""
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until something is true."""
+    give_up_at = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up_at, "it did not happen"
+        time.sleep(0.01)
 
 
 class _Call(BaseHTTPRequestHandler):

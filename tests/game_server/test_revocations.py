@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from revocations import AsyncRevocations, Feed, PollResult, Revocations
 
 from local.stack import ROOT
 from tests.game_server.feed_pages import EVE, Holder, event, page
-from tests.game_server.scripted_backend import KEY, Scripted, ScriptedBackend, failure
+from tests.game_server.scripted_backend import KEY, Scripted, ScriptedBackend, failure, wait_for
 
 QUICK = 0.1
 STOP_SECONDS = login_backend.CALL_SECONDS / 2  # long before a stuck request would end by itself
@@ -77,14 +78,6 @@ def in_a_loop(url: str, listener: Listener) -> Iterator[AsyncRevocations]:
 
 WAYS = pytest.mark.parametrize("way", [in_a_thread, in_a_loop])
 Way = Callable[[str, Listener], AbstractContextManager[Revocations | AsyncRevocations]]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until something is true."""
-    give_up_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < give_up_at, "it did not happen"
-        time.sleep(0.01)
 
 
 @WAYS
@@ -253,6 +246,23 @@ def test_the_end_of_the_process() -> None:
                 process.kill()
 
 
+def test_one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificates are read once, not for each call, which would cost milliseconds."""
+    read: list[object] = []
+    load = ssl.SSLContext.load_default_certs
+
+    def load_default_certs(context: ssl.SSLContext, *purpose: ssl.Purpose) -> None:
+        read.append(context)
+        load(context, *purpose)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", load_default_certs)
+    backend = LoginBackend("https://127.0.0.1:9", KEY)
+    for _ in range(3):
+        with pytest.raises(OSError, match="refused"):
+            backend.begin("/").result(20)
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize(
     ("url", "key", "problem"),
     [
@@ -283,6 +293,6 @@ def test_a_long_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_backend, "MAX_ANSWER_BYTES", 100)
     with (
         ScriptedBackend(Scripted(200, "x" * 101)) as backend,
-        pytest.raises(ValueError, match="too long"),
+        pytest.raises(ValueError, match="longer than 100 bytes"),
     ):
         LoginBackend(backend.url, KEY).begin("/").result(10)
