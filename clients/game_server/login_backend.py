@@ -8,17 +8,16 @@ with player_tokens.py.
 import http.client
 import json
 import re
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from player_tokens import checked_url, opener, read_within
+from player_tokens import checked_url, in_thread, opener, read_within
 
 CALL_SECONDS = 10.0
 MAX_ANSWER_BYTES = 4 * 2**20  # a page of 1 000 events has less than a quarter
@@ -69,11 +68,7 @@ class LoginBackend:
         if content is not None:
             headers["Content-Type"] = "application/json"
         request = urllib.request.Request(self.url + path, content, headers)  # noqa: S310  # checked
-        result: Future[BackendAnswer] = Future()
-        result.set_running_or_notify_cancel()  # so that nobody cancels what the thread will set
-        call = partial(self._answer, request, seconds)
-        threading.Thread(target=_settle, args=(result, call), daemon=True).start()
-        return result
+        return in_thread(partial(self._answer, request, seconds))
 
     def _answer(self, request: urllib.request.Request, seconds: float) -> BackendAnswer:
         deadline = time.monotonic() + seconds
@@ -83,13 +78,6 @@ class LoginBackend:
         except urllib.error.HTTPError as error:
             with error:
                 return _read(error.code, error, deadline)
-
-
-def _settle(result: Future[BackendAnswer], call: Callable[[], BackendAnswer]) -> None:
-    try:
-        result.set_result(call())
-    except Exception as error:  # noqa: BLE001  # raised again in the thread that waits
-        result.set_exception(error)
 
 
 def _read(status: int, answer: Any, deadline: float) -> BackendAnswer:

@@ -31,7 +31,8 @@ import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import jwt
 
@@ -57,6 +58,7 @@ RETRY_SECONDS = 60.0  # the least time between two reads
 FIRST_RETRY_SECONDS = 5.0  # while there are no keys at all
 
 Jwks = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class InvalidToken(Exception):
@@ -210,27 +212,35 @@ def read_jwks(url: str) -> Jwks:
         OSError, ValueError: it cannot be read in time, or is not a JSON object.
     """
     # In a thread, since a socket's timeout starts again with each byte that comes.
-    result: Future[bytes] = Future()
-    threading.Thread(target=_read_into, args=(result, url), daemon=True).start()
-    jwks = json.loads(result.result(READ_SECONDS))
+    jwks = json.loads(in_thread(partial(_body_at, url)).result(READ_SECONDS))
     if not isinstance(jwks, dict):
         raise ValueError("JWKS is not a JSON object")  # noqa: TRY004  # a bad answer
     return jwks
 
 
-def _read_into(result: Future[bytes], url: str) -> None:
-    try:
-        result.set_result(_body_at(url))
-    except Exception as error:  # noqa: BLE001  # raised again in the thread that waits
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()  # its connection
-        result.set_exception(error)
+def in_thread(call: Callable[[], T]) -> Future[T]:
+    """Call in a thread of its own, which holds up neither its caller nor the process's end."""
+    result: Future[T] = Future()
+    result.set_running_or_notify_cancel()  # so that nobody cancels what the thread will set
+
+    def settle() -> None:
+        try:
+            result.set_result(call())
+        except Exception as error:  # noqa: BLE001  # raised again in the thread that waits
+            result.set_exception(error)
+
+    threading.Thread(target=settle, daemon=True).start()
+    return result
 
 
 def _body_at(url: str) -> bytes:
     deadline = time.monotonic() + READ_SECONDS
-    with opener(url).open(url, timeout=READ_SECONDS) as answer:
-        return read_within(answer, MAX_JWKS_BYTES, deadline)
+    try:
+        with opener(url).open(url, timeout=READ_SECONDS) as answer:
+            return read_within(answer, MAX_JWKS_BYTES, deadline)
+    except urllib.error.HTTPError as error:
+        error.close()  # its connection
+        raise
 
 
 def read_within(answer: Any, most: int, deadline: float) -> bytes:

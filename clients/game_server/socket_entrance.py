@@ -4,17 +4,23 @@ With a server key each ticket is redeemed at the backend, and lets its player in
 """
 
 import asyncio
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens
-from redeeming import CannotRedeem, Redeemer, TicketRefused
+from player_tokens import InvalidToken, KeysUnavailable, Player, PlayerTokens, in_thread
+from redeeming import CannotRedeem, Redeemed, Redeemer, TicketRefused
 from socket_messages import BAD_TICKET, NO_TICKET, TRY_LATER, Refused, parse, text_in
 from websockets.asyncio.server import ServerConnection
 
 FIRST_MESSAGE_SECONDS = 5.0
-REDEMPTIONS_AT_ONCE = 32  # in threads of their own: while the backend is down they take seconds
+MOST_REDEMPTIONS = 64  # under way: while the backend is down each takes seconds, and a thread
+REDEEM_SECONDS = 15.0  # more than a redemption takes
+CANNOT_REDEEM = "cannot redeem tickets now"
 REASONS = {
     "invalid_ticket": "ticket: its session has ended",
     "ticket_used": "ticket: used already, or a later one was",
@@ -29,7 +35,7 @@ class Entrance:
         """Without a redeemer, tickets are only verified."""
         self._tokens = tokens
         self._redeemer = redeemer
-        self._redeeming = ThreadPoolExecutor(REDEMPTIONS_AT_ONCE, "redeem")
+        self._places = threading.Semaphore(MOST_REDEMPTIONS)
         self._used: dict[str, int] = {}  # when each expires
 
     async def enter(self, connection: ServerConnection) -> tuple[Player, int | None]:
@@ -42,14 +48,8 @@ class Entrance:
         player = await self.verified(ticket)
         if self._redeemer is None:
             return player, None
-        self._use(player)
-        loop, redeem = asyncio.get_running_loop(), self._redeemer.redeem
-        try:
-            redeemed = await loop.run_in_executor(self._redeeming, redeem, ticket)
-        except TicketRefused as error:
-            raise Refused(BAD_TICKET, REASONS[error.code]) from None
-        except CannotRedeem:
-            raise Refused(TRY_LATER, "cannot redeem tickets now") from None
+        redemption = self._begin(partial(self._redeemer.redeem, ticket), player)
+        redeemed = await _outcome(redemption, connection)
         return replace(player, name=redeemed.username), redeemed.fence
 
     async def verified(self, ticket: str) -> Player:
@@ -89,3 +89,44 @@ class Entrance:
         if player.ticket_id in self._used:
             raise Refused(BAD_TICKET, REASONS["ticket_used"])
         self._used[player.ticket_id] = player.expires_at
+
+    def _begin(self, redeem: Callable[[], Redeemed], player: Player) -> Future[Redeemed]:
+        """Begin to redeem a ticket, unless too many others are being redeemed.
+
+        Raises:
+            Refused: there are, or this ticket was used before.
+        """
+        if not self._places.acquire(blocking=False):
+            raise Refused(TRY_LATER, CANNOT_REDEEM)
+        try:
+            self._use(player)
+            redemption = in_thread(redeem)
+        except BaseException:
+            self._places.release()
+            raise
+        redemption.add_done_callback(lambda _: self._places.release())
+        return redemption
+
+
+async def _outcome(redemption: Future[Redeemed], connection: ServerConnection) -> Redeemed:
+    """Wait for a redemption, but no longer than the connection is open.
+
+    Raises:
+        Refused: it failed, or takes too long.
+    """
+    outcome: asyncio.Future[Redeemed] = asyncio.wrap_future(redemption)
+    gone = asyncio.create_task(connection.wait_closed())
+    ends: list[asyncio.Future[Any]] = [outcome, gone]
+    try:
+        async with asyncio.timeout(REDEEM_SECONDS):
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if outcome.done():
+            return outcome.result()
+    except TicketRefused as error:
+        raise Refused(BAD_TICKET, REASONS[error.code]) from None
+    except (CannotRedeem, TimeoutError):
+        raise Refused(TRY_LATER, CANNOT_REDEEM) from None
+    finally:
+        for end in ends:
+            end.cancel()
+    raise Refused(TRY_LATER, CANNOT_REDEEM)  # nobody reads it

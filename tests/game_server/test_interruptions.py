@@ -1,16 +1,19 @@
 """A game server with a key when things go wrong: a late end, a reset, no backend, a bad key."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import redeeming
+import socket_entrance
 import socket_messages
 import socket_seats
 import socket_server
@@ -21,7 +24,17 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from auth.settings import Settings
 from local.game_server import GameServer
-from tests.game_server.connections import MovedGameServer, closed, connected, receive, send
+from local.stack import Stack
+from tests.conftest import Tables
+from tests.game_server.connections import (
+    MovedGameServer,
+    closed,
+    connected,
+    published_keys,
+    receive,
+    send,
+    ticket,
+)
 from tests.game_server.entered import (
     SESSION_ENDED,
     SOON,
@@ -32,12 +45,15 @@ from tests.game_server.entered import (
     sign_out,
     signed_in_again,
 )
+from tests.game_server.jwks_server import JwksServer
 from tests.game_server.keyed import HttpBackend, keyed_game
+from tests.game_server.scripted_backend import KEY, Scripted, ScriptedBackend
 from tests.game_server.test_seats import PLAYER
 from tests.play.game_servers import new_key
 from tests.play.operators import Operator
 from tests.play.players import Player
 
+Asked = tuple[str, str, Any]
 RENEW = {"type": "renew", "seconds": 58}
 
 
@@ -120,6 +136,40 @@ def test_while_the_backend_is_down(game: GameServer, backend: HttpBackend) -> No
             await chats(two, "Eve")
 
     asyncio.run(talk())
+
+
+def test_while_redemptions_are_stuck(
+    stack: Stack, tables: Tables, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Players beyond a number are refused at once; those who wait do not hold up the end."""
+    monkeypatch.setattr(socket_entrance, "MOST_REDEMPTIONS", 2)
+    monkeypatch.setattr(socket_entrance, "REDEEM_SECONDS", 60.0)
+    monkeypatch.setattr(redeeming, "ANSWER_SECONDS", 60.0)
+
+    async def talk(tokens: PlayerTokens, key: socket_server.WithKey, asked: list[Asked]) -> None:
+        def joining() -> connect:
+            text = ticket(settings, "game", account=secrets.token_bytes(16))
+            headers = {"Authorization": f"Bearer {text}"}
+            return connect(url, additional_headers=headers, proxy=None)
+
+        async with AsyncExitStack() as clients:
+            async with socket_server.listening(tokens, "127.0.0.1", 0, key) as server:
+                url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+                waiting = [await clients.enter_async_context(joining()) for _ in range(2)]
+                async with asyncio.timeout(30):
+                    while sum(path == redeeming.REDEEM_PATH for path, _, _ in asked) < 2:
+                        await asyncio.sleep(0.05)
+                async with joining() as third:
+                    assert await closed(third) == (1013, "cannot redeem tickets now")
+            assert [(await closed(client))[0] for client in waiting] == [1001] * 2
+
+    with JwksServer(published_keys()) as keys, ScriptedBackend(Scripted()) as stuck:
+        stuck.may_answer.clear()  # for 20 s
+        api = LoginBackend(stuck.url, KEY)
+        key = socket_server.WithKey(api, ["game"], Inventory(":memory:"))
+        asyncio.run(talk(PlayerTokens(keys.url, settings.token_issuer, "game"), key, stuck.asked))
+        assert stuck.answered == 0
+        key.inventory.close()
 
 
 def test_a_wrong_key(backend: HttpBackend, tmp_path: Path) -> None:
