@@ -28,6 +28,7 @@ TRY_SECONDS = 8.0  # within which another try begins
 PAUSE_SECONDS = 0.5
 INVALID_TICKET = "invalid_ticket"
 REFUSALS = {INVALID_TICKET, "ticket_used", "ticket_expired"}
+KEY_REFUSALS = {"invalid_server_key", "wrong_server"}
 OK = 200
 TRY_AGAIN = {429, 500, 502, 503, 504}
 
@@ -123,12 +124,16 @@ class Redeemer:
 
     def _log_once(self, answer: BackendAnswer, server: str) -> None:
         """Log once that the backend refuses this server, whoever comes."""
-        if not self._has_logged.is_set():
-            self._has_logged.set()
-            logger.error(
-                "%s refuses to redeem for %s (%s): set another server key, from `%s --server '%s'`",
-                *(self._backend.url, server, answer, NEW_KEY, server),
-            )
+        if self._has_logged.is_set():
+            return
+        self._has_logged.set()
+        if answer.code in KEY_REFUSALS:
+            remedy = f"set another server key, from `{NEW_KEY} --server '{server}'`"
+        else:
+            remedy = "does its version redeem tickets?"  # it was rolled back, for example
+        logger.error(
+            "%s does not redeem for %s (%s): %s", self._backend.url, server, answer, remedy
+        )
 
     def _server_of(self, ticket: str) -> str:
         """Return our name that a ticket is for, as the ticket says; the backend verifies it.

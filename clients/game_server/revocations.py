@@ -40,7 +40,7 @@ from login_backend import CALL_SECONDS, NEW_KEY, BackendAnswer, LoginBackend
 logger = logging.getLogger(__name__)
 
 EVENTS_PATH = "/v1/server/events"
-KEEP_SECONDS = 660.0  # longer than any ticket lasts, and than an event is repeated
+KEEP_SECONDS = 660.0  # longer than any ticket lasts; a page repeats only what the last ones had
 SILENT_SECONDS = 30.0
 RESET_SECONDS = 60.0  # for each seat to send a new ticket
 FIRST_PAUSE = 2.0
@@ -78,7 +78,6 @@ class Remembered:
                 self._seen.clear()
                 self._events.clear()
                 self._taken.clear()
-            self._forget(now)
             new = []
             for event in page.events:
                 if self._seen.pop(event.id, None) is None:
@@ -86,6 +85,9 @@ class Remembered:
                     self._events.setdefault(event.account_id, {})[event.id] = event
                     self._taken.append((now, event))
                 self._seen[event.id] = now
+            self._forget(
+                now
+            )  # only now: after a long silence, the page repeats what came before it
             return new
 
     def of(self, account_id: str) -> list[FeedEvent]:

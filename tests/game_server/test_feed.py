@@ -127,12 +127,13 @@ def test_no_page(content: dict[str, object]) -> None:
 
 
 def test_repeats() -> None:
-    """An event is told once, however often it comes within eleven minutes."""
+    """An event is told once, however often it comes, and even after a long silence of the feed."""
     reader, repeated = feed(), event("account-purged")
     assert kinds(reader.take(answered(repeated, repeated), 0.0)) == ["account-purged"]
-    for now in (2.0, 600.0, 1200.0):  # each time counts anew
+    for now in (2.0, 600.0, 1200.0, 9000.0):  # each time counts anew
         assert kinds(reader.take(answered(repeated), now)) == []
-    assert kinds(reader.take(answered(repeated), 1861.0)) == ["account-purged"]
+    reader.take(answered(), 9661.0)  # nothing is kept for ever
+    assert kinds(reader.take(answered(repeated), 9662.0)) == ["account-purged"]
 
 
 def test_memory() -> None:

@@ -186,7 +186,7 @@ def test_a_wrong_key(backend: HttpBackend, tmp_path: Path) -> None:
     with keyed_game(backend, tmp_path, key) as game:
         asyncio.run(talk(game))
         log = game.log.read_text()
-    assert log.count("refuses to redeem for") == 1
+    assert log.count("does not redeem for") == 1
     assert log.count("refuses the server key (401 invalid_server_key)") == 2  # the game's two names
     assert "`python -m operate servers add LABEL`" in log
 

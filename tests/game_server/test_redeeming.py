@@ -77,9 +77,16 @@ def test_refused(status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(401, "invalid_server_key"), (403, "wrong_server"), (404, "not_found")]
+    ("status", "code", "remedy"),
+    [
+        (401, "invalid_server_key", "python -m operate servers add LABEL"),
+        (403, "wrong_server", "python -m operate servers add LABEL"),
+        (404, "not_found", "does its version redeem tickets?"),
+    ],
 )
-def test_a_refused_server(status: int, code: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_server(
+    status: int, code: str, remedy: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """If the server itself is refused, no player is to blame, and the log says it once."""
     with ScriptedBackend(failure(status, code)) as backend:
         one = redeemer(backend)
@@ -88,12 +95,22 @@ def test_a_refused_server(status: int, code: str, caplog: pytest.LogCaptureFixtu
                 one.redeem(TICKET)
         (line,) = caplog.messages
         assert f"{status} {code}" in line
-        assert "python -m operate servers add LABEL" in line
+        assert remedy in line
         backend.answers = [Scripted(200, BODY), failure(status, code)]
         assert one.redeem(TICKET) == REDEEMED
         with pytest.raises(CannotRedeem):
             one.redeem(TICKET)
         assert len(caplog.messages) == 2
+
+
+def test_a_refusal_without_a_code(caplog: pytest.LogCaptureFixture) -> None:
+    """A refusal that is not the backend's own, such as a proxy's, asks for no other key."""
+    with (
+        ScriptedBackend(Scripted(403, "<html>")) as backend,
+        pytest.raises(CannotRedeem, match="403"),
+    ):
+        redeemer(backend).redeem(TICKET)
+    assert "key" not in caplog.text
 
 
 def test_lost_answers(caplog: pytest.LogCaptureFixture) -> None:
