@@ -43,6 +43,9 @@ logger = logging.getLogger("socket_server")
 CLOCKS_SECONDS = 2.0  # times have whole seconds, and the backend's own clocks may differ
 MAX_CHAT_LENGTH = 500
 MAX_ITEM_LENGTH = 50
+# Between `kicked` and the close: Godot loses messages that arrive in the same frame as a close
+# (https://github.com/godotengine/godot/issues/107442).
+READING_SECONDS = 0.5
 
 
 class Lobby:
@@ -67,8 +70,7 @@ class Lobby:
             player, fence = await self._entrance.enter(connection)
             await self._stay(Seat(player, connection, fence))
         except Refused as refused:
-            tell_why(connection, refused)
-            await connection.close(refused.code, refused.reason)
+            await dismiss(connection, refused)
         except ConnectionClosed:
             return
 
@@ -134,8 +136,7 @@ class Lobby:
     def _close(self, seat: Seat, why: Refused) -> None:
         """Close a lost seat's connection without waiting: a dead one takes its time."""
         seat.lost = why
-        tell_why(seat.connection, why)
-        closing = asyncio.create_task(seat.connection.close(why.code, why.reason))
+        closing = asyncio.create_task(dismiss(seat.connection, why))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
@@ -152,13 +153,14 @@ class Lobby:
             Refused: the player must be disconnected.
         """
         allowance = self._allowances.setdefault(seat.player.account_id, Allowance())
-        while True:
+        while not seat.lost:
             try:
                 async with asyncio.timeout(seat.seconds_left()):
                     message = parse(await seat.connection.recv())
             except TimeoutError:
                 continue
-            check_seat(seat)
+            if seat.lost:
+                break
             allowance.take_message()
             if message["type"] == "authenticate":
                 await self._renew(seat, text_in(message, "ticket"))
@@ -172,12 +174,14 @@ class Lobby:
                     await self._show_items(seat, self._inventory.take, item)
             else:
                 raise Refused(BAD_MESSAGE, "unknown type of message")
+        await seat.connection.wait_closed()  # `_close` has told the player why
 
     async def _renew(self, seat: Seat, ticket: str) -> None:
         player = await self._entrance.verified(ticket)
         if player.account_id != seat.player.account_id:
             raise Refused(BAD_TICKET, "ticket: belongs to another player")
-        check_seat(seat)  # time has passed
+        if seat.lost:  # meanwhile
+            return
         if not is_outdated(player, seat.player):  # an earlier one may have an earlier name
             self._seat(seat, self._present(player, seat.fence))
 
@@ -239,17 +243,9 @@ class Lobby:
         broadcast(others, json.dumps(message))
 
 
-def check_seat(seat: Seat) -> None:
-    """Refuse further messages of a lost seat, which may not be closed yet.
-
-    Raises:
-        Refused: the player has lost it.
-    """
-    if seat.lost:
-        raise seat.lost
-
-
-def tell_why(connection: ServerConnection, why: Refused) -> None:
-    """Tell a player in a message why the connection is about to close."""
+async def dismiss(connection: ServerConnection, why: Refused) -> None:
+    """Tell a player why the connection is about to close, and close it."""
     if why.kicked is not None:
         broadcast([connection], json.dumps({"type": "kicked", **why.kicked}))
+        await asyncio.sleep(READING_SECONDS)
+    await connection.close(why.code, why.reason)

@@ -121,6 +121,23 @@ def test_suspended(game: GameServer) -> None:
     asyncio.run(talk())
 
 
+def test_time_to_read_why(game: GameServer) -> None:
+    """The connection stays open for a moment after `kicked`, whatever the player sends then."""
+
+    async def talk() -> None:
+        ada = registered("Ada")
+        async with connected(game, ada) as connection:
+            await enter(connection)
+            sign_out(ada)
+            assert await receive(connection) == SESSION_ENDED[1]
+            told = time.monotonic()
+            await send(connection, type="chat", text="still here")
+            assert await closed(connection) == SESSION_ENDED[0]
+            assert time.monotonic() - told > 0.4
+
+    asyncio.run(talk())
+
+
 def test_who_stays(game: GameServer) -> None:
     """Ending other sessions of a player, or changing the password here, ends no seat."""
 
