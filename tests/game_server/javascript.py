@@ -41,7 +41,10 @@ class JavaScriptTokens:
 
     def __exit__(self, *_: object) -> None:
         """Let the process end, and check that it does so in good order."""
-        self.said = self._process.communicate(timeout=30)[1]
+        try:
+            self.said = self._process.communicate(timeout=30)[1]
+        finally:
+            self._process.kill()
         assert self._process.returncode == 0, self.said
 
     def verify(self, *tickets: str, first: bool = False) -> list[dict[str, Any]]:

@@ -392,7 +392,8 @@ def test_many_threads(backend: JwksServer, watch: Watch) -> None:
     tokens = verifier(backend.url, watch)
     names: list[Any] = []
     threads = [
-        threading.Thread(target=lambda: names.append(tokens.verify(TEXT).name)) for _ in range(20)
+        threading.Thread(target=lambda: names.append(tokens.verify(TEXT).name), daemon=True)
+        for _ in range(20)
     ]
     for thread in threads:
         thread.start()
@@ -410,7 +411,9 @@ def test_nobody_with_a_key_waits(tokens: PlayerTokens, backend: JwksServer, watc
     names: list[str] = []
     new = signed({"kid": "s2"}, key=rsa_key(1))
     threads = [
-        threading.Thread(target=lambda text=text: names.append(tokens.verify(text).name))
+        threading.Thread(
+            target=lambda text=text: names.append(tokens.verify(text).name), daemon=True
+        )
         for text in (TEXT, new)
     ]
     threads[0].start()

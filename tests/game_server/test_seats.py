@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -130,13 +131,19 @@ def test_a_renamed_player(game: GameServer, settings: Settings) -> None:
     issue = partial(ticket, settings, game.name)
 
     async def talk() -> None:
-        async with (
-            connected(game, issue(account=ada, name="Ada", seconds_ago=10)) as one,
-            connected(game, issue(account=eve, name="Eve", seconds_ago=10)) as two,
-            connected(game, issue(name="Zoe")) as zoe,
-        ):
-            for connection in (one, two, zoe):
-                await receive(connection)
+        texts = [
+            issue(account=ada, name="Ada", seconds_ago=10),
+            issue(account=eve, name="Eve", seconds_ago=10),
+            issue(name="Zoe"),
+        ]
+        async with AsyncExitStack() as open_connections:
+            connections = []
+            for text in texts:
+                connections.append(
+                    await open_connections.enter_async_context(connected(game, text))
+                )
+                await receive(connections[-1])  # or they might come in another order
+            one, two, zoe = connections
             await send(one, type="authenticate", ticket=issue(account=ada, name="eve"))
             reason = "ticket: the name now belongs to another account"
             assert await closed(two) == (4401, reason)
