@@ -172,6 +172,26 @@ def test_while_redemptions_are_stuck(
         key.inventory.close()
 
 
+def test_the_end_of_polling(caplog: pytest.LogCaptureFixture) -> None:
+    """If a feed is no longer polled, the log says so, unless the server is being stopped."""
+
+    async def fail() -> None:
+        raise LookupError("a mistake")
+
+    async def talk() -> None:
+        tasks = [asyncio.create_task(fail()), asyncio.create_task(asyncio.sleep(60))]
+        for task in tasks:
+            task.add_done_callback(socket_server.log_end_of_polling)
+        tasks[1].cancel()
+        await asyncio.wait(tasks)
+        await asyncio.sleep(0)
+
+    asyncio.run(talk())
+    (line,) = caplog.messages
+    assert "the feed is no longer polled" in line
+    assert "LookupError: a mistake" in caplog.text
+
+
 def test_a_wrong_key(backend: HttpBackend, tmp_path: Path) -> None:
     """With a revoked key nobody gets in, and the log says once what to do."""
     key = new_key()

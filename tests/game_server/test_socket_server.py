@@ -253,26 +253,6 @@ def test_items_without_a_key(game: GameServer) -> None:
     asyncio.run(talk())
 
 
-def test_the_end_of_polling(caplog: pytest.LogCaptureFixture) -> None:
-    """If a feed is no longer polled, the log says so, unless the server is being stopped."""
-
-    async def fail() -> None:
-        raise LookupError("a mistake")
-
-    async def talk() -> None:
-        tasks = [asyncio.create_task(fail()), asyncio.create_task(asyncio.sleep(60))]
-        for task in tasks:
-            task.add_done_callback(socket_server.log_end_of_polling)
-        tasks[1].cancel()
-        await asyncio.wait(tasks)
-        await asyncio.sleep(0)
-
-    asyncio.run(talk())
-    (line,) = caplog.messages
-    assert "the feed is no longer polled" in line
-    assert "LookupError: a mistake" in caplog.text
-
-
 def test_flood(game: GameServer) -> None:
     """A client that sends too many messages is disconnected with a code."""
 
