@@ -117,6 +117,9 @@ class Accounts:
         """
         now = self._clock()
         sign_in = registration_key and self._sign_ins.by_registration_key(registration_key, now)
+        if registration_key and not sign_in:
+            # Or MariaDB has committed the account, but does not show it yet.
+            sign_in = self._sign_ins.by_registration_key(registration_key, now, locked=True)
         if not sign_in:
             if duplicate.key == "registration_key":
                 raise Unavailable("the account of this registration was deleted meanwhile")

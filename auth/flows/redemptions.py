@@ -26,8 +26,7 @@ from auth.store.events import new_event
 from auth.store.records import Account, Event, EventKind, Redemption, ServerKey, Session
 from auth.times import Clock, id_text
 
-# Each is lost to another ticket of the account, of which the rate limit allows 30 at a time.
-TRIES = 40
+TRIES = 40  # each is lost to another redemption of the account
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,14 @@ class Redemptions:
         if ticket.server != server:
             raise WrongServer("the ticket is for another server")
         check_server(key, server)
-        for _ in range(TRIES):
-            standing = self._table.standing(ticket.subject.account_id, ticket.subject.session_id)
+        ids = ticket.subject.account_id, ticket.subject.session_id
+        for number in range(TRIES):
+            standing = self._table.standing(*ids, locked=number > 0)
             admitted = self._try(standing, key, ticket, now)
             if admitted is not None:
                 note("ticket_redeemed")
                 return admitted
-        raise Unavailable("too many other tickets of this account were redeemed meanwhile")
+        raise Unavailable(f"lost {TRIES} times to other redemptions of this account")
 
     def _read(self, text: str, now: datetime) -> Ticket:
         try:

@@ -55,12 +55,19 @@ class ConnectionTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def standing(self, account_id: bytes, session_id: bytes) -> Standing | None:
-        """Return an account with one of its sessions, and its last redemption."""
+    def standing(
+        self, account_id: bytes, session_id: bytes, *, locked: bool = False
+    ) -> Standing | None:
+        """Return an account with one of its sessions, and its last redemption.
+
+        `locked`: wait for redemptions that are being stored. For some milliseconds MariaDB already
+        refuses a second row beside one that is committed but not yet visible without a lock.
+        """
         result = self._database.execute(
             f"SELECT {ACCOUNT_COLUMNS}, {SESSION_COLUMNS}, {_LAST} FROM accounts a"
             " LEFT JOIN sessions s ON s.account_id = a.id AND s.id = %(session_id)s"
-            " LEFT JOIN connections c ON c.account_id = a.id WHERE a.id = %(account_id)s",
+            " LEFT JOIN connections c ON c.account_id = a.id WHERE a.id = %(account_id)s"
+            f"{' LOCK IN SHARE MODE' if locked else ''}",
             account_id=account_id,
             session_id=session_id,
         )

@@ -37,9 +37,16 @@ class SignIns:
         """Return the account with a canonical name, and whether `presented` is a token of it."""
         return self._read("a.username_key = %(key)s", key, presented or _NO_TOKEN, now)
 
-    def by_registration_key(self, registration_key: bytes, now: datetime) -> SignInRow | None:
-        """Return the account that was registered with this Idempotency-Key."""
-        return self._read("a.registration_key = %(key)s", registration_key, _NO_TOKEN, now)
+    def by_registration_key(
+        self, registration_key: bytes, now: datetime, *, locked: bool = False
+    ) -> SignInRow | None:
+        """Return the account that was registered with this Idempotency-Key.
+
+        `locked`: also one that is committed, but for some milliseconds not yet visible in MariaDB.
+        """
+        lock = " LOCK IN SHARE MODE" if locked else ""
+        condition = f"a.registration_key = %(key)s{lock}"
+        return self._read(condition, registration_key, _NO_TOKEN, now)
 
     def by_guest_secret(self, subject: bytes, now: datetime) -> SignInRow | None:
         """Return the account of the guest secret with this digest."""

@@ -15,7 +15,7 @@ import urllib.request
 from threading import Thread
 from typing import Any
 
-from player_tokens import checked_url
+from player_tokens import checked_url, opener
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
@@ -59,9 +59,15 @@ def get_ticket(backend: str, name: str, password: str, server: str) -> str:
         OSError: the backend cannot be reached.
     """
     session = _post(f"{backend}/v1/login", {"username": name, "password": password})
-    body = {"server": urllib.parse.urlsplit(server).netloc}
+    body = {"server": name_of(server)}
     ticket = _post(f"{backend}/v1/tickets", body, session["access_token"])["ticket"]
     return str(ticket)
+
+
+def name_of(server: str) -> str:
+    """Return the name of the game server with this address: its host and port."""
+    url = urllib.parse.urlsplit(server)
+    return f"{url.hostname}:{url.port or (443 if url.scheme == 'wss' else 80)}"
 
 
 def _post(url: str, body: dict[str, str], token: str = "") -> dict[str, Any]:
@@ -70,7 +76,7 @@ def _post(url: str, body: dict[str, str], token: str = "") -> dict[str, Any]:
         headers["Authorization"] = f"Bearer {token}"
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310  # checked
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
+        with opener(url).open(request, timeout=ANSWER_SECONDS) as answer:
             content: dict[str, Any] = json.load(answer)
     except urllib.error.HTTPError as refused:
         raise SignInRefused(f"the backend refuses it: {_reason(refused)}") from None

@@ -159,29 +159,40 @@ class Lobby:
                     message = parse(await seat.connection.recv())
             except TimeoutError:
                 continue
-            if seat.lost:
-                break
-            allowance.take_message()
-            if message["type"] == "authenticate":
-                await self._renew(seat, text_in(message, "ticket"))
-            elif message["type"] == "chat":
-                text = one_line(text_in(message, "text"))[:MAX_CHAT_LENGTH]
-                if text:
-                    self._tell_all({"type": "chat", "name": seat.player.name, "text": text})
-            elif message["type"] == "take":
-                item = one_line(text_in(message, "item"))[:MAX_ITEM_LENGTH]
-                if self._inventory is not None:  # a server restarted without a key ignores it
-                    await self._show_items(seat, self._inventory.take, item)
-            else:
-                raise Refused(BAD_MESSAGE, "unknown type of message")
+            except Refused:
+                if seat.lost:
+                    break  # a bad message must not end the time to read why
+                raise
+            if not seat.lost:
+                allowance.take_message()
+                await self._handle(seat, message)
         await seat.connection.wait_closed()  # `_close` has told the player why
 
+    async def _handle(self, seat: Seat, message: dict[str, Any]) -> None:
+        if message["type"] == "authenticate":
+            await self._renew(seat, text_in(message, "ticket"))
+        elif message["type"] == "chat":
+            text = one_line(text_in(message, "text"))[:MAX_CHAT_LENGTH]
+            if text:
+                self._tell_all({"type": "chat", "name": seat.player.name, "text": text})
+        elif message["type"] == "take":
+            item = one_line(text_in(message, "item"))[:MAX_ITEM_LENGTH]
+            if self._inventory is not None:  # a server restarted without a key ignores it
+                await self._show_items(seat, self._inventory.take, item)
+        else:
+            raise Refused(BAD_MESSAGE, "unknown type of message")
+
     async def _renew(self, seat: Seat, ticket: str) -> None:
-        player = await self._entrance.verified(ticket)
+        try:
+            player = await self._entrance.verified(ticket)
+        except Refused:
+            if seat.lost:  # meanwhile
+                return
+            raise
+        if seat.lost:
+            return
         if player.account_id != seat.player.account_id:
             raise Refused(BAD_TICKET, "ticket: belongs to another player")
-        if seat.lost:  # meanwhile
-            return
         if not is_outdated(player, seat.player):  # an earlier one may have an earlier name
             self._seat(seat, self._present(player, seat.fence))
 

@@ -12,6 +12,8 @@ const KICKED: Dictionary[String, String] = {
 	"The password was changed, or the account recovered, on another device. Sign in again.",
 }
 
+var _is_out: bool = false  # suspended while the backend could not say so
+
 @onready var _form: Form = $LoginForm as Form
 @onready var _lobby: Lobby = $Lobby as Lobby
 
@@ -29,6 +31,7 @@ func _ready() -> void:
 
 
 func _on_signed_in() -> void:
+	_is_out = false
 	await _lobby.enter()
 
 
@@ -38,8 +41,9 @@ func _on_save_wanted() -> void:
 
 
 func _on_save_closed(is_saved: bool) -> void:
-	if is_saved:
-		_lobby.leave()  # to come back with the new name
+	if is_saved or _is_out:
+		_lobby.leave()  # to come back with the new name, or after a kick
+		_is_out = false
 		await _lobby.enter()
 	else:
 		_lobby.show()
@@ -47,6 +51,7 @@ func _on_save_closed(is_saved: bool) -> void:
 
 func _on_suspended() -> void:
 	_lobby.leave()
+	_is_out = true
 	_form.show()
 	_say_why()
 	# The backend decides whether the session has ended: then it ends here too.
