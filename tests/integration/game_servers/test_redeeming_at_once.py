@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -35,8 +36,8 @@ def test_older_tickets_at_the_same_moment(
     *older, newest = tickets
     read = ConnectionTable.standing
 
-    def faster(table: ConnectionTable, *ids: bytes) -> Standing | None:
-        found = read(table, *ids)
+    def faster(table: ConnectionTable, *ids: bytes, locked: bool) -> Standing | None:
+        found = read(table, *ids, locked=locked)
         if older:
             with monkeypatch.context() as patch:
                 patch.setattr(ConnectionTable, "standing", read)
@@ -45,6 +46,22 @@ def test_older_tickets_at_the_same_moment(
 
     monkeypatch.setattr(ConnectionTable, "standing", faster)
     assert server.redeem(newest).status == 200
+
+
+def test_a_row_that_is_not_visible_yet(
+    clock: FakeClock, player: Player, server: PollingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A committed redemption that MariaDB does not show yet costs one more read."""
+    assert server.redeem(player.ticket(SERVER)).status == 200
+    clock.advance(seconds=1)
+    read = ConnectionTable.standing
+
+    def blind(table: ConnectionTable, *ids: bytes, locked: bool) -> Standing | None:
+        found = read(table, *ids, locked=locked)
+        return found if locked or found is None else replace(found, last=None)
+
+    monkeypatch.setattr(ConnectionTable, "standing", blind)
+    assert server.redeem(player.ticket(SERVER)).status == 200
 
 
 ENDS = ["UPDATE sessions SET ended_at = '2020-01-01'", "UPDATE accounts SET epoch = epoch + 1"]

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
+from auth.store.records import SignInRow
+from auth.store.sign_ins import SignIns
 from tests.conftest import FakeClock, Tables
 from tests.play.players import PASSWORD, Player, call
 
@@ -424,3 +426,21 @@ def test_guessing_with_a_known_key(tables: Tables) -> None:
     ]
     assert [answer.status for answer in guesses].count(409) == 20
     assert [answer.code for answer in guesses[20:]] == ["too_many_attempts"] * 5
+
+
+def test_an_account_that_is_not_visible_yet(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registration whose twin is committed, but that MariaDB does not show yet, is its own."""
+    ada = Player("Ada", STRONG)
+    assert ada.register(key=KEY).status == 201
+    read = SignIns.by_registration_key
+
+    def blind(
+        table: SignIns, key: bytes, now: datetime, *, locked: bool = False
+    ) -> SignInRow | None:
+        return read(table, key, now, locked=locked) if locked else None
+
+    monkeypatch.setattr(SignIns, "by_registration_key", blind)
+    assert Player("Ada", STRONG).register(key=KEY).status == 201
+    assert Player("Ada", STRONG).register(key="another-key-of-a-client").code == "username_taken"
