@@ -125,8 +125,8 @@ def seats_end(history: History) -> Iterator[str]:
 def polls_are_answered(history: History) -> Iterator[str]:
     """Yield each poll that told later than it should, while the backend served.
 
-    The time counts from the last poll that succeeded. So no seat is open for longer than the pause
-    between polls and half a second more; if other calls are slow at that time, a poll may be too.
+    The time counts from the last poll that succeeded, beside what the server itself was late. If
+    other calls are slow at that time, a poll may be too.
     """
     for polls in _polls_of(history).values():
         for before, poll in itertools.pairwise(polls):
