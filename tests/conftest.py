@@ -21,6 +21,8 @@ from local.stack import Stack, keep_proxies_out
 from tests.play.players import Player
 from tests.play.sources import created_tables
 
+PATIENCE_SECONDS = 60.0  # to delete all rows of a large table, on a slow disk
+
 
 class FakeClock:
     """The system clock plus the time that a test has added."""
@@ -44,7 +46,7 @@ class Tables:
 
     def run(self, sql: str, /, *parameters: Any, **named: Any) -> list[dict[str, Any]]:
         """Run a statement and return its rows."""
-        return self._connection.run(Statement(sql, parameters or named), 10.0).rows
+        return self._connection.run(Statement(sql, parameters or named), PATIENCE_SECONDS).rows
 
     def count(self, table: str) -> int:
         """Return the number of rows in a table."""

@@ -9,7 +9,7 @@ import pytest
 from tests.faults import table
 from tests.faults.beliefs import Beliefs
 from tests.faults.broken_builds import BROKEN_BUILDS
-from tests.faults.checker import violations
+from tests.faults.checker import PROPERTIES, violations
 from tests.faults.faults import APPLICATION, Fault, cut, nothing, through_line
 from tests.faults.history import BY_OPERATOR, Action, grouped
 from tests.faults.players import Actor, new_name, new_password
@@ -29,14 +29,20 @@ def kill_once(run: Run) -> None:
 
 
 def cut_registrations(run: Run) -> None:
-    """Cut connections after COMMIT while four players only register, without a key."""
+    """Cut connections after COMMIT while four players only register, without a key.
+
+    It goes on until one of the cuts, of which few meet a registration, has shown the mistake.
+    """
 
     def register(seed: int) -> None:
+        player = Actor(run, Beliefs(), seed)  # the same one, who comes from many addresses
         while not run.stopping.is_set():
-            Actor(run, Beliefs(), seed).register(new_name(), new_password(), keyless=1.0)
+            player.register(new_name(), new_password(), keyless=1.0)
 
     run.begin(*(partial(register, seed) for seed in range(4)))
-    cut(run, after=True)
+    refused, end = PROPERTIES["own name is never refused"], time.monotonic() + 45.0
+    while not any(refused(run.history())) and time.monotonic() < end:
+        cut(run, after=True)
 
 
 def moderate(run: Run) -> None:
