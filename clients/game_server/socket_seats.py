@@ -49,13 +49,10 @@ class Seat:
     def must_renew(self, reset_at: float, seconds: float) -> bool:
         """Let the seat end, unless a ticket comes that was issued after the feed's reset.
 
-        The feeds of a server's other names tell of the same reset later, so the time to send one
-        counts from the first. Return whether a ticket is needed now, and was not before.
+        The feeds of a server's other names tell of the same reset later: what counts is the first
+        time. Return whether a ticket is needed now, and was not before.
         """
-        if self.reset_at is not None:
-            self.reset_at = max(self.reset_at, reset_at)
-            return False
-        if self.player.issued_at > reset_at:
+        if self.reset_at is not None or self.player.issued_at > reset_at:
             return False
         self.reset_at = reset_at
         self.ends_by = time.monotonic() + seconds
