@@ -158,9 +158,10 @@ func _has_guests_elsewhere() -> bool:
 	if not DirAccess.dir_exists_absolute(place):
 		return false
 	for folder: String in DirAccess.get_directories_at(place):
+		if folder.ends_with(".tmp"):
+			continue  # another copy of the game moves it away, perhaps now
 		var opened: DirAccess = DirAccess.open(place.path_join(folder))
-		var is_gone: bool = opened == null  # another copy of the game has moved or deleted it since
-		if not folder.ends_with(".tmp") and not is_gone and not opened.get_files().is_empty():
+		if opened != null and not opened.get_files().is_empty():
 			return true
 	return false
 
